@@ -1,0 +1,38 @@
+# `make demo` and `make test` work on a fresh Linux machine with Python 3.11 or
+# 3.12 and a package index: no system libraries, no ffmpeg, no compiler.
+# The first interpreter that really starts and has the right version.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+	2>/dev/null && echo $$p && break; done)
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test lint clean
+
+setup: $(STAMP)
+
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and none was found;\
+	 name one with make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet -r requirements.txt -r requirements-dev.txt
+	$(RUN) -m pip install --quiet --no-deps --editable .
+	@# mediapipe and opencv-python bring builds of cv2 that need the system's
+	@# libGL; the headless build of the same version replaces their files.
+	$(RUN) -m pip install --quiet --force-reinstall --no-deps opencv-python-headless==5.0.0.93
+	touch $@
+
+test: setup
+	$(RUN) -m pytest
+
+lint: setup
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+demo: setup
+	$(RUN) -m lokitalk_jax.demo
+
+clean:
+	rm -rf $(VENV) runs/demo data/demo

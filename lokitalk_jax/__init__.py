@@ -1,0 +1,1 @@
+"""Talking portraits as neural radiance fields, driven by speech, in JAX."""

@@ -1,0 +1,1 @@
+"""Scores of rendered portraits against held-out frames."""

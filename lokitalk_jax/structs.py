@@ -1,0 +1,84 @@
+"""The words of the project: axes, frames of reference, and what travels between parts.
+
+Axes: N identities, B frames of one identity in a step, R rays of a frame, S samples
+of a ray, K reference frames, L grid levels, T entries of a level's table, C features
+of an entry, P points (grid code holds points as [3, P] and features as [L, P, C]),
+F frames of a clip.
+
+Frames of reference, both in metres:
+  head    origin of the canonical face, axes parallel to the camera's at rest
+          (x right, y down, z forward, into the head). Rays live here: the head stands
+          still, the camera and the torso move.
+  camera  OpenCV (x right, y down, z forward). A pose is `head_to_camera` [4, 4].
+
+Pixel (i, j), row and column, has its centre at x = j + 0.5, y = i + 0.5. Focal length
+and principal point are in pixels, colours RGB in [0, 1] in the program and uint8 on
+disk, time in seconds, angles in radians.
+"""
+
+from typing import Any, NamedTuple
+
+FPS = 25
+AUDIO_RATE = 16_000
+
+# The order of every region axis, here and in files.
+REGIONS = ("lip", "eye", "head", "torso")
+
+# Metres in one unit of every optimised length (pivot, offsets, head translation).
+UNIT = 0.24
+
+# How many frames ago the poses in the torso signal were, newest first.
+TORSO_LAGS = (0, 3, 8)
+
+Array = Any  # numpy.ndarray or jax.Array
+
+
+class Signals(NamedTuple):
+    """What drives the four regions at one frame; leading axes are shared.
+
+    Attributes:
+      lip: [..., D_lip], coefficients of the shared lip basis, about unit variance.
+      eye: [..., 2], left and right eye ratio, 0 closed to 1 open.
+      head: [..., 6], pose relative to the identity's mean pose: rotation vector in
+        radians, then translation in units of `UNIT`.
+      torso: [..., 6 * len(TORSO_LAGS)], head poses in the same form, at each lag;
+        relative to the torso where the torso itself is tracked.
+    """
+
+    lip: Array
+    eye: Array
+    head: Array
+    torso: Array
+
+
+class Batch(NamedTuple):
+    """One training step's data. Colours and masks are float32 in [0, 1].
+
+    Attributes:
+      pixels: [N, B, R, 2], x and y of the pixel centres at the training size.
+      rgb: [N, B, R, 3].
+      plate: [N, B, R, 3], the background plate at the same pixels.
+      alpha: [N, B, R], soft person mask.
+      regions: [N, B, R, 4], image masks in the order of `REGIONS`.
+      intrinsics: [N, 3], focal length, principal x and y, in training pixels.
+      head_to_camera: [N, B, 4, 4].
+      signals: leaves [N, B, ...].
+      weight: [N], 1 for an identity, 0 for a slot that only pads the mesh.
+    """
+
+    pixels: Array
+    rgb: Array
+    plate: Array
+    alpha: Array
+    regions: Array
+    intrinsics: Array
+    head_to_camera: Array
+    signals: Signals
+    weight: Array
+
+
+class Rays(NamedTuple):
+    """Rays in the head frame, metres; `directions` have unit length."""
+
+    origins: Array
+    directions: Array
