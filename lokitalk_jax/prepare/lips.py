@@ -1,0 +1,68 @@
+"""What lips and eyes do, told apart from where the head is."""
+
+import numpy as np
+
+from lokitalk_jax.prepare import faces, pose
+
+
+def lips_in_head_frame(
+    landmarks: np.ndarray,
+    head_to_camera: np.ndarray,
+    focal: float,
+    principal: tuple[float, float],
+) -> np.ndarray:
+    """Moves the lip landmarks into the head frame.
+
+    A landmark's depth is relative and in pixels. It becomes metres at the scale of
+    the head, Z / focal, with Z the depth of the head's origin, and is anchored to the
+    tracked pose: the rigid landmarks then lie on average as deep as the rigid points
+    of the canonical face do. The landmark is moved along its ray to that depth and
+    into the head frame.
+
+    Args:
+      landmarks: [F, 478, 3], pixels.
+      head_to_camera: [F, 4, 4], metres.
+      focal: focal length, pixels.
+      principal: principal point (x, y), pixels.
+
+    Returns:
+      float32 [F, 40, 3] in the order of `faces.LIPS`: 20 points of the outer contour,
+      then 20 of the inner one, each from the mouth corner at the image's left along
+      the upper lip to the other corner and back along the lower lip.
+    """
+    landmarks = landmarks.astype(np.float64)
+    rotations = head_to_camera[:, :3, :3].astype(np.float64)
+    translations = head_to_camera[:, :3, 3].astype(np.float64)
+    rigid = list(pose.RIGID)
+
+    metres = translations[:, 2:] / focal
+    known = pose.canonical_points()[rigid] @ rotations[:, 2, :, None]
+    known = known[..., 0] + translations[:, 2:]
+    origin = (known - metres * landmarks[:, rigid, 2]).mean(1, keepdims=True)
+
+    lips = landmarks[:, faces.LIPS]
+    depth = origin + metres * lips[..., 2]
+    rays = np.ones_like(lips)
+    rays[..., :2] = (lips[..., :2] - principal) / focal
+    in_camera = rays * depth[..., None] - translations[:, None]
+    return (in_camera @ rotations).astype(np.float32)
+
+
+def eye_ratios(landmarks: np.ndarray) -> np.ndarray:
+    """Openness of the eyes: mean of two lid distances over the eye's width.
+
+    The eye aspect ratio of Soukupova and Cech (2016), from six landmarks an eye.
+
+    Args:
+      landmarks: [F, 478, 3], pixels.
+
+    Returns:
+      float32 [F, 2], the person's left and right eye; about 0.1 closed, 0.3 open.
+    """
+    ratios = []
+    for eye in (faces.LEFT_EYE_6, faces.RIGHT_EYE_6):
+        p = landmarks[:, eye, :2].astype(np.float64)
+        heights = np.linalg.norm(p[:, [1, 2]] - p[:, [5, 4]], axis=2).sum(1)
+        width = np.linalg.norm(p[:, 0] - p[:, 3], axis=1)
+        ratios.append(heights / np.maximum(2 * width, 1e-6))
+    return np.stack(ratios, 1).astype(np.float32)

@@ -1,0 +1,83 @@
+"""The tracks drawn over a frame: what a person looks at to judge a preparation."""
+
+import cv2
+import numpy as np
+
+from lokitalk_jax.data import folder
+from lokitalk_jax.prepare import faces
+
+TINTS = {folder.TORSO: (60, 120, 255), folder.HEAD: (255, 200, 40)}
+AXES = ((255, 60, 60), (60, 220, 60), (80, 120, 255))  # x, y, z
+AXIS_LENGTH = 0.08  # metres
+
+
+def draw(
+    rgb: np.ndarray,
+    labels: np.ndarray,
+    landmarks: np.ndarray,
+    head_to_camera: np.ndarray,
+    focal: float,
+    principal: tuple[float, float],
+    valid: bool,
+) -> np.ndarray:
+    """Draws labels as tints, landmarks as dots and the pose as three axes.
+
+    Args:
+      rgb: uint8 [H, W, 3].
+      labels: uint8 [H, W], see `folder`.
+      landmarks: [478, 3], pixels.
+      head_to_camera: [4, 4], metres.
+      focal: focal length, pixels.
+      principal: principal point (x, y), pixels.
+      valid: whether a face was found; without one the frame is crossed out and
+        landmarks and pose, which mean nothing, are left out.
+
+    Returns:
+      uint8 [H, W, 3], a new image.
+    """
+    image = rgb.astype(np.float32)
+    for value, tint in TINTS.items():
+        image[labels == value] = 0.7 * image[labels == value] + 0.3 * np.float32(tint)
+    image = np.ascontiguousarray(image.astype(np.uint8))
+    height, width = labels.shape
+    thin = max(1, round(height / 512))
+    if not valid:
+        red = (255, 40, 40)
+        cv2.line(image, (0, 0), (width - 1, height - 1), red, 2 * thin)
+        cv2.line(image, (0, height - 1), (width - 1, 0), red, 2 * thin)
+        place = round(0.05 * width), round(0.1 * height)
+        font = cv2.FONT_HERSHEY_SIMPLEX
+        cv2.putText(image, "no face", place, font, height / 512, red, 2 * thin)
+        return image
+
+    for x, y in landmarks[:, :2]:
+        _dot(image, (x, y), (255, 255, 255), 0.6 * thin)
+    for contour in (
+        faces.LIPS_OUTER,
+        faces.LIPS_INNER,
+        faces.LEFT_EYE,
+        faces.RIGHT_EYE,
+    ):
+        points = _fixed(landmarks[list(contour), :2])
+        cv2.polylines(image, [points], True, (255, 80, 160), thin, cv2.LINE_AA, _SHIFT)
+
+    ends = np.concatenate([np.zeros((1, 3)), AXIS_LENGTH * np.eye(3)])
+    ends = ends @ head_to_camera[:3, :3].T + head_to_camera[:3, 3]
+    if (ends[:, 2] > 0).all():
+        ends = _fixed(ends[:, :2] / ends[:, 2:] * focal + principal)
+        for end, colour in zip(ends[1:], AXES, strict=True):
+            cv2.line(image, ends[0], end, colour, 2 * thin, cv2.LINE_AA, _SHIFT)
+    return image
+
+
+_SHIFT = 4  # OpenCV's fractional bits of a coordinate
+
+
+def _fixed(points) -> np.ndarray:
+    # OpenCV's integers are pixel centres, ours are pixel corners.
+    return np.round((np.asarray(points) - 0.5) * (1 << _SHIFT)).astype(np.int32)
+
+
+def _dot(image, point, colour, radius):
+    radius = max(1, round(radius * (1 << _SHIFT)))
+    cv2.circle(image, _fixed(point), radius, colour, -1, cv2.LINE_AA, _SHIFT)
