@@ -1,0 +1,95 @@
+"""Makes identity folders of videos: see docs/data.md."""
+
+import argparse
+import errno
+import logging
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("GLOG_minloglevel", "2")
+
+from lokitalk_jax.prepare import pipeline, workspace
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prepares every --video; returns the exit status."""
+    flags = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    failures = 0
+    try:
+        outs = _outs([pathlib.Path(path) for path in flags.video], flags.out)
+        options = workspace.Options(
+            size=flags.size,
+            crop=flags.crop,
+            start=flags.start,
+            end=flags.end,
+            audio=not flags.no_audio,
+            png=flags.png,
+        )
+    except ValueError as error:
+        print(f"prepare: {error}", file=sys.stderr)
+        return 1
+    for path, out in outs.items():
+        try:
+            meta = pipeline.prepare(path, out, options, flags.model, flags.workers)
+        except ValueError as error:
+            print(f"prepare: {error}", file=sys.stderr)
+            failures += 1
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                error = f"the disk is full; free some space under {out}"
+            print(
+                f"prepare: {error}\nThe same command continues where this one stopped.",
+                file=sys.stderr,
+            )
+            return 1
+        else:
+            print(
+                f"{out}: {meta.frame_count} frames of {meta.width}x{meta.height}, "
+                f"{meta.quality}; look at {out / 'preview.mp4'}"
+            )
+    return 1 if failures else 0
+
+
+def _outs(videos, out) -> dict[pathlib.Path, pathlib.Path]:
+    """The folder of each video: --out itself, or one per file name under it."""
+    out = pathlib.Path(out)
+    if len(videos) == 1:
+        return {videos[0]: out}
+    stems = [path.stem for path in videos]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise ValueError(
+            f"several videos are named {', '.join(twice)}, and each needs a folder of "
+            "its own; rename one, or prepare them one by one"
+        )
+    return {path: out / path.stem for path in videos}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "--video", action="append", required=True, help="a video; may be repeated"
+    )
+    parser.add_argument("--out", required=True, help="the identity folder to write")
+    parser.add_argument("--size", type=int, default=512, help="longest side, pixels")
+    parser.add_argument(
+        "--crop",
+        choices=("auto", "none"),
+        default="auto",
+        help="a square around head and shoulders, or the whole frame",
+    )
+    parser.add_argument("--model", help="a FaceLandmarker .task file")
+    parser.add_argument(
+        "--workers", type=int, help="threads of the segmentation; one per CPU"
+    )
+    parser.add_argument("--start", type=float, default=0.0, help="seconds")
+    parser.add_argument("--end", type=float, help="seconds")
+    parser.add_argument("--no-audio", action="store_true", help="prepare without sound")
+    parser.add_argument("--png", action="store_true", help="store frames without loss")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
