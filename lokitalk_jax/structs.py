@@ -24,7 +24,8 @@ AUDIO_RATE = 16_000
 # The order of every region axis, here and in files.
 REGIONS = ("lip", "eye", "head", "torso")
 
-# Metres in one unit of every optimised length (pivot, offsets, head translation).
+# Metres in one unit of the lengths that the model computes with (points, offsets, the
+# torso's pivot, translations in signals). Densities are per unit.
 UNIT = 0.24
 
 # How many frames ago the poses in the torso signal were, newest first.
@@ -78,7 +79,12 @@ class Batch(NamedTuple):
 
 
 class Rays(NamedTuple):
-    """Rays in the head frame, metres; `directions` have unit length."""
+    """Rays in the head frame, in units of `UNIT`; `directions` have length 1.
+
+    Attributes:
+      origins: [..., 3], broadcastable against directions.
+      directions: [..., 3].
+    """
 
     origins: Array
     directions: Array

@@ -1,0 +1,90 @@
+"""Density and colour of canonical points (LokiTalk, figure 2: the static net)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lokitalk_jax import encodings
+from lokitalk_jax.deformation import Deformed
+
+Array = jax.Array
+
+
+class Decoder(nn.Module):
+    """Features of the canonical grid to density and colour.
+
+    A mouth that opens and an eye that closes change what is there, not only where it
+    is, which no deformation reaches: the density also sees the gated lip and eye
+    embeddings.
+
+    Attributes:
+      width: hidden units.
+      geometry: units handed from density to colour.
+      feature_scale: multiplies the grid's features, which start near zero.
+    """
+
+    width: int
+    geometry: int
+    feature_scale: float
+
+    def setup(self):
+        """Builds the layers."""
+        self.from_grid = nn.Dense(self.width)
+        self.from_geometry_code = nn.Dense(self.width, use_bias=False)
+        self.from_lip = nn.Dense(self.width, use_bias=False)
+        self.from_eye = nn.Dense(self.width, use_bias=False)
+        self.density_out = nn.Dense(1 + self.geometry)
+        self.from_density = nn.Dense(self.width)
+        self.from_direction = nn.Dense(self.width, use_bias=False)
+        self.from_appearance_code = nn.Dense(self.width, use_bias=False)
+        self.colour_hidden = nn.Dense(self.width)
+        self.colour_out = nn.Dense(3)
+
+    def density(self, features: Array, deformed: Deformed, codes: dict):
+        """Density and geometry features of points.
+
+        Args:
+          features: [B, Q, L * C], from the canonical grid.
+          deformed: of the same points.
+          codes: the identity's.
+
+        Returns:
+          density [B, Q], per unit of `UNIT`, and geometry features [B, Q, G].
+        """
+        hidden = self.from_grid(self.feature_scale * features)
+        hidden += self.from_geometry_code(codes["geometry"])
+        lip = self.from_lip(deformed.embedded["lip"])[:, None]
+        eye = self.from_eye(deformed.embedded["eye"])[:, None]
+        hidden += deformed.gates[..., :1] * lip + deformed.gates[..., 1:2] * eye
+        out = self.density_out(nn.relu(hidden))
+        # exp overflows above 88; 11 is opaque within a tenth of a millimetre.
+        return jnp.exp(jnp.minimum(out[..., 0], 11.0)), out[..., 1:]
+
+    def colour(self, geometry, directions, deformed, codes, samples: int) -> Array:
+        """Colour of points.
+
+        Args:
+          geometry: [B, R * S, G], from `density`.
+          directions: [B, R, 3], of the rays, head frame.
+          deformed: of the same points.
+          codes: the identity's.
+          samples: S.
+
+        Returns:
+          [B, R * S, 3] in [0, 1].
+        """
+        # Light stays with the room: where a ray meets the torso, its direction is
+        # taken relative to the torso, which does not turn with the head.
+        turned = jnp.einsum("bij,brj->bri", deformed.torso_rotation, directions)
+        harmonics = encodings.spherical_harmonics(jnp.stack([directions, turned]))
+        on_head, on_torso = jnp.repeat(self.from_direction(harmonics), samples, axis=2)
+        torso = deformed.gates[..., 3:]
+        hidden = self.from_density(geometry) + on_head + torso * (on_torso - on_head)
+        hidden += self.from_appearance_code(codes["appearance"])
+        hidden = nn.relu(self.colour_hidden(nn.relu(hidden)))
+        return nn.sigmoid(self.colour_out(hidden))
+
+    def __call__(self, features, directions, deformed, codes, samples: int):
+        """Density [B, R * S] and colour [B, R * S, 3]; see `density` and `colour`."""
+        density, geometry = self.density(features, deformed, codes)
+        return density, self.colour(geometry, directions, deformed, codes, samples)

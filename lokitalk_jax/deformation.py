@@ -1,0 +1,230 @@
+"""Region-specific deformation fields (LokiTalk, figure 1), in two cascaded stages.
+
+    x_face = x      + g_lip Delta_lip + g_eye Delta_eye
+    x_can  = x_face + g_head Delta_head + g_torso (X_r - x_face [+ Delta_torso])
+
+Each Delta_r sees its own region's signal only, through a head on a trunk that the
+stage's regions share; the last layer of a head belongs to the identity. The torso is
+first of all a rigid motion about a pivot in the neck, X_r. Gates say where a region
+is; they start as anatomical guesses and are tied to image masks by the losses.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lokitalk_jax import encodings
+from lokitalk_jax.structs import UNIT, Signals
+
+Array = jax.Array
+
+FACE, BODY = ("lip", "eye"), ("head", "torso")
+
+# Ellipsoids around lips and eyes in the head frame, metres: centres on the canonical
+# face, radii that take in the skin which moves with them.
+_LIP = ((0.0, 0.046, -0.05), (0.042, 0.036, 0.06))
+_EYES = tuple(((side * 0.032, -0.027, -0.03), (0.03, 0.022, 0.05)) for side in (1, -1))
+_ELLIPSOID_LOGIT = 6.0  # at the centre; 0 on the surface
+_NECK_HEIGHT, _NECK_WIDTH = 0.13, 0.02  # metres below the origin; softness of the plane
+
+
+class Deformed(NamedTuple):
+    """Points carried to the canonical space; every field is an output to look at.
+
+    Attributes:
+      points: [B, Q, 3], canonical positions.
+      gates: [B, Q, 4], in the order of `structs.REGIONS`, each in [0, 1].
+      offsets: [B, Q, 4, 3], gated offset of each region; they sum to points - x.
+      embedded: per face region, its signal's embedding [B, E].
+      torso_rotation: [B, 3, 3], turns head-frame directions to the torso's.
+    """
+
+    points: Array
+    gates: Array
+    offsets: Array
+    embedded: dict
+    torso_rotation: Array
+
+
+class RegionFields(nn.Module):
+    """One stage: a trunk over position and dynamic code, and a head for each region.
+
+    Attributes:
+      regions: names, in order.
+      width: units of the trunk's layers.
+      hidden: H, units before the identity's last layer.
+      embedding: E, units of a signal's embedding.
+      octaves: of the positional encoding.
+      scale: of the offsets at the start, units of `UNIT`.
+    """
+
+    regions: tuple[str, ...]
+    width: int
+    hidden: int
+    embedding: int
+    octaves: int
+    scale: float
+
+    @nn.compact
+    def __call__(self, points, code, signals, last_layers):
+        """Offsets before gating, [B, Q, 3] by region, and embedded signals, [B, E].
+
+        Args:
+          points: [B, Q, 3], units of `UNIT`.
+          code: [D], the identity's dynamic code.
+          signals: by region [B, ...].
+          last_layers: by region [H, 3].
+        """
+        trunk = nn.Dense(self.width, name="position")(
+            encodings.positional(points, self.octaves)
+        )
+        trunk = nn.relu(trunk + nn.Dense(self.width, use_bias=False, name="code")(code))
+        trunk = nn.relu(nn.Dense(self.width, name="trunk")(trunk))
+        offsets, embedded = {}, {}
+        for region in self.regions:
+            # A signal is one per frame: it is embedded once, not once per point.
+            e = nn.relu(
+                nn.Dense(self.embedding, name=f"{region}_signal")(signals[region])
+            )
+            e = nn.Dense(self.embedding, name=f"{region}_embedding")(e)
+            joined = nn.Dense(self.hidden, name=f"{region}_joint")(trunk)
+            joined += nn.Dense(self.hidden, use_bias=False, name=f"{region}_drive")(e)[
+                :, None
+            ]
+            offsets[region] = self.scale * (nn.relu(joined) @ last_layers[region])
+            embedded[region] = e
+        return offsets, embedded
+
+
+class GateLogits(nn.Module):
+    """Learned part of gates' logits; zero at the start.
+
+    Attributes:
+      count: gates.
+      width: hidden units.
+      octaves: of the positional encoding.
+    """
+
+    count: int
+    width: int
+    octaves: int
+
+    @nn.compact
+    def __call__(self, points, code):
+        """Logits [B, Q, count] at points [B, Q, 3] for a dynamic code [D]."""
+        hidden = nn.Dense(self.width, name="position")(
+            encodings.positional(points, self.octaves)
+        )
+        hidden += nn.Dense(self.width, use_bias=False, name="code")(code)
+        return nn.Dense(self.count, kernel_init=nn.initializers.zeros, name="logits")(
+            nn.relu(hidden)
+        )
+
+
+def _ellipsoid(points: Array, centre, radii) -> Array:
+    scaled = (points - np.array(centre) / UNIT) / (np.array(radii) / UNIT)
+    return _ELLIPSOID_LOGIT * (1 - jnp.sum(scaled**2, axis=-1))
+
+
+def anatomical_face_logits(points: Array) -> Array:
+    """Lip and eye gate logits of an average face. [..., 3] -> [..., 2]."""
+    eyes = jnp.maximum(*(_ellipsoid(points, *eye) for eye in _EYES))
+    # Far away the paraboloid falls without bound; a gate must be able to come back.
+    return jnp.maximum(jnp.stack([_ellipsoid(points, *_LIP), eyes], axis=-1), -8.0)
+
+
+def anatomical_torso_logit(points: Array) -> Array:
+    """Torso gate logit: a soft plane at the neck. [..., 3] -> [...]."""
+    logit = (points[..., 1] * UNIT - _NECK_HEIGHT) / _NECK_WIDTH
+    return jnp.clip(logit, -8.0, 8.0)
+
+
+def torso_motion(points: Array, pose: Array, pivot: Array, gains: Array):
+    """Where the torso's points are when the torso is at rest.
+
+    The torso does not turn with the head; its neck pivot follows the head by a share.
+
+    Args:
+      points: [B, Q, 3], head frame.
+      pose: [B, 6], head pose relative to its mean (rotation vector, translation).
+      pivot: [3]; gains: [3], share along each axis, 1 = as the head moves.
+
+    Returns:
+      resting points [B, Q, 3] and the rotation [B, 3, 3].
+    """
+    rotation = encodings.rotation_matrix(pose[:, :3])
+    turned = jnp.einsum("bij,bqj->bqi", rotation, points - pivot)
+    moved = jnp.einsum("bij,j->bi", rotation, pivot) + pose[:, 3:6] - pivot
+    # Undo the part of the pivot's motion that the torso does not follow.
+    return turned + pivot + (gains * moved)[:, None], rotation
+
+
+class Deformation(nn.Module):
+    """Both stages. See the module's head for the equations.
+
+    Attributes:
+      width, hidden, embedding, octaves, scale: of `RegionFields`.
+      gate_width, gate_octaves: of `GateLogits`.
+      anatomical_gates: whether gates start from an average face; else at one half.
+      torso_residual: whether the torso has a field on top of its pivot motion.
+    """
+
+    width: int
+    hidden: int
+    embedding: int
+    octaves: int
+    scale: float
+    gate_width: int
+    gate_octaves: int
+    anatomical_gates: bool
+    torso_residual: bool
+
+    def setup(self):
+        """Builds the fields and the gates."""
+        sizes = (self.width, self.hidden, self.embedding, self.octaves, self.scale)
+        self.face = RegionFields(FACE, *sizes)
+        self.body = RegionFields(BODY if self.torso_residual else BODY[:1], *sizes)
+        self.face_gates = GateLogits(2, self.gate_width, self.gate_octaves)
+        self.torso_gate = GateLogits(1, self.gate_width, self.gate_octaves)
+
+    def __call__(self, points: Array, signals: Signals, person: dict) -> Deformed:
+        """Carries points of the head frame to the canonical space.
+
+        Args:
+          points: [B, Q, 3], units of `UNIT`.
+          signals: leaves [B, ...].
+          person: one identity's tree, see `identity`.
+        """
+        code = person["codes"]["dynamic"]
+        last_layers = person["last_layers"]
+        drive = signals._asdict()
+
+        logits = self.face_gates(points, code)
+        if self.anatomical_gates:
+            logits = logits + anatomical_face_logits(points)
+        face_gates = nn.sigmoid(logits)
+        deltas, embedded = self.face(points, code, drive, last_layers)
+        lip = face_gates[..., :1] * deltas["lip"]
+        eye = face_gates[..., 1:] * deltas["eye"]
+        face = points + lip + eye
+
+        resting, rotation = torso_motion(
+            face, signals.torso[..., :6], person["pivot"], person["gains"]
+        )
+        logit = self.torso_gate(resting, code)
+        if self.anatomical_gates:
+            logit = logit + anatomical_torso_logit(resting)[..., None]
+        torso_gate = nn.sigmoid(logit)
+        deltas, _ = self.body(face, code, drive, last_layers)
+        head = (1 - torso_gate) * deltas["head"]
+        torso = torso_gate * (resting - face + deltas.get("torso", 0.0))
+        return Deformed(
+            points=face + head + torso,
+            gates=jnp.concatenate([face_gates, 1 - torso_gate, torso_gate], axis=-1),
+            offsets=jnp.stack([lip, eye, head, torso], axis=-2),
+            embedded=embedded,
+            torso_rotation=rotation,
+        )

@@ -1,0 +1,264 @@
+"""Multiresolution hash encoding (Mueller et al., Instant NGP, 2022, section 3).
+
+One flat table holds all levels; coarse levels that fit are stored densely, the others
+are hashed. `encode` has its own gradient rule, because plain differentiation of the
+lookups with respect to the points gathers every row once more for each axis without
+fusing. Two formulations of the same function are kept, one for each kind of hardware:
+XLA's CPU backend wants one gather per corner fused into a loop, level by level; a GPU
+wants few kernels, so there the levels are an array axis.
+"""
+
+import functools
+import itertools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array = jax.Array
+
+# Mueller et al. (2022), equation 4; the first axis is left as it is.
+_PRIMES = np.array([1, 2654435761, 805459861], np.uint32)
+_CORNERS = np.array(list(itertools.product((0, 1), repeat=3)), np.uint32)  # [8, 3]
+
+
+class GridSpec(NamedTuple):
+    """Sizes of a grid; static, so it can be a compile-time constant.
+
+    Attributes:
+      levels: L.
+      features: C, features of an entry.
+      coarsest, finest: cells along an axis of the unit cube at level 0 and L - 1;
+        levels between grow geometrically.
+      log2_entries: at most 2**log2_entries entries are kept for one level.
+    """
+
+    levels: int
+    features: int
+    coarsest: int
+    finest: int
+    log2_entries: int
+
+
+class _Levels(NamedTuple):
+    """Per level, [L] each: cells per axis, first row, row strides, whether dense."""
+
+    cells: np.ndarray
+    first: np.ndarray
+    strides: np.ndarray  # [L, 3]
+    dense: np.ndarray
+
+
+@functools.cache
+def _levels(spec: GridSpec) -> tuple[_Levels, int]:
+    steps = max(spec.levels - 1, 1)
+    growth = (spec.finest / spec.coarsest) ** (1 / steps)
+    cells = [round(spec.coarsest * growth**level) for level in range(spec.levels)]
+    entries = 2**spec.log2_entries
+    sizes = [min((n + 1) ** 3, entries) for n in cells]
+    cells = np.array(cells, np.uint32)
+    one = np.ones_like(cells)
+    return _Levels(
+        cells=cells,
+        first=np.cumsum([0, *sizes[:-1]]).astype(np.uint32),
+        strides=np.stack([one, cells + 1, (cells + 1) ** 2], axis=-1),
+        dense=np.array([(int(n) + 1) ** 3 <= entries for n in cells]),
+    ), sum(sizes)
+
+
+def table_shape(spec: GridSpec) -> tuple[int, int]:
+    """Shape of the flat table: rows of all levels, C."""
+    return _levels(spec)[1], spec.features
+
+
+def dense_rows(spec: GridSpec) -> int:
+    """Rows of the leading levels that are stored without hashing."""
+    levels, total = _levels(spec)
+    if levels.dense.all():
+        return total
+    return int(levels.first[np.argmin(levels.dense)])
+
+
+def _corner(points: Array, level: _Levels, corner: np.ndarray, entries: int):
+    """Row, weight and the weight's derivatives of one corner.
+
+    Args:
+      points: [3, P] in the unit cube.
+      level: one level's scalars, or [L]-leading arrays with a trailing axis of 1.
+      corner: [3] of 0 and 1.
+      entries: 2**log2_entries.
+
+    Returns:
+      rows [..., P] uint32, weight [..., P], and its derivative by each axis, a list of
+      three [..., P].
+    """
+    sides, slopes, row_dense, row_hash = [], [], 0, 0
+    for axis in range(3):
+        cells = level.cells
+        scale = jnp.asarray(cells, points.dtype)
+        position = points[axis] * scale
+        # The last cell is closed: a point on the far face belongs to it.
+        cell = jnp.minimum(jnp.floor(position), scale - 1)
+        fraction = position - cell
+        side = corner[axis] == 1
+        sides.append(fraction if side else 1 - fraction)
+        slopes.append(scale if side else -scale)
+        index = cell.astype(jnp.uint32) + corner[axis]
+        row_dense = row_dense + index * level.strides[axis]
+        row_hash = row_hash ^ (index * _PRIMES[axis])
+    row = jnp.where(level.dense, row_dense, row_hash & np.uint32(entries - 1))
+    weight = sides[0] * sides[1] * sides[2]
+    derivatives = [
+        slopes[0] * sides[1] * sides[2],
+        slopes[1] * sides[0] * sides[2],
+        slopes[2] * sides[0] * sides[1],
+    ]
+    return row + level.first, weight, derivatives
+
+
+def _take(table: Array, rows: Array) -> Array:
+    return table.at[rows].get(mode="promise_in_bounds")
+
+
+def _level_features(table: Array, points: Array, level: _Levels, entries: int) -> Array:
+    total = 0
+    for corner in _CORNERS:
+        rows, weight, _ = _corner(points, level, corner, entries)
+        total = total + weight[..., None] * _take(table, rows)
+    return total
+
+
+def _scalars(levels: _Levels) -> _Levels:
+    """The levels as scan inputs: leading axis L, strides as [L, 3]."""
+    return jax.tree.map(jnp.asarray, levels)
+
+
+def _columns(levels: _Levels) -> _Levels:
+    """The levels as columns [L, 1] that broadcast against [P]; strides as [3, L, 1]."""
+    return _Levels(
+        cells=levels.cells[:, None],
+        first=levels.first[:, None],
+        strides=levels.strides.T[..., None],
+        dense=levels.dense[:, None],
+    )
+
+
+def _forward_unrolled(table: Array, points: Array, spec: GridSpec) -> Array:
+    levels, _ = _levels(spec)
+    entries = 2**spec.log2_entries
+    return jnp.stack(
+        [
+            _level_features(
+                table, points, jax.tree.map(lambda x, i=i: x[i], levels), entries
+            )
+            for i in range(spec.levels)
+        ]
+    )
+
+
+def _forward_by_axis(table: Array, points: Array, spec: GridSpec) -> Array:
+    levels, _ = _levels(spec)
+    return _level_features(table, points, _columns(levels), 2**spec.log2_entries)
+
+
+def _backward_scan(table: Array, points: Array, cotangent: Array, spec: GridSpec):
+    levels, _ = _levels(spec)
+    entries = 2**spec.log2_entries
+    flat = table.reshape(-1)
+
+    def step(carry, inputs):
+        d_table, d_points = carry
+        level, d_features = inputs  # d_features [P, C]
+        for corner in _CORNERS:
+            rows, weight, derivatives = _corner(points, level, corner, entries)
+            d_table = d_table.at[rows].add(
+                weight[:, None] * d_features, mode="promise_in_bounds"
+            )
+            # Scalar gathers, with the indices and not the gathered values broadcast
+            # over the axes, have one consumer each: XLA fuses them into the sum.
+            rows = jnp.broadcast_to(rows, (3, *rows.shape)) * np.uint32(spec.features)
+            along = sum(
+                _take(flat, rows + np.uint32(c)) * d_features[:, c]
+                for c in range(spec.features)
+            )  # [3, P]
+            d_points = d_points + jnp.stack(derivatives) * along
+        return (d_table, d_points), None
+
+    start = jnp.zeros_like(table), jnp.zeros_like(points)
+    (d_table, d_points), _ = jax.lax.scan(step, start, (_scalars(levels), cotangent))
+    return d_table, d_points
+
+
+def _backward_by_axis(table: Array, points: Array, cotangent: Array, spec: GridSpec):
+    levels, _ = _levels(spec)
+    columns = _columns(levels)
+    rows, weights, d_points = [], [], 0
+    for corner in _CORNERS:
+        row, weight, derivatives = _corner(
+            points, columns, corner, 2**spec.log2_entries
+        )
+        along = jnp.sum(_take(table, row) * cotangent, axis=-1)  # [L, P]
+        d_points = d_points + jnp.stack(
+            [jnp.sum(d * along, axis=0) for d in derivatives]
+        )
+        rows.append(row)
+        weights.append(weight)
+    updates = jnp.stack(weights)[..., None] * cotangent
+    d_table = (
+        jnp.zeros_like(table).at[jnp.stack(rows)].add(updates, mode="promise_in_bounds")
+    )
+    return d_table, d_points
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def encode(table: Array, points: Array, spec: GridSpec) -> Array:
+    """Features of points, interpolated trilinearly at every level.
+
+    Args:
+      table: [rows, C], see `table_shape`.
+      points: [3, P] in the unit cube; points outside are moved to its faces, and get
+        no gradient along the axis on which they were outside.
+      spec: the grid's sizes.
+
+    Returns:
+      [L, P, C].
+    """
+    points = jnp.clip(points, 0.0, 1.0)
+    return jax.lax.platform_dependent(
+        table,
+        points,
+        cpu=functools.partial(_forward_unrolled, spec=spec),
+        default=functools.partial(_forward_by_axis, spec=spec),
+    )
+
+
+def _encode_fwd(table, points, spec):
+    return encode(table, points, spec), (table, points)
+
+
+def _encode_bwd(spec, residuals, cotangent):
+    table, points = residuals
+    d_table, d_points = jax.lax.platform_dependent(
+        table,
+        jnp.clip(points, 0.0, 1.0),
+        cotangent,
+        cpu=functools.partial(_backward_scan, spec=spec),
+        default=functools.partial(_backward_by_axis, spec=spec),
+    )
+    inside = (points >= 0) & (points <= 1)
+    return d_table, jnp.where(inside, d_points, 0)
+
+
+encode.defvjp(_encode_fwd, _encode_bwd)
+
+
+def init_table(key: Array, spec: GridSpec, scale: float) -> Array:
+    """A table of uniform values in [-scale, scale]."""
+    return jax.random.uniform(key, table_shape(spec), minval=-scale, maxval=scale)
+
+
+def parameter_count(spec: GridSpec) -> int:
+    """Numbers in a table."""
+    return math.prod(table_shape(spec))

@@ -1,0 +1,189 @@
+"""The walk from rays and signals to pixels, on one page."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lokitalk_jax import hashgrid, identity, rays, rendering, sampling
+from lokitalk_jax.canonical import Decoder
+from lokitalk_jax.deformation import BODY, FACE, Deformation, Deformed
+from lokitalk_jax.structs import TORSO_LAGS, UNIT, Signals
+
+Array = jax.Array
+
+
+class Model(NamedTuple):
+    """Modules and sizes; static, holds no parameters."""
+
+    deformation: Deformation
+    decoder: Decoder
+    identity: identity.IdentitySpec
+    sampling: sampling.SamplingSpec
+    lip_dim: int
+
+    @property
+    def grid(self) -> hashgrid.GridSpec:
+        """Sizes of the canonical grid."""
+        return self.identity.grid
+
+
+class Samples(NamedTuple):
+    """Everything the model knows about the samples of rays, for the losses.
+
+    Attributes:
+      weights: [B, R, S], of volume rendering.
+      deformed: of the samples, axis Q = R * S.
+    """
+
+    weights: Array
+    deformed: Deformed
+
+
+def from_config(config) -> Model:
+    """Unpacks the fields `model`, `grid` and `scene` of a config."""
+    low = tuple(x / UNIT for x in config.scene.low)
+    high = tuple(x / UNIT for x in config.scene.high)
+    m = config.model
+    regions = FACE + (BODY if m.torso_residual else BODY[:1])
+    return Model(
+        deformation=Deformation(
+            width=m.deform_width,
+            hidden=m.deform_hidden,
+            embedding=m.signal_embedding,
+            octaves=m.octaves,
+            scale=m.offset_scale,
+            gate_width=m.gate_width,
+            gate_octaves=m.gate_octaves,
+            anatomical_gates=m.anatomical_gates,
+            torso_residual=m.torso_residual,
+        ),
+        decoder=Decoder(
+            width=m.decoder_width, geometry=m.geometry, feature_scale=m.feature_scale
+        ),
+        identity=identity.IdentitySpec(
+            code=m.code,
+            hidden=m.deform_hidden,
+            regions=regions,
+            offset=m.identity_offset,
+            grid=hashgrid.GridSpec(**config.grid),
+            grid_scale=m.grid_scale,
+        ),
+        sampling=sampling.SamplingSpec(
+            low=low,
+            high=high,
+            cells=tuple(config.sampling.cells),
+            bins=config.sampling.bins,
+            samples=config.sampling.samples,
+            uniform=config.sampling.uniform,
+            decay=config.sampling.decay,
+        ),
+        lip_dim=m.lip_dim,
+    )
+
+
+def init(model: Model, key: Array, identities: int) -> dict:
+    """Parameters {'shared': ..., 'identity': ...}; leaves of the latter lead with N."""
+    common_key, deformation_key, decoder_key = jax.random.split(key, 3)
+    common = identity.init_common(common_key, model.identity)
+    points = jnp.zeros((1, 1, 3))
+    signals = Signals(
+        lip=jnp.zeros((1, model.lip_dim)),
+        eye=jnp.zeros((1, 2)),
+        head=jnp.zeros((1, 6)),
+        torso=jnp.zeros((1, 6 * len(TORSO_LAGS))),
+    )
+    deformed, dynamic = model.deformation.init_with_output(
+        deformation_key, points, signals, common
+    )
+    features = jnp.zeros((1, 1, model.grid.levels * model.grid.features))
+    static = model.decoder.init(
+        decoder_key, features, jnp.zeros((1, 1, 3)), deformed, common["codes"], 1
+    )
+    return {
+        "shared": {"common": common, "dynamic": dynamic, "static": static},
+        "identity": identity.init_own(common, identities, model.identity),
+    }
+
+
+def _deform(model: Model, shared: dict, person: dict, points, signals) -> Deformed:
+    return model.deformation.apply(shared["dynamic"], points, signals, person)
+
+
+def _grid_features(model: Model, person: dict, points: Array) -> Array:
+    """Canonical features of points [B, Q, 3] -> [B, Q, L * C]."""
+    low, high = jnp.array(model.sampling.low), jnp.array(model.sampling.high)
+    # Cells are cubes: the box's longest side spans the grid's unit cube.
+    cube = (points - (low + high) / 2) / jnp.max(high - low) + 0.5
+    features = hashgrid.encode(person["grid"], cube.reshape(-1, 3).T, model.grid)
+    return jnp.moveaxis(features, 0, 1).reshape(*points.shape[:-1], -1)
+
+
+def density(model: Model, shared: dict, person: dict, points, signals) -> Array:
+    """Density at points of the head frame. [B, Q, 3] -> [B, Q]."""
+    deformed = _deform(model, shared, person, points, signals)
+    features = _grid_features(model, person, deformed.points)
+    return model.decoder.apply(
+        shared["static"], features, deformed, person["codes"], method=Decoder.density
+    )[0]
+
+
+def render(
+    model: Model,
+    shared: dict,
+    person: dict,
+    density_grid: Array,
+    pixels: Array,
+    intrinsics: Array,
+    head_to_camera: Array,
+    signals: Signals,
+    plate: Array,
+    key: Array | None = None,
+) -> tuple[rendering.Rendered, Samples]:
+    """Renders pixels of frames of one identity.
+
+    Args:
+      model: modules and sizes.
+      shared: parameters that all identities share.
+      person: the identity's tree, `identity.combine` of the common and its own.
+      density_grid: [X, Y, Z], guides the samples.
+      pixels: [B, R, 2]; intrinsics: [3]; head_to_camera: [B, 4, 4], metres.
+      signals: leaves [B, ...].
+      plate: [B, R, 3], colours behind the person.
+      key: for random places of the samples; None renders the same twice.
+
+    Returns:
+      What the rays see, axes [B, R], and what is known of their samples.
+    """
+    spec = model.sampling
+    cast = rays.generate(pixels, intrinsics, head_to_camera)
+    near, far = rays.box_interval(cast, jnp.array(spec.low), jnp.array(spec.high))
+    distances, widths = sampling.guided_samples(
+        density_grid, cast, near, far, spec, key
+    )
+    points = cast.origins[..., None, :] + (
+        cast.directions[..., None, :] * distances[..., None]
+    )
+    frames, count, samples = distances.shape
+    deformed = _deform(
+        model, shared, person, points.reshape(frames, count * samples, 3), signals
+    )
+    features = _grid_features(model, person, deformed.points)
+    sigma, colours = model.decoder.apply(
+        shared["static"], features, cast.directions, deformed, person["codes"], samples
+    )
+
+    def by_ray(values: Array) -> Array:
+        return values.reshape(frames, count, samples, *values.shape[2:])
+
+    weights = sampling.composite_weights(by_ray(sigma), widths)
+    rendered = rendering.composite(
+        weights,
+        by_ray(colours),
+        distances,
+        by_ray(deformed.gates),
+        by_ray(deformed.offsets),
+        plate,
+        far,
+    )
+    return rendered, Samples(weights, deformed)

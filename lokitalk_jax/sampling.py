@@ -1,0 +1,160 @@
+"""Where along a ray to look: a density grid guides a fixed number of samples.
+
+The grid holds, for one identity, a running maximum of the density over random driving
+signals. Compositing it along a ray gives weights that end at the first surface, so the
+samples gather there and neither in the air nor inside the head, whose density nothing
+observes. The number of samples is fixed: shapes are static and one program is compiled.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lokitalk_jax.structs import Rays
+
+Array = jax.Array
+
+
+class SamplingSpec(NamedTuple):
+    """Sizes of the guided sampling; static.
+
+    Attributes:
+      low, high: corners of the scene box, units of `UNIT`.
+      cells: cells of the density grid along x, y, z.
+      bins: stations along a ray at which the grid is read.
+      samples: S.
+      uniform: share of the samples' probability that is spread evenly.
+      decay: by which a cell's running maximum fades when the cell is visited.
+    """
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+    cells: tuple[int, int, int]
+    bins: int
+    samples: int
+    uniform: float
+    decay: float
+
+
+def init_density(spec: SamplingSpec) -> Array:
+    """A grid of even, thin density: samples start out spread evenly. [X, Y, Z]."""
+    return jnp.full(spec.cells, 0.1)
+
+
+def read_density(density: Array, points: Array, spec: SamplingSpec) -> Array:
+    """Nearest cell's density. density [X, Y, Z], points [..., 3] -> [...]."""
+    low, high = jnp.array(spec.low), jnp.array(spec.high)
+    cells = jnp.array(spec.cells)
+    index = jnp.floor((points - low) / (high - low) * cells).astype(jnp.int32)
+    index = jnp.clip(index, 0, cells - 1)
+    flat = (index[..., 0] * spec.cells[1] + index[..., 1]) * spec.cells[2]
+    flat = flat + index[..., 2]
+    return density.reshape(-1).at[flat].get(mode="promise_in_bounds")
+
+
+def random_cells(key: Array, shape: tuple[int, ...], spec: SamplingSpec):
+    """Random cells, and a random point in each.
+
+    Returns:
+      flat cell numbers, `shape`, and points [*shape, 3] in units of `UNIT`.
+    """
+    pick, jitter = jax.random.split(key)
+    x, y, z = spec.cells
+    flat = jax.random.randint(pick, shape, 0, x * y * z)
+    index = jnp.stack([flat // (y * z), flat // z % y, flat % z], axis=-1)
+    inside = jax.random.uniform(jitter, index.shape)
+    low, high = jnp.array(spec.low), jnp.array(spec.high)
+    return flat, low + (index + inside) / jnp.array(spec.cells) * (high - low)
+
+
+def update_density(density: Array, flat: Array, values: Array, spec: SamplingSpec):
+    """The running maximum after visiting cells `flat` and finding `values` there."""
+    old = density.reshape(-1)
+    visited = jnp.zeros_like(old, bool).at[flat].set(True)
+    faded = jnp.where(visited, old * spec.decay, old)
+    return faded.at[flat].max(values).reshape(density.shape)
+
+
+def composite_weights(density: Array, widths: Array) -> Array:
+    """Volume rendering weights (Max, 1995; NeRF, equation 3).
+
+    Args:
+      density: [..., S], per unit of length.
+      widths: [..., S], length of each interval.
+
+    Returns:
+      [..., S]; they and the transmittance left behind the last interval sum to 1.
+    """
+    optical = density * widths
+    before = jnp.cumsum(optical, axis=-1) - optical
+    return jnp.exp(-before) * (1 - jnp.exp(-optical))
+
+
+def guided_samples(
+    density: Array,
+    rays: Rays,
+    near: Array,
+    far: Array,
+    spec: SamplingSpec,
+    key: Array | None,
+) -> tuple[Array, Array]:
+    """Distances of S samples along each ray, and the lengths they stand for.
+
+    The ray is cut into S intervals of equal probability; each holds one sample, at a
+    random place in it, or in the middle where there is no key.
+
+    Args:
+      density: [X, Y, Z].
+      rays: directions [..., R, 3].
+      near, far: [..., R].
+      spec: sizes.
+      key: for the places in the intervals; None renders the same twice.
+
+    Returns:
+      distances [..., R, S], increasing, and widths [..., R, S].
+    """
+    length = (far - near)[..., None]
+    stations = (jnp.arange(spec.bins) + 0.5) / spec.bins
+    points = (
+        rays.origins[..., None, :]
+        + rays.directions[..., None, :]
+        * ((near[..., None] + stations * length)[..., None])
+    )
+    weights = composite_weights(read_density(density, points, spec), length / spec.bins)
+    # A cell is wide and the maximum over signals comes early, so the true surface may
+    # lie in a neighbouring bin.
+    edge = jnp.zeros_like(weights[..., :1])
+    before = jnp.concatenate([edge, weights[..., :-1]], axis=-1)
+    after = jnp.concatenate([weights[..., 1:], edge], axis=-1)
+    weights = jnp.maximum(weights, jnp.maximum(before, after))
+    total = jnp.sum(weights, axis=-1, keepdims=True)
+    share = weights / (total + 1e-6)
+    share = (1 - spec.uniform) * share + spec.uniform / spec.bins
+    share = share / jnp.sum(share, axis=-1, keepdims=True)
+    edges = near[..., None] + length * _quantiles(share, spec.samples)
+    edges = jax.lax.stop_gradient(edges)
+    widths = edges[..., 1:] - edges[..., :-1]
+    place = 0.5 if key is None else jax.random.uniform(key, widths.shape)
+    return edges[..., :-1] + widths * place, widths
+
+
+def _quantiles(share: Array, parts: int) -> Array:
+    """Positions in [0, 1] that cut a histogram into parts of equal probability.
+
+    Args:
+      share: [..., M], positive, sums to 1 along the last axis.
+      parts: S.
+
+    Returns:
+      [..., S + 1], from 0 to 1.
+    """
+    bins = share.shape[-1]
+    upper = jnp.cumsum(share, axis=-1)
+    lower = upper - share
+    wanted = jnp.arange(1, parts) / parts
+    # A position is what all bins contribute: each its own part below the quantile.
+    part = (wanted[:, None] - lower[..., None, :]) / share[..., None, :]
+    inner = jnp.sum(jnp.clip(part, 0, 1), axis=-1) / bins
+    ends = jnp.zeros_like(inner[..., :1])
+    return jnp.concatenate([ends, inner, ends + 1], axis=-1)
