@@ -1,16 +1,15 @@
 """Who is where in a frame: the person's mask, head and torso, and what is behind."""
 
-import warnings
-
 import cv2
 import numpy as np
 
 from lokitalk_jax.data import folder
 from lokitalk_jax.prepare import faces
 
-LABEL_SIZE = 256  # GrabCut works at this height; the labels gain little from more
-GRABCUT_ROUNDS = 3
+LABEL_SIZE = 192  # GrabCut works at this height; more is slower, hardly better
+GRABCUT_ROUNDS = 1  # three change fewer than 2 % of the head
 PLATE_FRAMES = 64
+SIGHTINGS = 3  # fewer are more likely a hole in a mask than background
 PERSON_FREE = 0.05  # below this mask value, after dilation, a pixel is background
 
 
@@ -80,20 +79,39 @@ def label_regions(
     person = cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > 127
     seeds = _seeds(person, landmarks[:, :2] * scale)
 
-    head_seen = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    if (seeds == cv2.GC_FGD).any() and (person & (seeds == cv2.GC_BGD)).any():
+    torso = person & (seeds == cv2.GC_BGD)
+    if torso.any() and (seeds == cv2.GC_FGD).any():
         # What is behind the person must not look like the head.
-        torso = person & (seeds == cv2.GC_BGD)
-        small = small.copy()
         small[~person] = np.median(small[torso], axis=0)
+        part = _unknown_part(seeds)
         cv2.setRNGSeed(0)  # the colour clusters start at random
-        empty = np.zeros((1, 65)), np.zeros((1, 65))
-        cv2.grabCut(small, seeds, None, *empty, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
-        head_seen = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD))
+        seeds[part] = cv2.grabCut(
+            np.ascontiguousarray(small[part]),
+            np.ascontiguousarray(seeds[part]),
+            None,
+            np.zeros((1, 65)),
+            np.zeros((1, 65)),
+            GRABCUT_ROUNDS,
+            cv2.GC_INIT_WITH_MASK,
+        )[0]
+    head_seen = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD))
     head = _largest(head_seen & person).astype(np.float32)
     head = cv2.resize(head, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
     labels = np.where(head, folder.HEAD, folder.TORSO)
     return np.where(mask > 127, labels, folder.BACKGROUND).astype(np.uint8)
+
+
+def _unknown_part(seeds: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns about the unknown pixels, with known ones around them."""
+    unknown = (seeds == cv2.GC_PR_FGD) | (seeds == cv2.GC_PR_BGD)
+    slices = []
+    for axis in (1, 0):
+        found = np.flatnonzero(unknown.any(axis))
+        if not len(found):
+            return slice(None), slice(None)
+        margin = seeds.shape[1 - axis] // 4
+        slices.append(slice(max(found[0] - margin, 0), found[-1] + 1 + margin))
+    return tuple(slices)
 
 
 def _seeds(person: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -114,10 +132,11 @@ def _seeds(person: np.ndarray, points: np.ndarray) -> np.ndarray:
 
     oval = np.zeros(person.shape, np.uint8)
     cv2.fillPoly(oval, [np.round(points[list(faces.FACE_OVAL)]).astype(np.int32)], 1)
-    # The neck: the jaw's shape, moved down the head's axis.
+    # The neck: the jaw's shape moved down the head's axis. It starts a little below
+    # the jaw, whose underside, a beard say, moves with the head.
     neck = np.zeros(person.shape, np.uint8)
-    jaw = points[list(faces.FACE_OVAL[12:25])]  # cheek to cheek, around the chin
-    jaw = (jaw - jaw.mean(0)) * 0.8 + jaw.mean(0)
+    jaw = points[list(faces.FACE_OVAL[12:25])]  # from angle to angle around the chin
+    jaw = (jaw - jaw.mean(0)) * [0.92, 1] + jaw.mean(0) + 0.04 * face_height * down
     sweep = np.concatenate([jaw, (jaw + down * 0.6 * face_height)[::-1]])
     cv2.fillPoly(neck, [np.round(sweep).astype(np.int32)], 1)
 
@@ -173,21 +192,22 @@ class BackgroundPlate:
         """
         if not self._kept:
             raise ValueError("no frame was added, so there is no background to find")
-        plate = np.stack([_median(*zip(*rows, strict=True)) for rows in self._rows()])
-        seen = np.any([free for _, free in self._kept], axis=0)
+        rows = range(len(self._kept[0][0]))
+        plate = np.stack([self._median(row) for row in rows])
+        times = np.sum([free for _, free in self._kept], axis=0, dtype=np.int32)
+        seen = times >= min(SIGHTINGS, len(self._kept))
         return _fill(plate, seen), seen
 
-    def _rows(self):
-        for row in range(len(self._kept[0][0])):
-            yield [(rgb[row], free[row]) for rgb, free in self._kept]
-
-
-def _median(colours, free) -> np.ndarray:
-    """Median over frames of the pixels [K, W, 3] that are free [K, W]."""
-    values = np.where(np.stack(free)[..., None], np.stack(colours), np.nan)
-    with warnings.catch_warnings():  # a pixel that is never free stays NaN
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nan_to_num(np.nanmedian(values, axis=0))
+    def _median(self, row: int) -> np.ndarray:
+        """Median [W, 3] of a row where it is free; rows keep the memory small."""
+        colours = np.stack([rgb[row] for rgb, _ in self._kept], axis=-1)
+        free = np.stack([free[row] for _, free in self._kept], axis=-1)[:, None]
+        ordered = np.sort(np.where(free, colours, 255), axis=-1)  # 255s go last
+        count = free.sum(axis=-1, keepdims=True)
+        middle = np.maximum(np.concatenate([count - 1, count], -1) // 2, 0)
+        middle = np.broadcast_to(middle, (*ordered.shape[:2], 2))
+        middle = np.minimum(middle, ordered.shape[-1] - 1)
+        return np.take_along_axis(ordered, middle, -1).mean(-1)
 
 
 def _fill(plate: np.ndarray, seen: np.ndarray) -> np.ndarray:
