@@ -1,0 +1,162 @@
+"""One identity at the training size: memory-mapped frames and tracks to match.
+
+Everything is in pixels of that size; the images lie in a cache (see `frame_cache`), so
+memory stays bounded whatever the length of the clip.
+"""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from lokitalk_jax.data import frame_cache, regions
+from lokitalk_jax.data.folder import IdentityFolder, Tracks
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Frames and tracks of one identity at one size, F frames of H x W pixels.
+
+    Attributes:
+      name: the identity's.
+      folder: where it was prepared.
+      height, width: H and W, pixels.
+      intrinsics: float32 [3], focal length, principal x and y, pixels of this size.
+      tracks: as in the folder, with the landmarks in pixels of this size.
+      shapes: the ellipses of the lips and eyes, pixels of this size.
+      frames: uint8 [F, H, W, 3], RGB, memory-mapped.
+      masks: uint8 [F, H, W], soft person mask, memory-mapped.
+      labels: uint8 [F, H, W], memory-mapped.
+      plate: uint8 [H, W, 3], the background plate.
+      plate_seen: bool [H, W], False where the plate was inpainted.
+      train_frames: frames to train on: before the split, within `max_seconds`, with a
+        face, not a repeat.
+      test_frames: the held-out frames that have a face.
+    """
+
+    name: str
+    folder: IdentityFolder
+    height: int
+    width: int
+    intrinsics: np.ndarray
+    tracks: Tracks
+    shapes: regions.RegionShapes
+    frames: np.ndarray
+    masks: np.ndarray
+    labels: np.ndarray
+    plate: np.ndarray
+    plate_seen: np.ndarray
+    train_frames: np.ndarray
+    test_frames: np.ndarray
+
+    @classmethod
+    def open(
+        cls,
+        folder: IdentityFolder,
+        size: int,
+        cache_root: pathlib.Path | None = None,
+        max_seconds: float | None = None,
+    ) -> "Dataset":
+        """Opens an identity at `size` pixels of its longest side.
+
+        Args:
+          folder: the prepared identity.
+          size: longest side, at most the folder's own.
+          cache_root: folder for the caches of all identities; by default the identity
+            folder's own `cache`, or the user's cache folder where that is read-only.
+          max_seconds: trains on this much of the clip's beginning. Held-out frames
+            stay the same.
+
+        Raises:
+          ValueError: the size is larger than the prepared frames, tracks and frames
+            disagree, or no frame is left to train on.
+          OSError: the disk has no room for the cache.
+        """
+        meta = folder.meta
+        longest = max(meta.height, meta.width)
+        if not 0 < size <= longest:
+            raise ValueError(
+                f"{folder.path} was prepared at {meta.width}x{meta.height} pixels and "
+                f"cannot be trained at {size}; set data.size to at most {longest}, or "
+                "prepare it larger"
+            )
+        height, width = (
+            max(round(side * size / longest), 1) for side in (meta.height, meta.width)
+        )
+        scale = np.array([width / meta.width, height / meta.height], np.float32)
+        tracks = _checked(folder.tracks(), folder)
+        landmarks = tracks.landmarks * np.append(scale, size / longest)
+        tracks = tracks._replace(landmarks=landmarks.astype(np.float32))
+
+        frames = np.arange(meta.frame_count)
+        usable = tracks.valid & ~tracks.duplicate & (frames < meta.train_frames)
+        if max_seconds is not None:
+            usable &= frames < max_seconds * meta.fps
+        if not usable.any():
+            raise ValueError(
+                f"{folder.path}: none of its first {meta.train_frames} frames has a "
+                f"face and lies within max_seconds={max_seconds}; raise "
+                "data.max_seconds or prepare a longer clip"
+            )
+        images = frame_cache.load(folder, (height, width), cache_root)
+        return cls(
+            name=folder.name,
+            folder=folder,
+            height=height,
+            width=width,
+            intrinsics=np.array(
+                [meta.focal * size / longest, *(np.array(meta.principal) * scale)],
+                np.float32,
+            ),
+            tracks=tracks,
+            shapes=regions.fit_shapes(tracks.landmarks, tracks.valid),
+            train_frames=np.flatnonzero(usable),
+            test_frames=np.flatnonzero(tracks.valid & (frames >= meta.train_frames)),
+            **images._asdict(),
+        )
+
+    @property
+    def train_mask(self) -> np.ndarray:
+        """Bool [F], True at `train_frames`: what signals are fitted on."""
+        mask = np.zeros(len(self.frames), bool)
+        mask[self.train_frames] = True
+        return mask
+
+    def frame(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One whole frame.
+
+        Returns:
+          RGB float32 [H, W, 3] in [0, 1], person mask float32 [H, W] in [0, 1] and
+          labels uint8 [H, W].
+        """
+        rgb = self.frames[index].astype(np.float32) / 255
+        return rgb, self.masks[index].astype(np.float32) / 255, self.labels[index]
+
+    def region_masks(self, index: int) -> np.ndarray:
+        """Region masks of one frame, float32 [H, W, 4], see `regions.evaluate`."""
+        row, column = np.mgrid[: self.height, : self.width]
+        pixels = np.stack([column, row], -1).reshape(-1, 2).astype(np.float32) + 0.5
+        masks = regions.evaluate(
+            self.shapes, self.labels, self.masks, np.array(index), pixels
+        )
+        return masks.reshape(self.height, self.width, -1)
+
+
+def _checked(tracks: Tracks, folder: IdentityFolder) -> Tracks:
+    count = folder.meta.frame_count
+    for key, value in tracks._asdict().items():
+        if value is None:
+            continue
+        if len(value) != count:
+            raise ValueError(
+                f"{folder.path}/tracks.npz: {key} has {len(value)} rows, identity.json "
+                f"says {count} frames; prepare the video again"
+            )
+        bad = ~np.isfinite(value[tracks.valid]).reshape(tracks.valid.sum(), -1).all(1)
+        if bad.any():
+            raise ValueError(
+                f"{folder.path}/tracks.npz: {key} of frame "
+                f"{np.flatnonzero(tracks.valid)[bad][0]} is not finite although the "
+                "frame is marked valid; prepare the video again"
+            )
+    return tracks

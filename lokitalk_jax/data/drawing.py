@@ -1,0 +1,105 @@
+"""Which pixels a training step looks at."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lokitalk_jax.data import regions
+from lokitalk_jax.data.dataset import Dataset
+
+_RADIUS_TABLE = regions.radius_table()
+
+
+class Importance(NamedTuple):
+    """How much likelier a pixel is drawn, added up over the masks it lies in."""
+
+    background: float = 0.15
+    person: float = 1.0
+    lip: float = 6.0
+    eye: float = 4.0
+
+    def check(self) -> None:
+        """Raises ValueError unless every pixel has some chance."""
+        if self.background <= 0 or min(self) < 0:
+            raise ValueError(
+                f"{self}: background must be positive (every pixel needs some chance) "
+                "and the others at least 0"
+            )
+
+
+def draw_pixels(
+    rng: np.random.Generator,
+    data: Dataset,
+    frames: np.ndarray,
+    count: int,
+    importance: Importance,
+) -> np.ndarray:
+    """Draws pixels in proportion to their importance, with replacement.
+
+    A pixel's density is background + person * mask + lip * lip ellipse + eye * (left
+    eye ellipse + right eye ellipse). Drawn from what bounds it, part by part (the whole
+    image, and each ellipse exactly), and thinned by the mask: no sum over an image is
+    ever taken, so the time does not depend on the image's size.
+
+    Returns:
+      Pixel centres, float32 [B, count, 2].
+    """
+    shapes, size = data.shapes, np.array([data.width, data.height])
+    flat = importance.background + importance.person
+    ellipse = np.array([importance.lip, importance.eye, importance.eye])
+    cdf, radii, mass = _RADIUS_TABLE
+    axes = shapes.axes[frames]
+    areas = np.abs(np.linalg.det(axes)) * mass * shapes.valid[frames, None]
+    parts = np.concatenate(
+        [np.full((len(frames), 1), flat * size.prod()), ellipse * areas], -1
+    )
+    parts = np.cumsum(parts, -1) / parts.sum(-1, keepdims=True)
+
+    pixels = np.empty((len(frames) * count, 2), np.float32)
+    pending = np.arange(len(pixels))
+    while len(pending):
+        slot = pending // count
+        chance = rng.random((4, len(pending)))
+        part = (chance[0][:, None] >= parts[slot, :-1]).sum(-1)
+        # Anywhere in the image, or in the ellipse of the part.
+        point = chance[1:3].T * size
+        inside = np.flatnonzero(part)
+        which = slot[inside], part[inside] - 1
+        radius = np.interp(chance[1, inside], cdf, radii)
+        angle = 2 * np.pi * chance[2, inside]
+        unit = np.stack([np.cos(angle), np.sin(angle)], -1) * radius[:, None]
+        point[inside] = shapes.centres[frames][which]
+        point[inside] += np.einsum("pij,pj->pi", axes[which], unit)
+
+        pixel = np.floor(point).astype(np.intp)
+        kept = ((pixel >= 0) & (pixel < size)).all(-1)
+        anywhere = np.flatnonzero(kept & (part == 0))
+        x, y = pixel[anywhere].T
+        mask = data.masks[frames[slot[anywhere]], y, x] / 255
+        bound = importance.background + importance.person * mask
+        kept[anywhere] = chance[3, anywhere] * flat < bound
+        pixels[pending[kept]] = pixel[kept] + 0.5
+        pending = pending[~kept]
+    return pixels.reshape(len(frames), count, 2)
+
+
+def draw_patches(
+    rng: np.random.Generator,
+    data: Dataset,
+    frames: np.ndarray,
+    side: int,
+    on_lips: bool,
+) -> np.ndarray:
+    """Pixel centres [B, side * side, 2] of one square in each frame, row by row.
+
+    The square lies around the lips, as far as the image has room, or anywhere.
+    """
+    room = np.array([data.width, data.height]) - side
+    if on_lips:
+        corner = np.round(data.shapes.centres[frames, 0] - side / 2)
+        corner = np.clip(corner, 0, room)
+    else:
+        corner = rng.integers(0, room + 1, (len(frames), 2))
+    row, column = np.mgrid[:side, :side]
+    inside = np.stack([column, row], -1).reshape(1, -1, 2) + 0.5
+    return (corner[:, None] + inside).astype(np.float32)

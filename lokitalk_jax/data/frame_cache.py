@@ -1,0 +1,205 @@
+"""The folder's images at the training size, resized once and memory-mapped.
+
+Plain .npy files that every process maps read-only, in one folder for each size and
+state of the identity folder. A cache appears complete or not at all (it is renamed into
+place), so two processes may open it at once, and it is built anew when the identity
+folder has changed.
+"""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from concurrent import futures
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import tqdm
+
+from lokitalk_jax.data.folder import IdentityFolder
+
+_VERSION = 1  # part of a cache's name: raise it when its contents change
+_SECONDS_PER_DAY = 86400
+
+
+class Images(NamedTuple):
+    """All images of an identity, memory-mapped; F frames of H x W pixels.
+
+    Attributes:
+      frames: uint8 [F, H, W, 3], RGB.
+      masks: uint8 [F, H, W], soft person mask.
+      labels: uint8 [F, H, W].
+      plate: uint8 [H, W, 3], the background plate.
+      plate_seen: bool [H, W], False where the plate was inpainted.
+    """
+
+    frames: np.ndarray
+    masks: np.ndarray
+    labels: np.ndarray
+    plate: np.ndarray
+    plate_seen: np.ndarray
+
+
+def load(
+    folder: IdentityFolder,
+    shape: tuple[int, int],
+    cache_root: os.PathLike | str | None = None,
+) -> Images:
+    """Images of `folder` at `shape` (H, W), from the cache or resized into it.
+
+    Args:
+      folder: the prepared identity.
+      shape: at most the folder's own size.
+      cache_root: folder for the caches of all identities; by default the identity
+        folder's own `cache`, or the user's cache folder where that is read-only.
+
+    Raises:
+      ValueError: an image is missing or of another size than the folder says.
+      OSError: the disk has no room.
+    """
+    size = f"{shape[1]}x{shape[0]}"
+    name = f"{size}-{_fingerprint(folder)}"
+    roots = _roots(folder, cache_root)
+    made = [root / name for root in roots if (root / name).is_dir()]
+    target = made[0] if made else next(filter(_writable, roots), roots[-1]) / name
+    if not made:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _make(folder, shape, target)
+        for stale in target.parent.glob(f"{size}-*"):
+            if stale != target:
+                shutil.rmtree(stale, ignore_errors=True)
+    # Plain views: memmap's own class costs microseconds at every index.
+    return Images(
+        *(
+            np.load(target / f"{key}.npy", mmap_mode="r").view(np.ndarray)
+            for key in Images._fields
+        )
+    )
+
+
+def _make(folder: IdentityFolder, shape: tuple[int, int], target: pathlib.Path) -> None:
+    root = target.parent
+    for left in root.glob(".building-*"):  # by builds that were killed
+        with contextlib.suppress(FileNotFoundError):  # or by one that just ended
+            if time.time() - left.stat().st_mtime > _SECONDS_PER_DAY:
+                shutil.rmtree(left, ignore_errors=True)
+    need = folder.meta.frame_count * shape[0] * shape[1] * 5
+    free = shutil.disk_usage(root).free
+    if need > free:
+        raise OSError(
+            f"resizing {folder.name} to {shape[1]}x{shape[0]} pixels needs "
+            f"{need / 1e9:.1f} GB, {root} has {free / 1e9:.1f} GB free; free some, "
+            "lower data.size or set data.cache to another disk"
+        )
+    building = pathlib.Path(tempfile.mkdtemp(prefix=".building-", dir=root))
+    try:
+        os.chmod(building, 0o755)
+        _build(folder, shape, building)
+        try:
+            os.rename(building, target)
+        except OSError:
+            if not target.is_dir():  # else another process was first: use its cache
+                raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _roots(folder: IdentityFolder, root) -> list[pathlib.Path]:
+    """Where caches of `folder` may lie, best first."""
+    # Two identities of one name must not share a cache.
+    unique = f"{folder.name}-{zlib.crc32(os.fsencode(folder.path.resolve())):08x}"
+    if root is not None:
+        return [pathlib.Path(root) / unique]
+    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return [folder.path / "cache", pathlib.Path(home) / "lokitalk_jax" / unique]
+
+
+def _writable(root: pathlib.Path) -> bool:
+    existing = next(path for path in (root, *root.parents) if path.exists())
+    return os.access(existing, os.W_OK)
+
+
+def _fingerprint(folder: IdentityFolder) -> str:
+    """Changes with the names, sizes and times of the images."""
+    meta = folder.meta
+    state = f"{_VERSION} {meta.height} {meta.width} {meta.frame_count}\n"
+    seen = hashlib.sha256(state.encode())
+    images = list(folder.path.glob("background.png"))
+    for kind in ("frames", "masks", "labels"):
+        images += sorted((folder.path / kind).glob("[0-9]*"))
+    for path in images:
+        stat = path.stat()
+        entry = f"{path.relative_to(folder.path)} {stat.st_size} {stat.st_mtime_ns}\n"
+        seen.update(entry.encode())
+    return seen.hexdigest()[:16]
+
+
+def _build(folder: IdentityFolder, shape: tuple[int, int], target: pathlib.Path):
+    image, seen = folder.plate()
+    seen = _resize(seen.astype(np.float32), shape)
+    np.save(target / "plate.npy", _resize(np.ascontiguousarray(image), shape))
+    np.save(target / "plate_seen.npy", seen > 0.5)
+
+    count = folder.meta.frame_count
+    frames = tqdm.tqdm(
+        _resized(folder, shape), f"resizing {folder.name}", count, delay=3, leave=False
+    )
+    # Written, not mapped: a full disk is then an error rather than a crash.
+    with (
+        open(target / "frames.npy", "wb") as rgb,
+        open(target / "masks.npy", "wb") as masks,
+        open(target / "labels.npy", "wb") as labels,
+    ):
+        _header(rgb, (count, *shape, 3))
+        _header(masks, (count, *shape))
+        _header(labels, (count, *shape))
+        for part in frames:
+            for file, array in zip((rgb, masks, labels), part, strict=True):
+                file.write(np.ascontiguousarray(array).data)
+
+
+def _header(file, shape) -> None:
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+
+
+def _resized(folder: IdentityFolder, shape: tuple[int, int]) -> Iterator[tuple]:
+    """Frame, mask and labels at `shape`, in order; a few frames are read ahead."""
+
+    def read(index: int) -> tuple:
+        frame = np.ascontiguousarray(folder.frame(index))
+        mask, labels = folder.mask(index), folder.labels(index)
+        for kind, image in (("frame", frame), ("mask", mask), ("labels", labels)):
+            _check_size(kind, image, folder, index)
+        # Of each label its share of the new pixel, then the largest.
+        shares = [_resize((labels == k).astype(np.float32), shape) for k in range(3)]
+        labels = np.argmax(shares, 0).astype(np.uint8)
+        return _resize(frame, shape), _resize(mask, shape), labels
+
+    count = folder.meta.frame_count
+    with futures.ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+        for start in range(0, count, 64):
+            yield from pool.map(read, range(start, min(start + 64, count)))
+
+
+def _check_size(
+    kind: str, image: np.ndarray, folder: IdentityFolder, index: int
+) -> None:
+    meta = folder.meta
+    if image.shape[:2] != (meta.height, meta.width):
+        raise ValueError(
+            f"{folder.path}: {kind} {index} has {image.shape[1]}x{image.shape[0]} "
+            f"pixels, identity.json says {meta.width}x{meta.height}; prepare the "
+            "video again"
+        )
+
+
+def _resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA)

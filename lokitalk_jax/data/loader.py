@@ -1,0 +1,178 @@
+"""Batches as a pure function of (seed, step, identity), read ahead in threads.
+
+No state is carried from batch to batch, so a resumed run sees the batches it would
+have seen, and an identity gets the same rays in whichever slot, on whichever host.
+"""
+
+import collections
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent import futures
+
+import numpy as np
+
+from lokitalk_jax import signals, structs
+from lokitalk_jax.data import drawing, regions
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.data.drawing import Importance
+
+
+class Loader:
+    """Draws training batches of N identities (see `structs.Batch`).
+
+    Rays are drawn one by one with `importance`, or, with `patch`, as one square of
+    pixels (row by row) of each frame: around the lips at even steps, anywhere at odd
+    ones.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Dataset | None],
+        fitted: signals.Fitted,
+        *,
+        seed: int,
+        frames_per_step: int,
+        rays_per_frame: int,
+        importance: Importance = Importance(),  # noqa: B008 (immutable)
+        patch: int | None = None,
+        threads: int = 2,
+        prefetch: int = 4,
+    ):
+        """Prepares the signals of all identities.
+
+        Args:
+          datasets: one a slot; None pads, its arrays are zero (its camera is a unit
+            one, so that its rays stay finite) and its weight is zero.
+          fitted: signals of at least these identities.
+          seed: of the run.
+          frames_per_step: B, frames of an identity in a batch.
+          rays_per_frame: R, rays of a frame.
+          importance: of pixels, where no patches are drawn.
+          patch: side of the patches, pixels; R is its square.
+          threads: that read ahead in `iterate`.
+          prefetch: batches read ahead.
+
+        Raises:
+          ValueError: a count is not positive, an importance is negative, R is not the
+            square of `patch`, or a patch is larger than an image.
+        """
+        counts = (frames_per_step, rays_per_frame, threads, prefetch)
+        if min(counts) < 1:
+            raise ValueError(
+                "frames_per_step, rays_per_frame, threads and prefetch must be at "
+                f"least 1, got {counts}"
+            )
+        importance.check()
+        if patch is not None:
+            if patch**2 != rays_per_frame:
+                raise ValueError(
+                    f"patches of {patch}x{patch} pixels are {patch**2} rays of a "
+                    f"frame, rays_per_frame is {rays_per_frame}; make them equal"
+                )
+            for data in filter(None, datasets):
+                if patch > min(data.height, data.width):
+                    raise ValueError(
+                        f"a patch of {patch} pixels does not fit {data.name}, which "
+                        f"is {data.width}x{data.height}; lower the patch or raise "
+                        "data.size"
+                    )
+        self.datasets = tuple(datasets)
+        self._seed = seed
+        self._shape = (len(datasets), frames_per_step, rays_per_frame)
+        self._importance = importance
+        self._patch = patch
+        self._threads = threads
+        self._prefetch = prefetch
+        self._lip_dim = fitted.lip_basis.shape[0]
+        self._signals = [
+            data and signals.apply(fitted, data.name, data.tracks) for data in datasets
+        ]
+        self._keys = [data and zlib.crc32(data.name.encode()) for data in datasets]
+
+    def batch(self, step: int) -> structs.Batch:
+        """The batch of `step`: the same whenever and wherever it is asked for."""
+        batch = self._empty()
+        for slot, data in enumerate(self.datasets):
+            if data is None:
+                continue
+            rng = np.random.default_rng([self._seed, step, self._keys[slot]])
+            frames, pixels = self._draw(rng, data, step)
+            column, row = (pixels[..., k].astype(np.intp) for k in (0, 1))
+            at = frames[:, None], row, column
+            batch.pixels[slot] = pixels
+            np.divide(data.frames[at], 255, out=batch.rgb[slot], dtype=np.float32)
+            np.divide(
+                data.plate[row, column], 255, out=batch.plate[slot], dtype=np.float32
+            )
+            np.divide(data.masks[at], 255, out=batch.alpha[slot], dtype=np.float32)
+            batch.regions[slot] = regions.evaluate(
+                data.shapes, data.labels, data.masks, frames, pixels
+            )
+            batch.intrinsics[slot] = data.intrinsics
+            batch.head_to_camera[slot] = data.tracks.head_to_camera[frames]
+            for into, leaf in zip(batch.signals, self._signals[slot], strict=True):
+                into[slot] = leaf[frames]
+            batch.weight[slot] = 1
+        return batch
+
+    def iterate(self, start_step: int) -> Iterator[structs.Batch]:
+        """Yields the batches from `start_step` on, without end.
+
+        Raises:
+          RuntimeError: a batch could not be drawn; says which step, and chains the
+            cause.
+        """
+        pool = futures.ThreadPoolExecutor(self._threads, "loader")
+        ahead = collections.deque()
+        step = start_step
+        try:
+            while True:
+                while len(ahead) < self._prefetch:
+                    ahead.append(pool.submit(self.batch, step + len(ahead)))
+                try:
+                    batch = ahead.popleft().result()
+                except Exception as error:
+                    raise RuntimeError(
+                        f"loading the batch of step {step} failed: {error}"
+                    ) from error
+                step += 1
+                yield batch
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _empty(self) -> structs.Batch:
+        n, b, r = self._shape
+
+        def zeros(*shape):
+            return np.zeros(shape, np.float32)
+
+        intrinsics, pose = zeros(n, 3), zeros(n, b, 4, 4)
+        intrinsics[:, 0] = 1
+        pose[:] = np.eye(4)
+        return structs.Batch(
+            pixels=zeros(n, b, r, 2),
+            rgb=zeros(n, b, r, 3),
+            plate=zeros(n, b, r, 3),
+            alpha=zeros(n, b, r),
+            regions=zeros(n, b, r, len(structs.REGIONS)),
+            intrinsics=intrinsics,
+            head_to_camera=pose,
+            signals=structs.Signals(
+                lip=zeros(n, b, self._lip_dim),
+                eye=zeros(n, b, 2),
+                head=zeros(n, b, 6),
+                torso=zeros(n, b, 6 * len(structs.TORSO_LAGS)),
+            ),
+            weight=zeros(n),
+        )
+
+    def _draw(self, rng, data: Dataset, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Frames [B] and pixel centres [B, R, 2] of one identity."""
+        _, b, r = self._shape
+        few = len(data.train_frames) < b
+        frames = rng.choice(data.train_frames, b, replace=few)
+        if self._patch is None:
+            return frames, drawing.draw_pixels(rng, data, frames, r, self._importance)
+        return frames, drawing.draw_patches(
+            rng, data, frames, self._patch, step % 2 == 0
+        )

@@ -1,0 +1,297 @@
+"""What drives the regions: fitted on training frames, applied to every frame.
+
+    head   mean_pose^-1 @ pose as a 6-vector: where the head is, at rest zero
+    torso  the same at `structs.TORSO_LAGS`: a body follows its head, and late
+    lip    lip landmarks in the head frame, less the person's mean shape and less what
+           the head's pose explains linearly (tracking leaks pose into them), in one
+           basis that all identities share, each scaled to its own unit variance
+    eye    eye ratios between the person's own closed and open level
+
+Everything fitted is one `Fitted` of arrays with a leading identity axis, saved with a
+run: rendering and adapting need it, and never fit anew what a prior has fixed.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from lokitalk_jax import structs
+from lokitalk_jax.data.folder import Tracks
+
+# Levels of `Fitted.quantiles`: the least and most seen, robust bounds, the median.
+QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
+
+# Head motion (radians, and `structs.UNIT`s) below which no leak is regressed out: a
+# head that hardly moves explains nothing.
+_RIDGE = 0.005
+
+# Lip motion (rms over landmarks, metres) taken as noise: never blown up to unit
+# variance.
+_LIP_FLOOR = 1e-4
+
+# A closed eye is at the low percentile of its ratio, or, where a clip has too few
+# blinks for that, at this share of the open level.
+_EYE_PERCENTILES = (2, 85)
+_CLOSED_SHARE = 0.5
+_EYE_LIMITS = (-0.2, 1.2)
+
+
+class Fitted(NamedTuple):
+    """What was fitted for N identities; everything but the names is arrays.
+
+    Attributes:
+      names: N names, the order of the leading axis of the other fields.
+      lip_basis: [D_lip, 120], orthonormal rows; shared by all identities.
+      mean_pose: [N, 4, 4], mean of `head_to_camera`, metres.
+      torso_tracked: bool [N], whether the torso's signal is relative to the torso.
+      torso_pose: [N, 4, 4], mean of `torso_to_camera`, or the identity.
+      torso_mean: [N, 4, 4], mean of the head's pose relative to the torso.
+      lip_mean: [N, 120], lip shape at the mean pose, metres.
+      lip_leak: [N, 6, 120], metres of lip shape for each unit of the head signal.
+      lip_scale: [N, D_lip], standard deviation of the coefficients, metres.
+      eye_levels: [N, 2, 2], raw ratios of the left and right eye: closed, then open.
+      quantiles: leaves [N, len(QUANTILES), ...], of the signals on training frames.
+    """
+
+    names: tuple[str, ...]
+    lip_basis: np.ndarray
+    mean_pose: np.ndarray
+    torso_tracked: np.ndarray
+    torso_pose: np.ndarray
+    torso_mean: np.ndarray
+    lip_mean: np.ndarray
+    lip_leak: np.ndarray
+    lip_scale: np.ndarray
+    eye_levels: np.ndarray
+    quantiles: structs.Signals
+
+    def to_arrays(self) -> dict:
+        """A nested dict of arrays, without the names."""
+        arrays = {k: v for k, v in self._asdict().items() if k != "names"}
+        return arrays | {"quantiles": self.quantiles._asdict()}
+
+    @classmethod
+    def from_arrays(cls, names, arrays: Mapping) -> "Fitted":
+        """Rebuilds what `to_arrays` gave."""
+        fields = {k: np.asarray(v) for k, v in arrays.items() if k != "quantiles"}
+        quantiles = {k: np.asarray(v) for k, v in arrays["quantiles"].items()}
+        return cls(tuple(names), quantiles=structs.Signals(**quantiles), **fields)
+
+    def index(self, name: str) -> int:
+        """Place of identity `name` on the leading axes.
+
+        Raises:
+          ValueError: it is not among the fitted identities.
+        """
+        if name not in self.names:
+            raise ValueError(
+                f"no signals were fitted for identity {name!r}, only for "
+                f"{', '.join(self.names)}"
+            )
+        return self.names.index(name)
+
+
+def pose_to_vector(pose: np.ndarray) -> np.ndarray:
+    """Rotation vector (radians) and translation (`structs.UNIT`s) of [..., 4, 4]."""
+    rotation = Rotation.from_matrix(pose[..., :3, :3].reshape(-1, 3, 3)).as_rotvec()
+    rotation = rotation.reshape(*pose.shape[:-2], 3)
+    return np.concatenate([rotation, pose[..., :3, 3] / structs.UNIT], -1)
+
+
+def vector_to_pose(vector: np.ndarray) -> np.ndarray:
+    """The inverse of `pose_to_vector`: [..., 6] to [..., 4, 4], metres."""
+    pose = np.zeros((*vector.shape[:-1], 4, 4), vector.dtype)
+    rotation = Rotation.from_rotvec(vector[..., :3].reshape(-1, 3)).as_matrix()
+    pose[..., :3, :3] = rotation.reshape(*vector.shape[:-1], 3, 3)
+    pose[..., :3, 3] = vector[..., 3:] * structs.UNIT
+    pose[..., 3, 3] = 1
+    return pose
+
+
+def mean_pose(poses: np.ndarray) -> np.ndarray:
+    """Chordal mean of the rotations and mean translation: [F, 4, 4] to [4, 4]."""
+    mean = np.eye(4)
+    mean[:3, :3] = Rotation.from_matrix(poses[:, :3, :3]).mean().as_matrix()
+    mean[:3, 3] = poses[:, :3, 3].mean(0)
+    return mean
+
+
+def fit(
+    tracks: Mapping[str, Tracks],
+    train: Mapping[str, np.ndarray],
+    lip_dim: int = 8,
+    lip_basis: np.ndarray | None = None,
+) -> Fitted:
+    """Fits the signals of all identities on their training frames alone.
+
+    Args:
+      tracks: tracks of each identity, by name.
+      train: bool [F] of each identity, the frames to fit on; faceless ones are left
+        out of them.
+      lip_dim: coefficients of a new lip basis.
+      lip_basis: [D_lip, 120], the basis of a prior, used as it is.
+
+    Raises:
+      ValueError: an identity has fewer than two frames to fit on.
+    """
+    names = tuple(tracks)
+    rows = {name: train[name] & tracks[name].valid for name in names}
+    for name in names:
+        if rows[name].sum() < 2:
+            raise ValueError(
+                f"identity {name!r} has {rows[name].sum()} training frames with a "
+                "face, signals need at least 2; use a longer clip or raise "
+                "data.max_seconds"
+            )
+    fields = {name: _fit_one(tracks[name], rows[name]) for name in names}
+    residuals = {name: fields[name].pop("residual") for name in names}
+    if lip_basis is None:
+        lip_basis = _shared_basis(list(residuals.values()), lip_dim)
+    lip_basis = np.asarray(lip_basis, np.float32)
+    floor = _LIP_FLOOR * np.sqrt(lip_basis.shape[1] / 3)
+    for name in names:
+        coefficients = residuals[name] @ lip_basis.T
+        fields[name]["lip_scale"] = np.maximum(coefficients.std(0), floor)
+
+    def stack(key):
+        return np.stack([fields[name][key] for name in names])
+
+    fitted = Fitted(
+        names=names,
+        lip_basis=lip_basis,
+        quantiles=structs.Signals(None, None, None, None),
+        **{k: _as_stored(stack(k)) for k in fields[names[0]]},
+    )
+    seen = [
+        structs.Signals(
+            *(
+                np.quantile(leaf[rows[name]], QUANTILES, axis=0).astype(np.float32)
+                for leaf in apply(fitted, name, tracks[name])
+            )
+        )
+        for name in names
+    ]
+    return fitted._replace(
+        quantiles=structs.Signals(*(np.stack(leaf) for leaf in zip(*seen, strict=True)))
+    )
+
+
+def apply(fitted: Fitted, name: str, tracks: Tracks) -> structs.Signals:
+    """Signals of every frame of `tracks`, float32, driven as identity `name`.
+
+    Frames without a face get what lies between their neighbours, so that every row
+    is finite.
+
+    Raises:
+      ValueError: `name` was not fitted, no frame has a face, or the torso is tracked
+        here and was not when the signals were fitted (or the other way round).
+    """
+    n = fitted.index(name)
+    valid = tracks.valid
+    if not valid.any():
+        raise ValueError(f"identity {name!r} has no frame with a face")
+    if (tracks.torso_to_camera is not None) != bool(fitted.torso_tracked[n]):
+        raise ValueError(
+            f"identity {name!r}: torso_to_camera is in only one of these tracks and "
+            "those the signals were fitted on; prepare both in the same way"
+        )
+    pose = tracks.head_to_camera[valid].astype(np.float64)
+    head = pose_to_vector(np.linalg.inv(fitted.mean_pose[n]) @ pose)
+    torso = head
+    if tracks.torso_to_camera is not None:
+        relative = _beside_torso(pose, tracks.torso_to_camera[valid], fitted, n)
+        torso = pose_to_vector(np.linalg.inv(fitted.torso_mean[n]) @ relative)
+
+    shape = tracks.lips[valid].reshape(len(head), -1)
+    residual = shape - fitted.lip_mean[n] - head @ fitted.lip_leak[n]
+    lip = residual @ fitted.lip_basis.T / fitted.lip_scale[n]
+
+    closed, opened = fitted.eye_levels[n]
+    eye = (tracks.eye_ratio[valid] - closed) / (opened - closed)
+    return structs.Signals(
+        lip=_fill(lip, valid),
+        eye=_fill(np.clip(eye, *_EYE_LIMITS), valid),
+        head=_fill(head, valid),
+        torso=lagged(_fill(torso, valid)),
+    )
+
+
+def lagged(vectors: np.ndarray) -> np.ndarray:
+    """Torso signal [F, 6 * lags] of pose vectors [F, 6], held before the first."""
+    at = np.arange(len(vectors))
+    return np.concatenate(
+        [vectors[np.maximum(at - lag, 0)] for lag in structs.TORSO_LAGS], -1
+    )
+
+
+def rest(fitted: Fitted, name: str) -> structs.Signals:
+    """Signals of one frame of `name` at rest: the usual mouth, eyes open, mean pose."""
+    n = fitted.index(name)
+    median = QUANTILES.index(0.5)
+    return structs.Signals(
+        lip=fitted.quantiles.lip[n, median],
+        eye=np.ones(2, np.float32),
+        head=np.zeros(6, np.float32),
+        torso=np.zeros(6 * len(structs.TORSO_LAGS), np.float32),
+    )
+
+
+def _fit_one(tracks: Tracks, rows: np.ndarray) -> dict:
+    pose = tracks.head_to_camera[rows].astype(np.float64)
+    mean = mean_pose(pose)
+    head = pose_to_vector(np.linalg.inv(mean) @ pose)
+
+    torso_pose, torso_mean = np.eye(4), mean
+    if tracks.torso_to_camera is not None:
+        torso = tracks.torso_to_camera[rows].astype(np.float64)
+        torso_pose = mean_pose(torso)
+        torso_mean = mean_pose(torso_pose @ np.linalg.inv(torso) @ pose)
+
+    shape = tracks.lips[rows].reshape(len(head), -1).astype(np.float64)
+    centred = head - head.mean(0)
+    gram = centred.T @ centred + len(head) * _RIDGE**2 * np.eye(6)
+    leak = np.linalg.solve(gram, centred.T @ (shape - shape.mean(0)))
+    lip_mean = shape.mean(0) - head.mean(0) @ leak
+
+    low, opened = np.percentile(tracks.eye_ratio[rows], _EYE_PERCENTILES, axis=0)
+    opened = np.maximum(opened, 1e-3)
+    closed = np.minimum(low, _CLOSED_SHARE * opened)
+    return {
+        "mean_pose": mean,
+        "torso_tracked": np.bool_(tracks.torso_to_camera is not None),
+        "torso_pose": torso_pose,
+        "torso_mean": torso_mean,
+        "lip_mean": lip_mean,
+        "lip_leak": leak,
+        "eye_levels": np.stack([closed, opened]),
+        "residual": shape - lip_mean - head @ leak,
+    }
+
+
+def _as_stored(array: np.ndarray) -> np.ndarray:
+    return array if array.dtype == bool else array.astype(np.float32)
+
+
+def _beside_torso(pose, torso, fitted: Fitted, n: int) -> np.ndarray:
+    """Head poses as they would be had the torso stayed at its mean."""
+    return fitted.torso_pose[n] @ np.linalg.inv(torso.astype(np.float64)) @ pose
+
+
+def _shared_basis(residuals: list[np.ndarray], lip_dim: int) -> np.ndarray:
+    """Principal directions of all identities' lip motion, each counting the same."""
+    covariance = np.mean([r.T @ r / len(r) for r in residuals], 0)
+    basis = np.linalg.eigh(covariance)[1][:, ::-1][:, :lip_dim].T
+    # A direction's sign is arbitrary: fixed, so that the same data gives the same
+    # basis on every machine.
+    largest = np.abs(basis).argmax(1)
+    return basis * np.sign(basis[np.arange(len(basis)), largest])[:, None]
+
+
+def _fill(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Spreads rows of the valid frames over all frames, linearly between them."""
+    at = np.flatnonzero(valid)
+    frames = np.arange(len(valid))
+    channels = [np.interp(frames, at, channel) for channel in values.T]
+    return np.stack(channels, -1).astype(np.float32)

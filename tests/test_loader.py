@@ -1,0 +1,254 @@
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+import tiny_folder
+
+from lokitalk_jax import signals, structs
+from lokitalk_jax.data import drawing, regions
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.data.drawing import Importance
+from lokitalk_jax.data.loader import Loader
+
+
+@pytest.fixture(scope="module")
+def cast(tmp_path_factory):
+    """Two identities of different sizes, and their signals."""
+    root = tmp_path_factory.mktemp("cast")
+    folders = [
+        tiny_folder.write(root / "ann", frames=33, seed=1),
+        tiny_folder.write(root / "bob", frames=22, height=64, width=48, seed=2),
+    ]
+    datasets = [Dataset.open(folder, 64) for folder in folders]
+    fitted = signals.fit(
+        {data.name: data.tracks for data in datasets},
+        {data.name: data.train_mask for data in datasets},
+    )
+    return datasets, fitted
+
+
+def _loader(datasets, fitted, **options):
+    options = {"seed": 3, "frames_per_step": 4, "rays_per_frame": 50} | options
+    return Loader(datasets, fitted, **options)
+
+
+def _leaves(batch):
+    return [*batch[:-2], *batch.signals, batch.weight]
+
+
+def _equal(a, b):
+    for left, right in zip(_leaves(a), _leaves(b), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def _slot(batch, n):
+    return [leaf[n] for leaf in _leaves(batch)]
+
+
+def test_shapes_are_those_of_a_batch(cast):
+    batch = _loader(*cast).batch(0)
+    assert batch.pixels.shape == (2, 4, 50, 2)
+    assert batch.rgb.shape == batch.plate.shape == (2, 4, 50, 3)
+    assert batch.alpha.shape == (2, 4, 50)
+    assert batch.regions.shape == (2, 4, 50, len(structs.REGIONS))
+    assert batch.intrinsics.shape == (2, 3)
+    assert batch.head_to_camera.shape == (2, 4, 4, 4)
+    assert batch.signals.lip.shape == (2, 4, 8)
+    assert batch.signals.eye.shape == (2, 4, 2)
+    assert batch.signals.head.shape == (2, 4, 6)
+    assert batch.signals.torso.shape == (2, 4, 6 * len(structs.TORSO_LAGS))
+    assert batch.weight.tolist() == [1, 1]
+    for leaf in _leaves(batch):
+        assert leaf.dtype == np.float32
+
+
+def test_colours_belong_to_their_pixels_and_frames(cast):
+    datasets, fitted = cast
+    loader = _loader(datasets, fitted)
+    drive = [signals.apply(fitted, data.name, data.tracks) for data in datasets]
+    frames_seen = set()
+    for step in range(4):
+        batch = loader.batch(step)
+        for n, data in enumerate(datasets):
+            column, row = batch.pixels[n, ..., 0] - 0.5, batch.pixels[n, ..., 1] - 0.5
+            assert (column == np.round(column)).all() and column.min() >= 0
+            assert column.max() < data.width and row.max() < data.height
+            np.testing.assert_allclose(
+                batch.rgb[n, ..., 0] * 255, 3 * column, atol=1e-3
+            )
+            np.testing.assert_allclose(
+                batch.rgb[n, ..., 1] * 255, 4 * row % 256, atol=1e-3
+            )
+            np.testing.assert_allclose(batch.plate[n, ..., 0] * 255, row, atol=1e-3)
+            np.testing.assert_allclose(batch.plate[n, ..., 1] * 255, column, atol=1e-3)
+            frames = np.round(batch.rgb[n, :, :, 2] * 255).astype(int)
+            assert (frames == frames[:, :1]).all()
+            frames = frames[:, 0]
+            assert len(set(frames)) == 4 and set(frames) <= set(data.train_frames)
+            frames_seen |= set(frames)
+            np.testing.assert_array_equal(batch.signals.lip[n], drive[n].lip[frames])
+            np.testing.assert_array_equal(
+                batch.head_to_camera[n], data.tracks.head_to_camera[frames]
+            )
+            r, c = row.astype(int), column.astype(int)
+            for b, frame in enumerate(frames):
+                masks = data.region_masks(frame)[r[b], c[b]]
+                np.testing.assert_allclose(batch.regions[n, b], masks, atol=1e-6)
+                alpha = data.frame(frame)[1][r[b], c[b]]
+                np.testing.assert_array_equal(batch.alpha[n, b], alpha)
+    assert len(frames_seen) > 8
+
+
+def test_batches_depend_on_seed_step_and_identity_alone(cast):
+    (ann, bob), fitted = cast
+    both = _loader([ann, bob], fitted)
+    order = [both.batch(step) for step in (5, 2, 9)]
+    fresh = _loader([bob, None, ann], fitted, threads=3)
+    for step, batch in zip((5, 2, 9), order, strict=True):
+        again = fresh.batch(step)
+        for n, m in ((0, 2), (1, 0)):
+            for left, right in zip(_slot(batch, n), _slot(again, m), strict=True):
+                np.testing.assert_array_equal(left, right)
+    assert (order[0].pixels != order[1].pixels).any()
+    assert (
+        order[0].pixels != _loader([ann, bob], fitted, seed=4).batch(5).pixels
+    ).any()
+    # Two identities of one size do not look at the same places.
+    assert (both.batch(0).pixels[0] != both.batch(0).pixels[1]).any()
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_iteration_yields_the_batches_in_order(cast, threads):
+    loader = _loader(*cast, threads=threads, prefetch=3)
+    batches = loader.iterate(7)
+    for step in range(7, 14):
+        _equal(next(batches), loader.batch(step))
+    batches.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("loader")]
+
+
+def test_no_more_is_read_ahead_than_asked_for(cast):
+    loader = _loader(*cast, threads=2, prefetch=3)
+    asked = []
+    draw = loader.batch
+    loader.batch = lambda step: asked.append(step) or draw(step)
+    batches = loader.iterate(0)
+    next(batches)
+    batches.close()
+    assert max(asked) < 3
+
+
+def test_worker_errors_reach_the_consumer(cast):
+    loader = _loader(*cast)
+    draw = loader.batch
+
+    def broken(step):
+        if step == 2:
+            raise OSError("the disk is gone")
+        return draw(step)
+
+    loader.batch = broken
+    batches = loader.iterate(0)
+    next(batches), next(batches)
+    with pytest.raises(RuntimeError, match="step 2 failed: the disk is gone"):
+        next(batches)
+    assert not [t for t in threading.enumerate() if t.name.startswith("loader")]
+
+
+def test_padding_slots_are_empty_and_keep_rays_finite(cast):
+    (ann, _), fitted = cast
+    batch = _loader([ann, None], fitted).batch(0)
+    assert batch.weight.tolist() == [1, 0]
+    for leaf in (*batch[:5], *batch.signals):
+        assert not leaf[1].any()
+    assert batch.intrinsics[1].tolist() == [1, 0, 0]
+    np.testing.assert_array_equal(
+        batch.head_to_camera[1], np.tile(np.eye(4), (4, 1, 1))
+    )
+
+
+@pytest.mark.parametrize(
+    "importance", [Importance(), Importance(1, 0, 0, 0), Importance(0.05, 0, 0, 9)]
+)
+def test_pixels_are_drawn_by_importance(cast, importance):
+    data = cast[0][0]
+    draws = 60_000
+    rng = np.random.default_rng(0)
+    pixels = drawing.draw_pixels(rng, data, np.array([4]), draws, importance)[0]
+    column, row = (pixels - 0.5).astype(int).T
+    counts = np.zeros((data.height, data.width))
+    np.add.at(counts, (row, column), 1)
+
+    # A pixel's share is the mean over its area.
+    fine = (np.mgrid[: data.height * 8, : data.width * 8] + 0.5) / 8
+    masks = regions.evaluate(
+        data.shapes,
+        data.labels,
+        data.masks,
+        np.array(4),
+        fine[::-1].reshape(2, -1).T.astype(np.float32),
+    )
+    masks = masks.reshape(data.height, 8, data.width, 8, 4).mean((1, 3))
+    share = importance.background + importance.person * data.frame(4)[1]
+    share = share + importance.lip * masks[..., 0] + importance.eye * masks[..., 1]
+    share /= share.sum()
+    # Six standard deviations, 3072 pixels; the sum is nearly Gaussian where it counts.
+    bound = 6 * np.sqrt(share / draws) + 10 / draws
+    assert (np.abs(counts / draws - share) < bound).all()
+
+
+def test_pixels_stay_inside_when_the_lips_leave_the_image(cast):
+    data = cast[0][0]
+    centres = data.shapes.centres.copy()
+    centres[:, 0] = [data.width + 2, data.height / 2]
+    at_edge = dataclasses.replace(data, shapes=data.shapes._replace(centres=centres))
+    rng = np.random.default_rng(0)
+    pixels = drawing.draw_pixels(
+        rng, at_edge, np.array([0, 1]), 500, Importance(lip=50.0)
+    )
+    assert pixels.min() > 0
+    assert (pixels < [data.width, data.height]).all()
+    patches = drawing.draw_patches(rng, at_edge, np.array([0, 1]), 16, True)
+    assert patches[..., 0].max() == data.width - 0.5
+
+
+def test_patches_are_squares_on_the_lips_and_anywhere(cast):
+    datasets, fitted = cast
+    loader = _loader(datasets, fitted, patch=12, rays_per_frame=144)
+    corners = []
+    for step in range(6):
+        batch = loader.batch(step)
+        for n, data in enumerate(datasets):
+            square = batch.pixels[n].reshape(4, 12, 12, 2)
+            apart = square - square[:, :1, :1]
+            row, column = np.mgrid[:12, :12]
+            np.testing.assert_array_equal(apart[..., 0], [column] * 4)
+            np.testing.assert_array_equal(apart[..., 1], [row] * 4)
+            middle = square.mean((1, 2))
+            lips = tiny_folder.LIP_CENTRE * [data.width, data.height]
+            if step % 2 == 0:
+                assert np.abs(middle - lips).max() <= 1
+            elif n == 0:
+                corners.append(square[:, 0, 0])
+            assert square.min() > 0
+            assert (square < [data.width, data.height]).all()
+    assert len(np.unique(np.concatenate(corners), axis=0)) > 8
+
+
+def test_few_frames_are_drawn_again(tmp_path):
+    data = Dataset.open(tiny_folder.write(tmp_path / "x"), 32, max_seconds=0.08)
+    fitted = signals.fit({"x": data.tracks}, {"x": data.train_mask})
+    batch = _loader([data], fitted, frames_per_step=5).batch(0)
+    assert set(np.round(batch.rgb[0, :, 0, 2] * 255).astype(int)) <= {0, 1}
+
+
+def test_errors_say_what_to_do(cast):
+    with pytest.raises(ValueError, match="make them equal"):
+        _loader(*cast, patch=12)
+    with pytest.raises(ValueError, match="does not fit ann, which is 64x48"):
+        _loader(*cast, patch=50, rays_per_frame=2500)
+    with pytest.raises(ValueError, match="background must be positive"):
+        _loader(*cast, importance=Importance(background=0))
+    with pytest.raises(ValueError, match="at least 1"):
+        _loader(*cast, threads=0)
