@@ -93,7 +93,7 @@ def lpips(params: Any, a: Array, b: Array, net: Net) -> jax.Array:
       net: the network of `params`; static under `jax.jit`.
 
     Returns:
-      [B], 0 for equal images; differentiable everywhere.
+      [B], 0 (up to rounding) for equal images. The gradient is finite everywhere.
 
     Raises:
       ValueError: the images differ in shape or are too small for the network.
