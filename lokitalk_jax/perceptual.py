@@ -141,6 +141,7 @@ def _features(convolutions: Any, x: jax.Array, net: str) -> list[jax.Array]:
 
 
 def _normalised(x: jax.Array) -> jax.Array:
-    # The root's slope is infinite at zero, where a dead pixel's features lie; the
-    # floor is too low to move the length of a live one.
+    # The floor keeps the root's slope finite at zero, where a dead pixel's features
+    # lie, instead of trusting the ReLU to mask a NaN. It is too low to change the
+    # length of a live one.
     return x / (jnp.sqrt(jnp.sum(x * x, axis=-1, keepdims=True) + 1e-20) + 1e-10)
