@@ -162,7 +162,6 @@ class VideoWriter:
         with self._stack:
             if kind is None:
                 self._finish()
-        self._process = None
 
     def _finish(self) -> None:
         if not self.frame_count:
@@ -217,6 +216,7 @@ class VideoWriter:
         self._process.wait()
         with contextlib.suppress(OSError):  # what was buffered has nowhere to go
             self._process.stdin.close()
+        self._process = None
 
     def _failure(self) -> OSError:
         self._log.seek(0)
@@ -268,22 +268,18 @@ def _open(path: os.PathLike | str) -> av.container.InputContainer:
 
 
 def _check_audio(audio: Audio | None) -> None:
-    if audio is None:
-        return
-    if not isinstance(audio, tuple):
+    if isinstance(audio, tuple):
+        samples, rate = audio
+        usable = samples.dtype == np.int16 or np.issubdtype(samples.dtype, np.floating)
+        if not (usable and samples.ndim in (1, 2) and samples.size and rate > 0):
+            raise ValueError(
+                f"audio is {samples.dtype} {samples.shape} at {rate} Hz; need at least "
+                "one sample, as [T] or [T, channels], int16 or floats in [-1, 1]"
+            )
+    elif audio is not None:
         with _open(audio) as container:
             if not container.streams.audio:
                 raise ValueError(
                     f"{audio} holds no audio stream; give another file, or audio=None "
                     "for a silent video"
                 )
-        return
-    samples, rate = audio
-    kind = samples.dtype
-    if rate <= 0 or samples.ndim not in (1, 2) or not samples.size:
-        raise ValueError(
-            f"audio of shape {samples.shape} at {rate} Hz; need samples [T] or "
-            "[T, channels], at least one, and their rate"
-        )
-    if kind != np.int16 and not np.issubdtype(kind, np.floating):
-        raise ValueError(f"audio samples are {kind}; need int16, or floats in [-1, 1]")

@@ -171,8 +171,8 @@ def test_no_frames_is_an_error(tmp_path):
         ("x.mp4", {"size": (0, 64)}, "at least"),
         ("x.mp4", {"fps": 0}, "positive rate"),
         ("x.mp4", {"audio": "no.wav"}, "no such file"),
-        ("x.mp4", {"audio": (np.zeros(0, np.float32), RATE)}, "at least one"),
-        ("x.mp4", {"audio": (np.zeros(9, np.int64), RATE)}, "need int16"),
+        ("x.mp4", {"audio": (np.zeros(0, np.float32), RATE)}, "at least one sample"),
+        ("x.mp4", {"audio": (np.zeros(9, np.int64), RATE)}, "int16 or floats"),
     ],
 )
 def test_what_cannot_be_written_is_refused_first(tmp_path, name, options, message):
