@@ -1,0 +1,1 @@
+"""Configs of runs; nothing in the package imports them."""

@@ -1,0 +1,112 @@
+"""Every field of a run, once. Other configs change some of them.
+
+Lengths are in metres, angles in radians, times in seconds, sizes in pixels, unless a
+comment says otherwise. Sizes come in two presets: `cpu` (64 to 128 px on a few cores)
+and `gpu` (512 px); `--config=configs/multi_id.py:gpu` names one, otherwise the backend
+that JAX found decides.
+"""
+
+import jax
+import ml_collections
+
+
+def get_config(preset: str = "") -> ml_collections.ConfigDict:
+    """The base config.
+
+    Args:
+      preset: 'cpu', 'gpu', or '' for what the backend is.
+
+    Raises:
+      ValueError: there is no such preset.
+    """
+    preset = preset or ("cpu" if jax.default_backend() == "cpu" else "gpu")
+    if preset not in ("cpu", "gpu"):
+        raise ValueError(f"preset {preset!r} is neither 'cpu' nor 'gpu'")
+    gpu = preset == "gpu"
+    c = ml_collections.ConfigDict()
+    c.preset = preset
+    c.seed = 0
+
+    c.data = data = ml_collections.ConfigDict()
+    data.root = ""  # identity folder, or a folder of them; "" makes the demo cast
+    data.size = 512 if gpu else 64  # longest side of the training images
+    data.max_seconds = 0.0  # train on the first seconds only; 0 takes all
+    data.frames_per_step = 8 if gpu else 4  # B
+    data.rays_per_frame = 2048 if gpu else 96  # R
+    data.threads = 4 if gpu else 1
+    data.prefetch = 8
+    # How much likelier a pixel is drawn, added up over the masks it lies in.
+    data.importance = ml_collections.ConfigDict(
+        {"background": 0.15, "person": 1.0, "lip": 6.0, "eye": 4.0}
+    )
+
+    c.scene = scene = ml_collections.ConfigDict()
+    # Box of the scene in the head frame: x right, y down, z into the head. Wide enough
+    # for the shoulders, deep from in front of the nose to behind the neck.
+    scene.low = (-0.36, -0.30, -0.14)
+    scene.high = (0.36, 0.42, 0.16)
+
+    c.grid = grid = ml_collections.ConfigDict()
+    grid.levels = 12 if gpu else 8  # L
+    grid.features = 2  # C; one feature would compile to slow atomics on a GPU
+    grid.coarsest = 16  # cells along the scene box's longest side
+    grid.finest = 1024 if gpu else 256
+    grid.log2_entries = 17 if gpu else 15  # T = 2**this
+
+    c.sampling = sampling = ml_collections.ConfigDict()
+    sampling.samples = 16  # S
+    sampling.bins = 48  # stations at which a ray reads the density grid
+    sampling.cells = (64, 64, 32)
+    sampling.uniform = 0.1  # share of the samples that ignores the density grid
+    sampling.decay = 0.95  # fading of a cell's running maximum at each visit
+
+    c.model = model = ml_collections.ConfigDict()
+    model.lip_dim = 8  # coefficients of the lip signal
+    model.code = 16  # length of each identity code
+    model.octaves = 5  # of the positional encoding in the deformation fields
+    model.deform_width = 64
+    model.deform_hidden = 32  # units before the identity's last layer
+    model.signal_embedding = 32
+    model.offset_scale = 0.2  # units of structs.UNIT
+    model.gate_width = 16
+    model.gate_octaves = 3
+    model.anatomical_gates = True  # start gates at an average face, else at 1/2
+    model.torso_residual = False  # a field on top of the pivot motion (costs quality)
+    model.identity_offset = True  # a canonical grid of one's own beside the common one
+    model.decoder_width = 64
+    model.geometry = 15  # units from the density net to the colour net
+    model.feature_scale = 10.0  # grid features start near zero
+    model.grid_scale = 1e-3  # range of the first grid values
+
+    c.loss = loss = ml_collections.ConfigDict()
+    loss.alpha = 0.1  # opacity against the person mask
+    loss.attention = 0.05  # rendered gates against region masks
+    loss.entropy = 1e-3  # of opacities
+    loss.magnitude = 1e-3  # squared offsets of lip, eye and head, units of UNIT
+    loss.smoothness = 1e-4  # squared slope of the same offsets
+    loss.own = 1e-4  # mean square of a person's own codes and last layers
+    loss.lpips = 0.01  # on patches, in the perceptual phase
+
+    c.lr = lr = ml_collections.ConfigDict()
+    lr.grid = 1e-2
+    lr.network = 2e-3
+    lr.code = 2e-3
+    lr.torso = 2e-2  # pivot and gains
+    lr.warmup = 50  # steps
+    lr.final = 0.05  # share of the rates left at the end
+
+    c.train = train = ml_collections.ConfigDict()
+    train.steps = 20_000 if gpu else 3_000  # sets the schedule
+    train.max_minutes = 0.0  # saves and stops early, schedule unchanged; 0 is no limit
+    train.density_every = 8  # steps between visits to the density grid
+    train.density_points = 8192 if gpu else 1024  # cells visited, for each frame
+    train.perceptual = 0.2 if gpu else 0.0  # share of the steps, the last ones
+    train.patch = 64 if gpu else 32  # side of the patches of that phase, pixels
+    train.log_every = 100
+    train.preview_every = 2_000 if gpu else 1_000
+    train.checkpoint_every = 2_000 if gpu else 500
+    train.keep = 2  # checkpoints kept
+
+    c.mesh = mesh = ml_collections.ConfigDict()
+    mesh.identity = 0  # devices along the axis of identities; 0 chooses
+    return c

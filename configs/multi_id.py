@@ -1,0 +1,13 @@
+"""Many people at once: what faces have in common, and what is each one's own.
+
+    python train.py --config=configs/multi_id.py --config.data.root=data
+
+With no `data.root` it builds the demo cast and trains on it.
+"""
+
+from configs import base
+
+
+def get_config(preset: str = ""):
+    """The config; see `base.get_config`."""
+    return base.get_config(preset)

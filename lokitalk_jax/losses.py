@@ -1,0 +1,145 @@
+"""Training losses of one identity, a pure function of its own slice of a batch."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lokitalk_jax import identity, model, perceptual
+from lokitalk_jax.structs import Batch
+
+Array = jax.Array
+
+# Every n-th sample is displaced to see how smoothly offsets vary, and by how much.
+_SMOOTHNESS_STRIDE, _SMOOTHNESS_STEP = 16, 0.02
+# The lengths of displacements below which differences in offset are not worth a loss.
+_PROBABILITY_FLOOR = 1e-5
+
+
+class LossWeights(NamedTuple):
+    """Weights of the terms; see `configs/base.py` for where the values come from."""
+
+    alpha: float
+    attention: float
+    entropy: float
+    magnitude: float
+    smoothness: float
+    own: float
+    lpips: float
+
+
+def attention(rendered_regions: Array, masks: Array) -> Array:
+    """Cross-attention loss (LokiTalk, figure 1): a region's gate against its mask.
+
+    Args:
+      rendered_regions: [..., 4], rendered gates.
+      masks: [..., 4], image masks.
+    """
+    return jnp.mean((rendered_regions - masks) ** 2)
+
+
+def entropy(alpha: Array) -> Array:
+    """Mean entropy of opacities: a ray meets the person or it does not."""
+    p = jnp.clip(alpha, _PROBABILITY_FLOOR, 1 - _PROBABILITY_FLOOR)
+    return jnp.mean(-p * jnp.log(p) - (1 - p) * jnp.log(1 - p))
+
+
+def magnitude(samples: model.Samples) -> Array:
+    """Mean squared offset of the lip, eye and head fields, at visible samples.
+
+    The torso is left out: its offset is the body's true motion.
+    """
+    weights = jax.lax.stop_gradient(samples.weights).reshape(
+        samples.deformed.offsets.shape[:2]
+    )
+    squares = jnp.sum(samples.deformed.offsets[..., :3, :] ** 2, axis=(-2, -1))
+    return jnp.sum(weights * squares) / (jnp.sum(weights) + 1e-6)
+
+
+def smoothness(spec, shared, person, samples: model.Samples, signals, key) -> Array:
+    """Mean squared difference of lip, eye and head offsets a few millimetres apart.
+
+    Both ends are points of the canonical space near visible surfaces, so the term
+    looks where the fields act.
+    """
+    points = jax.lax.stop_gradient(samples.deformed.points[:, ::_SMOOTHNESS_STRIDE])
+    shift = _SMOOTHNESS_STEP * jax.random.normal(key, points.shape)
+    both = jnp.concatenate([points, points + shift], axis=1)
+    deformed = spec.deformation.apply(shared["dynamic"], both, signals, person)
+    here, there = jnp.split(deformed.offsets[..., :3, :], 2, axis=1)
+    return jnp.mean(jnp.sum((here - there) ** 2, axis=-1)) / _SMOOTHNESS_STEP**2
+
+
+def _own_part(own: dict) -> Array:
+    """Mean square of what is a person's own in codes and last layers."""
+    leaves = jax.tree.leaves({k: own[k] for k in ("codes", "last_layers")})
+    return sum(jnp.mean(leaf**2) for leaf in leaves)
+
+
+def identity_loss(
+    spec: model.Model,
+    weights: LossWeights,
+    shared: dict,
+    own: dict,
+    density_grid: Array,
+    batch: Batch,
+    key: Array,
+    lpips_params=None,
+) -> tuple[Array, dict]:
+    """Loss of one identity.
+
+    Args:
+      spec: the model.
+      weights: of the terms.
+      shared: parameters of all identities.
+      own: what this identity adds, leaves without N.
+      density_grid: [X, Y, Z].
+      batch: this identity's slice, leaves without N. With `lpips_params` the rays of
+        each frame are a square patch, row by row.
+      key: for the places of samples.
+      lpips_params: of `perceptual`, switches the perceptual term on.
+
+    Returns:
+      the loss and its terms, scalars.
+    """
+    person = identity.combine(shared["common"], own)
+    place_key, smooth_key = jax.random.split(key)
+    rendered, samples = model.render(
+        spec,
+        shared,
+        person,
+        density_grid,
+        batch.pixels,
+        batch.intrinsics,
+        batch.head_to_camera,
+        batch.signals,
+        batch.plate,
+        place_key,
+    )
+    squared = jnp.mean((rendered.rgb - batch.rgb) ** 2)
+    terms = {
+        "rgb": squared,
+        "alpha": jnp.mean((rendered.alpha - batch.alpha) ** 2),
+        "attention": attention(rendered.regions, batch.regions),
+        "entropy": entropy(rendered.alpha),
+        "magnitude": magnitude(samples),
+        "own": _own_part(own),
+    }
+    if weights.smoothness:
+        terms["smoothness"] = smoothness(
+            spec, shared, person, samples, batch.signals, smooth_key
+        )
+    if lpips_params is not None:
+        terms["lpips"] = _patch_lpips(lpips_params, rendered.rgb, batch.rgb)
+    factors = {"rgb": 1.0, **weights._asdict()}
+    loss = sum(factors[name] * value for name, value in terms.items())
+    return loss, {"loss": loss, "psnr": -10 * jnp.log10(squared + 1e-10), **terms}
+
+
+def _patch_lpips(params, rendered: Array, truth: Array) -> Array:
+    side = round(rendered.shape[1] ** 0.5)
+
+    def square(rgb: Array) -> Array:
+        return rgb.reshape(rgb.shape[0], side, side, 3)
+
+    return jnp.mean(perceptual.lpips(params, square(rendered), square(truth), "alex"))

@@ -1,0 +1,122 @@
+"""Where arrays live: a mesh of identities by rays, and two placement rules.
+
+Leaves below the exact key `identity` (parameters, their moments) or of the density
+grids lead with N and are split over the mesh axis `identity`; everything else is on
+every device. Rays of a batch are also split over the axis `data`. One device is a mesh
+of (1, 1): there is one program for a laptop and a cluster.
+"""
+
+import math
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from lokitalk_jax.structs import Batch, Signals
+
+_LEADS_WITH_N = {"identity", "density"}
+
+
+def make_mesh(identities: int, identity_axis: int = 0, devices=None) -> Mesh:
+    """A mesh ('identity', 'data') over all devices.
+
+    Args:
+      identities: how many are trained; sets the first axis where it is not given.
+      identity_axis: devices along the first axis; 0 chooses the largest divisor of
+        the device count that is not above the number of identities.
+      devices: of the mesh; all where None.
+
+    Raises:
+      ValueError: the device count is no multiple of `identity_axis`.
+    """
+    devices = jax.devices() if devices is None else devices
+    count = len(devices)
+    if not identity_axis:
+        identity_axis = max(
+            n for n in range(1, min(identities, count) + 1) if count % n == 0
+        )
+    if count % identity_axis:
+        raise ValueError(
+            f"mesh.identity is {identity_axis}, which does not divide the {count} "
+            "devices; use a divisor, or 0 to choose one"
+        )
+    return jax.make_mesh(
+        (identity_axis, count // identity_axis),
+        ("identity", "data"),
+        axis_types=(AxisType.Auto,) * 2,
+        devices=devices,
+    )
+
+
+def padded(identities: int, mesh: Mesh) -> int:
+    """N: identities, made up with empty slots to a multiple of the mesh axis."""
+    lanes = mesh.shape["identity"]
+    return math.ceil(identities / lanes) * lanes
+
+
+def leads_with_identity(path: tuple) -> bool:
+    """Whether the leaf at a tree path has the leading axis N."""
+    names = {getattr(entry, "key", getattr(entry, "name", None)) for entry in path}
+    return bool(names & _LEADS_WITH_N)
+
+
+def state_shardings(state, mesh: Mesh):
+    """Shardings of a train state, by the two rules.
+
+    Scalars of the optimiser below `identity` (step counts) have no axis N and are on
+    every device.
+    """
+
+    def place(path, leaf):
+        split = leads_with_identity(path) and leaf.ndim > 0
+        return NamedSharding(mesh, P("identity") if split else P())
+
+    return jax.tree_util.tree_map_with_path(place, state)
+
+
+def batch_shardings(mesh: Mesh) -> Batch:
+    """Shardings of a batch: rays over both axes, frames over `identity`."""
+    rays = NamedSharding(mesh, P("identity", None, "data"))
+    frames = NamedSharding(mesh, P("identity"))
+    return Batch(
+        pixels=rays,
+        rgb=rays,
+        plate=rays,
+        alpha=rays,
+        regions=rays,
+        intrinsics=frames,
+        head_to_camera=frames,
+        signals=Signals(frames, frames, frames, frames),
+        weight=frames,
+    )
+
+
+def owned_slots(count: int, mesh: Mesh) -> list[int]:
+    """Slots of the axis N whose data this process must load."""
+    sharding = NamedSharding(mesh, P("identity"))
+    slots = set()
+    for (rows,) in sharding.addressable_devices_indices_map((count,)).values():
+        slots.update(range(*rows.indices(count)))
+    return sorted(slots)
+
+
+def put_batch(local: Batch, slots: list[int], count: int, mesh: Mesh) -> Batch:
+    """A global batch from what this process loaded.
+
+    Args:
+      local: leaves lead with the owned slots, in the order of `slots`.
+      slots: see `owned_slots`.
+      count: N.
+      mesh: the mesh.
+    """
+    row = {slot: i for i, slot in enumerate(slots)}
+
+    def put(leaf: np.ndarray, sharding: NamedSharding) -> jax.Array:
+        def block(index):
+            rows = [row[slot] for slot in range(*index[0].indices(count))]
+            return leaf[rows][(slice(None), *index[1:])]
+
+        return jax.make_array_from_callback((count, *leaf.shape[1:]), sharding, block)
+
+    return jax.tree.map(put, local, batch_shardings(mesh))
