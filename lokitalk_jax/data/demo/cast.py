@@ -1,0 +1,188 @@
+"""Writes the demo cast: identity folders of people whose every motion is known."""
+
+import concurrent.futures
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+import shutil
+
+import numpy as np
+
+from lokitalk_jax import structs
+from lokitalk_jax.data import folder
+from lokitalk_jax.data.demo import paint, render, shapes, truth, voice
+from lokitalk_jax.data.demo.motion import Motion, perform
+from lokitalk_jax.prepare import audio, faces, lips
+
+logger = logging.getLogger(__name__)
+
+# Raised whenever the same options make other pictures.
+_VERSION = 1
+
+
+def make_cast(
+    root: os.PathLike | str,
+    *,
+    identities: int = 4,
+    seconds: float = 8.0,
+    size: int = 128,
+    seed: int = 0,
+    motion: Motion | None = None,
+    workers: int | None = None,
+) -> list[pathlib.Path]:
+    """Writes identity folders `root`/demo_00, demo_01, ... with their ground truth.
+
+    Folders that are complete and made with the same options are kept as they are.
+
+    Args:
+      root: where to write.
+      identities: how many people.
+      seconds: length of each clip.
+      size: height and width, pixels.
+      seed: the same seed gives the same bytes.
+      motion: how much everything moves.
+      workers: frames rendered at a time; by default one for each core.
+
+    Returns:
+      The folders.
+
+    Raises:
+      ValueError: an option is out of range, or a folder was made with other options.
+    """
+    motion = motion or Motion()
+    if identities < 1 or seconds < 1 or size < 32:
+        raise ValueError(
+            f"a demo cast of {identities} identities, {seconds} s and {size} px cannot "
+            "be made; it takes at least 1 identity, 1 s and 32 px"
+        )
+    root = pathlib.Path(root)
+    paths = [root / f"demo_{index:02d}" for index in range(identities)]
+    sources = [
+        _source(index, seconds, size, seed, motion) for index in range(identities)
+    ]
+    missing = [not _is_made(*pair) for pair in zip(paths, sources, strict=True)]
+    workers = workers or os.cpu_count() or 1
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        for index in np.flatnonzero(missing):
+            _write_identity(
+                paths[index], sources[index], int(index), seed, size, motion, pool
+            )
+            logger.info("Made %s (%d of %d)", paths[index], index + 1, identities)
+    return paths
+
+
+def _source(index, seconds, size, seed, motion) -> dict:
+    options = dict(seconds=seconds, size=size, seed=seed, index=index)
+    options["motion"] = dataclasses.asdict(motion)
+    made = {"name": "demo cast", "version": _VERSION, **options}
+    return json.loads(json.dumps(made))  # as it will be read back
+
+
+def _is_made(path: pathlib.Path, source: dict) -> bool:
+    """Whether `path` is complete; an interrupted one is cleared away."""
+    if not path.exists():
+        return False
+    if not (path / "identity.json").is_file():
+        if not (path / truth.FILE).is_file() and any(path.iterdir()):
+            raise ValueError(
+                f"{path} holds something other than a demo identity; give another "
+                "folder for the demo cast"
+            )
+        shutil.rmtree(path)
+        return False
+    found = folder.IdentityFolder(path).meta.source
+    if found == source:
+        return True
+    differing = [key for key in source if found.get(key) != source[key]]
+    seen = ", ".join(f"{key} {found.get(key)!r}" for key in differing)
+    wanted = ", ".join(f"{key} {source[key]!r}" for key in differing)
+    raise ValueError(
+        f"{path} was made with {seen}, not with {wanted}; delete it or give another "
+        "folder for the demo cast"
+    )
+
+
+def make_truth(
+    index: int, seconds: float, size: int, seed: int, motion: Motion
+) -> tuple[truth.Truth, np.ndarray]:
+    """The ground truth of identity `index` of a cast, and its voice at AUDIO_RATE."""
+    person = shapes.build_person(paint.draw_looks(seed, index))
+    rng = np.random.default_rng([seed, index, 41])
+    speech = voice.speak(seconds, rng, rng.uniform(95, 210))
+    frame_count = round(seconds * structs.FPS)
+    performance = perform(speech, frame_count, motion, rng)
+    camera = render.Camera.of_size(size)
+    return truth.Truth(person, performance, camera, seed, index), speech.audio
+
+
+def _write_identity(path, source, index, seed, size, motion, pool) -> None:
+    known, samples = make_truth(index, source["seconds"], size, seed, motion)
+    path.mkdir(parents=True)
+    truth.write_truth(path, known)
+    for name in ("frames", "masks", "labels"):
+        (path / name).mkdir()
+    renderer = truth.Renderer(known)
+    frame_count = len(known.performance.head)
+    seen = np.zeros((size, size), bool)
+    for bare in pool.map(lambda i: _write_frame(path, renderer, i), range(frame_count)):
+        seen |= bare
+    plate = np.concatenate([_bytes(renderer.background), 255 * seen[..., None]], -1)
+    folder.write_image(path / "background.png", plate.astype(np.uint8))
+    folder.write_tracks(path, tracks(known))
+    audio.write(path, samples)
+    principal = known.camera.principal
+    meta = folder.Meta(
+        height=size,
+        width=size,
+        focal=known.camera.focal,
+        principal=tuple(principal),
+        frame_count=frame_count,
+        train_frames=folder.train_count(frame_count),
+        source=source,
+        versions={"demo": _VERSION},
+        quality={"reprojection_px": 0.0},
+    )
+    folder.write_meta(path, meta)
+
+
+def _write_frame(path, renderer, frame: int) -> np.ndarray:
+    """Writes a frame's images; returns where the background shows, bool [S, S]."""
+    picture = renderer(frame)
+    name = f"{frame:06d}"
+    folder.write_image(path / "frames" / f"{name}.jpg", _bytes(picture.rgb))
+    folder.write_image(path / "masks" / f"{name}.png", _bytes(picture.alpha))
+    folder.write_image(path / "labels" / f"{name}.png", picture.labels)
+    return picture.alpha == 0
+
+
+def _bytes(image: np.ndarray) -> np.ndarray:
+    return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
+
+
+def tracks(known: truth.Truth) -> folder.Tracks:
+    """What a tracker with the cast's pose error sees of a demo clip."""
+    person, performance, camera, *_ = known
+    count = len(performance.head)
+    landmarks = np.empty((count, 478, 3))
+    lip_points = np.empty((count, len(faces.LIPS), 3))
+    for frame in range(count):
+        surface = render.moved_vertices(person, performance, frame)[:468]
+        irises = person.irises[::-1].reshape(10, 3)
+        irises = render.transform(performance.head[frame], irises)
+        mesh = np.concatenate([surface, irises])
+        origin = performance.head[frame, 2, 3]
+        landmarks[frame, :, :2] = camera.project(mesh)
+        landmarks[frame, :, 2] = camera.focal * (mesh[:, 2] - origin) / origin
+        to_head = np.linalg.inv(performance.tracked[frame])
+        lip_points[frame] = render.transform(to_head, surface[list(faces.LIPS)])
+    return folder.Tracks(
+        head_to_camera=np.float32(performance.tracked),
+        landmarks=np.float32(landmarks),
+        lips=np.float32(lip_points),
+        eye_ratio=lips.eye_ratios(landmarks),
+        valid=np.ones(count, bool),
+        duplicate=np.zeros(count, bool),
+        torso_to_camera=np.float32(performance.torso),
+    )

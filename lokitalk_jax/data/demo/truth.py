@@ -1,0 +1,167 @@
+"""What is exactly known about a demo clip, and the deformations that a model learns.
+
+`Truth` is read back from an identity folder. A learned model maps an observed point of
+the tracked head frame to rest in a cascade: lips and lids first, then what the tracked
+head pose leaves over and the torso. `exact_offset` is that cascade, region by region;
+the four offsets of a point add up to its way to rest.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from lokitalk_jax import structs
+from lokitalk_jax.data import folder
+from lokitalk_jax.data.demo import deform, paint, render, shapes
+from lokitalk_jax.data.demo.motion import Performance
+from lokitalk_jax.data.demo.shapes import SKIN, TORSO, Person
+
+FILE = "truth.npz"
+
+
+class Truth(NamedTuple):
+    """A demo identity's ground truth.
+
+    Attributes:
+      person: shapes and materials at rest.
+      performance: signals and poses of F frames.
+      camera: the clip's.
+      seed, index: of the cast, and in it.
+    """
+
+    person: Person
+    performance: Performance
+    camera: render.Camera
+    seed: int
+    index: int
+
+
+def write_truth(path, truth: Truth) -> None:
+    """Writes truth.npz into the identity folder `path`; float64, so nothing is lost."""
+    which = {"seed": truth.seed, "index": truth.index, "size": truth.camera.size}
+    with folder.replacing(path / FILE) as temporary:
+        np.savez(temporary, **which, **truth.performance._asdict())
+
+
+def load_truth(identity: folder.IdentityFolder) -> Truth:
+    """Reads the ground truth of a demo identity; the person is built anew.
+
+    Raises:
+      ValueError: the identity is not of the demo cast.
+    """
+    path = identity.path / FILE
+    if not path.is_file():
+        raise ValueError(
+            f"{identity.path} holds no {FILE}: ground truth exists only for the demo "
+            "cast; make one with lokitalk_jax.data.demo.make_cast"
+        )
+    with np.load(path) as stored:
+        performance = Performance(*(stored[name] for name in Performance._fields))
+        seed, index, size = (int(stored[k]) for k in ("seed", "index", "size"))
+    person = shapes.build_person(paint.draw_looks(seed, index))
+    return Truth(person, performance, render.Camera.of_size(size), seed, index)
+
+
+class Renderer:
+    """Renders frames of a demo identity; holds the painted texture and background."""
+
+    def __init__(self, truth: Truth):
+        """Paints the texture and the background of `truth`."""
+        self.truth = truth
+        size = truth.camera.size
+        self.tile = int(np.clip(2 * size, 128, 1024))
+        self.texture = paint.paint(truth.person, self.tile)
+        self.background = paint.paint_background(truth.seed, truth.index, size)
+
+    def __call__(self, frame: int) -> render.Picture:
+        """The picture of a frame, with exact depth and region masks."""
+        person, performance, camera, *_ = self.truth
+        return render.render(
+            person,
+            performance,
+            frame,
+            camera,
+            self.texture,
+            self.tile,
+            self.background,
+        )
+
+
+def observed_vertices(truth: Truth, frame: int) -> np.ndarray:
+    """The moved surface [V, 3] in the tracked head frame, metres.
+
+    Materials are `truth.person.material`, and rest is `truth.person.vertices`.
+    """
+    moved = render.moved_vertices(truth.person, truth.performance, frame)
+    return render.transform(np.linalg.inv(truth.performance.tracked[frame]), moved)
+
+
+def nearest_material(truth: Truth, frame: int, points: np.ndarray) -> np.ndarray:
+    """Material [P] of the surface nearest to points [P, 3] (tracked head frame)."""
+    tree = cKDTree(observed_vertices(truth, frame))
+    return truth.person.material[tree.query(points)[1]]
+
+
+def exact_offset(
+    truth: Truth,
+    frame: int,
+    points: np.ndarray,
+    region: str,
+    material: np.ndarray | None = None,
+) -> np.ndarray:
+    """A region's share of the way from observed points to rest.
+
+    Lips and lids act on the observed point x, head and torso on what they make of it:
+    x_face = x + lip(x) + eye(x), x_rest = x_face + head(x_face) + torso(x_face).
+
+    Args:
+      truth: of the identity.
+      frame: index.
+      points: [P, 3], observed, in the tracked head frame, metres.
+      region: one of `structs.REGIONS`.
+      material: [P], see `shapes`; by default that of the nearest surface.
+
+    Returns:
+      [P, 3], metres. Exact for points of the surface, at any depth along the material
+      for the rest; zero where the region has no part in the material.
+
+    Raises:
+      ValueError: there is no such region.
+    """
+    if region not in structs.REGIONS:
+        raise ValueError(f"no region {region!r}; there are {structs.REGIONS}")
+    points = np.asarray(points, np.float64)
+    if material is None:
+        material = nearest_material(truth, frame, points)
+    rig, performance = truth.person.rig, truth.performance
+    tracked = performance.tracked[frame]
+    to_body = np.linalg.inv(render.body_poses(performance, frame)) @ tracked
+    offset = np.zeros_like(points)
+    for kind, pose in enumerate(to_body):
+        of = material == kind
+        if not of.any():
+            continue
+        if region in ("head", "torso"):
+            # The rigid motion is read where the skin's own motion is undone.
+            at_rest = render.transform(pose, points[of])
+            if kind == SKIN:
+                at_rest = _skin_to_rest(rig, performance, frame, at_rest)
+            if (region == "torso") == (kind == TORSO):
+                before = render.transform(np.linalg.inv(pose), at_rest)
+                offset[of] = at_rest - before
+        elif kind == SKIN:
+            skin = render.transform(pose, points[of])
+            after = deform.unmove_lids(rig, skin, performance.eye[frame])
+            if region == "lip":
+                skin, after = (
+                    after,
+                    deform.unmove_lips(rig, after, performance.lip[frame]),
+                )
+            offset[of] = (after - skin) @ np.linalg.inv(pose)[:3, :3].T
+    return offset
+
+
+def _skin_to_rest(rig, performance, frame, points):
+    points = deform.unmove_lids(rig, points, performance.eye[frame])
+    return deform.unmove_lips(rig, points, performance.lip[frame])
