@@ -14,10 +14,14 @@ def lips_in_head_frame(
     """Moves the lip landmarks into the head frame.
 
     A landmark's depth is relative and in pixels. It becomes metres at the scale of
-    the head, Z / focal, with Z the depth of the head's origin, and is anchored to the
-    tracked pose: the rigid landmarks then lie on average as deep as the rigid points
-    of the canonical face do. The landmark is moved along its ray to that depth and
-    into the head frame.
+    the head, Z / focal, with Z the depth of the head's origin, and is then anchored to
+    the tracked pose: to it is added the plane over the image, fitted in each frame,
+    that brings the rigid landmarks to the depth of the canonical rigid points. The
+    landmark is moved along its ray to that depth, and into the head frame.
+
+    The plane takes out how the detector's relative depth tilts against the pose. With
+    a constant in its place 14 to 51 % of the lips' variance on six clips was a linear
+    function of the head's rotation; with the plane it is 7 to 26 %.
 
     Args:
       landmarks: [F, 478, 3], pixels.
@@ -38,12 +42,13 @@ def lips_in_head_frame(
     metres = translations[:, 2:] / focal
     known = pose.canonical_points()[rigid] @ rotations[:, 2, :, None]
     known = known[..., 0] + translations[:, 2:]
-    origin = (known - metres * landmarks[:, rigid, 2]).mean(1, keepdims=True)
+    rays = np.ones_like(landmarks)
+    rays[..., :2] = (landmarks[..., :2] - principal) / focal
+    missing = known - metres * landmarks[:, rigid, 2]
+    plane = np.linalg.pinv(rays[:, rigid]) @ missing[..., None]  # [F, 3, 1]
 
-    lips = landmarks[:, faces.LIPS]
-    depth = origin + metres * lips[..., 2]
-    rays = np.ones_like(lips)
-    rays[..., :2] = (lips[..., :2] - principal) / focal
+    rays, relative = rays[:, faces.LIPS], landmarks[:, faces.LIPS, 2]
+    depth = metres * relative + (rays @ plane)[..., 0]
     in_camera = rays * depth[..., None] - translations[:, None]
     return (in_camera @ rotations).astype(np.float32)
 
