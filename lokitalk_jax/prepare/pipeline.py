@@ -78,9 +78,7 @@ def _run_stages(clip, work, options, model, workers):
         "survey", lambda: _look(clip, options, model), survey.Survey._make
     )
     survey.check(clip, found, options.start)
-    timeline = video.timeline(
-        found.times, found.changes, clip.spacing, options.start, options.end
-    )
+    timeline = video.timeline(found.times, found.changes, options.start, options.end)
     count = len(timeline.source)
     window = crop.whole(clip.height, clip.width, options.size)
     if options.crop == "auto":

@@ -108,9 +108,10 @@ def check(clip: video.Clip, found: Survey, start: float) -> None:
     name = clip.path.name
     if not len(found.times):
         raise ValueError(f"{name} has no frame after --start={start:g}; lower it")
-    begin, finish = found.times[0], found.times[-1] + clip.spacing
+    spacing = video.spacing(found.times)
+    begin, finish = found.times[0], found.times[-1] + spacing
     seconds = finish - max(start, begin)
-    if seconds < MIN_SECONDS - clip.spacing / 2:
+    if seconds < MIN_SECONDS - spacing / 2:
         raise ValueError(
             f"{name} is {seconds:.2f} s long (between --start and --end); at least "
             f"{MIN_SECONDS:g} s are needed, and some minutes are better"

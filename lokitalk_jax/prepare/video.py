@@ -15,8 +15,11 @@ from lokitalk_jax import structs
 
 # Mean absolute difference (0 to 255) of two thumbnails, in the block where it is
 # largest, under which a frame repeats the one before. A codec leaves up to 0.8 in a
-# repeated frame; a person sitting still under a studio camera makes 1 or more.
+# repeated frame, and more after strong motion; a person sitting still under a studio
+# camera makes 1 or more, a lively one 2.5.
 REPEAT = 0.9
+_REPEAT_LIVELY = 2.0
+_REPEAT_SHARE = 0.06  # of the clip's median change, between the two
 
 THUMBNAIL = 128
 _BLOCK = 8
@@ -197,7 +200,6 @@ def change(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 def timeline(
     times: np.ndarray,
     changes: np.ndarray,
-    spacing: float,
     start: float = 0.0,
     end: float | None = None,
 ) -> Timeline:
@@ -210,47 +212,52 @@ def timeline(
     Args:
       times: [S], of the source frames, ascending seconds.
       changes: [S], worst-block change from the frame before; the first is ignored.
-      spacing: seconds from one frame to the next, nominally.
       start: time of the first tick; the first frame's, if that is later.
       end: ticks stop before it; by default the end of the last frame.
     """
     times = np.asarray(times, np.float64)
-    changes = np.asarray(changes, np.float64).copy()
-    changes[0] = np.inf
+    threshold = np.clip(_REPEAT_SHARE * np.median(changes), REPEAT, _REPEAT_LIVELY)
+    repeated = changes < threshold
+    repeated[0] = False
     kept = np.arange(len(times))
     first = max(start, times[0])
-    last = times[-1] + spacing
+    last = times[-1] + spacing(times)
     if end is not None:
         last = min(last, end)
-    if _holds_25_in_30(changes, spacing):
-        kept, times = _drop_pulldown(times, changes, spacing)
+    if _holds_25_in_30(times, repeated):
+        kept, times = _drop_pulldown(times, repeated)
     count = max(1, int((last - first) * structs.FPS + 0.5 * structs.FPS * _CLOCK))
     ticks = first + np.arange(count) / structs.FPS
     place = np.searchsorted(times, ticks + _CLOCK, side="right") - 1
     source = kept[np.maximum(place, 0)]
     # A frame is new where any source frame since the one before it was.
-    fresh = np.cumsum(changes >= REPEAT)[source]
+    fresh = np.cumsum(~repeated)[source]
     duplicate = np.concatenate([[False], np.diff(fresh) == 0])
     return Timeline(source, duplicate, float(first))
 
 
-def _holds_25_in_30(changes: np.ndarray, spacing: float) -> bool:
-    if not 29 < 1 / spacing < 31 or len(changes) < 12:
+def spacing(times: np.ndarray) -> float:
+    """Seconds from one frame to the next, mostly."""
+    return float(np.median(np.diff(times))) if len(times) > 1 else 1 / structs.FPS
+
+
+def _holds_25_in_30(times: np.ndarray, repeated: np.ndarray) -> bool:
+    if len(times) < 12 or not 29 < 1 / spacing(times) < 31:
         return False
-    cycles = np.sort(changes[: len(changes) // 6 * 6].reshape(-1, 6), axis=1)
-    moving = cycles[:, 2] >= REPEAT
-    one_repeat = (cycles[:, 0] < REPEAT) & (cycles[:, 1] >= REPEAT)
-    return moving.sum() > 0 and (one_repeat & moving).sum() > 0.7 * moving.sum()
+    repeats = repeated[: len(times) // 6 * 6].reshape(-1, 6).sum(1)
+    moving = repeats < 4
+    return np.sum(repeats == 1) > 0.7 * np.sum(moving) > 0
 
 
-def _drop_pulldown(times, changes, spacing):
+def _drop_pulldown(times, repeated):
     """Indices of five frames of each cycle of six, and their evenly spread times."""
     kept, spread = [], []
+    step = spacing(times)
     for begin in range(0, len(times), 6):
         cycle = np.arange(begin, min(begin + 6, len(times)))
         if len(cycle) == 6:
-            cycle = np.delete(cycle, np.argmin(changes[cycle]))
-        step = spacing * (6 / 5 if len(cycle) == 5 else 1)
+            # No repeat: the frame before the cycle's first one was shown twice.
+            cycle = np.delete(cycle, np.argmax(repeated[cycle]))
         kept.extend(cycle)
-        spread.extend(times[begin] + step * np.arange(len(cycle)))
+        spread.extend(times[begin] + step * 6 / 5 * np.arange(len(cycle)))
     return np.array(kept), np.array(spread)
