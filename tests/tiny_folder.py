@@ -27,9 +27,9 @@ def tracks(frames: int, height: int, width: int, seed: int = 0) -> folder.Tracks
         landmarks[:, corners, :2] = (centre + across) * size
 
     pose = np.tile(np.eye(4, dtype=np.float32), (frames, 1, 1))
-    turn = np.cumsum(rng.normal(0, 0.02, (frames, 3)), 0)
+    turn = np.cumsum(rng.normal(0, 0.04, (frames, 3)), 0)
     pose[:, :3, :3] = Rotation.from_rotvec(turn).as_matrix()
-    pose[:, :3, 3] = np.cumsum(rng.normal(0, 0.003, (frames, 3)), 0) + [0, 0, 0.7]
+    pose[:, :3, 3] = np.cumsum(rng.normal(0, 0.01, (frames, 3)), 0) + [0, 0, 0.7]
     modes = rng.normal(0, 1, (4, 40, 3))
     speech = rng.normal(0, 1, (frames, 4)) * [4e-3, 2e-3, 1e-3, 5e-4]
     lips = np.einsum("fk,kpi->fpi", speech, modes) + rng.normal(0, 0.02, (40, 3))

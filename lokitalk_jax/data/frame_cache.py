@@ -148,7 +148,12 @@ def _build(folder: IdentityFolder, shape: tuple[int, int], target: pathlib.Path)
 
     count = folder.meta.frame_count
     frames = tqdm.tqdm(
-        _resized(folder, shape), f"resizing {folder.name}", count, delay=3, leave=False
+        _resized(folder, shape),
+        desc=f"resizing {folder.name}",
+        total=count,
+        delay=3,
+        leave=False,
+        disable=None,  # where no one watches
     )
     # Written, not mapped: a full disk is then an error rather than a crash.
     with (

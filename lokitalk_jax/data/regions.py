@@ -22,7 +22,8 @@ _EYE_CORNERS = ((362, 263), (33, 133))
 # and what a mouth takes in most of speech, in mouth widths; so the mask hardly pumps
 # with the mouth, and its gate can stand still. Eyes: around the corners, which a blink
 # does not move; heights in widths of the wider eye, as a turned head narrows the other.
-_LIP_WIDEN, _LIP_MARGIN, _LIP_LEAST = 1.25, 0.12, 0.40
+_LIP_WIDEN, _LIP_MARGIN, _LIP_LEAST = 1.3, 0.15, 0.46
+_LIP_LOWER = 0.06  # chins move, noses do not
 _EYE_WIDTH, _EYE_HEIGHT = 0.70, 0.48
 _EYE_RAISE = 0.08  # upper lids move more than lower ones
 
@@ -128,7 +129,7 @@ def _lip(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ring = points[:, _LIP_RING]
     across = np.einsum("fpi,fi->fp", ring, right)
     along = np.einsum("fpi,fi->fp", ring, down)
-    centre = right * _middle(across) + down * _middle(along)
+    centre = right * _middle(across) + down * (_middle(along) + _LIP_LOWER * width)
     half_height = np.ptp(along, axis=1, keepdims=True) / 2 + _LIP_MARGIN * width
     half_height = np.maximum(half_height, _LIP_LEAST * width)
     half_width = np.ptp(across, axis=1, keepdims=True) / 2 * _LIP_WIDEN
