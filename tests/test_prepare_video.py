@@ -3,7 +3,7 @@ import pytest
 import video_files
 
 from lokitalk_jax import structs
-from lokitalk_jax.prepare import audio, crop, survey, video
+from lokitalk_jax.prepare import audio, crop, survey, timeline, video
 
 REPEATED, MOVED = 0.3, 9.0
 
@@ -22,13 +22,12 @@ def surveyed(path, **stretch):
     clip = video.probe(path)
     start, end = stretch.get("start", 0.0), stretch.get("end")
     found = survey.look(clip, lambda rgb: [], start, end)
-    timeline = video.timeline(found.times, found.changes, start, end)
+    grid = timeline.lay_out(found.times, found.changes, start, end)
     decoded = list(video.decode(clip, start, end))
     shown = [
-        video_files.blob_place(video.upright(clip, decoded[i][1]))
-        for i in timeline.source
+        video_files.blob_place(video.upright(clip, decoded[i][1])) for i in grid.source
     ]
-    return clip, timeline, np.array(shown)
+    return clip, grid, np.array(shown)
 
 
 @pytest.mark.parametrize("phase", range(6))
@@ -36,19 +35,19 @@ def test_pulldown_loses_and_repeats_nothing(phase):
     # 25 true frames a second, one in six shown twice, at any place in the cycle.
     content = np.cumsum(np.arange(300) % 6 != phase)
     changes = np.where(np.diff(content, prepend=-1) == 0, REPEATED, MOVED)
-    timeline = video.timeline(np.arange(300) / 30, changes)
-    shown = content[timeline.source]
+    grid = timeline.lay_out(np.arange(300) / 30, changes)
+    shown = content[grid.source]
     assert len(shown) == 250
     np.testing.assert_array_equal(np.diff(shown), 1)
-    assert not timeline.duplicate.any()
+    assert not grid.duplicate.any()
 
 
 def test_true_30_fps_is_sampled_by_time():
     times = np.arange(90) / 30
-    timeline = video.timeline(times, np.full(90, MOVED))
+    grid = timeline.lay_out(times, np.full(90, MOVED))
     ticks = np.arange(75) / structs.FPS
-    lateness = ticks - times[timeline.source]
-    assert len(timeline.source) == 75
+    lateness = ticks - times[grid.source]
+    assert len(grid.source) == 75
     assert lateness.min() > -2e-3 and lateness.max() < 1 / 30
 
 
@@ -56,10 +55,10 @@ def test_slow_and_still_video_is_flagged():
     # 12.5 fps: each frame is shown at two ticks; frame 5 looks like frame 4.
     changes = np.full(40, MOVED)
     changes[5] = REPEATED
-    timeline = video.timeline(np.arange(40) / 12.5, changes)
+    grid = timeline.lay_out(np.arange(40) / 12.5, changes)
     expected = np.arange(80) % 2 == 1
     expected[10] = True
-    np.testing.assert_array_equal(timeline.duplicate, expected)
+    np.testing.assert_array_equal(grid.duplicate, expected)
 
 
 def test_variable_rate_keeps_time(tmp_path):
@@ -67,14 +66,14 @@ def test_variable_rate_keeps_time(tmp_path):
     times = np.cumsum(rng.uniform(0.015, 0.09, 70)).round(4)
     places = sway(70)
     path = video_files.encode(tmp_path / "v.mp4", blobs(places), times)
-    clip, timeline, shown = surveyed(path)
+    clip, grid, shown = surveyed(path)
     times -= times[0]
     ticks = np.arange(len(shown)) / structs.FPS
     newest = np.searchsorted(times, ticks + 1e-3, side="right") - 1
     assert abs(len(shown) - times[-1] * structs.FPS) < 3
     np.testing.assert_allclose(shown, places[newest], atol=0.3)
     # A repeated picture is flagged, whichever way it came about.
-    np.testing.assert_array_equal(timeline.duplicate[1:], np.diff(newest) == 0)
+    np.testing.assert_array_equal(grid.duplicate[1:], np.diff(newest) == 0)
 
 
 def test_encoded_pulldown_is_undone(tmp_path):
@@ -83,9 +82,9 @@ def test_encoded_pulldown_is_undone(tmp_path):
     path = video_files.encode(
         tmp_path / "v.mp4", blobs(places[content]), np.arange(60) / 30
     )
-    clip, timeline, shown = surveyed(path)
+    clip, grid, shown = surveyed(path)
     np.testing.assert_allclose(shown, places, atol=0.3)
-    assert not timeline.duplicate.any()
+    assert not grid.duplicate.any()
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
@@ -94,8 +93,8 @@ def test_a_stretch_is_that_part_of_the_whole(tmp_path, suffix):
     path = video_files.encode(
         tmp_path / f"v.{suffix}", blobs(places), np.arange(120) / 25
     )
-    _, timeline, shown = surveyed(path, start=2.2, end=3.0)
-    assert timeline.start == pytest.approx(2.2)
+    _, grid, shown = surveyed(path, start=2.2, end=3.0)
+    assert grid.start == pytest.approx(2.2)
     np.testing.assert_allclose(shown, places[55:75], atol=0.3)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize
 
-from lokitalk_jax.prepare import video
+from lokitalk_jax.prepare import timeline, video
 
 # A face is looked for twice a second, on a copy that is no larger than this.
 _SAMPLE_SECONDS = 0.5
@@ -81,7 +81,7 @@ def look(
         previous = small
         times.append(time)
         changes.append(change)
-        if change >= video.REPEAT:
+        if change >= timeline.REPEAT:
             recent.append((time, frame, small, motion))
             if len(recent) == recent.maxlen and _is_cut(clip, list(recent), detect):
                 cuts.append(recent[_ARM][0])
@@ -108,7 +108,7 @@ def check(clip: video.Clip, found: Survey, start: float) -> None:
     name = clip.path.name
     if not len(found.times):
         raise ValueError(f"{name} has no frame after --start={start:g}; lower it")
-    spacing = video.spacing(found.times)
+    spacing = timeline.spacing(found.times)
     begin, finish = found.times[0], found.times[-1] + spacing
     seconds = finish - max(start, begin)
     if seconds < MIN_SECONDS - spacing / 2:

@@ -1,4 +1,4 @@
-"""Decodes any video that PyAV opens, upright and on the project's 25 fps grid.
+"""Decodes any video that PyAV opens, upright and by its own clock.
 
 Times are seconds from the first frame of the video: containers start their streams
 anywhere, and what a user reads in a player's clock is this time.
@@ -13,17 +13,9 @@ import numpy as np
 
 from lokitalk_jax import structs
 
-# Mean absolute difference (0 to 255) of two thumbnails, in the block where it is
-# largest, under which a frame repeats the one before. A codec leaves up to 0.8 in a
-# repeated frame, and more after strong motion; a person sitting still under a studio
-# camera makes 1 or more, a lively one 2.5.
-REPEAT = 0.9
-_REPEAT_LIVELY = 2.0
-_REPEAT_SHARE = 0.06  # of the clip's median change, between the two
-
 THUMBNAIL = 128
 _BLOCK = 8
-_CLOCK = 1e-3  # rounding of container clocks, seconds
+CLOCK = 1e-3  # rounding of container clocks, seconds
 
 
 class Clip(NamedTuple):
@@ -47,20 +39,6 @@ class Clip(NamedTuple):
     spacing: float
     duration: float
     has_audio: bool
-
-
-class Timeline(NamedTuple):
-    """The source frame shown at each tick of the 25 fps grid.
-
-    Attributes:
-      source: int [F], index into what `decode` yields.
-      duplicate: bool [F], the frame repeats the one before it.
-      start: time of tick 0, seconds.
-    """
-
-    source: np.ndarray
-    duplicate: np.ndarray
-    start: float
 
 
 def probe(path: pathlib.Path | str) -> Clip:
@@ -122,13 +100,13 @@ def decode(
     """
     shown = None
     for time, frame in _all_frames(clip, start):
-        if time <= start + _CLOCK:
+        if time <= start + CLOCK:
             shown = time, frame
             continue
         if shown is not None:
             yield shown
             shown = None
-        if end is not None and time >= end - _CLOCK:
+        if end is not None and time >= end - CLOCK:
             return
         yield time, frame
     if shown is not None:
@@ -195,69 +173,3 @@ def change(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     difference = np.abs((one - other).mean(-1))  # chroma is the noisier part
     blocks = difference.reshape(THUMBNAIL // _BLOCK, _BLOCK, -1, _BLOCK).mean((1, 3))
     return float(blocks.max()), float(difference.mean())
-
-
-def timeline(
-    times: np.ndarray,
-    changes: np.ndarray,
-    start: float = 0.0,
-    end: float | None = None,
-) -> Timeline:
-    """Lays source frames on the 25 fps grid: the newest at or before each tick.
-
-    Where a video of about 30 fps holds 25 (one frame in six is a repeat), its repeats
-    are dropped first and the five that are left spread evenly over their six places,
-    so that no true frame is lost and none is shown twice.
-
-    Args:
-      times: [S], of the source frames, ascending seconds.
-      changes: [S], worst-block change from the frame before; the first is ignored.
-      start: time of the first tick; the first frame's, if that is later.
-      end: ticks stop before it; by default the end of the last frame.
-    """
-    times = np.asarray(times, np.float64)
-    threshold = np.clip(_REPEAT_SHARE * np.median(changes), REPEAT, _REPEAT_LIVELY)
-    repeated = changes < threshold
-    repeated[0] = False
-    kept = np.arange(len(times))
-    first = max(start, times[0])
-    last = times[-1] + spacing(times)
-    if end is not None:
-        last = min(last, end)
-    if _holds_25_in_30(times, repeated):
-        kept, times = _drop_pulldown(times, repeated)
-    count = max(1, int((last - first) * structs.FPS + 0.5 * structs.FPS * _CLOCK))
-    ticks = first + np.arange(count) / structs.FPS
-    place = np.searchsorted(times, ticks + _CLOCK, side="right") - 1
-    source = kept[np.maximum(place, 0)]
-    # A frame is new where any source frame since the one before it was.
-    fresh = np.cumsum(~repeated)[source]
-    duplicate = np.concatenate([[False], np.diff(fresh) == 0])
-    return Timeline(source, duplicate, float(first))
-
-
-def spacing(times: np.ndarray) -> float:
-    """Seconds from one frame to the next, mostly."""
-    return float(np.median(np.diff(times))) if len(times) > 1 else 1 / structs.FPS
-
-
-def _holds_25_in_30(times: np.ndarray, repeated: np.ndarray) -> bool:
-    if len(times) < 12 or not 29 < 1 / spacing(times) < 31:
-        return False
-    repeats = repeated[: len(times) // 6 * 6].reshape(-1, 6).sum(1)
-    moving = repeats < 4
-    return np.sum(repeats == 1) > 0.7 * np.sum(moving) > 0
-
-
-def _drop_pulldown(times, repeated):
-    """Indices of five frames of each cycle of six, and their evenly spread times."""
-    kept, spread = [], []
-    step = spacing(times)
-    for begin in range(0, len(times), 6):
-        cycle = np.arange(begin, min(begin + 6, len(times)))
-        if len(cycle) == 6:
-            # No repeat: the frame before the cycle's first one was shown twice.
-            cycle = np.delete(cycle, np.argmax(repeated[cycle]))
-        kept.extend(cycle)
-        spread.extend(times[begin] + step * 6 / 5 * np.arange(len(cycle)))
-    return np.array(kept), np.array(spread)

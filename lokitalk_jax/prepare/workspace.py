@@ -158,11 +158,12 @@ class Workspace:
             return make([stored[key] for key in stored])
 
 
-def versions(face_model: str) -> dict[str, str]:
+def versions(face_model: Path | None) -> dict[str, str]:
     """Versions of the tools that shape the folder's contents."""
     names = ("lokitalk-jax", "av", "mediapipe", "opencv-python", "librosa", "numpy")
     found = {name: importlib.metadata.version(name) for name in names}
-    return found | {"face_model": face_model}
+    model = face_model.name if face_model else "face mesh of mediapipe"
+    return found | {"face_model": model}
 
 
 def _sha256(path: Path) -> str:
