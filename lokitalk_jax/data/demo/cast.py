@@ -128,7 +128,9 @@ def _write_identity(path, source, index, seed, size, motion, pool) -> None:
     seen = np.zeros((size, size), bool)
     for bare in pool.map(lambda i: _write_frame(path, renderer, i), range(frame_count)):
         seen |= bare
-    plate = np.concatenate([_bytes(renderer.background), 255 * seen[..., None]], -1)
+    plate = np.concatenate(
+        [_bytes(renderer.paints.background), 255 * seen[..., None]], -1
+    )
     folder.write_image(path / "background.png", plate.astype(np.uint8))
     folder.write_tracks(path, tracks(known))
     audio.write(path, samples)

@@ -36,8 +36,11 @@ def move(rig: Rig, points: np.ndarray, lip: np.ndarray, eye: np.ndarray) -> np.n
 def move_lips(rig: Rig, points: np.ndarray, lip: np.ndarray) -> np.ndarray:
     """Opens, then spreads the mouth: points [P, 3] at rest to where they go."""
     points = np.array(points)
-    points[:, 1] += _opening(rig, lip[0], points, _is_lower(rig, points))
-    points[:, 0] += _spreading(rig, lip[1], points)
+    near = np.flatnonzero(_near_lips(rig, points))
+    moved = points[near]
+    moved[:, 1] += _opening(rig, lip[0], moved, _is_lower(rig, moved))
+    moved[:, 0] += _spreading(rig, lip[1], moved)
+    points[near] = moved
     return points
 
 
@@ -60,8 +63,10 @@ def move_lids(rig: Rig, points: np.ndarray, eye: np.ndarray) -> np.ndarray:
     """Closes the lids: points [P, 3] at rest to where they go."""
     points = np.array(points)
     for side in range(2):
-        lower = _is_lower_lid(rig, side, points, 1.0)
-        points[:, 1] += _closing(rig, side, eye[side], points, lower)
+        near = np.flatnonzero(_near_eye(rig, side, points))
+        moved = points[near]
+        lower = _is_lower_lid(rig, side, moved, 1.0)
+        points[near, 1] += _closing(rig, side, eye[side], moved, lower)
     return points
 
 

@@ -209,6 +209,8 @@ def _subdivide(v, uv, triangles):
     for end, index in ((a, edges[:, 0]), (b, edges[:, 1])):
         n = normals[index]
         lifted -= 0.5 * np.sum((middle - end) * n, -1, keepdims=True) * n
+    # Heights stay: they tell the upper lip from the lower.
+    lifted[:, 1] = middle[:, 1]
     middle = np.where((count == 2)[:, None], 0.25 * middle + 0.75 * lifted, middle)
     ab, bc, ca = (len(v) + inverse.reshape(-1, 3)).T
     a, b, c = triangles.T

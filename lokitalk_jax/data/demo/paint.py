@@ -135,7 +135,8 @@ def _noise(rng, at: np.ndarray, wavelength: float, waves: int = 14) -> np.ndarra
     k *= 2 * np.pi / wavelength / np.linalg.norm(k, axis=-1, keepdims=True)
     k *= rng.uniform(0.6, 1.4, (waves, 1))
     phase = rng.uniform(0, 2 * np.pi, waves)
-    return np.cos(at @ k.T + phase).sum(-1) * np.sqrt(2 / waves)
+    turns = np.float32(at) @ np.float32(k.T) + np.float32(phase)
+    return np.cos(turns).sum(-1) * np.sqrt(2 / waves)
 
 
 def _step(x: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ class Hits(NamedTuple):
     """What the covered pixels see, in H pixels of a flattened image.
 
     Attributes:
-      pixel: int [H], row * width + column.
+      pixel: int [H], row * width + column, increasing.
       triangle: int [H].
       weights: [H, 3], of the triangle's corners at the surface point, adding to 1.
       depth: [H], z of the point.
@@ -22,11 +22,8 @@ class Hits(NamedTuple):
 
     def interpolate(self, values: np.ndarray, triangles: np.ndarray) -> np.ndarray:
         """Values [V, C] of vertices at the points, [H, C]."""
-        corners = triangles[self.triangle]
-        out = self.weights[:, :1] * values[corners[:, 0]]
-        for i in (1, 2):
-            out += self.weights[:, i : i + 1] * values[corners[:, i]]
-        return out
+        corners = values[triangles[self.triangle]]
+        return np.einsum("hk,hkc->hc", self.weights, corners)
 
 
 def rasterise(
@@ -49,48 +46,59 @@ def rasterise(
       One hit for each covered pixel; weights are right in perspective.
     """
     height, width = shape
-    corners = points[triangles]
-    low = np.ceil(corners.min(1) - 0.5).astype(np.int64).clip(0)
-    high = np.floor(corners.max(1) - 0.5).astype(np.int64)
-    high = np.minimum(high, [width - 1, height - 1])
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    a, b, c = (points[triangles[:, corner]] for corner in range(3))
     area = _cross(b - a, c - a)
-    span = (high - low + 1).clip(0)
-    count = span[:, 0] * span[:, 1]
-    count[(area >= 0) if cull else (area == 0)] = 0
+    low = np.ceil(np.minimum(np.minimum(a, b), c) - 0.5).clip(0)
+    high = np.floor(np.maximum(np.maximum(a, b), c) - 0.5)
+    span = np.minimum(high, [width - 1, height - 1]) - low + 1
+    kept = (area < 0 if cull else area != 0) & (span > 0).all(-1)
+    kept = np.flatnonzero(kept)
+    low, span = low[kept].astype(np.int32), span[kept].astype(np.int32)
 
-    # One candidate for each pixel of each triangle's bounding box.
-    owner = np.repeat(np.arange(len(triangles)), count)
-    rank = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
-    down, right = np.divmod(rank, span[owner, 0])
-    column, row = low[owner, 0] + right, low[owner, 1] + down
-    x, y = column + 0.5, row + 0.5
-    # Weights of the second and third corner are affine in the image.
-    inverse = 1 / np.where(area == 0, 1, area)
-    wb, wc = (
-        _affine(a, side * inverse[:, None], owner, x, y) for side in (c - a, a - b)
-    )
-    inside = (wb >= 0) & (wc >= 0) & (wb + wc <= 1)
-    owner, wb, wc = owner[inside], wb[inside], wc[inside]
-    pixel = (row * width + column)[inside]
-    nearness = 1 / depth[triangles[owner]]
-    nearness *= np.stack([1 - wb - wc, wb, wc], -1)
-    z = 1 / nearness.sum(-1)
+    # Each triangle's bounding box in rows, each row in candidate pixels.
+    of_row = np.repeat(np.arange(len(kept), dtype=np.int32), span[:, 1])
+    row = low[of_row, 1] + _ranks(span[:, 1])
+    a, b, c, area = a[kept], b[kept], c[kept], area[kept]
+    count = span[of_row, 0]
+    column = np.repeat(low[of_row, 0], count) + _ranks(count)
+    # Weights of the second and third corner are affine along a row.
+    weights = []
+    for side in (c - a, a - b):
+        slope = side[:, 1] / area
+        start = (_cross(side, a) / area)[of_row]
+        start -= (side[:, 0] / area)[of_row] * (row + 0.5)
+        start += 0.5 * slope[of_row]
+        weights.append(
+            np.repeat(start, count) + np.repeat(slope[of_row], count) * column
+        )
+    wb, wc = weights
+    inside = np.flatnonzero((wb >= 0) & (wc >= 0) & (wb + wc <= 1))
+    wb, wc = wb[inside], wc[inside]
+    owner = kept[np.repeat(of_row, count)[inside]]
+    pixel = (np.repeat(row * width, count) + column)[inside]
+    nearness = (1 / depth)[triangles[owner]]
+    nearness[:, 0] *= 1 - wb - wc
+    nearness[:, 1] *= wb
+    nearness[:, 2] *= wc
+    z = 1 / (nearness[:, 0] + nearness[:, 1] + nearness[:, 2])
 
     nearest = np.full(height * width, np.inf)
     np.minimum.at(nearest, pixel, z)
     winners = np.flatnonzero(z == nearest[pixel])
-    # On a shared edge two triangles tie; one of them is kept.
-    covered, first = np.unique(pixel[winners], return_index=True)
-    chosen = winners[first]
-    weights = nearness[chosen] * z[chosen, None]
-    return Hits(covered, owner[chosen], weights, z[chosen])
+    # On a shared edge two triangles may tie: the last is kept.
+    chosen = np.full(height * width, -1)
+    chosen[pixel[winners]] = winners
+    chosen = chosen[chosen >= 0]
+    return Hits(
+        pixel[chosen], owner[chosen], nearness[chosen] * z[chosen, None], z[chosen]
+    )
 
 
-def _affine(start, side, owner, x, y):
-    """Cross product with `side` of the way from `start` to pixels, by triangle."""
-    constant = _cross(side, start)
-    return side[owner, 1] * x - side[owner, 0] * y + constant[owner]
+def _ranks(counts: np.ndarray) -> np.ndarray:
+    """0, 1, ... counts[0] - 1, 0, 1, ... counts[1] - 1, and so on."""
+    ends = np.cumsum(counts, dtype=np.int32)
+    total = ends[-1] if len(ends) else 0
+    return np.arange(total, dtype=np.int32) - np.repeat(ends - counts, counts)
 
 
 def _cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:

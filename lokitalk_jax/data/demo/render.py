@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from lokitalk_jax.data import folder
-from lokitalk_jax.data.demo import deform, raster
+from lokitalk_jax.data.demo import deform, paint, raster
 from lokitalk_jax.data.demo.motion import Performance
 from lokitalk_jax.data.demo.shapes import HAIR, INSIDE, SKIN, TORSO, Person
 
@@ -81,16 +81,37 @@ def moved_vertices(person: Person, performance: Performance, frame: int) -> np.n
     return vertices
 
 
-def vertex_regions(person: Person) -> np.ndarray:
-    """Whether each vertex is of each region, float [V, 4]."""
+class Paints(NamedTuple):
+    """What stays the same in all frames of a clip.
+
+    Attributes:
+      texture: float32 [H, W, 3].
+      attributes: [V, 6], of vertices: texture coordinates in texels, then whether they
+        are of each of `structs.REGIONS`.
+      background: float32 [S, S, 3].
+    """
+
+    texture: np.ndarray
+    attributes: np.ndarray
+    background: np.ndarray
+
+
+def mix_paints(person: Person, seed: int, index: int, size: int) -> Paints:
+    """Paints the texture and the background of a clip of `size` pixels."""
+    tile = max(160, size)
+    regions = np.zeros((len(person.vertices), 4))
     skin = person.material == SKIN
-    out = np.zeros((len(person.vertices), 4))
-    out[skin, 0] = deform.lip_weight(person.rig, person.vertices[skin]) > _MOVES
-    out[skin, 1] = deform.lid_weight(person.rig, person.vertices[skin]) > _MOVES
+    regions[skin, 0] = deform.lip_weight(person.rig, person.vertices[skin]) > _MOVES
+    regions[skin, 1] = deform.lid_weight(person.rig, person.vertices[skin]) > _MOVES
     for name, region in (("mouth", 0), ("eye_left", 1), ("eye_right", 1)):
-        out[person.parts[name], region] = 1
-    out[:, 2], out[:, 3] = person.material != TORSO, person.material == TORSO
-    return out
+        regions[person.parts[name], region] = 1
+    regions[:, 2] = person.material != TORSO
+    regions[:, 3] = person.material == TORSO
+    return Paints(
+        paint.paint(person, tile),
+        np.concatenate([person.uv * tile, regions], 1),
+        paint.paint_background(seed, index, size),
+    )
 
 
 def render(
@@ -98,21 +119,9 @@ def render(
     performance: Performance,
     frame: int,
     camera: Camera,
-    texture: np.ndarray,
-    tile: int,
-    background: np.ndarray,
+    paints: Paints,
 ) -> Picture:
-    """Renders a frame.
-
-    Args:
-      person: who.
-      performance: what everybody part does.
-      frame: index.
-      camera: looks along z from the origin of the camera frame.
-      texture: of the person, see `paint.paint`, with the face's tile `tile` wide.
-      tile: pixels.
-      background: RGB [S, S, 3] in [0, 1].
-    """
+    """Renders a frame of a performance."""
     size, s = camera.size, SUPERSAMPLE
     vertices = moved_vertices(person, performance, frame)
     hits = raster.rasterise(
@@ -121,12 +130,11 @@ def render(
         person.triangles,
         (size * s, size * s),
     )
-    attributes = np.concatenate([person.uv * tile, vertex_regions(person)], 1)
-    values = hits.interpolate(attributes, person.triangles)
+    values = hits.interpolate(paints.attributes, person.triangles)
     # OpenCV looks up images, and no wider than 32767 pixels.
     uv = np.zeros((-(-len(values) // 1024) * 1024, 2), np.float32)
     uv[: len(values)] = values[:, :2] - 0.5
-    colours = cv2.remap(texture, uv.reshape(-1, 1024, 2), None, cv2.INTER_LINEAR)
+    colours = cv2.remap(paints.texture, uv.reshape(-1, 1024, 2), None, cv2.INTER_LINEAR)
     colours = colours.reshape(-1, 3)[: len(values)]
     row, column = np.divmod(hits.pixel, size * s)
     pixel = row // s * size + column // s
@@ -137,7 +145,7 @@ def render(
 
     alpha = pool()
     rgb = np.stack([pool(colours[:, i]) for i in range(3)], -1)
-    rgb += (1 - alpha[..., None]) * background
+    rgb += (1 - alpha[..., None]) * paints.background
     regions = np.stack([pool(values[:, 2 + i] > 0.5) for i in range(4)], -1)
     with np.errstate(divide="ignore", invalid="ignore"):
         depth = np.where(alpha > 0, pool(hits.depth) / alpha, np.inf)

@@ -64,28 +64,18 @@ def load_truth(identity: folder.IdentityFolder) -> Truth:
 
 
 class Renderer:
-    """Renders frames of a demo identity; holds the painted texture and background."""
+    """Renders frames of a demo identity, with exact depth and region masks."""
 
     def __init__(self, truth: Truth):
-        """Paints the texture and the background of `truth`."""
+        """Paints the person and the background of `truth`."""
         self.truth = truth
         size = truth.camera.size
-        self.tile = int(np.clip(2 * size, 128, 1024))
-        self.texture = paint.paint(truth.person, self.tile)
-        self.background = paint.paint_background(truth.seed, truth.index, size)
+        self.paints = render.mix_paints(truth.person, truth.seed, truth.index, size)
 
     def __call__(self, frame: int) -> render.Picture:
-        """The picture of a frame, with exact depth and region masks."""
+        """The picture of a frame."""
         person, performance, camera, *_ = self.truth
-        return render.render(
-            person,
-            performance,
-            frame,
-            camera,
-            self.texture,
-            self.tile,
-            self.background,
-        )
+        return render.render(person, performance, frame, camera, self.paints)
 
 
 def observed_vertices(truth: Truth, frame: int) -> np.ndarray:
