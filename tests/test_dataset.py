@@ -19,7 +19,7 @@ def identity(tmp_path_factory):
 def test_pixels_keep_their_place_when_resized(identity):
     data = Dataset.open(identity, 32)
     assert (data.height, data.width) == (24, 32)
-    assert data.frames.shape == (22, 24, 32, 3)
+    assert data.images.shape == (22, 24, 32, 7)
     rgb, alpha, labels = data.frame(5)
     assert rgb.dtype == alpha.dtype == np.float32
     # Red was 3 times the column's index, which lies at index + 0.5 of the folder's
@@ -62,12 +62,11 @@ def test_frames_to_train_and_to_hold_out(tmp_path):
 
 def test_images_are_mapped_not_read(identity):
     data = Dataset.open(identity, 32)
-    for array in (data.frames, data.masks, data.labels):
-        base = array
-        while base is not None and not isinstance(base, np.memmap):
-            base = base.base
-        assert isinstance(base, np.memmap)
-        assert not array.flags.writeable
+    base = data.images
+    while base is not None and not isinstance(base, np.memmap):
+        base = base.base
+    assert isinstance(base, np.memmap)
+    assert not data.images.flags.writeable
 
 
 def test_cache_is_used_again_until_the_folder_changes(tmp_path, monkeypatch):
@@ -79,7 +78,8 @@ def test_cache_is_used_again_until_the_folder_changes(tmp_path, monkeypatch):
     frame = np.full((48, 64, 3), 77, np.uint8)
     folder.write_image(identity.path / "frames" / "000003.png", frame)
     data = Dataset.open(identity, 32)
-    assert (data.frames[3] == 77).all() and not (data.frames[4] == 77).all()
+    assert (data.images[3, ..., :3] == 77).all()
+    assert not (data.images[4, ..., :3] == 77).all()
     assert len(list((identity.path / "cache").iterdir())) == 1  # the stale one is gone
 
 
@@ -91,8 +91,8 @@ def test_cache_goes_where_it_is_told_and_names_do_not_clash(tmp_path):
     one = tiny_folder.write(tmp_path / "a" / "x")
     two = tiny_folder.write(tmp_path / "b" / "x", frames=11)
     root = tmp_path / "caches"
-    assert len(Dataset.open(one, 16, root).frames) == 22
-    assert len(Dataset.open(two, 16, root).frames) == 11
+    assert len(Dataset.open(one, 16, root).images) == 22
+    assert len(Dataset.open(two, 16, root).images) == 11
     assert len(list(root.iterdir())) == 2
     assert not (one.path / "cache").exists()
 
@@ -114,7 +114,7 @@ def test_read_only_folder_uses_the_user_s_cache(tmp_path, monkeypatch):
 def _open(path, barrier, results):
     barrier.wait()
     data = Dataset.open(folder.IdentityFolder(path), 48)
-    results.put(int(data.frames.astype(np.int64).sum()))
+    results.put(int(data.images.astype(np.int64).sum()))
 
 
 def test_two_processes_may_open_at_once(tmp_path):
@@ -183,7 +183,7 @@ def test_region_masks_lie_on_their_regions(identity):
     assert head[:22, 18:46].min() == 1 and head[26:].max() == 0
     assert torso[26:, 18:46].min() == 1 and torso[:22].max() == 0
     assert 0 < head[24, 30] < 1  # blurred where they meet
-    np.testing.assert_allclose((head + torso)[:, 18:46], 1, atol=1e-6)
+    np.testing.assert_allclose((head + torso)[:, 18:46], 1, atol=0.005)
     for mask in (lip, eye, head, torso):
         assert mask.min() >= 0 and mask.max() <= 1
 
@@ -208,9 +208,6 @@ def test_no_face_no_lips():
     landmarks = tracks.landmarks.copy()
     landmarks[1] = np.nan
     shapes = regions.fit_shapes(landmarks, np.array([True, False]))
-    images = np.full((2, 48, 64), 255, np.uint8)
     centre = (tiny_folder.LIP_CENTRE * [64, 48]).astype(np.float32)
-    masks = regions.evaluate(
-        shapes, images // 255, images, np.arange(2), np.tile(centre, (2, 1, 1))
-    )
-    np.testing.assert_allclose(masks[:, 0], [[1, 0, 0, 1], [0, 0, 0, 1]], atol=1e-6)
+    masks = regions.ellipses(shapes, np.arange(2), np.tile(centre, (2, 1, 1)))
+    np.testing.assert_allclose(masks[:, 0], [[1, 0], [0, 0]], atol=1e-6)

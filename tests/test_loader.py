@@ -182,14 +182,9 @@ def test_pixels_are_drawn_by_importance(cast, importance):
 
     # A pixel's share is the mean over its area.
     fine = (np.mgrid[: data.height * 8, : data.width * 8] + 0.5) / 8
-    masks = regions.evaluate(
-        data.shapes,
-        data.labels,
-        data.masks,
-        np.array(4),
-        fine[::-1].reshape(2, -1).T.astype(np.float32),
-    )
-    masks = masks.reshape(data.height, 8, data.width, 8, 4).mean((1, 3))
+    fine = fine[::-1].reshape(2, -1).T.astype(np.float32)
+    masks = regions.ellipses(data.shapes, np.array(4), fine)
+    masks = masks.reshape(data.height, 8, data.width, 8, 2).mean((1, 3))
     share = importance.background + importance.person * data.frame(4)[1]
     share = share + importance.lip * masks[..., 0] + importance.eye * masks[..., 1]
     share /= share.sum()

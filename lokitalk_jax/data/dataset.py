@@ -24,9 +24,7 @@ class Dataset:
       intrinsics: float32 [3], focal length, principal x and y, pixels of this size.
       tracks: as in the folder, with the landmarks in pixels of this size.
       shapes: the ellipses of the lips and eyes, pixels of this size.
-      frames: uint8 [F, H, W, 3], RGB, memory-mapped.
-      masks: uint8 [F, H, W], soft person mask, memory-mapped.
-      labels: uint8 [F, H, W], memory-mapped.
+      images: uint8 [F, H, W, 7], memory-mapped, see `frame_cache.Images`.
       plate: uint8 [H, W, 3], the background plate.
       plate_seen: bool [H, W], False where the plate was inpainted.
       train_frames: frames to train on: before the split, within `max_seconds`, with a
@@ -41,9 +39,7 @@ class Dataset:
     intrinsics: np.ndarray
     tracks: Tracks
     shapes: regions.RegionShapes
-    frames: np.ndarray
-    masks: np.ndarray
-    labels: np.ndarray
+    images: np.ndarray
     plate: np.ndarray
     plate_seen: np.ndarray
     train_frames: np.ndarray
@@ -118,7 +114,7 @@ class Dataset:
     @property
     def train_mask(self) -> np.ndarray:
         """Bool [F], True at `train_frames`: what signals are fitted on."""
-        mask = np.zeros(len(self.frames), bool)
+        mask = np.zeros(len(self.images), bool)
         mask[self.train_frames] = True
         return mask
 
@@ -129,17 +125,18 @@ class Dataset:
           RGB float32 [H, W, 3] in [0, 1], person mask float32 [H, W] in [0, 1] and
           labels uint8 [H, W].
         """
-        rgb = self.frames[index].astype(np.float32) / 255
-        return rgb, self.masks[index].astype(np.float32) / 255, self.labels[index]
+        image = self.images[index]
+        rgb = image[..., frame_cache.RGB].astype(np.float32) / 255
+        alpha = image[..., frame_cache.MASK].astype(np.float32) / 255
+        return rgb, alpha, image[..., frame_cache.LABEL]
 
     def region_masks(self, index: int) -> np.ndarray:
-        """Region masks of one frame, float32 [H, W, 4], see `regions.evaluate`."""
+        """Masks of one frame, float32 [H, W, 4] in the order of `structs.REGIONS`."""
         row, column = np.mgrid[: self.height, : self.width]
         pixels = np.stack([column, row], -1).reshape(-1, 2).astype(np.float32) + 0.5
-        masks = regions.evaluate(
-            self.shapes, self.labels, self.masks, np.array(index), pixels
-        )
-        return masks.reshape(self.height, self.width, -1)
+        face = regions.ellipses(self.shapes, np.array(index), pixels)
+        body = self.images[index, ..., frame_cache.REGIONS].astype(np.float32) / 255
+        return np.concatenate([face.reshape(*body.shape), body], -1)
 
 
 def _checked(tracks: Tracks, folder: IdentityFolder) -> Tracks:

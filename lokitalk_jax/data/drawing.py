@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lokitalk_jax.data import regions
+from lokitalk_jax.data import frame_cache, regions
 from lokitalk_jax.data.dataset import Dataset
 
 _RADIUS_TABLE = regions.radius_table()
@@ -48,7 +48,7 @@ def draw_pixels(
     flat = importance.background + importance.person
     ellipse = np.array([importance.lip, importance.eye, importance.eye])
     cdf, radii, mass = _RADIUS_TABLE
-    axes = shapes.axes[frames]
+    axes, centres = shapes.axes[frames], shapes.centres[frames]
     areas = np.abs(np.linalg.det(axes)) * mass * shapes.valid[frames, None]
     parts = np.concatenate(
         [np.full((len(frames), 1), flat * size.prod()), ellipse * areas], -1
@@ -59,25 +59,28 @@ def draw_pixels(
     pending = np.arange(len(pixels))
     while len(pending):
         slot = pending // count
-        chance = rng.random((4, len(pending)))
-        part = (chance[0][:, None] >= parts[slot, :-1]).sum(-1)
-        # Anywhere in the image, or in the ellipse of the part.
-        point = chance[1:3].T * size
-        inside = np.flatnonzero(part)
-        which = slot[inside], part[inside] - 1
+        chance = rng.random((4, len(pending)), np.float32)
+        pixel = chance[1:3].T * size
+        kept = chance[0] < parts[slot, 0]
+
+        # In an ellipse.
+        inside = np.flatnonzero(~kept)
+        at = slot[inside]
+        part = (chance[0, inside, None] >= parts[at, 1:-1]).sum(-1)
         radius = np.interp(chance[1, inside], cdf, radii)
         angle = 2 * np.pi * chance[2, inside]
-        unit = np.stack([np.cos(angle), np.sin(angle)], -1) * radius[:, None]
-        point[inside] = shapes.centres[frames][which]
-        point[inside] += np.einsum("pij,pj->pi", axes[which], unit)
+        right, down = np.moveaxis(axes[at, part], -1, 0)
+        point = centres[at, part] + right * (radius * np.cos(angle))[:, None]
+        pixel[inside] = point + down * (radius * np.sin(angle))[:, None]
+        pixel = np.floor(pixel).astype(np.intp)
 
-        pixel = np.floor(point).astype(np.intp)
-        kept = ((pixel >= 0) & (pixel < size)).all(-1)
-        anywhere = np.flatnonzero(kept & (part == 0))
+        # Anywhere, thinned by the mask.
+        anywhere = np.flatnonzero(kept)
         x, y = pixel[anywhere].T
-        mask = data.masks[frames[slot[anywhere]], y, x] / 255
+        mask = data.images[frames[slot[anywhere]], y, x, frame_cache.MASK] / 255
         bound = importance.background + importance.person * mask
         kept[anywhere] = chance[3, anywhere] * flat < bound
+        kept[inside] = ((pixel[inside] >= 0) & (pixel[inside] < size)).all(-1)
         pixels[pending[kept]] = pixel[kept] + 0.5
         pending = pending[~kept]
     return pixels.reshape(len(frames), count, 2)

@@ -22,9 +22,15 @@ import cv2
 import numpy as np
 import tqdm
 
-from lokitalk_jax.data.folder import IdentityFolder
+from lokitalk_jax.data import regions
+from lokitalk_jax.data.folder import HEAD, TORSO, IdentityFolder
 
-_VERSION = 1  # part of a cache's name: raise it when its contents change
+# What the last axis of `Images.images` holds: all of a pixel side by side, since rays
+# are read one pixel at a time.
+RGB, MASK, LABEL, REGIONS = slice(0, 3), 3, 4, slice(5, 7)
+_CHANNELS = 7
+
+_VERSION = 2  # part of a cache's name: raise it when its contents change
 _SECONDS_PER_DAY = 86400
 
 
@@ -32,16 +38,13 @@ class Images(NamedTuple):
     """All images of an identity, memory-mapped; F frames of H x W pixels.
 
     Attributes:
-      frames: uint8 [F, H, W, 3], RGB.
-      masks: uint8 [F, H, W], soft person mask.
-      labels: uint8 [F, H, W].
+      images: uint8 [F, H, W, 7]: `RGB`, the soft person `MASK`, the `LABEL` and the
+        masks of the head and torso `REGIONS`.
       plate: uint8 [H, W, 3], the background plate.
       plate_seen: bool [H, W], False where the plate was inpainted.
     """
 
-    frames: np.ndarray
-    masks: np.ndarray
-    labels: np.ndarray
+    images: np.ndarray
     plate: np.ndarray
     plate_seen: np.ndarray
 
@@ -89,7 +92,7 @@ def _make(folder: IdentityFolder, shape: tuple[int, int], target: pathlib.Path) 
         with contextlib.suppress(FileNotFoundError):  # or by one that just ended
             if time.time() - left.stat().st_mtime > _SECONDS_PER_DAY:
                 shutil.rmtree(left, ignore_errors=True)
-    need = folder.meta.frame_count * shape[0] * shape[1] * 5
+    need = folder.meta.frame_count * shape[0] * shape[1] * _CHANNELS
     free = shutil.disk_usage(root).free
     if need > free:
         raise OSError(
@@ -156,37 +159,35 @@ def _build(folder: IdentityFolder, shape: tuple[int, int], target: pathlib.Path)
         disable=None,  # where no one watches
     )
     # Written, not mapped: a full disk is then an error rather than a crash.
-    with (
-        open(target / "frames.npy", "wb") as rgb,
-        open(target / "masks.npy", "wb") as masks,
-        open(target / "labels.npy", "wb") as labels,
-    ):
-        _header(rgb, (count, *shape, 3))
-        _header(masks, (count, *shape))
-        _header(labels, (count, *shape))
-        for part in frames:
-            for file, array in zip((rgb, masks, labels), part, strict=True):
-                file.write(np.ascontiguousarray(array).data)
+    with open(target / "images.npy", "wb") as file:
+        header = {"descr": "|u1", "fortran_order": False}
+        header["shape"] = (count, *shape, _CHANNELS)
+        np.lib.format.write_array_header_1_0(file, header)
+        for image in frames:
+            file.write(image.data)
 
 
-def _header(file, shape) -> None:
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-    )
+def _resized(folder: IdentityFolder, shape: tuple[int, int]) -> Iterator[np.ndarray]:
+    """All channels of each frame at `shape`, in order; some frames are read ahead."""
 
-
-def _resized(folder: IdentityFolder, shape: tuple[int, int]) -> Iterator[tuple]:
-    """Frame, mask and labels at `shape`, in order; a few frames are read ahead."""
-
-    def read(index: int) -> tuple:
-        frame = np.ascontiguousarray(folder.frame(index))
-        mask, labels = folder.mask(index), folder.labels(index)
+    def read(index: int) -> np.ndarray:
+        frame, mask, labels = (
+            np.ascontiguousarray(image(index))
+            for image in (folder.frame, folder.mask, folder.labels)
+        )
         for kind, image in (("frame", frame), ("mask", mask), ("labels", labels)):
             _check_size(kind, image, folder, index)
-        # Of each label its share of the new pixel, then the largest.
-        shares = [_resize((labels == k).astype(np.float32), shape) for k in range(3)]
-        labels = np.argmax(shares, 0).astype(np.uint8)
-        return _resize(frame, shape), _resize(mask, shape), labels
+        # Each label's share of the new pixel; the largest is the pixel's label.
+        shares = np.stack(
+            [_resize((labels == k).astype(np.float32), shape) for k in range(3)], -1
+        )
+        mask = _resize(mask, shape)
+        image = np.empty((*shape, _CHANNELS), np.uint8)
+        image[..., RGB] = _resize(frame, shape)
+        image[..., MASK] = mask
+        image[..., LABEL] = shares.argmax(-1)
+        image[..., REGIONS] = regions.soften(shares[..., [HEAD, TORSO]], mask)
+        return image
 
     count = folder.meta.frame_count
     with futures.ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:

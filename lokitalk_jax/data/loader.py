@@ -12,7 +12,7 @@ from concurrent import futures
 import numpy as np
 
 from lokitalk_jax import signals, structs
-from lokitalk_jax.data import drawing, regions
+from lokitalk_jax.data import drawing, frame_cache, regions
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.drawing import Importance
 
@@ -98,16 +98,13 @@ class Loader:
             rng = np.random.default_rng([self._seed, step, self._keys[slot]])
             frames, pixels = self._draw(rng, data, step)
             column, row = (pixels[..., k].astype(np.intp) for k in (0, 1))
-            at = frames[:, None], row, column
+            image = data.images[frames[:, None], row, column] / np.float32(255)
             batch.pixels[slot] = pixels
-            np.divide(data.frames[at], 255, out=batch.rgb[slot], dtype=np.float32)
-            np.divide(
-                data.plate[row, column], 255, out=batch.plate[slot], dtype=np.float32
-            )
-            np.divide(data.masks[at], 255, out=batch.alpha[slot], dtype=np.float32)
-            batch.regions[slot] = regions.evaluate(
-                data.shapes, data.labels, data.masks, frames, pixels
-            )
+            batch.rgb[slot] = image[..., frame_cache.RGB]
+            batch.plate[slot] = data.plate[row, column] / np.float32(255)
+            batch.alpha[slot] = image[..., frame_cache.MASK]
+            batch.regions[slot, ..., :2] = regions.ellipses(data.shapes, frames, pixels)
+            batch.regions[slot, ..., 2:] = image[..., frame_cache.REGIONS]
             batch.intrinsics[slot] = data.intrinsics
             batch.head_to_camera[slot] = data.tracks.head_to_camera[frames]
             for into, leaf in zip(batch.signals, self._signals[slot], strict=True):

@@ -1,15 +1,14 @@
-"""Image masks of the four regions, evaluated at pixels instead of stored.
+"""Image masks of the four regions.
 
 Lips and eyes are blurred ellipses around their landmarks, large enough to hold the
-skin that moves with them; head and torso are the labels, slightly blurred, times the
-person mask.
+skin that moves with them, and are evaluated at pixels; head and torso are the labels,
+slightly blurred, times the person mask, and are stored as images.
 """
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
-
-from lokitalk_jax.data import folder
 
 # MediaPipe's face mesh; corners in the order of x in the image of an upright face. The
 # eyes are the person's left, then right.
@@ -29,9 +28,6 @@ _EYE_RAISE = 0.08  # upper lids move more than lower ones
 
 # An ellipse is 1 up to this share of its radius, 0 from the other on, smooth between.
 _INNER, _OUTER = 0.75, 1.25
-
-# Blurs labels by about a pixel.
-_BLUR = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32) / 16
 
 
 class RegionShapes(NamedTuple):
@@ -59,42 +55,41 @@ def fit_shapes(landmarks: np.ndarray, valid: np.ndarray) -> RegionShapes:
     return RegionShapes(centres, axes, valid)
 
 
-def evaluate(
-    shapes: RegionShapes,
-    labels: np.ndarray,
-    masks: np.ndarray,
-    frames: np.ndarray,
-    pixels: np.ndarray,
+def ellipses(
+    shapes: RegionShapes, frames: np.ndarray, pixels: np.ndarray
 ) -> np.ndarray:
-    """Region masks at pixels of frames.
+    """Masks of the lips and of both eyes at pixels of frames.
 
     Args:
       shapes: of F frames.
-      labels: uint8 [F, H, W], see `folder`.
-      masks: uint8 [F, H, W], person masks.
       frames: int [...], which frame each row of `pixels` lies in.
-      pixels: [..., R, 2], pixel centres inside the image.
+      pixels: [..., R, 2], pixel centres.
 
     Returns:
-      float32 [..., R, 4] in [0, 1], in the order of `structs.REGIONS`.
+      float32 [..., R, 2] in [0, 1].
     """
-    ellipses = falloff(_radius(shapes, frames, pixels))
-    ellipses *= shapes.valid[frames][..., None, None]
-    column, row = pixels[..., 0].astype(np.intp), pixels[..., 1].astype(np.intp)
-    person = masks[frames[..., None], row, column].astype(np.float32) / 255
-    height, width = labels.shape[1:]
-    head, torso = np.zeros_like(person), np.zeros_like(person)
-    for down in range(3):
-        for right in range(3):
-            near = labels[
-                frames[..., None],
-                np.clip(row + down - 1, 0, height - 1),
-                np.clip(column + right - 1, 0, width - 1),
-            ]
-            head += _BLUR[down, right] * (near == folder.HEAD)
-            torso += _BLUR[down, right] * (near == folder.TORSO)
-    eye = np.maximum(ellipses[..., 1], ellipses[..., 2])
-    return np.stack([ellipses[..., 0], eye, head * person, torso * person], -1)
+    inverse = np.linalg.inv(shapes.axes[frames])
+    masks = []
+    for k in range(3):
+        # In half axes from the ellipse's centre.
+        apart = pixels - shapes.centres[frames][..., None, k, :]
+        u, v = np.moveaxis(apart @ np.swapaxes(inverse[..., k, :, :], -1, -2), -1, 0)
+        masks.append(falloff(np.sqrt(u * u + v * v)))
+    lip, eye = masks[0], np.maximum(masks[1], masks[2])
+    return np.stack([lip, eye], -1) * shapes.valid[frames][..., None, None]
+
+
+def soften(shares: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Masks of the head and torso of one image.
+
+    Args:
+      shares: float32 [H, W, 2], how much of each pixel is labelled head and torso.
+      mask: uint8 [H, W], person mask.
+
+    Returns:
+      uint8 [H, W, 2]: the shares, blurred by about a pixel, times the mask.
+    """
+    return np.rint(cv2.GaussianBlur(shares, (3, 3), 0) * mask[..., None])
 
 
 def falloff(radius: np.ndarray) -> np.ndarray:
@@ -114,14 +109,6 @@ def radius_table(entries: int = 512) -> tuple[np.ndarray, np.ndarray, float]:
     density = falloff(radii) * radii
     cdf = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
     return cdf / cdf[-1], radii, float(2 * np.pi * cdf[-1] * radii[1])
-
-
-def _radius(shapes: RegionShapes, frames, pixels) -> np.ndarray:
-    """Distances [..., R, 3] of pixels to each ellipse's centre, in half axes."""
-    inverse = np.linalg.inv(shapes.axes[frames])
-    apart = pixels[..., None, :] - shapes.centres[frames][..., None, :, :]
-    unit = np.einsum("...eij,...rej->...rei", inverse, apart)
-    return np.linalg.norm(unit, axis=-1)
 
 
 def _lip(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
