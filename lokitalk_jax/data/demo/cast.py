@@ -92,7 +92,8 @@ def _is_made(path: pathlib.Path, source: dict) -> bool:
             )
         shutil.rmtree(path)
         return False
-    found = folder.IdentityFolder(path).meta.source
+    found = _flat(folder.IdentityFolder(path).meta.source)
+    source = _flat(source)
     if found == source:
         return True
     differing = [key for key in source if found.get(key) != source[key]]
@@ -102,6 +103,13 @@ def _is_made(path: pathlib.Path, source: dict) -> bool:
         f"{path} was made with {seen}, not with {wanted}; delete it or give another "
         "folder for the demo cast"
     )
+
+
+def _flat(source: dict) -> dict:
+    """Options with those of the motion beside them, as motion.turn and so on."""
+    motion = source.get("motion", {})
+    flat = {key: value for key, value in source.items() if key != "motion"}
+    return flat | {f"motion.{key}": value for key, value in motion.items()}
 
 
 def make_truth(

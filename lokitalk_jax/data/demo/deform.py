@@ -88,18 +88,18 @@ def unmove_lids(rig: Rig, points: np.ndarray, eye: np.ndarray) -> np.ndarray:
     return points
 
 
-def lip_weight(rig: Rig, points: np.ndarray) -> np.ndarray:
-    """How far lips move the skin at rest `points`: their share of the opening, [P]."""
-    return np.abs(_opening(rig, 1.0, points, _is_lower(rig, points)))
+def lip_reach(rig: Rig, points: np.ndarray) -> np.ndarray:
+    """How far an open vowel and a smile move skin at rest `points`, metres, [P]."""
+    opened = _opening(rig, 0.014, points, _is_lower(rig, points))
+    return np.hypot(opened, _spreading(rig, 0.05, points))
 
 
-def lid_weight(rig: Rig, points: np.ndarray) -> np.ndarray:
-    """How far closing lids move the skin at rest `points`, in openings, [P]."""
+def lid_reach(rig: Rig, points: np.ndarray) -> np.ndarray:
+    """How far a blink moves skin at rest `points`, metres, [P]."""
     total = np.zeros(len(points))
     for side in range(2):
         lower = _is_lower_lid(rig, side, points, 1.0)
-        opening = rig.eye_upper[side] + rig.eye_lower[side]
-        total += np.abs(_closing(rig, side, 0.0, points, lower)) / opening
+        total += np.abs(_closing(rig, side, 0.0, points, lower))
     return total
 
 

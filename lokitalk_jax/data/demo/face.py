@@ -14,7 +14,7 @@ from lokitalk_jax.prepare import faces
 
 # How far contour vertices keep from the curves they lie on, metres: a point's side of
 # the slit is then plain from where it is.
-SIDE = 1e-4
+SIDE = 2e-6
 
 _CONTOURS = (faces.LEFT_EYE, faces.RIGHT_EYE)
 

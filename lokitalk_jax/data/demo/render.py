@@ -12,8 +12,8 @@ from lokitalk_jax.data.demo.shapes import HAIR, INSIDE, SKIN, TORSO, Person
 
 SUPERSAMPLE = 2  # samples along each side of a pixel
 
-# Skin belongs to a region where it moves by at least this share of its contour.
-_MOVES = 0.03
+# Skin belongs to the lips or the eyes where they can move it this far, metres.
+_MOVES = 4e-4
 
 
 class Camera(NamedTuple):
@@ -86,8 +86,8 @@ class Paints(NamedTuple):
 
     Attributes:
       texture: float32 [H, W, 3].
-      attributes: [V, 6], of vertices: texture coordinates in texels, then whether they
-        are of each of `structs.REGIONS`.
+      attributes: [V, 6], of vertices: texture coordinates in texels, then for each of
+        `structs.REGIONS` how far it can move them, metres (1 for a whole part).
       background: float32 [S, S, 3].
     """
 
@@ -101,8 +101,8 @@ def mix_paints(person: Person, seed: int, index: int, size: int) -> Paints:
     tile = max(160, size)
     regions = np.zeros((len(person.vertices), 4))
     skin = person.material == SKIN
-    regions[skin, 0] = deform.lip_weight(person.rig, person.vertices[skin]) > _MOVES
-    regions[skin, 1] = deform.lid_weight(person.rig, person.vertices[skin]) > _MOVES
+    regions[skin, 0] = deform.lip_reach(person.rig, person.vertices[skin])
+    regions[skin, 1] = deform.lid_reach(person.rig, person.vertices[skin])
     for name, region in (("mouth", 0), ("eye_left", 1), ("eye_right", 1)):
         regions[person.parts[name], region] = 1
     regions[:, 2] = person.material != TORSO
@@ -146,7 +146,7 @@ def render(
     alpha = pool()
     rgb = np.stack([pool(colours[:, i]) for i in range(3)], -1)
     rgb += (1 - alpha[..., None]) * paints.background
-    regions = np.stack([pool(values[:, 2 + i] > 0.5) for i in range(4)], -1)
+    regions = np.stack([pool(values[:, 2 + i] > _MOVES) for i in range(4)], -1)
     with np.errstate(divide="ignore", invalid="ignore"):
         depth = np.where(alpha > 0, pool(hits.depth) / alpha, np.inf)
     labels = np.where(regions[..., 2] >= regions[..., 3], folder.HEAD, folder.TORSO)

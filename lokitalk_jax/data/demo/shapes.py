@@ -134,7 +134,7 @@ def _skull_back(looks) -> np.ndarray:
     """The skull, its front pressed in behind the face."""
     centre, axes = _skull(looks)
     directions = _sphere(16, 28)
-    pressed = np.where(directions[..., 2:] < 0, [0.97, 0.97, 0.4], 1.0)
+    pressed = np.where(directions[..., 2:] < 0, [0.97, 0.97, 0.15], 1.0)
     return centre + axes * directions * pressed
 
 
@@ -225,9 +225,9 @@ def _hair(looks) -> list[tuple[str, int, np.ndarray]]:
         * np.sin(np.radians(polar))
     )
     thick = looks.hair_volume * s * (0.75 + 0.5 * np.cos(np.radians(polar)) ** 2)
-    grown = np.clip((line - polar) / 9 + 0.5, 0, 1)
-    grown = grown * grown * (3 - 2 * grown)
-    radius = skin * 0.5 + grown * (skin * 0.5 + thick + waves)
+    grown = _smooth((line - polar) / 9 + 0.5)
+    sunk = _smooth((polar - line) / 22 + 0.15)
+    radius = skin * (1 - 0.5 * sunk) + grown * (thick + waves)
     parts = [("hair", HAIR, centre + directions * radius[..., None])]
     if looks.hair_style in ("bob", "long"):
         length = {"bob": 0.082, "long": 0.125}[looks.hair_style]
@@ -238,6 +238,12 @@ def _hair(looks) -> list[tuple[str, int, np.ndarray]]:
         at = np.array([0.0, -0.128, 0.045]) * s
         parts.append(("bun", HAIR, _ellipsoid(at, [0.04 * s] * 3, 16, 24)))
     return parts
+
+
+def _smooth(t: np.ndarray) -> np.ndarray:
+    """Smooth step from 0 at t = 0 to 1 at t = 1."""
+    t = np.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def _bust(looks) -> np.ndarray:
