@@ -7,7 +7,7 @@ from lokitalk_jax.data import folder
 from lokitalk_jax.prepare import faces
 
 LABEL_SIZE = 192  # GrabCut works at this height; more is slower, hardly better
-GRABCUT_ROUNDS = 1  # three change fewer than 2 % of the head
+GRABCUT_ROUNDS = 1  # three change under 2 % of its area
 PLATE_FRAMES = 64
 SIGHTINGS = 3  # fewer are more likely a hole in a mask than background
 PERSON_FREE = 0.05  # below this mask value, after dilation, a pixel is background
