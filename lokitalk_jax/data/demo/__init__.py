@@ -8,17 +8,20 @@ from lokitalk_jax.data.demo.cast import make_cast, make_truth
 from lokitalk_jax.data.demo.motion import Motion, Performance
 from lokitalk_jax.data.demo.truth import (
     Renderer,
+    Surface,
     Truth,
     exact_offset,
     load_truth,
     nearest_material,
     observed_vertices,
+    visible_surface,
 )
 
 __all__ = [
     "Motion",
     "Performance",
     "Renderer",
+    "Surface",
     "Truth",
     "exact_offset",
     "load_truth",
@@ -26,4 +29,5 @@ __all__ = [
     "make_truth",
     "nearest_material",
     "observed_vertices",
+    "visible_surface",
 ]

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from lokitalk_jax import structs
 from lokitalk_jax.data import folder
-from lokitalk_jax.data.demo import deform, paint, render, shapes
+from lokitalk_jax.data.demo import deform, paint, raster, render, shapes
 from lokitalk_jax.data.demo.motion import Performance
 from lokitalk_jax.data.demo.shapes import SKIN, TORSO, Person
 
@@ -87,10 +87,46 @@ def observed_vertices(truth: Truth, frame: int) -> np.ndarray:
     return render.transform(np.linalg.inv(truth.performance.tracked[frame]), moved)
 
 
+class Surface(NamedTuple):
+    """The surface points that pixel centres see, H of them.
+
+    Attributes:
+      pixels: int [H, 2], row and column.
+      points: [H, 3], in the tracked head frame, metres.
+      rest: [H, 3], the same points of the body at rest.
+      material: int [H], see `shapes`.
+    """
+
+    pixels: np.ndarray
+    points: np.ndarray
+    rest: np.ndarray
+    material: np.ndarray
+
+
+def visible_surface(truth: Truth, frame: int) -> Surface:
+    """What the pixels of a frame see, by pixel in reading order."""
+    person, performance, camera, *_ = truth
+    moved = render.moved_vertices(person, performance, frame)
+    shape = (camera.size, camera.size)
+    hits = raster.rasterise(camera.project(moved), moved[:, 2], person.triangles, shape)
+    to_head = np.linalg.inv(performance.tracked[frame])
+    return Surface(
+        np.stack(np.divmod(hits.pixel, camera.size), -1),
+        render.transform(to_head, hits.interpolate(moved, person.triangles)),
+        hits.interpolate(person.vertices, person.triangles),
+        person.material[person.triangles[hits.triangle, 0]],
+    )
+
+
 def nearest_material(truth: Truth, frame: int, points: np.ndarray) -> np.ndarray:
-    """Material [P] of the surface nearest to points [P, 3] (tracked head frame)."""
-    tree = cKDTree(observed_vertices(truth, frame))
-    return truth.person.material[tree.query(points)[1]]
+    """Material [P] of the surface nearest to points [P, 3] (tracked head frame).
+
+    Nearest is the nearest of the vertices and the triangles' centres.
+    """
+    vertices, triangles = observed_vertices(truth, frame), truth.person.triangles
+    tree = cKDTree(np.concatenate([vertices, vertices[triangles].mean(1)]))
+    material = truth.person.material
+    return np.concatenate([material, material[triangles[:, 0]]])[tree.query(points)[1]]
 
 
 def exact_offset(
