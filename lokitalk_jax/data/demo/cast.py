@@ -12,7 +12,7 @@ import numpy as np
 
 from lokitalk_jax import structs
 from lokitalk_jax.data import folder
-from lokitalk_jax.data.demo import paint, render, shapes, truth, voice
+from lokitalk_jax.data.demo import looks, render, shapes, truth, voice
 from lokitalk_jax.data.demo.motion import Motion, perform
 from lokitalk_jax.prepare import audio, faces, lips
 
@@ -116,7 +116,7 @@ def make_truth(
     index: int, seconds: float, size: int, seed: int, motion: Motion
 ) -> tuple[truth.Truth, np.ndarray]:
     """The ground truth of identity `index` of a cast, and its voice at AUDIO_RATE."""
-    person = shapes.build_person(paint.draw_looks(seed, index))
+    person = shapes.build_person(looks.draw_looks(seed, index))
     rng = np.random.default_rng([seed, index, 41])
     speech = voice.speak(seconds, rng, rng.uniform(95, 210))
     frame_count = round(seconds * structs.FPS)

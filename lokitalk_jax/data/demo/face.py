@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lokitalk_jax.data.demo.looks import Looks
 from lokitalk_jax.prepare import faces
 
 # How far contour vertices keep from the curves they lie on, metres: a point's side of
@@ -17,32 +18,6 @@ from lokitalk_jax.prepare import faces
 SIDE = 2e-6
 
 _CONTOURS = (faces.LEFT_EYE, faces.RIGHT_EYE)
-
-
-class Looks(NamedTuple):
-    """What tells one person from another; lengths in metres, colours in [0, 1]."""
-
-    head_size: float
-    jaw_width: float
-    face_length: float
-    nose: float
-    eye_spacing: float
-    eye_height: float
-    smile: float
-    lip_fullness: float
-    shoulder_width: float
-    hair_style: str
-    hair_volume: float
-    hair_side: float
-    skin: np.ndarray
-    hair: np.ndarray
-    iris: np.ndarray
-    shirt: np.ndarray
-    shirt_accent: np.ndarray
-    shirt_pattern: str
-    freckles: float
-    beard: float
-    texture_seed: int
 
 
 class Rig(NamedTuple):

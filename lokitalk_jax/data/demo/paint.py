@@ -1,4 +1,4 @@
-"""Colours of the demo cast: who looks how, textures painted at rest, backgrounds.
+"""Textures of the demo cast, painted at rest.
 
 Light is painted on with the colours, so that a point keeps its colour wherever it
 moves: a deformation that explains the pictures is then the true one.
@@ -9,37 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from lokitalk_jax.data.demo import face, raster, shapes
-from lokitalk_jax.data.demo.face import Looks
+from lokitalk_jax.data.demo.looks import Looks
 from lokitalk_jax.prepare import faces
-
-_SKINS = np.array(
-    [(245, 208, 180), (226, 178, 142), (196, 142, 104), (152, 101, 70), (108, 70, 50)]
-)
-_HAIRS = np.array(
-    [(46, 34, 30), (92, 58, 36), (196, 148, 84), (150, 68, 34), (136, 132, 130)]
-)
-_IRISES = np.array([(84, 56, 36), (70, 110, 146), (78, 118, 78), (110, 92, 56)])
-_SHIRTS = np.array(
-    [
-        ((52, 92, 150), (226, 232, 238)),
-        ((178, 58, 62), (244, 214, 170)),
-        ((64, 128, 96), (214, 226, 160)),
-        ((226, 176, 66), (120, 70, 40)),
-        ((112, 84, 150), (230, 200, 236)),
-        ((58, 62, 72), (236, 120, 84)),
-        ((232, 226, 214), (70, 130, 160)),
-    ]
-)
-_WALLS = np.array(
-    [
-        (202, 214, 222),
-        (226, 214, 198),
-        (196, 214, 200),
-        (216, 204, 222),
-        (222, 222, 214),
-    ]
-)
-_PATTERNS = ("stripes", "checks", "dots", "panel")
 
 _BROWS = (
     (70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
@@ -48,49 +19,6 @@ _BROWS = (
 
 # Towards the light, head frame: from the viewer's left, above and in front.
 _LIGHT = np.array([-0.42, -0.55, -0.72])
-
-
-def draw_looks(seed: int, index: int) -> Looks:
-    """The looks of identity `index` of the cast `seed`.
-
-    Neighbours in the cast differ in what is seen first: skin, hair and shirt.
-    """
-    cast = np.random.default_rng([seed, 101])
-    rng = np.random.default_rng([seed, index, 7])
-
-    def turn(options):
-        order = cast.permutation(len(options))
-        return options[order[index % len(options)]]
-
-    skin, hair, iris = turn(_SKINS), turn(_HAIRS), turn(_IRISES)
-    shirt, style, pattern = turn(_SHIRTS), turn(shapes.HAIR_STYLES), turn(_PATTERNS)
-    if skin.mean() < 140 and hair.mean() > 90:  # fair hair is rare on dark skin
-        hair = _HAIRS[index % 2]
-    jitter = 1 + 0.05 * rng.standard_normal((4, 3))
-    bearded = style in ("short", "fringe") and rng.random() < 0.5
-    return Looks(
-        head_size=rng.uniform(0.95, 1.05),
-        jaw_width=rng.uniform(0.88, 1.06),
-        face_length=rng.uniform(0.96, 1.05),
-        nose=rng.uniform(0.6, 1.5),
-        eye_spacing=rng.uniform(0.061, 0.068),
-        eye_height=rng.uniform(0.0105, 0.0125),
-        smile=rng.uniform(0.002, 0.006),
-        lip_fullness=rng.uniform(1.0, 1.3),
-        shoulder_width=rng.uniform(0.88, 1.05),
-        hair_style=str(style),
-        hair_volume=rng.uniform(0.010, 0.018),
-        hair_side=rng.uniform(-1, 1),
-        skin=np.clip(skin / 255 * jitter[0, :1], 0, 1),
-        hair=np.clip(hair / 255 * jitter[1, :1], 0, 1),
-        iris=np.clip(iris / 255, 0, 1),
-        shirt=np.clip(shirt[0] / 255 * jitter[2], 0, 1),
-        shirt_accent=np.clip(shirt[1] / 255 * jitter[3], 0, 1),
-        shirt_pattern=str(pattern),
-        freckles=rng.choice([0.0, 0.6, 1.0]),
-        beard=rng.uniform(0.35, 0.6) if bearded else 0.0,
-        texture_seed=int(rng.integers(2**31)),
-    )
 
 
 def paint(person: shapes.Person, tile: int) -> np.ndarray:
@@ -290,24 +218,3 @@ def _paint_face(tile: np.ndarray, looks: Looks, size: int, rng) -> None:
         spots = cv2.GaussianBlur(spots, (0, 0), 0.0045 * size)
         spots *= 0.5 * looks.freckles / max(spots.max(), 1e-6)
         lay(looks.skin * [0.62, 0.48, 0.42], spots[..., None])
-
-
-def paint_background(seed: int, index: int, size: int) -> np.ndarray:
-    """A static, softly focused wall with things on it, RGB float32 [size, size, 3]."""
-    rng = np.random.default_rng([seed, index, 23])
-    y, x = (np.mgrid[:size, :size] + 0.5) / size
-    wall = _WALLS[(index + seed) % len(_WALLS)] / 255 * rng.uniform(0.85, 1.0)
-    image = wall * (1.06 - 0.22 * y - 0.12 * x)[..., None]
-    for _ in range(rng.integers(3, 6)):
-        colour = _SHIRTS[rng.integers(len(_SHIRTS)), rng.integers(2)] / 255
-        colour = 0.45 * colour + 0.55 * wall
-        at = np.array([rng.choice([rng.uniform(0, 0.3), rng.uniform(0.7, 1)]), 0])
-        at[1] = rng.uniform(0.05, 0.7)
-        half = rng.uniform(0.05, 0.15, 2)
-        box = np.maximum(np.abs(x - at[0]) / half[0], np.abs(y - at[1]) / half[1])
-        disc = np.hypot(x - at[0], y - at[1]) / half[0]
-        inside = (box if rng.random() < 0.6 else disc) < 1
-        image[inside] = colour * (1.05 - 0.15 * y[inside])[:, None]
-    texture = ndimage.gaussian_filter(rng.standard_normal((size, size)), size / 40)
-    image *= 1 + 0.012 * (texture / texture.std())[..., None]
-    return np.clip(ndimage.gaussian_filter(image, (size / 90, size / 90, 0)), 0, 1)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from lokitalk_jax.data import folder
-from lokitalk_jax.data.demo import deform, paint, raster
+from lokitalk_jax.data.demo import backdrop, deform, paint, raster
 from lokitalk_jax.data.demo.motion import Performance
 from lokitalk_jax.data.demo.shapes import HAIR, INSIDE, SKIN, TORSO, Person
 
@@ -110,7 +110,7 @@ def mix_paints(person: Person, seed: int, index: int, size: int) -> Paints:
     return Paints(
         paint.paint(person, tile),
         np.concatenate([person.uv * tile, regions], 1),
-        paint.paint_background(seed, index, size),
+        backdrop.paint_background(seed, index, size),
     )
 
 

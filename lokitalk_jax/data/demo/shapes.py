@@ -10,6 +10,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import least_squares
 
 from lokitalk_jax.data.demo import face as faces_
+from lokitalk_jax.data.demo.looks import Looks
 from lokitalk_jax.prepare import faces
 
 # Materials: what a point is made of, hence what moves it.
@@ -63,7 +64,6 @@ _HAIRLINES = {
     "long": (51, 98, 135),
     "bun": (47, 86, 112),
 }
-HAIR_STYLES = tuple(_HAIRLINES)
 
 
 class Person(NamedTuple):
@@ -87,10 +87,10 @@ class Person(NamedTuple):
     parts: dict[str, slice]
     irises: np.ndarray
     rig: faces_.Rig
-    looks: faces_.Looks
+    looks: Looks
 
 
-def build_person(looks: faces_.Looks) -> Person:
+def build_person(looks: Looks) -> Person:
     """Builds a person's mesh."""
     face = faces_.build_face(looks)
     balls = [_eyeball(face, eye, looks.head_size) for eye in range(2)]

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from lokitalk_jax import structs
 from lokitalk_jax.data import folder
-from lokitalk_jax.data.demo import deform, paint, raster, render, shapes
+from lokitalk_jax.data.demo import deform, looks, raster, render, shapes
 from lokitalk_jax.data.demo.motion import Performance
 from lokitalk_jax.data.demo.shapes import SKIN, TORSO, Person
 
@@ -59,7 +59,7 @@ def load_truth(identity: folder.IdentityFolder) -> Truth:
     with np.load(path) as stored:
         performance = Performance(*(stored[name] for name in Performance._fields))
         seed, index, size = (int(stored[k]) for k in ("seed", "index", "size"))
-    person = shapes.build_person(paint.draw_looks(seed, index))
+    person = shapes.build_person(looks.draw_looks(seed, index))
     return Truth(person, performance, render.Camera.of_size(size), seed, index)
 
 
