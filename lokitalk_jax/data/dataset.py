@@ -112,6 +112,21 @@ class Dataset:
         )
 
     @property
+    def frames(self) -> np.ndarray:
+        """RGB of all frames, uint8 [F, H, W, 3], memory-mapped."""
+        return self.images[..., frame_cache.RGB]
+
+    @property
+    def masks(self) -> np.ndarray:
+        """Soft person masks, uint8 [F, H, W], memory-mapped."""
+        return self.images[..., frame_cache.MASK]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels, uint8 [F, H, W], memory-mapped, see `folder`."""
+        return self.images[..., frame_cache.LABEL]
+
+    @property
     def train_mask(self) -> np.ndarray:
         """Bool [F], True at `train_frames`: what signals are fitted on."""
         mask = np.zeros(len(self.images), bool)
@@ -125,10 +140,8 @@ class Dataset:
           RGB float32 [H, W, 3] in [0, 1], person mask float32 [H, W] in [0, 1] and
           labels uint8 [H, W].
         """
-        image = self.images[index]
-        rgb = image[..., frame_cache.RGB].astype(np.float32) / 255
-        alpha = image[..., frame_cache.MASK].astype(np.float32) / 255
-        return rgb, alpha, image[..., frame_cache.LABEL]
+        rgb = self.frames[index].astype(np.float32) / 255
+        return rgb, self.masks[index].astype(np.float32) / 255, self.labels[index]
 
     def region_masks(self, index: int) -> np.ndarray:
         """Masks of one frame, float32 [H, W, 4] in the order of `structs.REGIONS`."""
