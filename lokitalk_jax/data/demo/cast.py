@@ -19,7 +19,7 @@ from lokitalk_jax.prepare import audio, faces, lips
 logger = logging.getLogger(__name__)
 
 # Raised whenever the same options make other pictures.
-_VERSION = 1
+_VERSION = 2
 
 
 def make_cast(

@@ -15,9 +15,9 @@ from lokitalk_jax.data.demo import face
 from lokitalk_jax.data.demo.face import Rig
 
 # Reach of the moving skin from the contour, metres.
-_LIP_UP, _LIP_DOWN = 0.016, 0.030
-_LID_UP, _LID_DOWN = 0.013, 0.012
-_SPREAD_REACH = np.array([0.046, 0.030])
+_LIP_UP, _LIP_DOWN = 0.016, 0.027
+_LID_UP, _LID_DOWN = 0.011, 0.010
+_SPREAD_REACH = np.array([0.041, 0.028])
 
 # Shares of the opening that the upper lip and the upper lid make.
 _LIP_SHARE, _LID_SHARE = 0.25, 0.8
