@@ -10,6 +10,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import least_squares
 
 from lokitalk_jax.data.demo import face as faces_
+from lokitalk_jax.data.demo import hair, solids
 from lokitalk_jax.data.demo.looks import Looks
 from lokitalk_jax.prepare import faces
 
@@ -36,8 +37,6 @@ TEXTURE_SIZE = 1.75
 NECK_PIVOT = np.array([0.0, 0.11, 0.06])
 IRIS_RADIUS = 0.0062
 
-_SKULL_CENTRE = np.array([0.0, -0.018, 0.022])
-_SKULL_AXES = np.array([0.0745, 0.097, 0.090])
 
 # The bust: height, half width, half depth, and depth of its axis, metres.
 _BUST = np.array(
@@ -55,15 +54,6 @@ _BUST = np.array(
         (0.420, 0.216, 0.106, 0.085),
     ]
 )
-
-# Polar angle of the hairline, degrees from the crown, at the front, sides and back.
-_HAIRLINES = {
-    "short": (50, 84, 118),
-    "fringe": (60, 92, 124),
-    "bob": (54, 96, 135),
-    "long": (51, 98, 135),
-    "bun": (47, 86, 112),
-}
 
 
 class Person(NamedTuple):
@@ -96,17 +86,19 @@ def build_person(looks: Looks) -> Person:
     balls = [_eyeball(face, eye, looks.head_size) for eye in range(2)]
     parts = [("face", SKIN, face.vertices, face.uv, face.triangles)]
     solids = [
-        ("skull", SKIN, _skull_back(looks)),
+        ("skull", SKIN, hair.skull_back(looks)),
         ("jaw", SKIN, _under_jaw(face)),
         ("ears", SKIN, _ears(looks)),
-        *_hair(looks),
+        *((name, HAIR, grid) for name, grid in hair.hair(looks)),
         ("torso", TORSO, _bust(looks)),
         ("mouth", INSIDE, _mouth_inside(face)),
         ("eye_left", INSIDE, balls[0][0]),
         ("eye_right", INSIDE, balls[1][0]),
     ]
     for name, material, grid in solids:
-        parts.append((name, material, grid.reshape(-1, 3), *_grid_mesh(grid.shape[:2])))
+        parts.append(
+            (name, material, grid.reshape(-1, 3), *solids.grid_mesh(grid.shape[:2]))
+        )
     triangles, uvs, ranges, count = [], [], {}, 0
     for name, _, points, uv, corners in parts:
         left, top, size = TILES[name]
@@ -124,47 +116,6 @@ def build_person(looks: Looks) -> Person:
         face.rig,
         looks,
     )
-
-
-def _skull(looks):
-    return _SKULL_CENTRE * looks.head_size, _SKULL_AXES * looks.head_size
-
-
-def _skull_back(looks) -> np.ndarray:
-    """The skull, its front pressed in behind the face."""
-    centre, axes = _skull(looks)
-    directions = _sphere(16, 28)
-    pressed = np.where(directions[..., 2:] < 0, [0.97, 0.97, 0.15], 1.0)
-    return centre + axes * directions * pressed
-
-
-def _sphere(rows: int, columns: int) -> np.ndarray:
-    """Directions [rows, columns, 3] from the crown down; column 0 is at the back."""
-    polar = np.linspace(0, np.pi, rows)[:, None]
-    azimuth = np.linspace(-np.pi, np.pi, columns)[None]
-    return np.stack(
-        [
-            np.sin(polar) * np.sin(azimuth),
-            -np.cos(polar) * np.ones_like(azimuth),
-            -np.sin(polar) * np.cos(azimuth),
-        ],
-        -1,
-    )
-
-
-def _ellipsoid(centre, axes, rows: int, columns: int) -> np.ndarray:
-    return np.asarray(centre) + np.asarray(axes) * _sphere(rows, columns)
-
-
-def _grid_mesh(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Texture coordinates and triangles of a grid of points."""
-    rows, columns = shape
-    u, v = np.meshgrid(np.linspace(0, 1, columns), np.linspace(0, 1, rows))
-    index = np.arange(rows * columns).reshape(shape)
-    a, b = index[:-1, :-1].ravel(), index[:-1, 1:].ravel()
-    c, d = index[1:, :-1].ravel(), index[1:, 1:].ravel()
-    triangles = np.concatenate([np.stack([a, b, d], -1), np.stack([a, d, c], -1)])
-    return np.stack([u.ravel(), v.ravel()], -1), triangles
 
 
 def _outward(points: np.ndarray, triangles: np.ndarray, name: str) -> np.ndarray:
@@ -190,60 +141,10 @@ def _ears(looks) -> np.ndarray:
     grids = []
     for side in (-1, 1):
         at = np.array([side * 0.0775, -0.004, 0.030]) * s
-        grid = _ellipsoid(0, np.array([0.0085, 0.031, 0.018]) * s, 10, 12)
-        turned = grid @ _turn(1, side * 0.35).T @ _turn(0, -0.2).T
+        grid = solids.ellipsoid(0, np.array([0.0085, 0.031, 0.018]) * s, 10, 12)
+        turned = grid @ solids.turn(1, side * 0.35).T @ solids.turn(0, -0.2).T
         grids.append(at + turned)
     return np.concatenate(grids)
-
-
-def _turn(axis: int, angle: float) -> np.ndarray:
-    """Rotation matrix about a coordinate axis, radians."""
-    turn = np.eye(3)
-    a, b = (axis + 1) % 3, (axis + 2) % 3
-    turn[a, a] = turn[b, b] = np.cos(angle)
-    turn[b, a], turn[a, b] = np.sin(angle), -np.sin(angle)
-    return turn
-
-
-def _hair(looks) -> list[tuple[str, int, np.ndarray]]:
-    """A cap that dives under the skin at the hairline, and what hangs from it."""
-    centre, axes = _skull(looks)
-    s = looks.head_size
-    directions = _sphere(48, 72)
-    polar = np.degrees(np.arccos(-directions[..., 1]))
-    azimuth = np.arctan2(directions[..., 0], -directions[..., 2])
-    angles = np.radians([0, 35, 75, 100, 180])
-    front, side, back = _HAIRLINES[looks.hair_style]
-    line = PchipInterpolator(angles, [front, front + 6, side, side + 4, back])(
-        np.abs(azimuth)
-    )
-    line = line + 7 * looks.hair_side * np.sin(azimuth) * (np.abs(azimuth) < np.pi / 2)
-    skin = 1 / np.linalg.norm(directions / axes, axis=-1)
-    waves = (
-        0.0016
-        * np.sin(9 * azimuth + 5 * np.sin(polar / 17))
-        * np.sin(np.radians(polar))
-    )
-    thick = looks.hair_volume * s * (0.75 + 0.5 * np.cos(np.radians(polar)) ** 2)
-    grown = _smooth((line - polar) / 9 + 0.5)
-    sunk = _smooth((polar - line) / 22 + 0.15)
-    radius = skin * (1 - 0.5 * sunk) + grown * (thick + waves)
-    parts = [("hair", HAIR, centre + directions * radius[..., None])]
-    if looks.hair_style in ("bob", "long"):
-        length = {"bob": 0.082, "long": 0.125}[looks.hair_style]
-        at = np.array([0, 0.014 + 0.4 * length, 0.058]) * s
-        size = np.array([0.088 + looks.hair_volume, length, 0.052]) * s
-        parts.append(("back_hair", HAIR, _ellipsoid(at, size, 20, 32)))
-    if looks.hair_style == "bun":
-        at = np.array([0.0, -0.128, 0.045]) * s
-        parts.append(("bun", HAIR, _ellipsoid(at, [0.04 * s] * 3, 16, 24)))
-    return parts
-
-
-def _smooth(t: np.ndarray) -> np.ndarray:
-    """Smooth step from 0 at t = 0 to 1 at t = 1."""
-    t = np.clip(t, 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def _bust(looks) -> np.ndarray:
