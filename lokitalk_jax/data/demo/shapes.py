@@ -85,7 +85,7 @@ def build_person(looks: Looks) -> Person:
     face = faces_.build_face(looks)
     balls = [_eyeball(face, eye, looks.head_size) for eye in range(2)]
     parts = [("face", SKIN, face.vertices, face.uv, face.triangles)]
-    solids = [
+    grids = [
         ("skull", SKIN, hair.skull_back(looks)),
         ("jaw", SKIN, _under_jaw(face)),
         ("ears", SKIN, _ears(looks)),
@@ -95,7 +95,7 @@ def build_person(looks: Looks) -> Person:
         ("eye_left", INSIDE, balls[0][0]),
         ("eye_right", INSIDE, balls[1][0]),
     ]
-    for name, material, grid in solids:
+    for name, material, grid in grids:
         parts.append(
             (name, material, grid.reshape(-1, 3), *solids.grid_mesh(grid.shape[:2]))
         )
