@@ -211,6 +211,24 @@ def test_motion_and_dropped_frames_are_no_cut(tmp_path):
     survey.check(clip, found, 0.0)
 
 
+def test_a_face_that_is_small_in_the_frame_is_searched_for(tmp_path):
+    def near_sighted(rgb):  # sees what fills its picture, and no more
+        place = video_files.blob_place(rgb) if rgb.max() > 200 else np.zeros(2)
+        centred = (place > 10).all() and (place < np.array(rgb.shape[1::-1]) - 10).all()
+        return face_at(rgb) if rgb.shape[0] < 50 and centred else []
+
+    places = np.linspace([20, 20], [76, 52], 80)
+    path = video_files.encode(tmp_path / "v.mp4", blobs(places), np.arange(80) / 25)
+    clip = video.probe(path)
+    whole = survey.look(clip, near_sighted, 0.0, None, search=False)
+    assert np.isnan(whole.boxes).all()
+    found = survey.look(clip, near_sighted, 0.0, None)
+    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    sampled = np.searchsorted(found.times, np.arange(len(centres)) * 0.5 - 1e-3)
+    np.testing.assert_allclose(centres, places[sampled], atol=3)
+    assert not found.rivals.any()
+
+
 def test_a_cut_is_refused_with_its_time_and_remedy(tmp_path):
     places = np.concatenate([sway(60, 0.3), sway(160, 0.3)[70:] + [12, -6]])
     clip, found = looked_at(tmp_path, places)

@@ -139,7 +139,8 @@ def _look(clip, options, model) -> survey.Survey:
             detector.detect,
             options.start,
             options.end,
-            stages.progress_bar("survey", total),
+            search=options.crop == "auto",
+            progress=stages.progress_bar("survey", total),
         )
 
 

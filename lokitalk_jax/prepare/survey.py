@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize
 
-from lokitalk_jax.prepare import timeline, video
+from lokitalk_jax.prepare import crop, timeline, video
 
 # A face is looked for twice a second, on a copy that is no larger than this.
 _SAMPLE_SECONDS = 0.5
@@ -24,7 +24,7 @@ MAX_FACELESS = 0.2
 MIN_SECONDS = 3.0
 
 # A cut is a step that stands out from the three steps on either side (by the image's
-# mean change, then by the landmarks' motion), of which the face's velocity before and
+# change, then by the landmarks' motion), of which the face's velocity before and
 # after leaves more than _UNEXPLAINED unexplained. Dropped frames, the false alarm to
 # fear, stand out too, but move the face along its way: on the development clips they
 # reach 0.04 face widths, and three of four random jumps in a lively clip pass 0.06.
@@ -33,6 +33,7 @@ _FACE_STANDS_OUT = 1.2
 _UNEXPLAINED = 0.06  # face widths
 _OTHER_SCENE = 0.4  # share of pixels that change their colour bin
 _ARM = 4  # frames on either side of the step
+_CLOSE_UP = 384  # pixels
 
 
 class Survey(NamedTuple):
@@ -59,6 +60,7 @@ def look(
     detect: Callable[[np.ndarray], list[np.ndarray]],
     start: float,
     end: float | None,
+    search: bool = True,
     progress: Callable = iter,
 ) -> Survey:
     """Surveys `clip` over [start, end).
@@ -68,6 +70,8 @@ def look(
       detect: from RGB uint8 to the landmarks of each face, largest first.
       start: seconds.
       end: seconds, or None for the video's end.
+      search: also look at parts of the frame where the whole shows no face, which
+        finds faces down to a tenth of the frame's height instead of a fifth.
       progress: wraps the iteration over source frames.
     """
     times, changes, cuts, boxes, rivals = [], [], [], [], []
@@ -83,11 +87,13 @@ def look(
         changes.append(change)
         if change >= timeline.REPEAT:
             recent.append((time, frame, small, motion))
-            if len(recent) == recent.maxlen and _is_cut(clip, list(recent), detect):
+            if len(recent) == recent.maxlen and _is_cut(
+                clip, list(recent), boxes, detect
+            ):
                 cuts.append(recent[_ARM][0])
         if time >= next_sample:
             next_sample = time + _SAMPLE_SECONDS
-            box, rival = _face_box(clip, frame, detect)
+            box, rival = _face_box(clip, frame, detect, search)
             boxes.append(box)
             rivals.append(rival)
     return Survey(
@@ -146,27 +152,58 @@ def faceless_message(name: str, share: float) -> str:
     )
 
 
-def _face_box(clip, frame, detect) -> tuple[np.ndarray, bool]:
+def _face_box(clip, frame, detect, search) -> tuple[np.ndarray, bool]:
+    """The largest face's box in upright pixels, and whether another is like it."""
     rgb = video.upright(clip, frame, _SAMPLE_SIZE)
-    scale = np.float32([clip.width / rgb.shape[1], clip.height / rgb.shape[0]] * 2)
-    faces = [
-        np.concatenate([f[:, :2].min(0), f[:, :2].max(0)]) * scale for f in detect(rgb)
-    ]
-    if not faces:
+    found = _boxes(rgb, detect, 0, 0)
+    if search and not found:
+        found = _search_tiles(rgb, detect)
+    if not found:
         return np.full(4, np.nan, np.float32), False
-    widths = [box[2] - box[0] for box in faces]
-    return faces[0], len(faces) > 1 and widths[1] > _RIVAL * widths[0]
+    scale = np.float32([clip.width / rgb.shape[1], clip.height / rgb.shape[0]] * 2)
+    widths = [box[2] - box[0] for box in found]
+    return found[0] * scale, len(found) > 1 and widths[1] > _RIVAL * widths[0]
 
 
-def _is_cut(clip, window, detect) -> bool:
+def _boxes(rgb, detect, left, top) -> list[np.ndarray]:
+    shift = np.float32([left, top])
+    return [
+        np.concatenate([face[:, :2].min(0) + shift, face[:, :2].max(0) + shift])
+        for face in detect(np.ascontiguousarray(rgb))
+    ]
+
+
+def _search_tiles(rgb, detect) -> list[np.ndarray]:
+    """Faces in squares half as large as the frame, which overlap by half."""
+    side = min(rgb.shape[:2]) // 2
+    found = []
+    for top in _tile_starts(rgb.shape[0], side):
+        for left in _tile_starts(rgb.shape[1], side):
+            tile = rgb[top : top + side, left : left + side]
+            found += _boxes(tile, detect, left, top)
+    distinct = []
+    for box in sorted(found, key=lambda box: box[0] - box[2]):
+        centre = (box[:2] + box[2:]) / 2
+        if not any((b[:2] < centre).all() and (centre < b[2:]).all() for b in distinct):
+            distinct.append(box)
+    return distinct
+
+
+def _tile_starts(room: int, side: int) -> np.ndarray:
+    count = 1 + int(np.ceil((room - side) / (side / 2)))
+    return np.linspace(0, room - side, count).astype(int)
+
+
+def _is_cut(clip, window, boxes, detect) -> bool:
     """Whether the scene jumps between the two middle frames of `window`."""
     _, frames, thumbnails, motions = zip(*window, strict=True)
     motions = np.array(motions[1:])
-    if not _stands_out(motions, _IMAGE_STANDS_OUT, floor=0.3):
+    if not _stands_out(motions, _IMAGE_STANDS_OUT, floor=1.0):
         return False
     if _colours_changed(thumbnails[_ARM - 1], thumbnails[_ARM]) > _OTHER_SCENE:
         return True
-    found = [detect(video.upright(clip, f, video.THUMBNAIL * 4)) for f in frames]
+    known = [box for box in boxes if not np.isnan(box[0])]
+    found = [detect(_close_up(clip, frame, known)) for frame in frames]
     if not all(found):
         # The face goes or comes with the step, and with nothing else.
         before, after = found[:_ARM], found[_ARM:]
@@ -186,6 +223,16 @@ def _is_cut(clip, window, detect) -> bool:
     )
     residual = optimize.nnls(velocities, step)[1] / np.linalg.norm(step)
     return residual * steps[_ARM - 1] > _UNEXPLAINED
+
+
+def _close_up(clip, frame, known) -> np.ndarray:
+    """The frame around the latest known face, or all of it, not much enlarged."""
+    window = crop.whole(clip.height, clip.width, _CLOSE_UP)
+    if known:
+        window = crop.head_and_shoulders(
+            known[-1][None], clip.height, clip.width, _CLOSE_UP
+        )
+    return crop.cut_out(video.upright(clip, frame), window)
 
 
 def _stands_out(steps, factor, floor) -> bool:
