@@ -29,6 +29,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
 
     c.data = data = ml_collections.ConfigDict()
     data.root = ""  # identity folder, or a folder of them; "" makes the demo cast
+    data.cache = ""  # folder of resized frames; "" keeps them beside the identity
     data.size = 512 if gpu else 64  # longest side of the training images
     data.max_seconds = 0.0  # train on the first seconds only; 0 takes all
     data.frames_per_step = 8 if gpu else 4  # B

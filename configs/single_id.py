@@ -1,6 +1,6 @@
 """One person, from scratch.
 
-    python train.py --config=configs/single_id.py --config.data.root=data/me
+python train.py --config=configs/single_id.py --config.data.root=data/me
 """
 
 from configs import base

@@ -16,7 +16,7 @@ _TILE = 4096  # rays; between 1024 and 16384 the speed differs by a few per cent
 
 
 def pixel_centres(height: int, width: int) -> np.ndarray:
-    """x and y of all pixel centres, row by row. float32 [H * W, 2]."""
+    """X and y of all pixel centres, row by row. float32 [H * W, 2]."""
     y, x = np.mgrid[:height, :width].astype(np.float32) + 0.5
     return np.stack([x, y], axis=-1).reshape(-1, 2)
 

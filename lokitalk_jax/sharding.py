@@ -120,3 +120,26 @@ def put_batch(local: Batch, slots: list[int], count: int, mesh: Mesh) -> Batch:
         return jax.make_array_from_callback((count, *leaf.shape[1:]), sharding, block)
 
     return jax.tree.map(put, local, batch_shardings(mesh))
+
+
+def by_identity(mesh: Mesh) -> NamedSharding:
+    """Sharding of values that lead with N."""
+    return NamedSharding(mesh, P("identity"))
+
+
+def local(tree):
+    """Values of replicated leaves, on this process's first device."""
+    return jax.tree.map(lambda leaf: leaf.addressable_shards[0].data, tree)
+
+
+def local_slice(tree, slot: int):
+    """Row `slot` of leaves that lead with N; this process must own it."""
+
+    def take(leaf: jax.Array):
+        for shard in leaf.addressable_shards:
+            rows = range(*shard.index[0].indices(leaf.shape[0]))
+            if slot in rows:
+                return shard.data[slot - rows.start]
+        raise ValueError(f"slot {slot} lives on another process")
+
+    return jax.tree.map(take, tree)

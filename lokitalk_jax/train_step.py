@@ -190,13 +190,16 @@ def density_step(
     return state._replace(density=_identities_first(density))
 
 
-def compile_steps(spec, weights, optimizer, seed, ids, lanes, points, shardings):
+def compile_steps(
+    spec, weights, optimizer, seed, ids, lanes, points, shardings, by_identity
+):
     """The two steps as compiled programs with donated states.
 
     Args:
       spec, weights, optimizer, seed, ids, lanes: see `train_step`.
       points: see `density_step`.
       shardings: of the state.
+      by_identity: sharding of the metrics [N].
 
     Returns:
       train(state, batch[, lpips_params]) and density(state, batch).
@@ -206,6 +209,6 @@ def compile_steps(spec, weights, optimizer, seed, ids, lanes, points, shardings)
     )
     density = functools.partial(density_step, spec, points, seed, tuple(ids), lanes)
     return (
-        jax.jit(train, donate_argnums=0, out_shardings=(shardings, None)),
+        jax.jit(train, donate_argnums=0, out_shardings=(shardings, by_identity)),
         jax.jit(density, donate_argnums=0, out_shardings=shardings),
     )

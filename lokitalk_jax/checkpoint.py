@@ -1,0 +1,251 @@
+"""Checkpoints: separate items, so that what another run needs restores alone.
+
+    <run>/checkpoints/<step>/shared      parameters of all identities
+                             identity    what is each identity's own, leading axis N
+                             optimizer   its moments
+                             state       density grids [N, ...] and counters
+                             signals     what was fitted on training frames
+                             config      the run's config, as resolved
+                             meta        step, identity names, software versions
+
+N on disk is the number of identities: slots that only pad a mesh are left out, and
+made anew when a run is restored onto another one.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from orbax.checkpoint import checkpoint_managers as policies
+
+from lokitalk_jax import sharding
+from lokitalk_jax.train_step import TrainState
+
+_ARRAYS = ("shared", "identity", "optimizer", "state")
+_VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def config_hash(config: dict) -> str:
+    """Twelve digits that tell configs apart, whatever the order of their fields."""
+    text = json.dumps(config, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _items(state: TrainState) -> dict[str, Any]:
+    return {
+        "shared": state.params["shared"],
+        "identity": state.params["identity"],
+        "optimizer": state.moments,
+        "state": {
+            "density": state.density,
+            "step": state.step,
+            "first_bad": state.first_bad,
+        },
+    }
+
+
+def _state(items: dict[str, Any]) -> TrainState:
+    return TrainState(
+        params={"shared": items["shared"], "identity": items["identity"]},
+        moments=items["optimizer"],
+        **items["state"],
+    )
+
+
+def _resize_slots(state: TrainState, filler: TrainState, count: int) -> TrainState:
+    """`state` with `count` slots: cut, or filled up from `filler`."""
+
+    def resize(path, leaf, fill):
+        if not sharding.leads_with_identity(path) or leaf.ndim == 0:
+            return leaf
+        if leaf.shape[0] >= count:
+            return leaf[:count]
+        return jnp.concatenate([leaf, fill[leaf.shape[0] : count]])
+
+    return jax.tree_util.tree_map_with_path(resize, state, filler)
+
+
+class Checkpoints:
+    """The checkpoints of one run, written in the background."""
+
+    def __init__(self, workdir: pathlib.Path, every: int, keep: int):
+        """Opens or makes `<workdir>/checkpoints`.
+
+        Args:
+          workdir: the run.
+          every: steps between saves that `save` decides on.
+          keep: the latest ones that are kept.
+        """
+        self.path = (workdir / "checkpoints").resolve()
+        self._manager = ocp.CheckpointManager(
+            self.path,
+            options=ocp.CheckpointManagerOptions(
+                save_decision_policy=policies.AnySavePolicy(
+                    [
+                        policies.FixedIntervalPolicy(every),
+                        policies.PreemptionCheckpointingPolicy(),
+                    ]
+                ),
+                preservation_policy=policies.LatestN(keep),
+            ),
+        )
+
+    def latest_step(self) -> int | None:
+        """Step of the newest complete checkpoint."""
+        return self._manager.latest_step()
+
+    def due(self, step: int) -> bool:
+        """Whether `save` would write at `step`."""
+        return self._manager.should_save(step)
+
+    def reached_preemption(self, step: int) -> bool:
+        """Whether the cluster asked for this process to stop."""
+        return self._manager.reached_preemption(step)
+
+    def save(
+        self,
+        step: int,
+        state: TrainState,
+        identities: list[str],
+        fitted: dict,
+        config: dict,
+        force: bool = False,
+    ) -> None:
+        """Saves a state; returns before the files are written.
+
+        Args:
+          step: steps done.
+          state: its slots beyond `identities` are left out.
+          identities: names, in the order of the axis N.
+          fitted: arrays of `signals.Fitted`.
+          config: as resolved.
+          force: save whatever the policy says.
+        """
+        if self.latest_step() == step:
+            return
+        count = len(identities)
+        if state.density.shape[0] != count:
+            state = jax.jit(_resize_slots, static_argnums=2)(state, state, count)
+        items = {k: ocp.args.StandardSave(v) for k, v in _items(state).items()}
+        meta = {
+            "step": step,
+            "identities": identities,
+            "config_hash": config_hash(config),
+            "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},
+        }
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                **items,
+                signals=ocp.args.StandardSave(fitted),
+                config=ocp.args.JsonSave(config),
+                meta=ocp.args.JsonSave(meta),
+            ),
+            force=force,
+        )
+
+    def restore(self, step: int, template: TrainState, mesh: Mesh) -> TrainState:
+        """Restores a state onto a mesh, whatever mesh it was saved from.
+
+        Args:
+          step: of the checkpoint.
+          template: a fresh state on `mesh`; its padding slots are used.
+          mesh: where the state goes.
+
+        Raises:
+          ValueError: the checkpoint holds other parameters than `template`.
+        """
+        count = len(self.meta(step)["identities"])
+        slots = template.density.shape[0]
+
+        def target(path, leaf):
+            shape, spec = leaf.shape, P()
+            if sharding.leads_with_identity(path) and leaf.ndim:
+                shape = (count, *shape[1:])
+                spec = P("identity") if count == slots else P()
+            return jax.ShapeDtypeStruct(
+                shape, leaf.dtype, sharding=NamedSharding(mesh, spec)
+            )
+
+        wanted = jax.tree_util.tree_map_with_path(target, template)
+        try:
+            restored = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    **{
+                        k: ocp.args.StandardRestore(v)
+                        for k, v in _items(wanted).items()
+                    }
+                ),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"the checkpoint {self.path / str(step)} does not fit this config's "
+                f"model: {str(error).splitlines()[0]}; use the config of the run, or "
+                "another --workdir"
+            ) from error
+        state = _state({k: restored[k] for k in _ARRAYS})
+        if count == slots:
+            return state
+        return jax.jit(
+            _resize_slots,
+            static_argnums=2,
+            out_shardings=sharding.state_shardings(template, mesh),
+        )(state, template, slots)
+
+    def meta(self, step: int) -> dict:
+        """The item `meta`."""
+        return self._json(step, "meta")
+
+    def config(self, step: int) -> dict:
+        """The item `config`."""
+        return self._json(step, "config")
+
+    def _json(self, step: int, item: str) -> dict:
+        args = ocp.args.Composite(**{item: ocp.args.JsonRestore()})
+        return self._manager.restore(step, args=args)[item]
+
+    def signals(self, step: int) -> dict:
+        """The item `signals`, NumPy arrays."""
+        args = ocp.args.Composite(signals=ocp.args.StandardRestore())
+        return jax.tree.map(
+            np.asarray, self._manager.restore(step, args=args)["signals"]
+        )
+
+    def wait(self) -> None:
+        """Returns when what was saved is on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Finishes writing."""
+        self._manager.close()
+
+
+def open_run(workdir: pathlib.Path) -> tuple[Checkpoints, int]:
+    """The checkpoints of a finished or running run, to read, and the latest step.
+
+    Raises:
+      ValueError: there is no run, or it has no complete checkpoint.
+    """
+    if not (workdir / "checkpoints").is_dir():
+        raise ValueError(
+            f"{workdir} is not a run: it has no folder checkpoints; train one with "
+            f"train.py --config=... --workdir={workdir}"
+        )
+    checkpoints = Checkpoints(workdir, every=1, keep=2)
+    step = checkpoints.latest_step()
+    if step is None:
+        checkpoints.close()
+        raise ValueError(
+            f"{workdir} holds no complete checkpoint; train longer, or lower "
+            "--config.train.checkpoint_every"
+        )
+    return checkpoints, step

@@ -1,0 +1,122 @@
+"""What a run keeps of each identity, so that rendering needs the run alone.
+
+<run>/identities/<id>/portrait.npz   camera, poses, signals, frames, see `Portrait`
+                      plate.png      the background plate at the training size
+                      audio.wav      the clip's own sound, where it has one
+"""
+
+import json
+import pathlib
+import shutil
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from lokitalk_jax import signals, structs
+from lokitalk_jax.data import folder
+from lokitalk_jax.data.dataset import Dataset
+
+
+class Portrait(NamedTuple):
+    """One identity of a run, F frames of its clip.
+
+    Attributes:
+      name: the identity's.
+      source: the identity folder that it was trained on.
+      height, width: of the training images, pixels.
+      intrinsics: float32 [3], focal length, principal x and y, pixels.
+      head_to_camera: float32 [F, 4, 4], metres.
+      signals: of all frames, leaves [F, ...].
+      rest: of one frame: lips at their mean, eyes open, head and torso still.
+      rest_pose: float32 [4, 4], the mean `head_to_camera`.
+      train_frames, test_frames: frame numbers.
+      plate: uint8 [H, W, 3].
+      audio: the clip's sound, or None.
+    """
+
+    name: str
+    source: pathlib.Path
+    height: int
+    width: int
+    intrinsics: np.ndarray
+    head_to_camera: np.ndarray
+    signals: structs.Signals
+    rest: structs.Signals
+    rest_pose: np.ndarray
+    train_frames: np.ndarray
+    test_frames: np.ndarray
+    plate: np.ndarray
+    audio: pathlib.Path | None
+
+    @property
+    def frame_count(self) -> int:
+        """F."""
+        return len(self.head_to_camera)
+
+
+def save(workdir: pathlib.Path, data: Dataset, fitted: signals.Fitted) -> None:
+    """Writes an identity's portrait into a run."""
+    target = workdir / "identities" / data.name
+    target.mkdir(parents=True, exist_ok=True)
+    tracked = signals.apply(fitted, data.name, data.tracks)
+    rest = signals.rest(fitted, data.name)
+    arrays = {
+        "size": np.array([data.height, data.width]),
+        "intrinsics": data.intrinsics,
+        "head_to_camera": data.tracks.head_to_camera,
+        "rest_pose": fitted.mean_pose[fitted.index(data.name)],
+        "train_frames": data.train_frames,
+        "test_frames": data.test_frames,
+        "source": np.array(json.dumps(str(data.folder.path.resolve()))),
+    }
+    arrays |= {f"signals_{k}": v for k, v in tracked._asdict().items()}
+    arrays |= {f"rest_{k}": v for k, v in rest._asdict().items()}
+    folder.write_image(target / "plate.png", np.asarray(data.plate))
+    if data.folder.audio_path:
+        with folder.replacing(target / "audio.wav") as temporary:
+            shutil.copyfile(data.folder.audio_path, temporary)
+    with folder.replacing(target / "portrait.npz") as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def load(workdir: pathlib.Path, name: str) -> Portrait:
+    """Reads an identity's portrait from a run.
+
+    Raises:
+      ValueError: the run has no such identity.
+    """
+    target = workdir / "identities" / name
+    if not (target / "portrait.npz").is_file():
+        known = sorted(p.parent.name for p in workdir.glob("identities/*/portrait.npz"))
+        raise ValueError(
+            f"{workdir} holds no identity {name!r}; it holds "
+            f"{', '.join(known) or 'none'}"
+        )
+    with np.load(target / "portrait.npz") as stored:
+        arrays = dict(stored)
+
+    def four(prefix: str) -> structs.Signals:
+        return structs.Signals(
+            **{k: arrays[f"{prefix}_{k}"] for k in structs.Signals._fields}
+        )
+
+    plate = cv2.imread(str(target / "plate.png"))
+    if plate is None:
+        raise ValueError(f"{target / 'plate.png'} is missing or not an image")
+    audio = target / "audio.wav"
+    return Portrait(
+        name=name,
+        source=pathlib.Path(json.loads(str(arrays["source"]))),
+        height=int(arrays["size"][0]),
+        width=int(arrays["size"][1]),
+        intrinsics=arrays["intrinsics"],
+        head_to_camera=arrays["head_to_camera"],
+        signals=four("signals"),
+        rest=four("rest"),
+        rest_pose=arrays["rest_pose"].astype(np.float32),
+        train_frames=arrays["train_frames"],
+        test_frames=arrays["test_frames"],
+        plate=plate[..., ::-1],
+        audio=audio if audio.is_file() else None,
+    )

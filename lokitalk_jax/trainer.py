@@ -1,0 +1,379 @@
+"""The training loop: data, steps, logs, previews, checkpoints, and how it ends."""
+
+import functools
+import pathlib
+import signal
+import time
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+from absl import logging
+from jax.experimental import multihost_utils
+from tqdm import tqdm
+
+from lokitalk_jax import (
+    frames,
+    losses,
+    model,
+    optimizer,
+    perceptual,
+    portraits,
+    previews,
+    sharding,
+    signals,
+    train_step,
+)
+from lokitalk_jax.checkpoint import Checkpoints
+from lokitalk_jax.data import demo, drawing
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.data.folder import IdentityFolder, find_identities
+from lokitalk_jax.data.loader import Loader
+from lokitalk_jax.metric_log import MetricLog
+from lokitalk_jax.structs import Batch
+
+DEMO_ROOT = pathlib.Path("data/demo")
+
+# Fields that may differ between the parts of one run.
+_FREE_FIELDS = ("train.", "data.threads", "data.prefetch", "data.cache", "mesh.")
+
+
+class Cast(NamedTuple):
+    """The identities of a run and where they live on the mesh.
+
+    Attributes:
+      names: of all identities.
+      slots: of the axis N that this process loads.
+      datasets: of those slots; None where a slot is padding.
+      fitted: signals of all identities.
+      mesh: the devices.
+      count: N, padding included.
+    """
+
+    names: list[str]
+    slots: list[int]
+    datasets: list[Dataset | None]
+    fitted: signals.Fitted
+    mesh: jax.sharding.Mesh
+    count: int
+
+    @property
+    def ids(self) -> list[int]:
+        """[N], a number for each slot that depends on its identity alone."""
+        padding = range(self.count - len(self.names))
+        return [zlib.crc32(name.encode()) for name in self.names] + list(padding)
+
+
+def find_cast(root: str) -> list[IdentityFolder]:
+    """Identity folders below `root`; for "" the demo cast, made where missing."""
+    if root:
+        return find_identities(root)
+    logging.info("data.root is empty: training on the demo cast in %s", DEMO_ROOT)
+    if jax.process_index() == 0:
+        demo.make_cast(DEMO_ROOT)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("demo cast")
+    return find_identities(DEMO_ROOT)
+
+
+def load_cast(config: ml_collections.ConfigDict) -> Cast:
+    """Opens the identities of this process and fits the signals of all.
+
+    Raises:
+      ValueError: the folders are missing, broken or too small for `data.size`.
+    """
+    folders = find_cast(config.data.root)
+    mesh = sharding.make_mesh(len(folders), config.mesh.identity)
+    count = sharding.padded(len(folders), mesh)
+    slots = sharding.owned_slots(count, mesh)
+
+    def open_dataset(folder: IdentityFolder) -> Dataset:
+        cache = pathlib.Path(config.data.cache) if config.data.cache else None
+        return Dataset.open(
+            folder, config.data.size, cache, config.data.max_seconds or None
+        )
+
+    # The lip basis is shared, so every process reads the tracks of every identity;
+    # images are opened for its own slots only.
+    everyone = [open_dataset(folder) for folder in folders]
+    fitted = signals.fit(
+        {data.name: data.tracks for data in everyone},
+        {data.name: data.train_mask for data in everyone},
+        lip_dim=config.model.lip_dim,
+    )
+    return Cast(
+        names=[data.name for data in everyone],
+        slots=slots,
+        datasets=[everyone[i] if i < len(everyone) else None for i in slots],
+        fitted=fitted,
+        mesh=mesh,
+        count=count,
+    )
+
+
+class Batches:
+    """Batches on the devices, rays first and patches from the perceptual phase on."""
+
+    def __init__(self, config: ml_collections.ConfigDict, cast: Cast):
+        """Opens the loaders of both phases."""
+        data, train = config.data, config.train
+        self._cast = cast
+        self.patches_from = round(train.steps * (1 - train.perceptual))
+
+        def loader(frames_per_step: int, rays: int, patch: int | None) -> Loader:
+            return Loader(
+                cast.datasets,
+                cast.fitted,
+                seed=config.seed,
+                frames_per_step=frames_per_step,
+                rays_per_frame=rays,
+                importance=drawing.Importance(**data.importance),
+                patch=patch,
+                threads=data.threads,
+                prefetch=data.prefetch,
+            )
+
+        self._rays = loader(data.frames_per_step, data.rays_per_frame, None)
+        self._patches = None
+        if train.perceptual:
+            # About as many rays a step as before.
+            area = train.patch**2
+            count = max(1, data.frames_per_step * data.rays_per_frame // area)
+            self._patches = loader(count, area, train.patch)
+
+    def iterate(self, start: int) -> Iterator[Batch]:
+        """Yields the batches of steps `start`, `start` + 1, ..."""
+        if start < self.patches_from or self._patches is None:
+            source = self._rays.iterate(start)
+            for step, batch in zip(range(start, self.patches_from), source):  # noqa: B905
+                yield self._put(batch)
+                start = step + 1
+            source.close()
+        for batch in self._patches.iterate(start):
+            yield self._put(batch)
+
+    def _put(self, batch: Batch) -> Batch:
+        cast = self._cast
+        if jax.process_count() == 1:
+            return jax.device_put(batch, sharding.batch_shardings(cast.mesh))
+        return sharding.put_batch(batch, cast.slots, cast.count, cast.mesh)
+
+
+def _check_same_run(config: dict, stored: dict) -> None:
+    """Raises ValueError where a run would go on under another config."""
+
+    def flat(tree: dict, prefix: str = "") -> dict:
+        out = {}
+        for key, value in tree.items():
+            if isinstance(value, dict):
+                out |= flat(value, f"{prefix}{key}.")
+            else:
+                out[prefix + key] = list(value) if isinstance(value, tuple) else value
+        return out
+
+    now, before = flat(config), flat(stored)
+    changed = [
+        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        for key in sorted(now.keys() | before.keys())
+        if now.get(key) != before.get(key) and not key.startswith(_FREE_FIELDS)
+    ]
+    if changed:
+        raise ValueError(
+            f"the run in --workdir has another config: {'; '.join(changed)}; resume "
+            "it with the same fields, or give another --workdir"
+        )
+
+
+class _Stop:
+    """Whether to stop: the time is up, or SIGTERM arrived."""
+
+    def __init__(self, max_minutes: float):
+        self._end = time.monotonic() + 60 * max_minutes if max_minutes else None
+        self.reason = ""
+        self._before = signal.signal(signal.SIGTERM, self._on_term)
+
+    def _on_term(self, *_):
+        self.reason = "SIGTERM"
+
+    def __call__(self) -> bool:
+        if self._end and time.monotonic() > self._end:
+            self.reason = self.reason or "train.max_minutes"
+        return bool(self.reason)
+
+    def restore_handler(self) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+
+def _agreed(stop: bool, step: int, log_every: int) -> bool:
+    """Several processes stop at the same step, as the first one decides."""
+    if jax.process_count() == 1:
+        return stop
+    if step % log_every:
+        return False
+    return bool(multihost_utils.broadcast_one_to_all(np.array(stop)))
+
+
+def _fetch(metrics: dict) -> dict[str, np.ndarray]:
+    """Metrics [N] on the host, whichever processes hold them."""
+    if jax.process_count() == 1:
+        return jax.device_get(metrics)
+    return multihost_utils.process_allgather(metrics, tiled=True)
+
+
+def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
+    """Trains, or goes on training, the run in `workdir`.
+
+    Args:
+      config: see `configs/base.py`; complete, is stored with the run.
+      workdir: made where missing; a run found there is resumed.
+
+    Returns:
+      steps done.
+
+    Raises:
+      ValueError: config, data and the run found do not fit together.
+      FloatingPointError: a loss was not finite; names the step. The checkpoints
+        before it are kept.
+    """
+    resolved = config.to_dict()
+    cast = load_cast(config)
+    spec = model.from_config(config)
+    rule = optimizer.make(
+        optimizer.LearningRates(
+            config.lr.grid, config.lr.network, config.lr.code, config.lr.torso
+        ),
+        config.train.steps,
+        config.lr.warmup,
+        config.lr.final,
+    )
+    init = functools.partial(train_step.init_state, spec, rule, identities=cast.count)
+    key = jax.random.key(config.seed)
+    shardings = sharding.state_shardings(jax.eval_shape(init, key), cast.mesh)
+    state = jax.jit(init, out_shardings=shardings)(key)
+
+    checkpoints = Checkpoints(workdir, config.train.checkpoint_every, config.train.keep)
+    start = checkpoints.latest_step() or 0
+    if start:
+        stored = checkpoints.meta(start)["identities"]
+        if stored != cast.names:
+            raise ValueError(
+                f"the run in {workdir} was trained on {', '.join(stored)}, "
+                f"data.root holds {', '.join(cast.names)}; give the same identities, "
+                "or another --workdir"
+            )
+        _check_same_run(resolved, checkpoints.config(start))
+        state = checkpoints.restore(start, state, cast.mesh)
+        logging.info("resuming %s at step %d", workdir, start)
+    for data in filter(None, cast.datasets):
+        portraits.save(workdir, data, cast.fitted)
+
+    weights = losses.LossWeights(**config.loss)
+    run_train, run_density = train_step.compile_steps(
+        spec,
+        weights,
+        rule,
+        config.seed,
+        cast.ids,
+        cast.mesh.shape["identity"],
+        config.train.density_points,
+        shardings,
+        sharding.by_identity(cast.mesh),
+    )
+    lpips_params = perceptual.lpips_params("alex") if config.train.perceptual else None
+    batches = Batches(config, cast)
+    log = MetricLog(workdir, enabled=jax.process_index() == 0)
+    stop = _Stop(config.train.max_minutes)
+    save = functools.partial(
+        checkpoints.save,
+        identities=cast.names,
+        fitted=cast.fitted.to_arrays(),
+        config=resolved,
+    )
+    source = batches.iterate(start)
+    progress = tqdm(
+        total=config.train.steps,
+        initial=start,
+        desc="training",
+        unit="step",
+        disable=jax.process_index() > 0,
+        mininterval=1.0,
+    )
+    step, began = start, time.monotonic()
+    try:
+        while step < config.train.steps:
+            batch = next(source)
+            if step % config.train.density_every == 0:
+                state = run_density(state, batch)
+            in_patches = step >= batches.patches_from
+            state, metrics = run_train(
+                state, batch, lpips_params if in_patches else None
+            )
+            step += 1
+            progress.update()
+            last = step == config.train.steps
+            ending = _agreed(stop(), step, config.train.log_every)
+            ending |= checkpoints.reached_preemption(step)
+            if step % config.train.log_every == 0 or last or ending:
+                rate = (step - start) / (time.monotonic() - began)
+                _log(log, progress, step, _fetch(metrics), cast.names, rate)
+            if checkpoints.due(step) or last or ending:
+                _refuse_bad(state, workdir)
+                save(step, state, force=True)
+            if step % config.train.preview_every == 0 or last:
+                _preview(spec, state, cast, workdir, log, step)
+            if ending:
+                logging.info("stopping at step %d: %s", step, stop.reason)
+                break
+        _refuse_bad(state, workdir)
+    finally:
+        progress.close()
+        source.close()
+        log.close()
+        stop.restore_handler()
+        checkpoints.close()
+    return step
+
+
+def _log(log, progress, step: int, metrics: dict, names: list[str], rate: float):
+    real = len(names)
+    means = {k: float(np.mean(v[:real])) for k, v in metrics.items()}
+    each = {f"psnr/{n}": float(v) for n, v in zip(names, metrics["psnr"], strict=False)}
+    log.scalars(step, means | each | {"steps_per_second": rate})
+    progress.set_postfix(psnr=f"{means['psnr']:.2f}", loss=f"{means['loss']:.4f}")
+
+
+def _refuse_bad(state: train_step.TrainState, workdir: pathlib.Path) -> None:
+    bad = int(state.first_bad)
+    if bad >= 0:
+        raise FloatingPointError(
+            f"the loss was not finite at step {bad}; the checkpoints before it in "
+            f"{workdir} are kept: run the same command with lower rates (config.lr) "
+            "or another seed to go on from the last one"
+        )
+
+
+def _preview(spec, state, cast: Cast, workdir: pathlib.Path, log, step: int) -> None:
+    """Writes a strip of truth and renders for each identity of the first process."""
+    if jax.process_index():
+        return
+    for slot, data in zip(cast.slots, cast.datasets, strict=True):
+        if data is None:
+            continue
+        own, density = sharding.local_slice(
+            (state.params["identity"], state.density), slot
+        )
+        shared = sharding.local(state.params["shared"])
+        renderer = frames.FrameRenderer(
+            spec,
+            {"shared": shared, "identity": own},
+            density,
+            data.height,
+            data.width,
+            data.intrinsics,
+        )
+        strip = previews.strip(renderer, portraits.load(workdir, data.name), data)
+        previews.save(workdir / "previews" / f"{data.name}-{step:07d}.png", strip)
+        log.image(step, data.name, strip)

@@ -1,0 +1,52 @@
+"""Trains a portrait, or a prior over many identities.
+
+    python train.py --config=configs/multi_id.py --workdir=runs/prior \
+        --config.data.root=data
+
+Every field of the config is a flag (`--config.train.steps=5000`); the same command
+run again resumes.
+"""
+
+import os
+import pathlib
+import sys
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from lokitalk_jax import process
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "File of the run's config.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run; runs/<config name> where not given."
+)
+flags.mark_flag_as_required("config")
+
+
+def _default_workdir() -> str:
+    path = config_flags.get_config_filename(flags.FLAGS["config"])
+    return os.path.join("runs", pathlib.Path(path.split(":")[0]).stem)
+
+
+def main(_) -> None:
+    """Reads the flags and trains."""
+    from lokitalk_jax import trainer
+
+    logging.set_verbosity(logging.INFO)
+    workdir = pathlib.Path(_WORKDIR.value or _default_workdir())
+    config = _CONFIG.value
+    logging.info("run %s, preset %s", workdir, config.preset)
+    try:
+        step = trainer.train(config, workdir)
+    except (ValueError, FloatingPointError, OSError) as error:
+        sys.exit(f"train.py: {error}")
+    logging.info(
+        "%d steps done; render with: python render.py --workdir=%s", step, workdir
+    )
+
+
+if __name__ == "__main__":
+    # Before the flags: configs take their sizes from the devices that JAX finds, and a
+    # cluster must be joined before any device is used.
+    process.start()
+    app.run(main)
