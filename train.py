@@ -7,15 +7,17 @@ Every field of the config is a flag (`--config.train.steps=5000`); the same comm
 run again resumes.
 """
 
+import logging
 import os
 import pathlib
 import sys
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import config_flags
 
 from lokitalk_jax import process
 
+_LOG = logging.getLogger("lokitalk_jax.train")
 _CONFIG = config_flags.DEFINE_config_file("config", None, "File of the run's config.")
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run; runs/<config name> where not given."
@@ -32,15 +34,14 @@ def main(_) -> None:
     """Reads the flags and trains."""
     from lokitalk_jax import trainer
 
-    logging.set_verbosity(logging.INFO)
     workdir = pathlib.Path(_WORKDIR.value or _default_workdir())
     config = _CONFIG.value
-    logging.info("run %s, preset %s", workdir, config.preset)
+    _LOG.info("run %s, preset %s", workdir, config.preset)
     try:
         step = trainer.train(config, workdir)
     except (ValueError, FloatingPointError, OSError) as error:
         sys.exit(f"train.py: {error}")
-    logging.info(
+    _LOG.info(
         "%d steps done; render with: python render.py --workdir=%s", step, workdir
     )
 

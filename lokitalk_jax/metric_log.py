@@ -13,7 +13,7 @@ class MetricLog:
     """Appends scalars and pictures to a run's `metrics.jsonl` and `events/`."""
 
     def __init__(self, workdir: pathlib.Path, enabled: bool = True):
-        """Opens the files; with `enabled` False (processes but the first) does nothing."""
+        """Opens the files; not `enabled` (on all processes but one), does nothing."""
         self._lines = self._events = None
         if enabled:
             workdir.mkdir(parents=True, exist_ok=True)
@@ -24,9 +24,7 @@ class MetricLog:
         """Logs scalars of a step; values that are not finite become null."""
         if self._lines is None:
             return
-        numbers = {
-            k: float(v) if math.isfinite(v) else None for k, v in values.items()
-        }
+        numbers = {k: float(v) if math.isfinite(v) else None for k, v in values.items()}
         line = {"step": step, "time": round(time.time(), 3), **numbers}
         self._lines.write(json.dumps(line) + "\n")
         for name, value in numbers.items():

@@ -1,6 +1,7 @@
 """How a command's process starts: memory, compilation cache, cluster."""
 
 import ctypes
+import logging
 import os
 import pathlib
 import platform
@@ -10,9 +11,20 @@ import jax
 
 def start() -> None:
     """Sets the process up; call it before JAX touches a device."""
+    _speak()
     _keep_memory()
     _cache_programs()
     _join_cluster()
+
+
+def _speak() -> None:
+    """Lets the project's own log lines through, and of the libraries' only warnings."""
+    own = logging.getLogger("lokitalk_jax")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    own.addHandler(handler)
+    own.setLevel(logging.INFO)
+    own.propagate = False
 
 
 def _keep_memory() -> None:

@@ -1,6 +1,7 @@
 """The training loop: data, steps, logs, previews, checkpoints, and how it ends."""
 
 import functools
+import logging
 import pathlib
 import signal
 import time
@@ -11,7 +12,6 @@ from typing import NamedTuple
 import jax
 import ml_collections
 import numpy as np
-from absl import logging
 from jax.experimental import multihost_utils
 from tqdm import tqdm
 
@@ -34,6 +34,8 @@ from lokitalk_jax.data.folder import IdentityFolder, find_identities
 from lokitalk_jax.data.loader import Loader
 from lokitalk_jax.metric_log import MetricLog
 from lokitalk_jax.structs import Batch
+
+_LOG = logging.getLogger(__name__)
 
 DEMO_ROOT = pathlib.Path("data/demo")
 
@@ -71,7 +73,7 @@ def find_cast(root: str) -> list[IdentityFolder]:
     """Identity folders below `root`; for "" the demo cast, made where missing."""
     if root:
         return find_identities(root)
-    logging.info("data.root is empty: training on the demo cast in %s", DEMO_ROOT)
+    _LOG.info("data.root is empty: training on the demo cast in %s", DEMO_ROOT)
     if jax.process_index() == 0:
         demo.make_cast(DEMO_ROOT)
     if jax.process_count() > 1:
@@ -266,7 +268,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
             )
         _check_same_run(resolved, checkpoints.config(start))
         state = checkpoints.restore(start, state, cast.mesh)
-        logging.info("resuming %s at step %d", workdir, start)
+        _LOG.info("resuming %s at step %d", workdir, start)
     for data in filter(None, cast.datasets):
         portraits.save(workdir, data, cast.fitted)
 
@@ -325,7 +327,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
             if step % config.train.preview_every == 0 or last:
                 _preview(spec, state, cast, workdir, log, step)
             if ending:
-                logging.info("stopping at step %d: %s", step, stop.reason)
+                _LOG.info("stopping at step %d: %s", step, stop.reason)
                 break
         _refuse_bad(state, workdir)
     finally:
