@@ -18,7 +18,7 @@ CONTROLLED = demo.Motion(controlled=True, pose_error=0.1, hair_lag=0.2)
 @pytest.fixture(scope="module")
 def cast(tmp_path_factory):
     root = tmp_path_factory.mktemp("cast")
-    demo.make_cast(root, identities=2, seconds=2, size=SIZE)
+    demo.make_cast(root, identities=2, seconds=2, size=SIZE, workers=2)
     return [folder.IdentityFolder(root / name) for name in ("demo_00", "demo_01")]
 
 

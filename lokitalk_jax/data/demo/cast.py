@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import json
 import logging
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -43,7 +44,9 @@ def make_cast(
       size: height and width, pixels.
       seed: the same seed gives the same bytes.
       motion: how much everything moves.
-      workers: frames rendered at a time; by default one for each core.
+      workers: processes, each with an identity at a time; by default one for each
+        core. With more than one, a script must call this under
+        `if __name__ == "__main__":`, as `multiprocessing` starts it anew.
 
     Returns:
       The folders.
@@ -63,14 +66,27 @@ def make_cast(
         _source(index, seconds, size, seed, motion) for index in range(identities)
     ]
     missing = [not _is_made(*pair) for pair in zip(paths, sources, strict=True)]
-    workers = workers or os.cpu_count() or 1
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        for index in np.flatnonzero(missing):
-            _write_identity(
-                paths[index], sources[index], int(index), seed, size, motion, pool
-            )
-            logger.info("Made %s (%d of %d)", paths[index], index + 1, identities)
+    jobs = [
+        (paths[index], sources[index], index, seed, size, motion)
+        for index in range(identities)
+        if missing[index]
+    ]
+    for path in _each(_write_identity, jobs, workers or os.cpu_count() or 1):
+        logger.info("Made %s", path)
     return paths
+
+
+def _each(function, jobs: list[tuple], workers: int):
+    """Results of the jobs, in order, worked on in up to `workers` processes."""
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        yield from (function(*job) for job in jobs)
+        return
+    # Frames are many small array operations, which threads do not run side by side;
+    # processes are not forked, as JAX may be running in this one.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+        yield from pool.map(function, *zip(*jobs, strict=True))
 
 
 def _source(index, seconds, size, seed, motion) -> dict:
@@ -125,7 +141,7 @@ def make_truth(
     return truth.Truth(person, performance, camera, seed, index), speech.audio
 
 
-def _write_identity(path, source, index, seed, size, motion, pool) -> None:
+def _write_identity(path, source, index, seed, size, motion) -> pathlib.Path:
     known, samples = make_truth(index, source["seconds"], size, seed, motion)
     path.mkdir(parents=True)
     truth.write_truth(path, known)
@@ -134,8 +150,8 @@ def _write_identity(path, source, index, seed, size, motion, pool) -> None:
     renderer = truth.Renderer(known)
     frame_count = len(known.performance.head)
     seen = np.zeros((size, size), bool)
-    for bare in pool.map(lambda i: _write_frame(path, renderer, i), range(frame_count)):
-        seen |= bare
+    for frame in range(frame_count):
+        seen |= _write_frame(path, renderer, frame)
     plate = np.concatenate(
         [_bytes(renderer.paints.background), 255 * seen[..., None]], -1
     )
@@ -155,6 +171,7 @@ def _write_identity(path, source, index, seed, size, motion, pool) -> None:
         quality={"reprojection_px": 0.0},
     )
     folder.write_meta(path, meta)
+    return path
 
 
 def _write_frame(path, renderer, frame: int) -> np.ndarray:
