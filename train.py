@@ -13,6 +13,7 @@ import pathlib
 import sys
 
 from absl import app, flags
+from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from lokitalk_jax import process
@@ -34,6 +35,8 @@ def main(_) -> None:
     """Reads the flags and trains."""
     from lokitalk_jax import trainer
 
+    # Orbax tells every file that it writes.
+    absl_logging.set_verbosity(absl_logging.WARNING)
     workdir = pathlib.Path(_WORKDIR.value or _default_workdir())
     config = _CONFIG.value
     _LOG.info("run %s, preset %s", workdir, config.preset)
