@@ -289,6 +289,23 @@ class TestRefusals:
         monkeypatch.setattr(pipeline, "_look", look)
         refused(path, tmp_path / "o", "no face was found in 100%", crop="none")
 
+    def test_a_model_that_does_not_load_costs_no_work(
+        self, faceless, tmp_path, monkeypatch
+    ):
+        out = tmp_path / "o"
+        broken = tmp_path / "face.task"
+        broken.write_bytes(b"no model")
+
+        def look(clip, options, model):
+            found = survey.look(clip, lambda rgb: [], 0.0, None)
+            return found._replace(boxes=np.zeros_like(found.boxes))
+
+        monkeypatch.setattr(pipeline, "_look", look)
+        monkeypatch.setattr(pipeline.faces, "find_model", lambda path: broken)
+        with pytest.raises(ValueError, match="not a FaceLandmarker model"):
+            run(faceless, out, crop="none")
+        assert len(list(out.glob("frames/*.jpg"))) == 80
+
     @pytest.mark.clips
     @pytest.mark.skipif(not CLIPS.is_dir(), reason="no development clips")
     def test_two_people(self, tmp_path):

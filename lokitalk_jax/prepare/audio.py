@@ -30,7 +30,7 @@ def read(clip: video.Clip, start: float, count: int) -> np.ndarray:
       count: samples.
 
     Raises:
-      ValueError: the stream holds no sound that can be decoded.
+      UnusableVideo: the stream holds no sound that can be decoded.
     """
     samples = np.zeros(count, np.float32)
     heard = False
@@ -42,7 +42,7 @@ def read(clip: video.Clip, start: float, count: int) -> np.ndarray:
         part = part[: max(count - begin, 0)]
         samples[begin : begin + len(part)] = part
     if not heard:
-        raise ValueError(
+        raise video.UnusableVideo(
             f"{clip.path.name}: its audio stream holds nothing that can be decoded; "
             "save the video again, or pass --no-audio"
         )

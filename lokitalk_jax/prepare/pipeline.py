@@ -76,6 +76,12 @@ def _run_stages(clip, work, options, model, workers) -> None:
     grid = timeline.lay_out(found.times, found.changes, options.start, options.end)
     window = _window(clip, options, found.boxes)
 
+    sound = None
+    if options.audio:
+        sample_count = len(grid.source) * structs.AUDIO_RATE // structs.FPS
+        audio.write(work.path, audio.read(clip, grid.start, sample_count))
+        sound = work.path / "audio.wav"
+
     files = stages.Files(work.path, options.png)
     stages.write_frames(clip, grid, options.end, window, files)
 
@@ -85,7 +91,9 @@ def _run_stages(clip, work, options, model, workers) -> None:
         tuple,
     )
     if (~valid).mean() >= survey.MAX_FACELESS:
-        raise ValueError(survey.faceless_message(clip.path.name, (~valid).mean()))
+        raise video.UnusableVideo(
+            survey.faceless_message(clip.path.name, (~valid).mean())
+        )
     focal = FOCAL_AT_512 * options.size / 512
     principal = window.out_width / 2, window.out_height / 2
     poses = work.cached(
@@ -104,10 +112,6 @@ def _run_stages(clip, work, options, model, workers) -> None:
     folder.write_tracks(work.path, tracks)
     stages.write_masks(files, landmarks, valid, workers)
     seen = stages.write_plate(files, valid)
-    if options.audio:
-        sample_count = len(grid.source) * structs.AUDIO_RATE // structs.FPS
-        audio.write(work.path, audio.read(clip, grid.start, sample_count))
-    sound = work.path / "audio.wav" if options.audio else None
     stages.write_preview(files, tracks, focal, principal, sound)
 
     meta = folder.Meta(

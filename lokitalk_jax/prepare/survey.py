@@ -109,23 +109,25 @@ def check(clip: video.Clip, found: Survey, start: float) -> None:
     """Refuses a video that an identity cannot be made of.
 
     Raises:
-      ValueError: too short, cut, without a face, or with several.
+      UnusableVideo: too short, cut, without a face, or with several.
     """
     name = clip.path.name
     if not len(found.times):
-        raise ValueError(f"{name} has no frame after --start={start:g}; lower it")
+        raise video.UnusableVideo(
+            f"{name} has no frame after --start={start:g}; lower it"
+        )
     spacing = timeline.spacing(found.times)
     begin, finish = found.times[0], found.times[-1] + spacing
     seconds = finish - max(start, begin)
     if seconds < MIN_SECONDS - spacing / 2:
-        raise ValueError(
+        raise video.UnusableVideo(
             f"{name} is {seconds:.2f} s long (between --start and --end); at least "
             f"{MIN_SECONDS:g} s are needed, and some minutes are better"
         )
     if len(found.cuts):
         edges = [max(start, begin), *found.cuts, finish]
         left, right = max(itertools.pairwise(edges), key=lambda pair: pair[1] - pair[0])
-        raise ValueError(
+        raise video.UnusableVideo(
             f"{name} has a cut (the picture jumps) at "
             + ", ".join(f"{t:.2f} s" for t in found.cuts[:8])
             + (" and later" if len(found.cuts) > 8 else "")
@@ -134,9 +136,9 @@ def check(clip: video.Clip, found: Survey, start: float) -> None:
         )
     faceless = np.isnan(found.boxes[:, 0]).mean()
     if faceless >= MAX_FACELESS:
-        raise ValueError(faceless_message(name, faceless))
+        raise video.UnusableVideo(faceless_message(name, faceless))
     if found.rivals.mean() >= _RIVAL_SHARE:
-        raise ValueError(
+        raise video.UnusableVideo(
             f"{name} shows several faces of similar size in {found.rivals.mean():.0%} "
             "of the frames looked at; crop the video to one person, or choose a "
             "stretch with --start and --end"

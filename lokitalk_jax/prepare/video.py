@@ -18,6 +18,10 @@ _BLOCK = 8
 CLOCK = 1e-3  # rounding of container clocks, seconds
 
 
+class UnusableVideo(ValueError):
+    """A video that decodes, but that an identity cannot be made of."""
+
+
 class Clip(NamedTuple):
     """What a container says about its video.
 

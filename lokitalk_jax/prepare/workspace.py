@@ -65,7 +65,7 @@ class Options:
 
 
 class Workspace:
-    """Claims a folder for one video; refusals take back what was written.
+    """Claims a folder for one video; refusing the video takes back what was written.
 
     Attributes:
       path: the folder.
@@ -129,7 +129,7 @@ class Workspace:
     def __exit__(self, kind, error, traceback) -> None:
         if kind is None:
             shutil.rmtree(self._cache, ignore_errors=True)
-        elif issubclass(kind, ValueError):
+        elif issubclass(kind, video.UnusableVideo):
             self._discard()
 
     def _discard(self) -> None:
