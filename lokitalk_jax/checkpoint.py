@@ -22,14 +22,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 from orbax.checkpoint import checkpoint_managers as policies
 
 from lokitalk_jax import sharding
 from lokitalk_jax.train_step import TrainState
 
-_ARRAYS = ("shared", "identity", "optimizer", "state")
 _VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -73,21 +72,33 @@ def _resize_slots(state: TrainState, filler: TrainState, count: int) -> TrainSta
     return jax.tree_util.tree_map_with_path(resize, state, filler)
 
 
+def _host_device() -> jax.Device:
+    """The CPU, which holds more than an accelerator; that one where JAX has no CPU."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return jax.local_devices()[0]
+
+
 class Checkpoints:
     """The checkpoints of one run, written in the background."""
 
-    def __init__(self, workdir: pathlib.Path, every: int, keep: int):
+    def __init__(self, workdir: pathlib.Path, every: int | None, keep: int | None):
         """Opens or makes `<workdir>/checkpoints`.
 
         Args:
           workdir: the run.
-          every: steps between saves that `save` decides on.
-          keep: the latest ones that are kept.
+          every: steps between saves that `save` decides on; None opens the run to
+            read only, while another process may be training it.
+          keep: the latest ones that are kept; None with `every`.
         """
         self.path = (workdir / "checkpoints").resolve()
-        self._manager = ocp.CheckpointManager(
-            self.path,
-            options=ocp.CheckpointManagerOptions(
+        if every is None:
+            options = ocp.CheckpointManagerOptions(
+                read_only=True, create=False, save_interval_steps=0
+            )
+        else:
+            options = ocp.CheckpointManagerOptions(
                 save_decision_policy=policies.AnySavePolicy(
                     [
                         policies.FixedIntervalPolicy(every),
@@ -95,8 +106,8 @@ class Checkpoints:
                     ]
                 ),
                 preservation_policy=policies.LatestN(keep),
-            ),
-        )
+            )
+        self._manager = ocp.CheckpointManager(self.path, options=options)
 
     def latest_step(self) -> int | None:
         """Step of the newest complete checkpoint."""
@@ -176,23 +187,7 @@ class Checkpoints:
             )
 
         wanted = jax.tree_util.tree_map_with_path(target, template)
-        try:
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    **{
-                        k: ocp.args.StandardRestore(v)
-                        for k, v in _items(wanted).items()
-                    }
-                ),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"the checkpoint {self.path / str(step)} does not fit this config's "
-                f"model: {str(error).splitlines()[0]}; use the config of the run, or "
-                "another --workdir"
-            ) from error
-        state = _state({k: restored[k] for k in _ARRAYS})
+        state = _state(self._restore_items(step, _items(wanted)))
         if count == slots:
             return state
         return jax.jit(
@@ -200,6 +195,41 @@ class Checkpoints:
             static_argnums=2,
             out_shardings=sharding.state_shardings(template, mesh),
         )(state, template, slots)
+
+    def restore_people(self, step: int, template: TrainState) -> tuple[dict, jax.Array]:
+        """Restores what rendering needs, without the optimiser, into host memory.
+
+        Args:
+          step: of the checkpoint.
+          template: shapes of a state with a slot for each identity; its moments are
+            not looked at.
+
+        Returns:
+          parameters {'shared': ..., 'identity': ...} and density grids [N, X, Y, Z].
+
+        Raises:
+          ValueError: the checkpoint holds other parameters than `template`.
+        """
+        host = SingleDeviceSharding(_host_device())
+        wanted = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=host),
+            {k: v for k, v in _items(template).items() if k != "optimizer"},
+        )
+        restored = self._restore_items(step, wanted)
+        return restored, restored.pop("state")["density"]
+
+    def _restore_items(self, step: int, wanted: dict) -> dict:
+        args = {k: ocp.args.StandardRestore(v) for k, v in wanted.items()}
+        try:
+            restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+        except (ValueError, KeyError, TypeError) as error:
+            # Which leaf it is comes on the second line.
+            reason = " ".join(str(error).split("\n")[:2])
+            raise ValueError(
+                f"the checkpoint {self.path / str(step)} does not fit this config's "
+                f"model: {reason}; use the config of the run, or another --workdir"
+            ) from error
+        return {k: restored[k] for k in wanted}
 
     def meta(self, step: int) -> dict:
         """The item `meta`."""
@@ -240,7 +270,7 @@ def open_run(workdir: pathlib.Path) -> tuple[Checkpoints, int]:
             f"{workdir} is not a run: it has no folder checkpoints; train one with "
             f"train.py --config=... --workdir={workdir}"
         )
-    checkpoints = Checkpoints(workdir, every=1, keep=2)
+    checkpoints = Checkpoints(workdir, every=None, keep=None)
     step = checkpoints.latest_step()
     if step is None:
         checkpoints.close()

@@ -1,0 +1,49 @@
+"""Rendered maps as pictures with labels, large enough to read."""
+
+import numpy as np
+
+from lokitalk_jax import structs
+from lokitalk_jax.evaluate import sheets
+from lokitalk_jax.rendering import Rendered
+
+# Top of the colour scales: an offset in metres, an error in [0, 1].
+_OFFSET, _ERROR = 0.02, 0.25
+
+_LEAST_SIDE = 160  # pixels; narrower pictures have no room for a label
+
+
+def maps(rendered: Rendered, depth_range: tuple[float, float]) -> dict[str, np.ndarray]:
+    """Depth, regions and deformation of a frame.
+
+    Args:
+      rendered: maps [H, W, ...] on the host.
+      depth_range: the scale of depth, metres.
+
+    Returns:
+      label to uint8 [H, W, 3]. The deformation is the sum of the regions' offsets.
+    """
+    offsets = np.sum(rendered.deformation, axis=-1) * structs.UNIT
+    depth = rendered.depth * structs.UNIT
+    return {
+        "depth": sheets.colour_depth(depth, rendered.alpha, *depth_range),
+        "regions": sheets.colour_regions(rendered.regions),
+        f"offset, 0 to {100 * _OFFSET:.0f} cm": sheets.colour_magnitude(
+            offsets, _OFFSET
+        ),
+    }
+
+
+def error(truth: np.ndarray, prediction: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean absolute error of the channels, [H, W, 3] in [0, 1], as a picture."""
+    difference = np.abs(prediction - truth).mean(axis=-1)
+    return {f"error, 0 to {_ERROR}": sheets.colour_magnitude(difference, _ERROR)}
+
+
+def enlarged(pictures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Repeats the pixels of small pictures until a label fits above them."""
+    return {name: _repeat(picture) for name, picture in pictures.items()}
+
+
+def _repeat(picture: np.ndarray) -> np.ndarray:
+    times = -(-_LEAST_SIDE // min(picture.shape[:2]))
+    return picture.repeat(times, axis=0).repeat(times, axis=1)

@@ -1,0 +1,114 @@
+"""Re-enactment: a motion in, the frames of a portrait out, one at a time."""
+
+import pathlib
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import scipy.io.wavfile
+from tqdm import tqdm
+
+from lokitalk_jax import structs, video_io
+from lokitalk_jax.evaluate import panels, sheets
+from lokitalk_jax.frames import FrameRenderer
+from lokitalk_jax.motion import Motion
+from lokitalk_jax.rendering import Rendered
+from lokitalk_jax.run import Avatar
+
+
+def stream(
+    renderer: FrameRenderer, motion: Motion, plate: np.ndarray
+) -> Iterator[Rendered]:
+    """Renders frames in order.
+
+    The next frame is asked for before the one at hand is given out, so that the
+    device works while the caller does.
+
+    Args:
+      renderer: of the person.
+      motion: F frames.
+      plate: float32 [H, W, 3] in [0, 1], behind the person.
+
+    Yields:
+      maps [H, W, ...], on the device.
+    """
+    ahead = renderer(*motion.frame(0), plate) if len(motion) else None
+    for index in range(1, len(motion)):
+        ready, ahead = ahead, renderer(*motion.frame(index), plate)
+        yield ready
+    if ahead is not None:
+        yield ahead
+
+
+def sound(path: pathlib.Path | None, frames: range) -> tuple[np.ndarray, int] | None:
+    """A clip's sound during some frames, and its rate; None where there is none."""
+    if path is None:
+        return None
+    rate, samples = scipy.io.wavfile.read(path, mmap=True)
+    start, stop = (round(i * rate / structs.FPS) for i in (frames.start, frames.stop))
+    samples = samples[start:stop]
+    return (samples, rate) if len(samples) else None
+
+
+def write_video(
+    path: pathlib.Path,
+    avatar: Avatar,
+    motion: Motion,
+    backdrop: np.ndarray | None,
+    audio: video_io.Audio | None,
+    maps: bool = False,
+) -> None:
+    """Renders a motion into a video, with a progress bar.
+
+    Args:
+      path: see `video_io.VideoWriter`.
+      avatar: who is rendered.
+      motion: F frames at `structs.FPS`.
+      backdrop: float32 [H, W, 3] in [0, 1]; None writes a transparent video.
+      audio: the sound, or None.
+      maps: puts depth, regions and deformation beside each frame.
+
+    Raises:
+      ValueError: the video cannot be written in that format.
+      OSError: writing failed.
+    """
+    transparent = backdrop is None
+    if transparent and maps:
+        raise ValueError(
+            "maps stand beside the render and cannot be transparent; leave out --maps "
+            "or choose another background than none"
+        )
+    height, width = avatar.portrait.height, avatar.portrait.width
+    if transparent:
+        backdrop = np.zeros((height, width, 3), np.float32)
+
+    def picture(rendered: Rendered) -> np.ndarray:
+        if transparent:
+            return _cut_out(*jax.device_get((rendered.rgb, rendered.alpha)))
+        if not maps:
+            return sheets.to_uint8(np.asarray(rendered.rgb))
+        rendered = jax.device_get(rendered)
+        shown = {"render": sheets.to_uint8(rendered.rgb)}
+        shown |= panels.maps(rendered, avatar.depth_range)
+        return sheets.side_by_side(panels.enlarged(shown))
+
+    rendered = stream(avatar.renderer, motion, backdrop)
+    first = picture(next(rendered))
+    writer = video_io.VideoWriter(
+        path, size=first.shape[1::-1], audio=audio, alpha=transparent
+    )
+    with (
+        writer as video,
+        tqdm(total=len(motion), desc="rendering", unit="frame") as progress,
+    ):
+        video.write(first)
+        progress.update()
+        for frame in rendered:
+            video.write(picture(frame))
+            progress.update()
+
+
+def _cut_out(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """RGBA bytes of a person rendered over black, whose colours alpha had darkened."""
+    alpha = np.clip(alpha, 0, 1)[..., None]
+    return sheets.to_uint8(np.concatenate([rgb / np.maximum(alpha, 1e-3), alpha], -1))

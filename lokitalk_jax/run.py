@@ -1,0 +1,141 @@
+"""A trained run, opened to render its people."""
+
+import functools
+import pathlib
+from typing import NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+import optax
+
+from lokitalk_jax import checkpoint, model, portraits, train_step
+from lokitalk_jax.frames import FrameRenderer
+from lokitalk_jax.portraits import Portrait
+
+
+class Avatar(NamedTuple):
+    """One person of a run, ready to render.
+
+    Attributes:
+      portrait: what the run keeps of the person's clip.
+      renderer: of that person's frames, at the size of training.
+      depth_range: distance from the camera to the near and the far end of the scene
+        box at rest, metres.
+    """
+
+    portrait: Portrait
+    renderer: FrameRenderer
+    depth_range: tuple[float, float]
+
+
+class Run:
+    """The latest checkpoint of a run; nothing is written, so it may be training still.
+
+    Attributes:
+      workdir: its folder.
+      step: steps that the checkpoint has been trained for.
+      config: as it was then.
+      config_hash: of `config`.
+      identities: names, in the order of the axis N.
+      spec: the model.
+    """
+
+    def __init__(self, workdir: pathlib.Path):
+        """Opens the run.
+
+        Raises:
+          ValueError: there is no run, no complete checkpoint, or its config is not
+            the one it was trained with.
+        """
+        self.workdir = workdir
+        self._checkpoints, self.step = checkpoint.open_run(workdir)
+        meta = self._checkpoints.meta(self.step)
+        stored = self._checkpoints.config(self.step)
+        where = self._checkpoints.path / str(self.step)
+        self.config_hash = checkpoint.config_hash(stored)
+        if self.config_hash != meta["config_hash"]:
+            raise ValueError(
+                f"the config in {where} has the hash {self.config_hash}, but the "
+                f"checkpoint was trained with {meta['config_hash']}; put the config "
+                "back, or train again"
+            )
+        self.identities: list[str] = meta["identities"]
+        self.config = ml_collections.ConfigDict(stored)
+        try:
+            self.spec = model.from_config(self.config)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"the config in {where} is of another version of this program "
+                f"({error}); render with that version, or train again"
+            ) from error
+
+    def named(self, name: str | None) -> str:
+        """`name`, or the run's only identity where it is None.
+
+        Raises:
+          ValueError: the run has no such identity, or several to choose from.
+        """
+        known = ", ".join(self.identities)
+        if name is None and len(self.identities) > 1:
+            raise ValueError(
+                f"{self.workdir} was trained on {len(self.identities)} identities; "
+                f"choose one with --identity: {known}"
+            )
+        name = self.identities[0] if name is None else name
+        if name not in self.identities:
+            raise ValueError(
+                f"{self.workdir} was not trained on an identity {name!r}, only on "
+                f"{known}"
+            )
+        return name
+
+    def avatar(self, name: str) -> Avatar:
+        """One person of the run.
+
+        Raises:
+          ValueError: the run has no such identity, or checkpoint, config and portrait
+            do not fit together.
+        """
+        row = self.identities.index(self.named(name))
+        portrait = portraits.load(self.workdir, name)
+        self._check(portrait)
+        params, density = self._people
+        own, density = jax.tree.map(
+            lambda leaf: leaf[row], (params["identity"], density)
+        )
+        renderer = FrameRenderer(
+            self.spec,
+            {"shared": params["shared"], "identity": own},
+            density,
+            portrait.height,
+            portrait.width,
+            portrait.intrinsics,
+        )
+        distance = float(np.linalg.norm(portrait.rest_pose[:3, 3]))
+        ends = (self.config.scene.low[2], self.config.scene.high[2])
+        return Avatar(portrait, renderer, tuple(distance + end for end in ends))
+
+    @functools.cached_property
+    def _people(self) -> tuple[dict, jax.Array]:
+        """Parameters and density grids of everyone, in host memory."""
+        # No optimiser is restored, so any will do.
+        init = functools.partial(
+            train_step.init_state,
+            self.spec,
+            optax.identity(),
+            identities=len(self.identities),
+        )
+        template = jax.eval_shape(init, jax.random.key(0))
+        return self._checkpoints.restore_people(self.step, template)
+
+    def _check(self, portrait: Portrait) -> None:
+        size, trained = max(portrait.height, portrait.width), self.config.data.size
+        dim, lip_dim = portrait.signals.lip.shape[-1], self.spec.lip_dim
+        if (size, dim) != (trained, lip_dim):
+            raise ValueError(
+                f"the portrait of {portrait.name!r} in {self.workdir} has {size} "
+                f"pixels and {dim} lip coefficients, the run's config {trained} and "
+                f"{lip_dim}; it belongs to another run: put its own back, or go on "
+                "training"
+            )
