@@ -187,7 +187,8 @@ class Checkpoints:
             )
 
         wanted = jax.tree_util.tree_map_with_path(target, template)
-        state = _state(self._restore_items(step, _items(wanted)))
+        args = {k: ocp.args.StandardRestore(v) for k, v in _items(wanted).items()}
+        state = _state(self._restore_items(step, args))
         if count == slots:
             return state
         return jax.jit(
@@ -196,30 +197,43 @@ class Checkpoints:
             out_shardings=sharding.state_shardings(template, mesh),
         )(state, template, slots)
 
-    def restore_people(self, step: int, template: TrainState) -> tuple[dict, jax.Array]:
-        """Restores what rendering needs, without the optimiser, into host memory.
+    def restore_people(
+        self, step: int, params: dict, density: jax.ShapeDtypeStruct
+    ) -> tuple[dict, jax.Array]:
+        """Restores what rendering needs, and nothing else, into host memory.
 
         Args:
           step: of the checkpoint.
-          template: shapes of a state with a slot for each identity; its moments are
-            not looked at.
+          params: shapes of {'shared': ..., 'identity': ...}, the latter with a row for
+            each identity of the run.
+          density: shape of the density grids, [N, X, Y, Z].
 
         Returns:
-          parameters {'shared': ..., 'identity': ...} and density grids [N, X, Y, Z].
+          parameters and density grids.
 
         Raises:
-          ValueError: the checkpoint holds other parameters than `template`.
+          ValueError: the checkpoint holds other parameters than `params`.
         """
         host = SingleDeviceSharding(_host_device())
         wanted = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=host),
-            {k: v for k, v in _items(template).items() if k != "optimizer"},
+            {**params, "state": {"density": density}},
         )
-        restored = self._restore_items(step, wanted)
+        restored = self._restore_items(
+            step,
+            {
+                k: ocp.args.PyTreeRestore(
+                    v,
+                    restore_args=ocp.checkpoint_utils.construct_restore_args(v),
+                    # Parameters must match leaf for leaf; of `state`, one is wanted.
+                    partial_restore=k == "state",
+                )
+                for k, v in wanted.items()
+            },
+        )
         return restored, restored.pop("state")["density"]
 
-    def _restore_items(self, step: int, wanted: dict) -> dict:
-        args = {k: ocp.args.StandardRestore(v) for k, v in wanted.items()}
+    def _restore_items(self, step: int, args: dict) -> dict:
         try:
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
         except (ValueError, KeyError, TypeError) as error:
@@ -229,7 +243,7 @@ class Checkpoints:
                 f"the checkpoint {self.path / str(step)} does not fit this config's "
                 f"model: {reason}; use the config of the run, or another --workdir"
             ) from error
-        return {k: restored[k] for k in wanted}
+        return {k: restored[k] for k in args}
 
     def meta(self, step: int) -> dict:
         """The item `meta`."""

@@ -90,22 +90,19 @@ def write_video(
         rendered = jax.device_get(rendered)
         shown = {"render": sheets.to_uint8(rendered.rgb)}
         shown |= panels.maps(rendered, avatar.depth_range)
-        return sheets.side_by_side(panels.enlarged(shown))
+        return panels.row(shown)
 
-    rendered = stream(avatar.renderer, motion, backdrop)
-    first = picture(next(rendered))
+    # A blank frame tells the size, so that a video which cannot be written is refused
+    # before anything is rendered.
+    channels = (3,), (), (), (4,), (4,)
+    blank = Rendered(*(np.zeros((height, width, *c), np.float32) for c in channels))
     writer = video_io.VideoWriter(
-        path, size=first.shape[1::-1], audio=audio, alpha=transparent
+        path, size=picture(blank).shape[1::-1], audio=audio, alpha=transparent
     )
-    with (
-        writer as video,
-        tqdm(total=len(motion), desc="rendering", unit="frame") as progress,
-    ):
-        video.write(first)
-        progress.update()
-        for frame in rendered:
+    rendered = stream(avatar.renderer, motion, backdrop)
+    with writer as video:
+        for frame in tqdm(rendered, "rendering", len(motion), unit="frame"):
             video.write(picture(frame))
-            progress.update()
 
 
 def _cut_out(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -5,11 +5,11 @@ import pathlib
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import optax
 
-from lokitalk_jax import checkpoint, model, portraits, train_step
+from lokitalk_jax import checkpoint, model, portraits
 from lokitalk_jax.frames import FrameRenderer
 from lokitalk_jax.portraits import Portrait
 
@@ -90,16 +90,33 @@ class Run:
             )
         return name
 
+    def portrait(self, name: str) -> Portrait:
+        """What the run keeps of one person's clip.
+
+        Raises:
+          ValueError: the run has no such identity, or its portrait does not fit the
+            config.
+        """
+        portrait = portraits.load(self.workdir, self.named(name))
+        size, trained = max(portrait.height, portrait.width), self.config.data.size
+        dim, lip_dim = portrait.signals.lip.shape[-1], self.spec.lip_dim
+        if (size, dim) != (trained, lip_dim):
+            raise ValueError(
+                f"the portrait of {name!r} in {self.workdir} has {size} pixels and "
+                f"{dim} lip coefficients, the run's config {trained} and {lip_dim}; it "
+                "belongs to another run: put its own back, or go on training"
+            )
+        return portrait
+
     def avatar(self, name: str) -> Avatar:
-        """One person of the run.
+        """One person of the run, ready to render.
 
         Raises:
           ValueError: the run has no such identity, or checkpoint, config and portrait
             do not fit together.
         """
-        row = self.identities.index(self.named(name))
-        portrait = portraits.load(self.workdir, name)
-        self._check(portrait)
+        portrait = self.portrait(name)
+        row = self.identities.index(name)
         params, density = self._people
         own, density = jax.tree.map(
             lambda leaf: leaf[row], (params["identity"], density)
@@ -119,23 +136,9 @@ class Run:
     @functools.cached_property
     def _people(self) -> tuple[dict, jax.Array]:
         """Parameters and density grids of everyone, in host memory."""
-        # No optimiser is restored, so any will do.
-        init = functools.partial(
-            train_step.init_state,
-            self.spec,
-            optax.identity(),
-            identities=len(self.identities),
+        count = len(self.identities)
+        params = jax.eval_shape(
+            lambda key: model.init(self.spec, key, count), jax.random.key(0)
         )
-        template = jax.eval_shape(init, jax.random.key(0))
-        return self._checkpoints.restore_people(self.step, template)
-
-    def _check(self, portrait: Portrait) -> None:
-        size, trained = max(portrait.height, portrait.width), self.config.data.size
-        dim, lip_dim = portrait.signals.lip.shape[-1], self.spec.lip_dim
-        if (size, dim) != (trained, lip_dim):
-            raise ValueError(
-                f"the portrait of {portrait.name!r} in {self.workdir} has {size} "
-                f"pixels and {dim} lip coefficients, the run's config {trained} and "
-                f"{lip_dim}; it belongs to another run: put its own back, or go on "
-                "training"
-            )
+        density = jax.ShapeDtypeStruct((count, *self.spec.sampling.cells), jnp.float32)
+        return self._checkpoints.restore_people(self.step, params, density)

@@ -1,5 +1,7 @@
 """Rendered maps as pictures with labels, large enough to read."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from lokitalk_jax import structs
@@ -33,17 +35,30 @@ def maps(rendered: Rendered, depth_range: tuple[float, float]) -> dict[str, np.n
     }
 
 
-def error(truth: np.ndarray, prediction: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean absolute error of the channels, [H, W, 3] in [0, 1], as a picture."""
-    difference = np.abs(prediction - truth).mean(axis=-1)
-    return {f"error, 0 to {_ERROR}": sheets.colour_magnitude(difference, _ERROR)}
+def comparison(truth: np.ndarray, prediction: np.ndarray) -> dict[str, np.ndarray]:
+    """Truth, render and their mean absolute difference over the channels.
+
+    Args:
+      truth: [H, W, 3] in [0, 1].
+      prediction: [H, W, 3] in [0, 1].
+
+    Returns:
+      label to uint8 [H, W, 3].
+    """
+    error = np.abs(prediction - truth).mean(axis=-1)
+    return {
+        "truth": sheets.to_uint8(truth),
+        "render": sheets.to_uint8(prediction),
+        f"error, 0 to {_ERROR}": sheets.colour_magnitude(error, _ERROR),
+    }
 
 
-def enlarged(pictures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Repeats the pixels of small pictures until a label fits above them."""
-    return {name: _repeat(picture) for name, picture in pictures.items()}
+def row(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Pictures of one height side by side under their labels, uint8 [H', W', 3]."""
+    return sheets.side_by_side({k: enlarged(v) for k, v in pictures.items()})
 
 
-def _repeat(picture: np.ndarray) -> np.ndarray:
+def enlarged(picture: np.ndarray) -> np.ndarray:
+    """Repeats the pixels of a small picture until a label fits above it."""
     times = -(-_LEAST_SIDE // min(picture.shape[:2]))
     return picture.repeat(times, axis=0).repeat(times, axis=1)
