@@ -55,7 +55,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     grid.log2_entries = 17 if gpu else 15  # T = 2**this
 
     c.sampling = sampling = ml_collections.ConfigDict()
-    sampling.samples = 16  # S
+    sampling.samples = 16 if gpu else 10  # S
     sampling.bins = 48  # stations at which a ray reads the density grid
     sampling.cells = (64, 64, 32)
     sampling.uniform = 0.1  # share of the samples that ignores the density grid
@@ -97,14 +97,14 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     lr.final = 0.05  # share of the rates left at the end
 
     c.train = train = ml_collections.ConfigDict()
-    train.steps = 20_000 if gpu else 3_000  # sets the schedule
+    train.steps = 20_000 if gpu else 1_500  # sets the schedule
     train.max_minutes = 0.0  # saves and stops early, schedule unchanged; 0 is no limit
     train.density_every = 8  # steps between visits to the density grid
     train.density_points = 8192 if gpu else 1024  # cells visited, for each frame
     train.perceptual = 0.2 if gpu else 0.0  # share of the steps, the last ones
     train.patch = 64 if gpu else 32  # side of the patches of that phase, pixels
     train.log_every = 100
-    train.preview_every = 2_000 if gpu else 1_000
+    train.preview_every = 2_000 if gpu else 500
     train.checkpoint_every = 2_000 if gpu else 500
     train.keep = 2  # checkpoints kept
 
