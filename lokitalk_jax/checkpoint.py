@@ -3,7 +3,7 @@
     <run>/checkpoints/<step>/shared      parameters of all identities
                              identity    what is each identity's own, leading axis N
                              optimizer   its moments
-                             state       density grids [N, ...] and counters
+                             state       density grids [N, ...] and the step
                              signals     what was fitted on training frames
                              config      the run's config, as resolved
                              meta        step, identity names, software versions
@@ -43,16 +43,13 @@ def _items(state: TrainState) -> dict[str, Any]:
         "shared": state.params["shared"],
         "identity": state.params["identity"],
         "optimizer": state.moments,
-        "state": {
-            "density": state.density,
-            "step": state.step,
-            "first_bad": state.first_bad,
-        },
+        "state": {"density": state.density, "step": state.step},
     }
 
 
-def _state(items: dict[str, Any]) -> TrainState:
+def _state(items: dict[str, Any], first_bad: jax.Array) -> TrainState:
     return TrainState(
+        first_bad=first_bad,
         params={"shared": items["shared"], "identity": items["identity"]},
         moments=items["optimizer"],
         **items["state"],
@@ -188,7 +185,7 @@ class Checkpoints:
 
         wanted = jax.tree_util.tree_map_with_path(target, template)
         args = {k: ocp.args.StandardRestore(v) for k, v in _items(wanted).items()}
-        state = _state(self._restore_items(step, args))
+        state = _state(self._restore_items(step, args), template.first_bad)
         if count == slots:
             return state
         return jax.jit(

@@ -1,9 +1,9 @@
 """Where arrays live: a mesh of identities by rays, and two placement rules.
 
-Leaves below the exact key `identity` (parameters, their moments) or of the density
-grids lead with N and are split over the mesh axis `identity`; everything else is on
-every device. Rays of a batch are also split over the axis `data`. One device is a mesh
-of (1, 1): there is one program for a laptop and a cluster.
+Leaves below the exact key `identity` (parameters, their moments), density grids and
+`first_bad` lead with N and are split over the mesh axis `identity`; everything else is
+on every device. Rays of a batch are also split over the axis `data`. One device is a
+mesh of (1, 1): there is one program for a laptop and a cluster.
 """
 
 import math
@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 from lokitalk_jax.structs import Batch, Signals
 
-_LEADS_WITH_N = {"identity", "density"}
+_LEADS_WITH_N = {"identity", "density", "first_bad"}
 
 
 def make_mesh(identities: int, identity_axis: int = 0, devices=None) -> Mesh:

@@ -27,7 +27,8 @@ class TrainState(NamedTuple):
 
     Attributes:
       step: int32, steps done.
-      first_bad: int32, the first step whose loss was not finite, or -1.
+      first_bad: int32 [N], the first step at which an identity's loss was not finite,
+        or -1. One a slot, since a verdict over all would have to be communicated.
       params: {'shared': ..., 'identity': ...}.
       moments: the optimiser's state.
       density: [N, X, Y, Z], density grids.
@@ -46,7 +47,7 @@ def init_state(spec: model.Model, optimizer, key: Array, identities: int) -> Tra
     grid = sampling.init_density(spec.sampling)
     return TrainState(
         step=jnp.int32(0),
-        first_bad=jnp.int32(-1),
+        first_bad=jnp.full(identities, -1, jnp.int32),
         params=params,
         moments=optimizer.init(params),
         density=jnp.broadcast_to(grid, (identities, *grid.shape)),
@@ -84,7 +85,6 @@ def gradients(loss: Callable, params: dict, slices, weight: Array, lanes: int):
     Returns:
       gradients like `params`, and metrics [N].
     """
-    weight = weight / jnp.sum(weight)
 
     def weighted(shared, own, one, share):
         value, metrics = loss(shared, own, one)
@@ -100,13 +100,17 @@ def gradients(loss: Callable, params: dict, slices, weight: Array, lanes: int):
         return jax.tree.map(jnp.add, total, shared), (own, metrics)
 
     inputs = _slots_first((params["identity"], slices, weight), lanes)
+    lane_weight = jnp.sum(inputs[-1], axis=0)
     zeros = jax.tree.map(
         lambda x: jnp.zeros((lanes, *x.shape), x.dtype), params["shared"]
     )
     shared, (own, metrics) = jax.lax.scan(slot, zeros, inputs)
-    total = jax.tree.map(lambda x: jnp.sum(x, axis=0), shared)
+    # The only sum over lanes. The total weight travels with the gradients and divides
+    # afterwards: dividing before would wait for a message of its own.
+    total, shares = jax.tree.map(lambda x: jnp.sum(x, axis=0), (shared, lane_weight))
     own, metrics = _identities_first((own, metrics))
-    return {"shared": total, "identity": own}, metrics
+    mean = jax.tree.map(lambda x: x / shares, {"shared": total, "identity": own})
+    return mean, metrics
 
 
 def train_step(
@@ -144,10 +148,10 @@ def train_step(
     slices = (state.density, batch, step_keys(seed, state.step, ids))
     grads, metrics = gradients(loss, state.params, slices, batch.weight, lanes)
     updates, moments = optimizer.update(grads, state.moments, state.params)
-    good = jnp.all(jnp.isfinite(jnp.where(batch.weight > 0, metrics["loss"], 0.0)))
+    bad = ~jnp.isfinite(metrics["loss"]) & (batch.weight > 0)
     return state._replace(
         step=state.step + 1,
-        first_bad=jnp.where((state.first_bad < 0) & ~good, state.step, state.first_bad),
+        first_bad=jnp.where((state.first_bad < 0) & bad, state.step, state.first_bad),
         params=optax.apply_updates(state.params, updates),
         moments=moments,
     ), metrics

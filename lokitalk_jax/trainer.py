@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from jax.experimental import multihost_utils
@@ -190,12 +191,18 @@ def _check_same_run(config: dict, stored: dict) -> None:
 
 
 class _Stop:
-    """Whether to stop: the time is up, or SIGTERM arrived."""
+    """Whether to stop: the time is up, or SIGTERM arrived.
+
+    In a cluster SIGTERM belongs to JAX, whose handler makes all processes agree on the
+    step at which `Checkpoints.reached_preemption`.
+    """
 
     def __init__(self, max_minutes: float):
         self._end = time.monotonic() + 60 * max_minutes if max_minutes else None
         self.reason = ""
-        self._before = signal.signal(signal.SIGTERM, self._on_term)
+        self._before = None
+        if jax.process_count() == 1:
+            self._before = signal.signal(signal.SIGTERM, self._on_term)
 
     def _on_term(self, *_):
         self.reason = "SIGTERM"
@@ -206,7 +213,8 @@ class _Stop:
         return bool(self.reason)
 
     def restore_handler(self) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
 
 
 def _agreed(stop: bool, step: int, log_every: int) -> bool:
@@ -218,11 +226,11 @@ def _agreed(stop: bool, step: int, log_every: int) -> bool:
     return bool(multihost_utils.broadcast_one_to_all(np.array(stop)))
 
 
-def _fetch(metrics: dict) -> dict[str, np.ndarray]:
-    """Metrics [N] on the host, whichever processes hold them."""
+def _fetch(by_identity):
+    """A tree of values [N] on the host, whichever processes hold them."""
     if jax.process_count() == 1:
-        return jax.device_get(metrics)
-    return multihost_utils.process_allgather(metrics, tiled=True)
+        return jax.device_get(by_identity)
+    return multihost_utils.process_allgather(by_identity, tiled=True)
 
 
 def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
@@ -322,14 +330,14 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
                 rate = (step - start) / (time.monotonic() - began)
                 _log(log, progress, step, _fetch(metrics), cast.names, rate)
             if checkpoints.due(step) or last or ending:
-                _refuse_bad(state, workdir)
+                _refuse_bad(state, step, cast.names)
                 save(step, state, force=True)
             if step % config.train.preview_every == 0 or last:
                 _preview(spec, state, cast, workdir, log, step)
             if ending:
-                _LOG.info("stopping at step %d: %s", step, stop.reason)
+                _LOG.info("stopping at step %d: %s", step, stop.reason or "preempted")
                 break
-        _refuse_bad(state, workdir)
+        _refuse_bad(state, step, cast.names)
     finally:
         progress.close()
         source.close()
@@ -347,14 +355,33 @@ def _log(log, progress, step: int, metrics: dict, names: list[str], rate: float)
     progress.set_postfix(psnr=f"{means['psnr']:.2f}", loss=f"{means['loss']:.4f}")
 
 
-def _refuse_bad(state: train_step.TrainState, workdir: pathlib.Path) -> None:
-    bad = int(state.first_bad)
-    if bad >= 0:
-        raise FloatingPointError(
-            f"the loss was not finite at step {bad}; the checkpoints before it in "
-            f"{workdir} are kept: run the same command with lower rates (config.lr) "
-            "or another seed to go on from the last one"
+@jax.jit
+def _finite(params: dict) -> jax.Array:
+    """Whether all parameters are finite; replicated."""
+    return jnp.all(
+        jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)])
+    )
+
+
+def _refuse_bad(state: train_step.TrainState, step: int, names: list[str]) -> None:
+    """Raises FloatingPointError where a state of `step` steps must not be saved."""
+    first = _fetch(state.first_bad)[: len(names)]
+    if (first >= 0).any():
+        bad = first[first >= 0].min()
+        who = ", ".join(
+            name for name, at in zip(names, first, strict=True) if at == bad
         )
+        what = f"the loss of {who} was not finite at step {bad}"
+    elif not _finite(state.params):
+        # A finite loss can have a gradient that is not.
+        what = f"the parameters were not finite after step {step - 1}"
+    else:
+        return
+    raise FloatingPointError(
+        f"{what}; the checkpoints before it are kept: lower the rates (config.lr) or "
+        "change the seed and start in another --workdir, or run the same command again "
+        "to go on from the last checkpoint"
+    )
 
 
 def _preview(spec, state, cast: Cast, workdir: pathlib.Path, log, step: int) -> None:

@@ -1,0 +1,17 @@
+"""Devices of the tests: eight on the host's processor, chosen before JAX starts."""
+
+import os
+import pathlib
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = " ".join(
+    [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
+).strip()
+# Most of the suite's time is XLA's; a second run finds the programs compiled.
+_CACHE = pathlib.Path(
+    os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+)
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(_CACHE / "lokitalk-jax" / "xla-tests")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")

@@ -1,0 +1,110 @@
+"""A model of a few thousand parameters, and made-up batches for it."""
+
+import jax
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from configs import multi_id
+from lokitalk_jax import losses, model, optimizer, train_step
+from lokitalk_jax.structs import TORSO_LAGS, Batch, Signals
+
+
+def config():
+    """`multi_id.py:cpu`, as small as it still has every part."""
+    c = multi_id.get_config("cpu")
+    c.data.size = 32
+    c.data.frames_per_step = 2
+    c.data.rays_per_frame = 16
+    c.data.prefetch = 2
+    c.grid.levels = 2
+    c.grid.coarsest = 4
+    c.grid.finest = 12
+    c.grid.log2_entries = 8
+    c.sampling.samples = 4
+    c.sampling.bins = 8
+    c.sampling.cells = (8, 8, 4)
+    c.model.lip_dim = 3
+    c.model.code = 4
+    c.model.octaves = 2
+    c.model.deform_width = 8
+    c.model.deform_hidden = 8
+    c.model.signal_embedding = 4
+    c.model.gate_width = 4
+    c.model.gate_octaves = 2
+    c.model.decoder_width = 8
+    c.model.geometry = 3
+    c.lr.warmup = 2
+    c.train.steps = 12
+    c.train.density_every = 2
+    c.train.density_points = 32
+    c.train.perceptual = 0.0
+    c.train.log_every = 4
+    c.train.preview_every = 1000
+    c.train.checkpoint_every = 4
+    return c
+
+
+def weights(c) -> losses.LossWeights:
+    return losses.LossWeights(**c.loss)
+
+
+def rule(c):
+    rates = optimizer.LearningRates(c.lr.grid, c.lr.network, c.lr.code, c.lr.torso)
+    return optimizer.make(rates, c.train.steps, c.lr.warmup, c.lr.final)
+
+
+def state(c, identities: int, noise: float = 0.0) -> train_step.TrainState:
+    """A fresh state; `noise` moves every parameter away from where training starts."""
+    fresh = train_step.init_state(
+        model.from_config(c), rule(c), jax.random.key(0), identities
+    )
+    if not noise:
+        return fresh
+    rng = np.random.default_rng(1)
+
+    def shake(leaf):
+        return leaf + noise * rng.normal(size=leaf.shape).astype(np.float32)
+
+    return fresh._replace(params=jax.tree.map(shake, fresh.params))
+
+
+def batch(c, identities: int, padding: int = 0, seed: int = 0) -> Batch:
+    """Random colours seen by cameras before the head; `padding` slots of zeros last."""
+    rng = np.random.default_rng(seed)
+    n, b, r = identities, c.data.frames_per_step, c.data.rays_per_frame
+    size = c.data.size
+
+    def uniform(*shape):
+        return rng.uniform(size=shape).astype(np.float32)
+
+    pose = np.tile(np.eye(4, dtype=np.float32), (n, b, 1, 1))
+    pose[..., :3, :3] = (
+        Rotation.from_rotvec(rng.normal(0, 0.1, (n * b, 3)))
+        .as_matrix()
+        .reshape(n, b, 3, 3)
+    )
+    pose[..., :3, 3] = rng.normal(0, 0.01, (n, b, 3)) + [0, 0, 0.8]
+    real = Batch(
+        pixels=(np.floor(uniform(n, b, r, 2) * size) + 0.5).astype(np.float32),
+        rgb=uniform(n, b, r, 3),
+        plate=uniform(n, b, r, 3),
+        alpha=uniform(n, b, r),
+        regions=uniform(n, b, r, 4),
+        intrinsics=np.tile(np.float32([1.4 * size, size / 2, size / 2]), (n, 1)),
+        head_to_camera=pose,
+        signals=Signals(
+            lip=uniform(n, b, c.model.lip_dim) - 0.5,
+            eye=uniform(n, b, 2),
+            head=0.2 * (uniform(n, b, 6) - 0.5),
+            torso=0.2 * (uniform(n, b, 6 * len(TORSO_LAGS)) - 0.5),
+        ),
+        weight=np.ones(n, np.float32),
+    )
+
+    def pad(leaf):
+        return np.concatenate([leaf, np.zeros((padding, *leaf.shape[1:]), leaf.dtype)])
+
+    padded = jax.tree.map(pad, real)
+    padded.intrinsics[n:, 0] = 1
+    padded.head_to_camera[n:] = np.eye(4)
+    return padded
