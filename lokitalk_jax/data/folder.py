@@ -1,15 +1,15 @@
 """The identity folder: the one layout that preparation writes and training reads.
 
-    <id>/identity.json        see `Meta`
-         frames/000000.jpg    RGB (or .png)
-         masks/000000.png     uint8 soft person mask
-         labels/000000.png    uint8: 0 background, 1 torso and neck, 2 head
-         background.png       RGBA: the static plate, alpha 255 where it was seen
-                              and 0 where it was inpainted
-         tracks.npz           see `Tracks`
-         audio.wav            16 kHz mono; absent for a silent clip
-         audio_features.npz   log_mel [time, 80] f32 and log_mel_rate (rows a second)
-         preview.mp4          the tracks drawn over the video
+<id>/identity.json        see `Meta`
+     frames/000000.jpg    RGB (or .png)
+     masks/000000.png     uint8 soft person mask
+     labels/000000.png    uint8: 0 background, 1 torso and neck, 2 head
+     background.png       RGBA: the static plate, alpha 255 where it was seen
+                          and 0 where it was inpainted
+     tracks.npz           see `Tracks`
+     audio.wav            16 kHz mono; absent for a silent clip
+     audio_features.npz   log_mel [time, 80] f32 and log_mel_rate (rows a second)
+     preview.mp4          the tracks drawn over the video
 """
 
 import contextlib
