@@ -71,7 +71,8 @@ class FrameRenderer:
         self._tile = -(-height * width // tiles)
         self._padding = tiles * self._tile - height * width
         self._pixels = jnp.asarray(self._tiled(pixel_centres(height, width)))
-        self._fixed = jax.device_put((params, density))
+        # Wherever they come from: a shard of another device, or host memory.
+        self._fixed = jax.device_put((params, density), jax.local_devices()[0])
         self._intrinsics = jnp.asarray(intrinsics)
 
     def _tiled(self, rays: np.ndarray) -> np.ndarray:
