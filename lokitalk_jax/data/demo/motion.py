@@ -41,7 +41,8 @@ class Motion:
       pose_error: the tracked pose errs by about this share of the head's turn.
       hair_lag: hair stays behind by this share of the head's turn.
       controlled: the four regions move independently: pitch, yaw and roll step to
-        +-20 degrees and are held, each eye and the torso go their own ways.
+        +-20 degrees and are held, the mouth does not follow the speech, each eye and
+        the torso go their own ways.
     """
 
     mouth: float = 0.014
@@ -83,9 +84,10 @@ def perform(
     """Moves a person to a speech; nothing random but `rng`."""
     times = np.arange(frame_count) * voice.CONTROL_RATE // structs.FPS
     opening, spread = speech.opening[times], speech.spread[times]
-    lip = np.stack([motion.mouth * opening, 0.10 * spread * (0.3 + 0.7 * opening)], -1)
     if motion.controlled:
-        eye = np.stack([_restless_eye(rng, frame_count) for _ in range(2)], -1)
+        # Speech rests half of the time; here every opening is as frequent.
+        opening, left, right, share = (_restless(rng, frame_count) for _ in range(4))
+        eye, spread = np.stack([left, right], -1), 2 * share - 1
         turn = np.radians(_held_turns(rng, frame_count))
         shift = np.zeros((frame_count, 3))
         follow = 0.0
@@ -97,6 +99,7 @@ def perform(
         nod = gaussian_filter1d(opening, 0.08 * structs.FPS)
         turn[:, 0] += np.radians(1.5) * (nod - nod.mean())
         follow = motion.follow
+    lip = np.stack([motion.mouth * opening, 0.10 * spread * (0.3 + 0.7 * opening)], -1)
     # At rest is the mean pose of the frames that train.
     train = folder.train_count(frame_count)
     if not motion.controlled:
@@ -153,8 +156,8 @@ def _blinks(rng, count: int, per_minute: float) -> np.ndarray:
     return np.repeat(np.clip(opening, 0, 1)[:, None], 2, 1)
 
 
-def _restless_eye(rng, count: int) -> np.ndarray:
-    """An eye's opening [count] that takes all values about equally often."""
+def _restless(rng, count: int) -> np.ndarray:
+    """Opening [count] of an eye or a mouth: all values are about equally often."""
     return 0.5 + 0.5 * np.sin(1.7 * voice.smooth_noise(rng, count, 0.12 * structs.FPS))
 
 

@@ -1,0 +1,254 @@
+"""What a trained model does to points of a demo identity, beside what is exact.
+
+Points are sampled along rays as the renderer samples them and weighted by volume
+rendering. A picture does not say where a material point lies at rest: a canonical mouth
+that is stored half open serves as well. So the learned motion of a region is its gated
+offset at an observed point, less its gated offset at the same material point at rest,
+under the signals of rest, where the exact offset is zero.
+"""
+
+import functools
+import pathlib
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from lokitalk_jax import checkpoint, frames, identity, model, signals, structs
+from lokitalk_jax.data import demo, folder
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.data.demo import cast, deform, shapes
+
+# Samples with less weight are left out; together they hold about a thousandth of it.
+_LEAST_WEIGHT = 1e-3
+# Skin belongs to the lips or the eyes where they can move it this far, metres.
+_MOVES = 4e-4
+_TILE = 4096  # points or rays in one compiled call
+
+
+class Subject(NamedTuple):
+    """A model of one demo identity, and all that is known of the identity.
+
+    Attributes:
+      spec, params, density: of the model; leaves of 'identity' without N.
+      data: the identity at the training size.
+      truth: its ground truth.
+      driven: signals of all frames, leaves [F, ...].
+      rest: signals of one frame in which all exact offsets are zero.
+    """
+
+    spec: model.Model
+    params: dict
+    density: jax.Array
+    data: Dataset
+    truth: demo.Truth
+    driven: structs.Signals
+    rest: structs.Signals
+
+
+class Motion(NamedTuple):
+    """Samples that are seen, P of them, in metres; regions as in `structs.REGIONS`.
+
+    Attributes:
+      weights: [P], of volume rendering.
+      learned, exact: [P, 4, 3], motion of each region.
+      gated: [P, 4, 3], the model's offsets as they are.
+      own: bool [P, 4], whether the region moves the material.
+      sight: [P, 3], directions of the rays.
+      masks: [P, 4], image masks at the samples' pixels.
+      pixel: int [P], row by row.
+    """
+
+    weights: np.ndarray
+    learned: np.ndarray
+    exact: np.ndarray
+    gated: np.ndarray
+    own: np.ndarray
+    sight: np.ndarray
+    masks: np.ndarray
+    pixel: np.ndarray
+
+
+class Score(NamedTuple):
+    """A region's motion over density-weighted points.
+
+    Attributes:
+      exact_mm, learned_mm: mean lengths over the region's own material.
+      error: mean endpoint error there, as a share of exact_mm.
+      across: the same of the parts across the line of sight.
+      inside: share of the learned motion's length inside the region's image mask.
+      gated_inside: the same of the gated offset.
+      exact_inside: the same of the exact motion: what masks allow.
+    """
+
+    exact_mm: float
+    learned_mm: float
+    error: float
+    across: float
+    inside: float
+    gated_inside: float
+    exact_inside: float
+
+
+def open_subject(workdir: pathlib.Path) -> Subject:
+    """Reads the latest checkpoint of a run on one demo identity.
+
+    Raises:
+      ValueError: there is no such run, or its identity is not of the demo cast.
+    """
+    checkpoints, step = checkpoint.open_run(workdir)
+    config = ml_collections.ConfigDict(checkpoints.config(step))
+    names = checkpoints.meta(step)["identities"]
+    spec = model.from_config(config)
+    params, density = checkpoints.restore_people(
+        step,
+        jax.eval_shape(lambda key: model.init(spec, key, 1), jax.random.key(0)),
+        jax.ShapeDtypeStruct((1, *spec.sampling.cells), jnp.float32),
+    )
+    fitted = signals.Fitted.from_arrays(names, checkpoints.signals(step))
+    checkpoints.close()
+    own, density = jax.tree.map(lambda leaf: leaf[0], (params["identity"], density))
+    (source,) = folder.find_identities(config.data.root)
+    data = Dataset.open(source, config.data.size)
+    params = {"shared": params["shared"], "identity": own}
+    return make_subject(spec, params, density, data, fitted)
+
+
+def make_subject(spec, params, density, data: Dataset, fitted) -> Subject:
+    """Adds what is known of the identity to a model of it."""
+    truth = demo.load_truth(data.folder)
+    driven = signals.apply(fitted, data.name, data.tracks)
+    rest = rest_signals(fitted, data.name, truth)
+    return Subject(spec, params, density, data, truth, driven, rest)
+
+
+def rest_signals(fitted, name: str, truth: demo.Truth) -> structs.Signals:
+    """Signals of one frame with shut mouth, open eyes, head and torso at rest."""
+    known = truth.performance
+    poses = {key: known.rest[None] for key in ("head", "tracked", "hair", "torso")}
+    still = known._replace(lip=np.zeros((1, 2)), eye=np.ones((1, 2)), **poses)
+    tracks = cast.tracks(truth._replace(performance=still))
+    return jax.tree.map(lambda x: x[0], signals.apply(fitted, name, tracks))
+
+
+def measure(subject: Subject, frame: int) -> Motion:
+    """Samples a frame and finds what is exactly known of the samples."""
+    data, truth = subject.data, subject.truth
+    pose = data.tracks.head_to_camera[frame]
+    driven = jax.tree.map(lambda x: x[frame], subject.driven)
+    centres = frames.pixel_centres(data.height, data.width)
+    tiles = np.split(centres, range(_TILE, len(centres), _TILE))
+    found = [
+        jax.device_get(_sample(*subject[:3], tile, data.intrinsics, pose, driven))
+        for tile in tiles
+    ]
+    points, weights, gated = (np.concatenate(part) for part in zip(*found, strict=True))
+    seen = np.flatnonzero(weights > _LEAST_WEIGHT)
+    pixel = seen // (len(weights) // len(centres))
+    points = points[seen].astype(np.float64)
+
+    material = demo.nearest_material(truth, frame, points)
+    exact = [
+        demo.exact_offset(truth, frame, points, region, material)
+        for region in structs.REGIONS
+    ]
+    at_rest = points + sum(exact)
+    skin, rig = material == shapes.SKIN, truth.person.rig
+    own = {
+        "lip": skin & (deform.lip_reach(rig, at_rest) > _MOVES),
+        "eye": skin & (deform.lid_reach(rig, at_rest) > _MOVES),
+        "head": material != shapes.TORSO,
+        "torso": material == shapes.TORSO,
+    }
+    sight = points + pose[:3, :3].T @ pose[:3, 3]
+    return Motion(
+        weights=weights[seen],
+        learned=gated[seen] - _learned_at_rest(subject, at_rest),
+        exact=np.stack(exact, 1),
+        gated=gated[seen],
+        own=np.stack([own[region] for region in structs.REGIONS], -1),
+        sight=sight / _length(sight)[:, None],
+        masks=data.region_masks(frame).reshape(-1, 4)[pixel],
+        pixel=pixel,
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _sample(spec, params, density, pixels, intrinsics, pose, driven):
+    """Points [P, 3], weights [P] and gated offsets [P, 4, 3] on rays, metres."""
+    person = identity.combine(params["shared"]["common"], params["identity"])
+    _, samples = model.render(
+        spec,
+        params["shared"],
+        person,
+        density,
+        pixels[None],
+        intrinsics,
+        pose[None],
+        jax.tree.map(lambda x: x[None], driven),
+        jnp.zeros((1, *pixels.shape[:-1], 3)),
+    )
+    offsets = samples.deformed.offsets[0]
+    points = samples.deformed.points[0] - jnp.sum(offsets, axis=-2)
+    return (
+        points * structs.UNIT,
+        samples.weights.reshape(-1),
+        offsets * structs.UNIT,
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _offsets(spec, params, points, driven):
+    person = identity.combine(params["shared"]["common"], params["identity"])
+    deformed = spec.deformation.apply(
+        params["shared"]["dynamic"],
+        points[None] / structs.UNIT,
+        jax.tree.map(lambda x: x[None], driven),
+        person,
+    )
+    return deformed.offsets[0] * structs.UNIT
+
+
+def _learned_at_rest(subject: Subject, points: np.ndarray) -> np.ndarray:
+    """Gated offsets [P, 4, 3] of points [P, 3] under the signals of rest, metres."""
+    padded = np.pad(points, ((0, -len(points) % _TILE), (0, 0))).astype(np.float32)
+    found = [
+        np.asarray(_offsets(subject.spec, subject.params, tile, subject.rest))
+        for tile in padded.reshape(-1, _TILE, 3)
+    ]
+    return np.concatenate(found)[: len(points)]
+
+
+def score(motions: list[Motion]) -> dict[str, Score]:
+    """Scores by region, over the samples of all frames."""
+    m = Motion(*(np.concatenate(part) for part in zip(*motions, strict=True)))
+    scores = {}
+    for i, region in enumerate(structs.REGIONS):
+        weights = m.weights * m.own[:, i]
+        learned, exact = m.learned[:, i], m.exact[:, i]
+        seen = [v - _along(v, m.sight) for v in (learned - exact, exact)]
+        size = np.average(_length(exact), weights=weights)
+        scores[region] = Score(
+            exact_mm=1e3 * size,
+            learned_mm=1e3 * np.average(_length(learned), weights=weights),
+            error=np.average(_length(learned - exact), weights=weights) / size,
+            across=np.divide(*(np.sum(_length(v) * weights) for v in seen)),
+            inside=_inside(m, learned, i),
+            gated_inside=_inside(m, m.gated[:, i], i),
+            exact_inside=_inside(m, exact, i),
+        )
+    return scores
+
+
+def _inside(m: Motion, vectors: np.ndarray, region: int) -> float:
+    return np.average(m.masks[:, region] >= 0.5, weights=m.weights * _length(vectors))
+
+
+def _along(vectors: np.ndarray, sight: np.ndarray) -> np.ndarray:
+    return np.sum(vectors * sight, -1, keepdims=True) * sight
+
+
+def _length(vectors: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(vectors, axis=-1)
