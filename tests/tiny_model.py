@@ -1,5 +1,7 @@
 """A model of a few thousand parameters, and made-up batches for it."""
 
+import functools
+
 import jax
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -53,19 +55,37 @@ def rule(c):
     return optimizer.make(rates, c.train.steps, c.lr.warmup, c.lr.final)
 
 
-def state(c, identities: int, noise: float = 0.0) -> train_step.TrainState:
-    """A fresh state; `noise` moves every parameter away from where training starts."""
-    fresh = train_step.init_state(
-        model.from_config(c), rule(c), jax.random.key(0), identities
+def _init(c, identities: int):
+    return functools.partial(
+        train_step.init_state,
+        model.from_config(c),
+        rule(c),
+        jax.random.key(0),
+        identities,
     )
-    if not noise:
-        return fresh
+
+
+def state(c, identities: int) -> train_step.TrainState:
+    """A state before its first step."""
+    return jax.jit(_init(c, identities))()
+
+
+def random_state(c, identities: int) -> train_step.TrainState:
+    """The same with parameters that all do something; compiles nothing."""
+    shapes = jax.eval_shape(_init(c, identities))
     rng = np.random.default_rng(1)
 
-    def shake(leaf):
-        return leaf + noise * rng.normal(size=leaf.shape).astype(np.float32)
+    def random(leaf):
+        return rng.normal(0, 0.3, leaf.shape).astype(leaf.dtype)
 
-    return fresh._replace(params=jax.tree.map(shake, fresh.params))
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    return jax.device_put(
+        zeros._replace(
+            first_bad=zeros.first_bad - 1,
+            params=jax.tree.map(random, shapes.params),
+            density=zeros.density + np.float32(0.1),
+        )
+    )
 
 
 def batch(c, identities: int, padding: int = 0, seed: int = 0) -> Batch:

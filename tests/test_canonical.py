@@ -1,0 +1,115 @@
+"""The decoders: density, colour, and what each of them may depend on."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lokitalk_jax.canonical import Decoder
+from lokitalk_jax.deformation import Deformed
+
+DECODER = Decoder(width=8, geometry=3, feature_scale=10.0)
+FRAMES, RAYS, SAMPLES, FEATURES, CODE = 2, 3, 2, 4, 5
+POINTS = RAYS * SAMPLES
+
+
+@pytest.fixture(scope="module")
+def case():
+    rng = np.random.default_rng(0)
+
+    def normal(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    turn = np.linalg.qr(normal(FRAMES, 3, 3))[0]
+    deformed = Deformed(
+        points=normal(FRAMES, POINTS, 3),
+        gates=rng.uniform(size=(FRAMES, POINTS, 4)).astype(np.float32),
+        offsets=normal(FRAMES, POINTS, 4, 3),
+        embedded={"lip": normal(FRAMES, 6), "eye": normal(FRAMES, 6)},
+        torso_rotation=turn,
+    )
+    directions = normal(FRAMES, RAYS, 3)
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    codes = {"geometry": normal(CODE), "appearance": normal(CODE)}
+    return normal(FRAMES, POINTS, FEATURES), directions, deformed, codes
+
+
+@pytest.fixture(scope="module")
+def params(case):
+    return jax.jit(DECODER.init, static_argnums=5)(jax.random.key(0), *case, SAMPLES)
+
+
+@pytest.fixture(scope="module")
+def decode(case, params):
+    apply = jax.jit(DECODER.apply, static_argnums=5)
+
+    def decode(features, directions, deformed, codes):
+        return jax.device_get(
+            apply(params, features, directions, deformed, codes, SAMPLES)
+        )
+
+    return decode
+
+
+def test_ranges(case, decode):
+    features, *others = case
+    density, colour = decode(*case)
+    assert density.shape == (FRAMES, POINTS) and (density > 0).all()
+    assert colour.shape == (FRAMES, POINTS, 3)
+    assert (colour > 0).all() and (colour < 1).all()
+    wild, _ = decode(1e4 * features, *others)
+    assert np.isfinite(wild).all()
+
+
+def test_speech_shows_where_the_lip_gate_is_open(case, decode):
+    features, directions, deformed, codes = case
+    closed = deformed.gates.copy()
+    closed[:, ::2, 0] = 0
+    deformed = deformed._replace(gates=closed)
+    loud = deformed._replace(
+        embedded=deformed.embedded | {"lip": deformed.embedded["lip"] + 1}
+    )
+    before, _ = decode(features, directions, deformed, codes)
+    after, _ = decode(features, directions, loud, codes)
+    np.testing.assert_allclose(after[:, ::2], before[:, ::2], rtol=1e-6)
+    assert (np.abs(after[:, 1::2] / before[:, 1::2] - 1) > 1e-3).all()
+
+
+def test_view_and_appearance_change_colour_but_not_density(case, decode):
+    features, directions, deformed, codes = case
+    density, colour = decode(*case)
+    other, shaded = decode(
+        features, directions[:, ::-1], deformed, codes | {"appearance": np.ones(CODE)}
+    )
+    np.testing.assert_array_equal(other, density)
+    assert np.abs(shaded - colour).max() > 1e-3
+
+
+def test_the_torso_keeps_its_colours_when_the_head_turns(case, decode):
+    """Turning the head's frame turns rays the other way; a torso sees no difference."""
+    features, directions, deformed, codes = case
+    gates = deformed.gates.copy()
+    gates[..., 3] = [1, 0] * (POINTS // 2)
+    turned = np.einsum("bij,brj->bri", deformed.torso_rotation, directions)
+    moved = deformed._replace(gates=gates)
+    still = moved._replace(torso_rotation=np.tile(np.eye(3), (FRAMES, 1, 1)))
+    _, a = decode(features, directions, moved, codes)
+    _, b = decode(features, turned, still, codes)
+    np.testing.assert_allclose(a[:, ::2], b[:, ::2], atol=1e-6)
+    assert np.abs(a[:, 1::2] - b[:, 1::2]).max() > 1e-3
+
+
+def test_light_does_not_move_the_torso_gate(case, params):
+    features, directions, deformed, codes = case
+
+    @jax.jit
+    @jax.grad
+    def slope(gates):
+        moved = deformed._replace(gates=gates)
+        return jnp.sum(
+            DECODER.apply(params, features, directions, moved, codes, SAMPLES)[1]
+        )
+
+    got = slope(deformed.gates)
+    np.testing.assert_array_equal(got[..., 2:], 0)
+    assert np.abs(got[..., :2]).max() > 0

@@ -1,0 +1,83 @@
+"""What the compiled steps say to other devices: one sum of shared gradients."""
+
+import re
+
+import jax
+import pytest
+import tiny_model
+from jax.sharding import PartitionSpec as P
+
+from lokitalk_jax import model, sharding, train_step
+
+CONFIG = tiny_model.config()
+_COLLECTIVE = re.compile(
+    r"= (.+?) (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
+    r"|collective-broadcast|ragged-all-to-all)(?:-start)?\("
+)
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """Both steps for 16 identities on a mesh (8, 1), two slots a lane."""
+    mesh = sharding.make_mesh(16)
+    assert tuple(mesh.shape.values()) == (8, 1)
+    state = tiny_model.random_state(CONFIG, 16)
+    shardings = sharding.state_shardings(state, mesh)
+    state = jax.device_put(state, shardings)
+    batch = jax.device_put(tiny_model.batch(CONFIG, 16), sharding.batch_shardings(mesh))
+    train, density = train_step.compile_steps(
+        model.from_config(CONFIG),
+        tiny_model.weights(CONFIG),
+        tiny_model.rule(CONFIG),
+        seed=0,
+        ids=range(16),
+        lanes=8,
+        points=CONFIG.train.density_points,
+        shardings=shardings,
+        by_identity=sharding.by_identity(mesh),
+    )
+    programs = (
+        train.lower(state, batch, None).compile(),
+        density.lower(state, batch).compile(),
+    )
+    return state, programs
+
+
+def collectives(program) -> list[tuple[str, str]]:
+    """Kinds and result types of a program's collectives."""
+    return [(kind, result) for result, kind in _COLLECTIVE.findall(program.as_text())]
+
+
+def test_the_train_step_sums_shared_gradients_once(compiled):
+    state, (train, _) = compiled
+    found = collectives(train)
+    assert [kind for kind, _ in found] == ["all-reduce"], found
+    # It carries all of the shared parameters, and beside them the weight, a scalar.
+    numbers = 0
+    for dims in re.findall(r"f32\[([\d,]*)\]", found[0][1]):
+        size = 1
+        for n in filter(None, dims.split(",")):
+            size *= int(n)
+        numbers += size
+    shared = sum(leaf.size for leaf in jax.tree.leaves(state.params["shared"]))
+    assert shared <= numbers <= shared + 1
+
+
+def test_the_density_step_says_nothing(compiled):
+    _, (_, density) = compiled
+    assert collectives(density) == []
+
+
+def test_metrics_stay_with_their_identities(compiled):
+    _, (train, _) = compiled
+    _, metrics = train.output_shardings
+    assert metrics and all(s.spec == P("identity") for s in metrics.values())
+
+
+def test_the_pattern_finds_a_collective():
+    """An all-gather that was asked for is seen."""
+    mesh = sharding.make_mesh(8)
+    rows = jax.device_put(jax.numpy.ones((8, 4)), sharding.by_identity(mesh))
+    everywhere = jax.sharding.NamedSharding(mesh, P())
+    program = jax.jit(lambda x: x * 2, out_shardings=everywhere).lower(rows).compile()
+    assert [kind for kind, _ in collectives(program)] == ["all-gather"]

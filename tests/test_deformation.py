@@ -1,0 +1,192 @@
+"""The four fields: what moves a point, and what does not."""
+
+import jax
+import numpy as np
+import pytest
+import tiny_model
+from scipy.spatial.transform import Rotation
+
+from lokitalk_jax import deformation, identity, model
+from lokitalk_jax.structs import REGIONS, UNIT, Signals
+
+CONFIG = tiny_model.config()
+SPEC = model.from_config(CONFIG)
+FRAMES, POINTS = 2, 40
+
+
+@jax.jit
+def deform(params, points, signals):
+    person = identity.combine(
+        params["shared"]["common"], jax.tree.map(lambda x: x[0], params["identity"])
+    )
+    return SPEC.deformation.apply(params["shared"]["dynamic"], points, signals, person)
+
+
+@pytest.fixture(scope="module")
+def params():
+    return tiny_model.random_state(CONFIG, 1).params
+
+
+@pytest.fixture(scope="module")
+def points():
+    """Half of them in the face, the others anywhere in the box."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-1, 1, (FRAMES, POINTS, 3)).astype(np.float32)
+    points[:, ::2] = 0.25 * points[:, ::2] + [0, 0, -0.2]
+    return points
+
+
+@pytest.fixture(scope="module")
+def signals():
+    batch = tiny_model.batch(CONFIG, 1)
+    return jax.tree.map(lambda x: x[0], batch.signals)
+
+
+def without_last_layers(params, regions):
+    """The same person, whose fields of `regions` stand still."""
+    params = jax.tree.map(lambda leaf: leaf, params)  # a copy of the tree
+    for tree in (params["shared"]["common"], params["identity"]):
+        for region in regions:
+            tree["last_layers"][region] = np.zeros_like(tree["last_layers"][region])
+    return params
+
+
+def test_offsets_add_up_and_gates_are_shares(params, points, signals):
+    out = deform(params, points, signals)
+    moved = np.array(out.points) - points
+    assert np.abs(moved).max() > 0.01
+    np.testing.assert_allclose(np.sum(out.offsets, axis=-2), moved, atol=1e-5)
+    gates = np.array(out.gates)
+    assert (gates >= 0).all() and (gates <= 1).all()
+    np.testing.assert_allclose(gates[..., 2] + gates[..., 3], 1, atol=1e-6)
+
+
+def test_zero_last_layers_leave_the_torso_motion_alone(params, points, signals):
+    still = without_last_layers(params, ("lip", "eye", "head"))
+    out = deform(still, points, signals)
+    for region in range(3):
+        np.testing.assert_array_equal(out.offsets[..., region, :], 0)
+    common, own = still["shared"]["common"], still["identity"]
+    resting, rotation = deformation.torso_motion(
+        points,
+        signals.torso[:, :6],
+        common["pivot"] + own["pivot"][0],
+        common["gains"] + own["gains"][0],
+    )
+    wanted = out.gates[..., 3:] * (resting - points)
+    np.testing.assert_allclose(out.offsets[..., 3, :], wanted, atol=1e-6)
+    np.testing.assert_allclose(out.torso_rotation, rotation, atol=1e-6)
+
+
+def test_at_the_mean_pose_the_torso_stands_still(params, points, signals):
+    rest = signals._replace(torso=np.zeros_like(signals.torso))
+    out = deform(params, points, rest)
+    np.testing.assert_allclose(out.offsets[..., 3, :], 0, atol=1e-6)
+    np.testing.assert_allclose(out.torso_rotation, [np.eye(3)] * FRAMES, atol=1e-7)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_signal_moves_its_own_region_only(params, points, signals, region):
+    index = REGIONS.index(region)
+    louder = signals._replace(**{region: getattr(signals, region) + 0.2})
+
+    def change(params):
+        before, after = (deform(params, points, s) for s in (signals, louder))
+        difference = np.abs(np.array(after.offsets) - before.offsets)
+        return before, after, difference.max((0, 1, 3))
+
+    before, after, moved = change(params)
+    assert moved[index] > 1e-4
+    others = [REGIONS.index(r) for r in deformation.FACE if r != region]
+    np.testing.assert_array_equal(moved[others], 0)
+    if region in deformation.FACE:
+        # The body's fields act on the point that this one moved, and only so.
+        _, _, moved = change(without_last_layers(params, (region,)))
+        np.testing.assert_array_equal(moved, 0)
+    if region == "head":
+        assert moved[3] == 0
+    if region == "torso":
+        # The two share one partition: only the gate between them moves.
+        field = before.offsets[..., 2, :] / before.gates[..., 2:3]
+        np.testing.assert_allclose(
+            after.offsets[..., 2, :], after.gates[..., 2:3] * field, atol=1e-5
+        )
+
+
+def first_gates(config, points, signals):
+    """Gates before training."""
+    spec = model.from_config(config)
+
+    @jax.jit
+    def gates():
+        shared = model.init(spec, jax.random.key(0), 1)["shared"]
+        return spec.deformation.apply(
+            shared["dynamic"], points, signals, shared["common"]
+        ).gates
+
+    return np.array(gates())
+
+
+def test_gates_start_on_the_anatomy(signals):
+    rest = jax.tree.map(np.zeros_like, signals)
+    places = {
+        "lip": [0, 0.046, -0.05],
+        "eye": [0.032, -0.027, -0.03],
+        "head": [0, -0.1, 0],
+        "torso": [0.1, 0.3, 0],
+    }
+    at = np.array(list(places.values()), np.float32) / UNIT
+    gates = first_gates(CONFIG, np.tile(at, (FRAMES, 1, 1)), rest)[0]
+    # The face is part of the head: its gates are shares of another kind.
+    assert (np.diag(gates) > 0.95).all()
+    assert (gates[[0, 1], [1, 0]] < 0.05).all() and (gates[2:, :2] < 0.05).all()
+
+
+def test_neutral_gates_start_at_one_half(points, signals):
+    config = tiny_model.config()
+    config.model.anatomical_gates = False
+    np.testing.assert_array_equal(first_gates(config, points, signals), 0.5)
+
+
+def torso_case(gains):
+    rng = np.random.default_rng(1)
+    pose = rng.normal(0, 0.3, (FRAMES, 6)).astype(np.float32)
+    points = rng.normal(size=(FRAMES, POINTS, 3)).astype(np.float32)
+    pivot = np.float32([0.1, 0.5, 0.2])
+    return points, pose, pivot, np.full(3, gains, np.float32)
+
+
+def test_a_torso_that_follows_nothing_stands_still_in_the_room():
+    """Gains 0: resting points are where the moved head's points are in the room."""
+    points, pose, pivot, gains = torso_case(0)
+    resting, rotation = deformation.torso_motion(points, pose, pivot, gains)
+    matrices = Rotation.from_rotvec(pose[:, :3]).as_matrix()
+    np.testing.assert_allclose(rotation, matrices, atol=1e-6)
+    turned = np.einsum("bij,bqj->bqi", matrices, points - pivot) + pivot
+    np.testing.assert_allclose(resting, turned, atol=1e-5)
+
+
+def test_a_torso_that_follows_all_moves_its_neck_with_the_head():
+    """Gains 1: seen from the room, a point moves as the head frame does."""
+    points, pose, pivot, gains = torso_case(1)
+    resting, _ = deformation.torso_motion(points, pose, pivot, gains)
+    matrices = Rotation.from_rotvec(pose[:, :3]).as_matrix()
+    room = np.einsum("bij,bqj->bqi", matrices, points) + pose[:, None, 3:]
+    np.testing.assert_allclose(resting, room, atol=1e-5)
+
+
+def test_a_shifted_head_shifts_the_torso_by_its_gains():
+    points, pose, pivot, _ = torso_case(0)
+    pose[:, :3] = 0
+    gains = np.float32([0.25, 0.5, 1.0])
+    resting, rotation = deformation.torso_motion(points, pose, pivot, gains)
+    np.testing.assert_allclose(
+        resting - points,
+        np.broadcast_to(gains * pose[:, None, 3:], points.shape),
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(rotation, [np.eye(3)] * FRAMES, atol=1e-7)
+
+
+def test_signals_have_the_order_of_the_regions():
+    assert Signals._fields == REGIONS == deformation.FACE + deformation.BODY

@@ -1,0 +1,142 @@
+"""The limits of the loss terms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_model
+
+from lokitalk_jax import losses, model, train_step
+from lokitalk_jax.model import Samples
+
+CONFIG = tiny_model.config()
+SPEC = model.from_config(CONFIG)
+
+
+def test_attention_is_zero_where_gates_match_their_masks():
+    masks = np.random.default_rng(0).uniform(size=(2, 7, 4))
+    assert losses.attention(masks, masks) == 0
+    off = masks.copy()
+    off[..., 1] += 0.5
+    np.testing.assert_allclose(losses.attention(off, masks), 0.25 / 4, rtol=1e-6)
+
+
+def test_entropy_wants_a_decision():
+    sure = losses.entropy(jnp.array([0.0, 1.0, 0.0]))
+    np.testing.assert_allclose(sure, 0, atol=2e-4)
+    np.testing.assert_allclose(
+        losses.entropy(jnp.array([0.5, 0.5])), np.log(2), rtol=1e-6
+    )
+    assert np.isfinite(jax.jit(jax.grad(losses.entropy))(jnp.array([0.0, 1.0]))).all()
+
+
+@pytest.fixture(scope="module")
+def case():
+    state = tiny_model.random_state(CONFIG, 1)
+    first = jax.tree.map(lambda x: x[0], tiny_model.batch(CONFIG, 1))
+    own = jax.tree.map(lambda x: x[0], state.params["identity"])
+    return state.params["shared"], own, state.density[0], first
+
+
+@pytest.fixture(scope="module")
+def samples(case):
+    @jax.jit
+    def run(shared, own, density, batch):
+        person = model.identity.combine(shared["common"], own)
+        return model.render(
+            SPEC,
+            shared,
+            person,
+            density,
+            batch.pixels,
+            batch.intrinsics,
+            batch.head_to_camera,
+            batch.signals,
+            batch.plate,
+        )
+
+    return run(*case)[1]
+
+
+def test_magnitude_is_the_mean_square_of_what_is_seen(samples):
+    offsets = np.zeros(samples.deformed.offsets.shape, np.float32)
+    weights = np.zeros(samples.weights.shape, np.float32)
+    weights[0, 3, 1] = 0.5
+    weights[1, 2, 0] = 0.25
+    samples_per_ray = weights.shape[-1]
+    offsets[0, 3 * samples_per_ray + 1, 0] = [0.3, 0, 0.4]  # squares to 0.25
+    offsets[:, :, 3] = 100  # the torso's is not counted
+    made = Samples(weights, samples.deformed._replace(offsets=offsets))
+    np.testing.assert_allclose(losses.magnitude(made), 0.25 * 0.5 / 0.75, rtol=1e-4)
+
+
+def test_smoothness_is_zero_for_fields_that_stand_still(case, samples):
+    shared, own, _, batch = case
+    person = model.identity.combine(shared["common"], own)
+
+    @jax.jit
+    def smoothness(last_layers):
+        return losses.smoothness(
+            SPEC,
+            shared,
+            person | {"last_layers": last_layers},
+            samples,
+            batch.signals,
+            jax.random.key(0),
+        )
+
+    layers = person["last_layers"]
+    assert smoothness(layers) > 1e-6
+    assert smoothness(jax.tree.map(jnp.zeros_like, layers)) == 0
+
+
+@pytest.fixture(scope="module")
+def loss(case):
+    shared, own, density, _ = case
+    weights = tiny_model.weights(CONFIG)
+    compiled = jax.jit(
+        lambda own, batch: losses.identity_loss(
+            SPEC, weights, shared, own, density, batch, jax.random.key(0)
+        )
+    )
+    return lambda batch, own=own: jax.device_get(compiled(own, batch))
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms(case, loss):
+    value, metrics = loss(case[-1])
+    weights = {"rgb": 1.0, **tiny_model.weights(CONFIG)._asdict()}
+    terms = {k: v for k, v in metrics.items() if k not in ("loss", "psnr")}
+    assert terms.keys() == weights.keys() - {"lpips"}
+    total = sum(weights[k] * v for k, v in terms.items())
+    np.testing.assert_allclose(value, total, rtol=1e-5)
+    np.testing.assert_allclose(
+        metrics["psnr"], -10 * np.log10(metrics["rgb"]), rtol=1e-5
+    )
+
+
+def test_colours_that_are_met_cost_nothing(case, loss):
+    """Where nothing is dense the plate shows; the truth may be the plate."""
+    batch = case[-1]
+    outside = batch.head_to_camera.copy()
+    outside[:, 2, 3] = -5  # the head is behind the camera: rays miss the box
+    empty = batch._replace(
+        head_to_camera=outside,
+        rgb=batch.plate,
+        alpha=np.zeros_like(batch.alpha),
+        regions=np.zeros_like(batch.regions),
+    )
+    _, metrics = loss(empty)
+    for term in ("rgb", "alpha", "attention", "magnitude"):
+        np.testing.assert_allclose(metrics[term], 0, atol=1e-9)
+
+
+def test_random_numbers_belong_to_seed_step_and_identity():
+    keys = jax.random.key_data(train_step.step_keys(0, 7, [11, 22]))
+    other_slot = jax.random.key_data(train_step.step_keys(0, 7, [22, 11]))
+    np.testing.assert_array_equal(keys, other_slot[::-1])
+    several = [
+        jax.random.key_data(train_step.step_keys(seed, step, [11])).tobytes()
+        for seed in range(3)
+        for step in range(4)
+    ]
+    assert len(set(several)) == len(several)

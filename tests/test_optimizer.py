@@ -1,0 +1,69 @@
+"""Learning rates: by kind, on one schedule."""
+
+import collections
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tiny_model
+
+from lokitalk_jax import model, optimizer
+
+RATES = optimizer.LearningRates(grid=1e-2, network=1e-3, code=2e-3, torso=5e-2)
+
+
+def test_every_parameter_has_the_kind_of_its_place():
+    config = tiny_model.config()
+    params = jax.eval_shape(
+        lambda: model.init(model.from_config(config), jax.random.key(0), 2)
+    )
+    found = collections.defaultdict(set)
+    for path, kind in jax.tree_util.tree_leaves_with_path(optimizer.kinds(params)):
+        found[kind].add(jax.tree_util.keystr(path, simple=True, separator="/"))
+    assert found.keys() == set(optimizer.LearningRates._fields)
+    people = ("shared/common", "identity")
+    assert found["grid"] == {f"{p}/grid" for p in people}
+    assert found["torso"] == {f"{p}/{k}" for p in people for k in ("pivot", "gains")}
+    names = ("dynamic", "geometry", "appearance")
+    assert found["code"] == {f"{p}/codes/{n}" for p in people for n in names}
+    assert {"/".join(n.split("/")[:2]) for n in found["network"]} == {
+        "shared/dynamic",
+        "shared/static",
+        "shared/common",
+        "identity/last_layers",
+    }
+
+
+def test_steps_have_the_size_of_the_schedule():
+    """Adam's first steps under a steady gradient are its learning rate."""
+    steps, warmup, final = 40, 10, 0.1
+    rule = optimizer.make(RATES, steps, warmup, final)
+    params = {"grid": jnp.zeros(2), "codes": jnp.zeros(1), "other": jnp.zeros(3)}
+
+    def step(moments, _):
+        updates, moments = rule.update(
+            jax.tree.map(jnp.ones_like, params), moments, params
+        )
+        return moments, updates
+
+    _, updates = jax.jit(
+        lambda: jax.lax.scan(step, rule.init(params), length=steps + 20)
+    )()
+    for name, kind in {"grid": "grid", "codes": "code", "other": "network"}.items():
+        rate = getattr(RATES, kind)
+        sizes = -np.array(updates[name][:, 0])
+        assert sizes[0] == 0
+        np.testing.assert_allclose(sizes[warmup // 2], rate / 2, rtol=1e-3)
+        np.testing.assert_allclose(sizes[warmup], rate, rtol=1e-3)
+        np.testing.assert_allclose(sizes[steps:], rate * final, rtol=1e-3)
+        assert (np.diff(sizes[warmup:]) <= 1e-9).all()
+
+
+def test_a_parameter_without_gradient_stays():
+    """Padding has no gradient; were it to drift, it would not stay padding."""
+    rule = optimizer.make(RATES, 10, 0, 0.1)
+    params = {"grid": jnp.ones(4)}
+    moments = rule.init(params)
+    for _ in range(3):
+        updates, moments = rule.update({"grid": jnp.zeros(4)}, moments, params)
+        np.testing.assert_array_equal(updates["grid"], 0)
