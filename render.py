@@ -109,9 +109,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if not flags.evaluate:
         alien = ("data", "max_frames")
     for name in alien:
-        if getattr(flags, name):
+        if getattr(flags, name) not in (None, False):
             kind = "re-enacts" if flags.evaluate else "scores"
             parser.error(f"--{name} belongs to what {kind}: see --help")
+    if flags.max_frames is not None and flags.max_frames < 1:
+        parser.error(f"--max_frames={flags.max_frames} must be at least 1")
     flags.frames = flags.frames or "test"
     flags.mute = flags.mute or ""
     flags.background = flags.background or "plate"

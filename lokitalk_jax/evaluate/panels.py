@@ -9,7 +9,7 @@ from lokitalk_jax.evaluate import sheets
 from lokitalk_jax.rendering import Rendered
 
 # Top of the colour scales: an offset in metres, an error in [0, 1].
-_OFFSET, _ERROR = 0.02, 0.25
+_OFFSET, _ERROR = 0.04, 0.25
 
 _LEAST_SIDE = 160  # pixels; narrower pictures have no room for a label
 

@@ -1,0 +1,29 @@
+"""A real run of a tiny model on two people of the demo cast, trained in seconds."""
+
+import pathlib
+from typing import NamedTuple
+
+import pytest
+import tiny_model
+
+from lokitalk_jax import trainer
+from lokitalk_jax.data import demo
+
+
+class TinyRun(NamedTuple):
+    """Where the run and the identity folders are; names of the latter."""
+
+    workdir: pathlib.Path
+    data: pathlib.Path
+    names: list[str]
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> TinyRun:
+    root = tmp_path_factory.mktemp("tiny")
+    folders = demo.make_cast(root / "data", identities=2, seconds=2, size=48, workers=1)
+    # Left as it is, so that other tests may have compiled its programs before.
+    c = tiny_model.config()
+    c.data.root = str(root / "data")
+    trainer.train(c, root / "run")
+    return TinyRun(root / "run", root / "data", [path.name for path in folders])
