@@ -38,7 +38,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     data.prefetch = 8
     # How much likelier a pixel is drawn, added up over the masks it lies in.
     data.importance = ml_collections.ConfigDict(
-        {"background": 0.15, "person": 1.0, "lip": 6.0, "eye": 4.0}
+        {"background": 0.4, "person": 1.0, "lip": 6.0, "eye": 4.0}
     )
 
     c.scene = scene = ml_collections.ConfigDict()
