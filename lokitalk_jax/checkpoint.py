@@ -69,6 +69,15 @@ def _resize_slots(state: TrainState, filler: TrainState, count: int) -> TrainSta
     return jax.tree_util.tree_map_with_path(resize, state, filler)
 
 
+def _shapes(tree) -> dict[str, tuple[int, ...]]:
+    """Shapes of a tree's leaves by their names."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
+        for path, leaf in leaves
+    }
+
+
 def _host_device() -> jax.Device:
     """The CPU, which holds more than an accelerator; that one where JAX has no CPU."""
     try:
@@ -184,8 +193,10 @@ class Checkpoints:
             )
 
         wanted = jax.tree_util.tree_map_with_path(target, template)
+        self._refuse_misfit(step, wanted.params, wanted.density)
         args = {k: ocp.args.StandardRestore(v) for k, v in _items(wanted).items()}
-        state = _state(self._restore_items(step, args), template.first_bad)
+        restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+        state = _state({k: restored[k] for k in args}, template.first_bad)
         if count == slots:
             return state
         return jax.jit(
@@ -211,36 +222,44 @@ class Checkpoints:
         Raises:
           ValueError: the checkpoint holds other parameters than `params`.
         """
+        self._refuse_misfit(step, params, density)
         host = SingleDeviceSharding(_host_device())
         wanted = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=host),
             {**params, "state": {"density": density}},
         )
-        restored = self._restore_items(
-            step,
-            {
-                k: ocp.args.PyTreeRestore(
-                    v,
-                    restore_args=ocp.checkpoint_utils.construct_restore_args(v),
-                    # Parameters must match leaf for leaf; of `state`, one is wanted.
-                    partial_restore=k == "state",
-                )
-                for k, v in wanted.items()
-            },
-        )
-        return restored, restored.pop("state")["density"]
+        args = {
+            k: ocp.args.PyTreeRestore(
+                v,
+                restore_args=ocp.checkpoint_utils.construct_restore_args(v),
+                partial_restore=k == "state",
+            )
+            for k, v in wanted.items()
+        }
+        restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+        people = {k: restored[k] for k in params}
+        return people, restored["state"]["density"]
 
-    def _restore_items(self, step: int, args: dict) -> dict:
-        try:
-            restored = self._manager.restore(step, args=ocp.args.Composite(**args))
-        except (ValueError, KeyError, TypeError) as error:
-            # Which leaf it is comes on the second line.
-            reason = " ".join(str(error).split("\n")[:2])
-            raise ValueError(
-                f"the checkpoint {self.path / str(step)} does not fit this config's "
-                f"model: {reason}; use the config of the run, or another --workdir"
-            ) from error
-        return {k: restored[k] for k in args}
+    def _refuse_misfit(self, step: int, params: dict, density) -> None:
+        """Raises ValueError where a checkpoint is not of the model that is asked for.
+
+        Orbax would notice too, but name no leaf, and leave reads unfinished.
+        """
+        handler = ocp.PyTreeCheckpointHandler()
+        for item, wanted in {**params, "state": {"density": density}}.items():
+            path = self.path / str(step) / item
+            if not path.is_dir():
+                raise ValueError(f"{path} is missing; the checkpoint is not complete")
+            asked, stored = _shapes(wanted), _shapes(handler.metadata(path).tree)
+            names = asked.keys() if item == "state" else asked.keys() | stored.keys()
+            for name in sorted(names):
+                if asked.get(name) != stored.get(name):
+                    raise ValueError(
+                        f"the checkpoint {path} does not fit this config's model: "
+                        f"{name} is {stored.get(name, 'absent')}, the config's "
+                        f"{asked.get(name, 'absent')}; use the config of the run, or "
+                        "another --workdir"
+                    )
 
     def meta(self, step: int) -> dict:
         """The item `meta`."""
