@@ -2,9 +2,9 @@
 
 Points are sampled along rays as the renderer samples them and weighted by volume
 rendering. A picture does not say where a material point lies at rest: a canonical mouth
-that is stored half open serves as well. So the learned motion of a region is its gated
-offset at an observed point, less its gated offset at the same material point at rest,
-under the signals of rest, where the exact offset is zero.
+that is stored half open serves as well. So what counts as learned is a region's gated
+offset up to an error that stays the same in all frames: that of the same material point
+on average over frames that were trained on is taken off.
 """
 
 import functools
@@ -19,13 +19,14 @@ import numpy as np
 from lokitalk_jax import checkpoint, frames, identity, model, signals, structs
 from lokitalk_jax.data import demo, folder
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.data.demo import cast, deform, shapes
+from lokitalk_jax.data.demo import deform, render, shapes
 
 # Samples with less weight are left out; together they hold about a thousandth of it.
 _LEAST_WEIGHT = 1e-3
 # Skin belongs to the lips or the eyes where they can move it this far, metres.
 _MOVES = 4e-4
 _TILE = 4096  # points or rays in one compiled call
+_REFERENCES = 16  # training frames that tell where the model keeps a material point
 
 
 class Subject(NamedTuple):
@@ -36,7 +37,6 @@ class Subject(NamedTuple):
       data: the identity at the training size.
       truth: its ground truth.
       driven: signals of all frames, leaves [F, ...].
-      rest: signals of one frame in which all exact offsets are zero.
     """
 
     spec: model.Model
@@ -45,7 +45,6 @@ class Subject(NamedTuple):
     data: Dataset
     truth: demo.Truth
     driven: structs.Signals
-    rest: structs.Signals
 
 
 class Motion(NamedTuple):
@@ -53,7 +52,8 @@ class Motion(NamedTuple):
 
     Attributes:
       weights: [P], of volume rendering.
-      learned, exact: [P, 4, 3], motion of each region.
+      exact: [P, 4, 3], offset of each region.
+      learned: [P, 4, 3], the same as learned, up to where the points are kept at rest.
       gated: [P, 4, 3], the model's offsets as they are.
       own: bool [P, 4], whether the region moves the material.
       sight: [P, 3], directions of the rays.
@@ -62,8 +62,8 @@ class Motion(NamedTuple):
     """
 
     weights: np.ndarray
-    learned: np.ndarray
     exact: np.ndarray
+    learned: np.ndarray
     gated: np.ndarray
     own: np.ndarray
     sight: np.ndarray
@@ -120,17 +120,7 @@ def make_subject(spec, params, density, data: Dataset, fitted) -> Subject:
     """Adds what is known of the identity to a model of it."""
     truth = demo.load_truth(data.folder)
     driven = signals.apply(fitted, data.name, data.tracks)
-    rest = rest_signals(fitted, data.name, truth)
-    return Subject(spec, params, density, data, truth, driven, rest)
-
-
-def rest_signals(fitted, name: str, truth: demo.Truth) -> structs.Signals:
-    """Signals of one frame with shut mouth, open eyes, head and torso at rest."""
-    known = truth.performance
-    poses = {key: known.rest[None] for key in ("head", "tracked", "hair", "torso")}
-    still = known._replace(lip=np.zeros((1, 2)), eye=np.ones((1, 2)), **poses)
-    tracks = cast.tracks(truth._replace(performance=still))
-    return jax.tree.map(lambda x: x[0], signals.apply(fitted, name, tracks))
+    return Subject(spec, params, density, data, truth, driven)
 
 
 def measure(subject: Subject, frame: int) -> Motion:
@@ -165,8 +155,8 @@ def measure(subject: Subject, frame: int) -> Motion:
     sight = points + pose[:3, :3].T @ pose[:3, 3]
     return Motion(
         weights=weights[seen],
-        learned=gated[seen] - _learned_at_rest(subject, at_rest),
         exact=np.stack(exact, 1),
+        learned=gated[seen] - _standing_error(subject, at_rest, material),
         gated=gated[seen],
         own=np.stack([own[region] for region in structs.REGIONS], -1),
         sight=sight / _length(sight)[:, None],
@@ -211,14 +201,45 @@ def _offsets(spec, params, points, driven):
     return deformed.offsets[0] * structs.UNIT
 
 
-def _learned_at_rest(subject: Subject, points: np.ndarray) -> np.ndarray:
-    """Gated offsets [P, 4, 3] of points [P, 3] under the signals of rest, metres."""
-    padded = np.pad(points, ((0, -len(points) % _TILE), (0, 0))).astype(np.float32)
-    found = [
-        np.asarray(_offsets(subject.spec, subject.params, tile, subject.rest))
-        for tile in padded.reshape(-1, _TILE, 3)
-    ]
-    return np.concatenate(found)[: len(points)]
+def _standing_error(subject: Subject, at_rest, material) -> np.ndarray:
+    """What the gated offsets of material points err by on average, [P, 4, 3] metres."""
+    train = subject.data.train_frames
+    references = train[:: -(-len(train) // _REFERENCES)]
+    total = np.zeros((len(at_rest), 4, 3))
+    for frame in references:
+        points, exact = _act_out(subject.truth, frame, at_rest, material)
+        driven = jax.tree.map(lambda x, f=frame: x[f], subject.driven)
+        padded = np.pad(points, ((0, -len(points) % _TILE), (0, 0))).astype(np.float32)
+        found = [
+            np.asarray(_offsets(subject.spec, subject.params, tile, driven))
+            for tile in padded.reshape(-1, _TILE, 3)
+        ]
+        total += np.concatenate(found)[: len(points)] - exact
+    return total / len(references)
+
+
+def _act_out(truth: demo.Truth, frame: int, at_rest, material):
+    """Where a frame shows material points [P, 3] of the rest, and the exact offsets.
+
+    Returns:
+      points [P, 3] in the tracked head frame and offsets [P, 4, 3], metres.
+    """
+    rig, known = truth.person.rig, truth.performance
+    skin = material == shapes.SKIN
+    spoken = at_rest.copy()
+    spoken[skin] = deform.move_lips(rig, at_rest[skin], known.lip[frame])
+    blinked = spoken.copy()
+    blinked[skin] = deform.move_lids(rig, spoken[skin], known.eye[frame])
+    to_head = np.linalg.inv(known.tracked[frame]) @ render.body_poses(known, frame)
+    stages = []
+    for stage in (blinked, spoken, at_rest):
+        moved = np.einsum("pij,pj->pi", to_head[material, :3, :3], stage)
+        stages.append(moved + to_head[material, :3, 3])
+    observed, lids_open, mouth_shut = stages
+    body = at_rest - mouth_shut
+    torso = (material == shapes.TORSO)[:, None]
+    offsets = [mouth_shut - lids_open, lids_open - observed, body * ~torso]
+    return observed, np.stack([*offsets, body * torso], 1)
 
 
 def score(motions: list[Motion]) -> dict[str, Score]:

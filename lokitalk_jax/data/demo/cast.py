@@ -31,6 +31,7 @@ def make_cast(
     size: int = 128,
     seed: int = 0,
     motion: Motion | None = None,
+    speckle: float = 0.0,
     workers: int | None = None,
 ) -> list[pathlib.Path]:
     """Writes identity folders `root`/demo_00, demo_01, ... with their ground truth.
@@ -44,6 +45,8 @@ def make_cast(
       size: height and width, pixels.
       seed: the same seed gives the same bytes.
       motion: how much everything moves.
+      speckle: strength of a pattern painted on skin and hair, in which motion shows
+        where plain skin hides it; 0 is none, 1 much.
       workers: processes, each with an identity at a time; by default one for each
         core. With more than one, a script must call this under
         `if __name__ == "__main__":`, as `multiprocessing` starts it anew.
@@ -63,11 +66,12 @@ def make_cast(
     root = pathlib.Path(root)
     paths = [root / f"demo_{index:02d}" for index in range(identities)]
     sources = [
-        _source(index, seconds, size, seed, motion) for index in range(identities)
+        _source(index, seconds, size, seed, motion, speckle)
+        for index in range(identities)
     ]
     missing = [not _is_made(*pair) for pair in zip(paths, sources, strict=True)]
     jobs = [
-        (paths[index], sources[index], index, seed, size, motion)
+        (paths[index], sources[index], index, seed, size, motion, speckle)
         for index in range(identities)
         if missing[index]
     ]
@@ -89,8 +93,10 @@ def _each(function, jobs: list[tuple], workers: int):
         yield from pool.map(function, *zip(*jobs, strict=True))
 
 
-def _source(index, seconds, size, seed, motion) -> dict:
+def _source(index, seconds, size, seed, motion, speckle) -> dict:
     options = dict(seconds=seconds, size=size, seed=seed, index=index)
+    if speckle:
+        options["speckle"] = speckle
     options["motion"] = dataclasses.asdict(motion)
     made = {"name": "demo cast", "version": _VERSION, **options}
     return json.loads(json.dumps(made))  # as it will be read back
@@ -129,10 +135,15 @@ def _flat(source: dict) -> dict:
 
 
 def make_truth(
-    index: int, seconds: float, size: int, seed: int, motion: Motion
+    index: int,
+    seconds: float,
+    size: int,
+    seed: int,
+    motion: Motion,
+    speckle: float = 0.0,
 ) -> tuple[truth.Truth, np.ndarray]:
     """The ground truth of identity `index` of a cast, and its voice at AUDIO_RATE."""
-    person = shapes.build_person(looks.draw_looks(seed, index))
+    person = shapes.build_person(looks.draw_looks(seed, index, speckle))
     rng = np.random.default_rng([seed, index, 41])
     speech = voice.speak(seconds, rng, rng.uniform(95, 210))
     frame_count = round(seconds * structs.FPS)
@@ -141,8 +152,8 @@ def make_truth(
     return truth.Truth(person, performance, camera, seed, index), speech.audio
 
 
-def _write_identity(path, source, index, seed, size, motion) -> pathlib.Path:
-    known, samples = make_truth(index, source["seconds"], size, seed, motion)
+def _write_identity(path, source, index, seed, size, motion, speckle) -> pathlib.Path:
+    known, samples = make_truth(index, source["seconds"], size, seed, motion, speckle)
     path.mkdir(parents=True)
     truth.write_truth(path, known)
     for name in ("frames", "masks", "labels"):

@@ -33,7 +33,8 @@ class Looks(NamedTuple):
 
     Head, jaw, face, nose, lips and shoulders are factors of the common shape; eye
     spacing and height, smile (rise of the mouth's corners) and hair volume metres;
-    hair_side in [-1, 1]; freckles and beard strengths, and colours RGB, in [0, 1].
+    hair_side in [-1, 1]; freckles, beard and speckle (a pattern on skin and hair that
+    shows how they move, as in motion capture) strengths, and colours RGB, in [0, 1].
     """
 
     head_size: float
@@ -57,9 +58,10 @@ class Looks(NamedTuple):
     freckles: float
     beard: float
     texture_seed: int
+    speckle: float
 
 
-def draw_looks(seed: int, index: int) -> Looks:
+def draw_looks(seed: int, index: int, speckle: float = 0.0) -> Looks:
     """The looks of identity `index` of the cast `seed`.
 
     Neighbours in the cast differ in what is seen first: skin, hair and shirt.
@@ -99,4 +101,5 @@ def draw_looks(seed: int, index: int) -> Looks:
         freckles=rng.choice([0.0, 0.6, 1.0]),
         beard=rng.uniform(0.35, 0.6) if bearded else 0.0,
         texture_seed=int(rng.integers(2**31)),
+        speckle=speckle,
     )

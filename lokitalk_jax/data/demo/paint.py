@@ -17,6 +17,8 @@ _BROWS = (
     (300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
 )
 
+_SPOTS = 0.024  # wavelength of the speckle, metres: eight pixels of a 128-pixel frame
+
 # Towards the light, head frame: from the viewer's left, above and in front.
 _LIGHT = np.array([-0.42, -0.55, -0.72])
 
@@ -50,6 +52,10 @@ def paint(person: shapes.Person, tile: int) -> np.ndarray:
     covered[hits.pixel] = True
     image, covered = image.reshape(extent, extent, 3), covered.reshape(extent, extent)
     _paint_face(image[:tile, :tile], person.looks, tile, rng)
+    if person.looks.speckle:
+        moving = np.isin(person.material[first], (shapes.SKIN, shapes.HAIR))
+        pattern = _speckle(at[moving], person.looks, rng)
+        image.reshape(-1, 3)[hits.pixel[moving]] *= pattern
     # Borders of the tiles continue outwards, for the interpolation of lookups.
     nearest = ndimage.distance_transform_edt(
         ~covered, return_distances=False, return_indices=True
@@ -65,6 +71,12 @@ def _noise(rng, at: np.ndarray, wavelength: float, waves: int = 14) -> np.ndarra
     phase = rng.uniform(0, 2 * np.pi, waves)
     turns = np.float32(at) @ np.float32(k.T) + np.float32(phase)
     return np.cos(turns).sum(-1) * np.sqrt(2 / waves)
+
+
+def _speckle(at, looks: Looks, rng) -> np.ndarray:
+    """Factors of colour [P, 3] at points: coloured spots of some millimetres."""
+    spots = np.stack([_noise(rng, at, _SPOTS, 40) for _ in range(3)], -1)
+    return 1 + 0.3 * looks.speckle * np.tanh(spots)
 
 
 def _step(x: np.ndarray) -> np.ndarray:

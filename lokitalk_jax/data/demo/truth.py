@@ -40,6 +40,7 @@ class Truth(NamedTuple):
 def write_truth(path, truth: Truth) -> None:
     """Writes truth.npz into the identity folder `path`; float64, so nothing is lost."""
     which = {"seed": truth.seed, "index": truth.index, "size": truth.camera.size}
+    which["speckle"] = truth.person.looks.speckle
     with folder.replacing(path / FILE) as temporary:
         np.savez(temporary, **which, **truth.performance._asdict())
 
@@ -59,7 +60,8 @@ def load_truth(identity: folder.IdentityFolder) -> Truth:
     with np.load(path) as stored:
         performance = Performance(*(stored[name] for name in Performance._fields))
         seed, index, size = (int(stored[k]) for k in ("seed", "index", "size"))
-    person = shapes.build_person(looks.draw_looks(seed, index))
+        speckle = float(stored.get("speckle", 0.0))
+    person = shapes.build_person(looks.draw_looks(seed, index, speckle))
     return Truth(person, performance, render.Camera.of_size(size), seed, index)
 
 

@@ -1,0 +1,162 @@
+import jax
+import numpy as np
+import pytest
+import tiny_model
+
+from benchmarks import motion_oracle
+from lokitalk_jax import losses, model, sharding, signals, structs, train_step
+from lokitalk_jax.data import demo, drawing, folder
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.data.loader import Loader
+
+STEPS = 200
+
+
+def _config():
+    """Small, but with gates that can draw an eye, and no anatomy to start from."""
+    c = tiny_model.config()
+    c.model.anatomical_gates = False
+    c.model.gate_width, c.model.gate_octaves = 32, 4
+    c.model.deform_width, c.model.deform_hidden = 16, 16
+    c.model.octaves = 3
+    c.grid.levels, c.grid.finest, c.grid.log2_entries = 4, 64, 12
+    c.sampling.samples, c.sampling.bins, c.sampling.cells = 8, 24, (24, 24, 12)
+    c.data.frames_per_step, c.data.rays_per_frame = 4, 64
+    c.lr.network = 1e-2
+    c.train.steps = STEPS
+    return c
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory):
+    motion = demo.Motion(controlled=True, pose_error=0.1, hair_lag=0.2)
+    (path,) = demo.make_cast(
+        tmp_path_factory.mktemp("controlled"),
+        identities=1,
+        seconds=4,
+        size=48,
+        seed=5,
+        motion=motion,
+        workers=1,
+    )
+    return Dataset.open(folder.IdentityFolder(path), 48)
+
+
+@pytest.fixture(scope="module")
+def fitted(person):
+    return signals.fit(
+        {person.name: person.tracks}, {person.name: person.train_mask}, lip_dim=3
+    )
+
+
+@pytest.fixture(scope="module")
+def train(person, fitted):
+    """Trains from neutral gates under a weight of the cross-attention loss; scores."""
+    c = _config()
+    spec, rule = model.from_config(c), tiny_model.rule(c)
+
+    @jax.jit
+    def step(state, batch, attention):
+        weights = losses.LossWeights(**c.loss)._replace(attention=attention)
+        return train_step.train_step(spec, weights, rule, c.seed, (0,), 1, state, batch)
+
+    @jax.jit
+    def density(state, batch):
+        return train_step.density_step(spec, 256, c.seed, (0,), 1, state, batch)
+
+    def run(attention: float):
+        loader = Loader(
+            [person],
+            fitted,
+            seed=0,
+            frames_per_step=c.data.frames_per_step,
+            rays_per_frame=c.data.rays_per_frame,
+            importance=drawing.Importance(**c.data.importance),
+            patch=None,
+            threads=1,
+            prefetch=2,
+        )
+        state = tiny_model.state(c, 1)
+        source = loader.iterate(0)
+        for i in range(STEPS):
+            batch = next(source)
+            if i % 4 == 0:
+                state = density(state, batch)
+            state, _ = step(state, batch, attention)
+        source.close()
+        own, grid = sharding.local_slice((state.params["identity"], state.density), 0)
+        params = {"shared": state.params["shared"], "identity": own}
+        subject = motion_oracle.make_subject(spec, params, grid, person, fitted)
+        return motion_oracle.score(
+            [motion_oracle.measure(subject, frame) for frame in person.test_frames[::3]]
+        )
+
+    return run
+
+
+# Shares of a region's offset inside its mask, about midway between the two arms. The
+# masks of lips and eyes cover 3 and 2% of the person.
+INSIDE = {"lip": 0.15, "eye": 0.08, "head": 0.6, "torso": 0.7}
+
+
+def test_cross_attention_holds_fields_to_their_regions(train):
+    """From neutral gates, only the loss tells a field where its region is."""
+    held, free = train(1.0), train(0.0)
+    for region, bound in INSIDE.items():
+        assert held[region].gated_inside > bound
+        assert free[region].gated_inside < bound
+    # The torso moves by centimetres, so that even a tiny model learns its motion.
+    assert held["torso"].error < 0.25
+
+
+@pytest.fixture(scope="module")
+def motion(person, fitted):
+    """A frame's motion as measured of a model that has not learned anything."""
+    c = _config()
+    state = tiny_model.state(c, 1)
+    own, grid = sharding.local_slice((state.params["identity"], state.density), 0)
+    params = {"shared": state.params["shared"], "identity": own}
+    subject = motion_oracle.make_subject(
+        model.from_config(c), params, grid, person, fitted
+    )
+    return motion_oracle.measure(subject, int(person.test_frames[0]))
+
+
+def test_exact_motion_scores_perfectly_and_stillness_as_its_whole_size(motion):
+    perfect = motion_oracle.score([motion._replace(learned=motion.exact)])
+    still = motion_oracle.score([motion._replace(learned=0 * motion.exact + 1e-9)])
+    for region in structs.REGIONS:
+        assert perfect[region].error == 0
+        assert perfect[region].inside == perfect[region].exact_inside
+        assert still[region].error == pytest.approx(1, abs=1e-3)
+
+
+def test_errors_along_the_line_of_sight_do_not_count_across(motion):
+    shifted = motion.exact + 0.001 * motion.sight[:, None]
+    scores = motion_oracle.score([motion._replace(learned=shifted)])
+    for region in structs.REGIONS:
+        assert scores[region].error == pytest.approx(
+            1 / scores[region].exact_mm, rel=1e-3
+        )
+        assert scores[region].across < 1e-6
+
+
+def test_speckle_paints_the_person_and_moves_nothing(tmp_path):
+    plain, painted = (
+        demo.make_cast(
+            tmp_path / str(speckle),
+            identities=1,
+            seconds=1,
+            size=64,
+            speckle=speckle,
+            workers=1,
+        )[0]
+        for speckle in (0.0, 1.0)
+    )
+    plain, painted = folder.IdentityFolder(plain), folder.IdentityFolder(painted)
+    np.testing.assert_array_equal(plain.tracks().landmarks, painted.tracks().landmarks)
+    head = plain.labels(5) == folder.HEAD
+    change = np.abs(plain.frame(5).astype(int) - painted.frame(5)).mean(-1)
+    assert change[head].mean() > 8 and change[~head].mean() < 2
+    again = demo.Renderer(demo.load_truth(painted))(5).rgb
+    assert np.abs(painted.frame(5) / 255 - again).mean() < 0.02
