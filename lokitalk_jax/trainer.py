@@ -30,7 +30,7 @@ from lokitalk_jax import (
 )
 from lokitalk_jax.checkpoint import Checkpoints
 from lokitalk_jax.data import demo, drawing
-from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.data.dataset import Dataset, read_tracks
 from lokitalk_jax.data.folder import IdentityFolder, find_identities
 from lokitalk_jax.data.loader import Loader
 from lokitalk_jax.metric_log import MetricLog
@@ -93,24 +93,26 @@ def load_cast(config: ml_collections.ConfigDict) -> Cast:
     count = sharding.padded(len(folders), mesh)
     slots = sharding.owned_slots(count, mesh)
 
+    max_seconds = config.data.max_seconds or None
+
     def open_dataset(folder: IdentityFolder) -> Dataset:
         cache = pathlib.Path(config.data.cache) if config.data.cache else None
-        return Dataset.open(
-            folder, config.data.size, cache, config.data.max_seconds or None
-        )
+        return Dataset.open(folder, config.data.size, cache, max_seconds)
 
     # The lip basis is shared, so every process reads the tracks of every identity;
     # images are opened for its own slots only.
-    everyone = [open_dataset(folder) for folder in folders]
+    tracks = {folder.name: read_tracks(folder, max_seconds) for folder in folders}
     fitted = signals.fit(
-        {data.name: data.tracks for data in everyone},
-        {data.name: data.train_mask for data in everyone},
+        {name: everything for name, (everything, _) in tracks.items()},
+        {name: train_mask for name, (_, train_mask) in tracks.items()},
         lip_dim=config.model.lip_dim,
     )
     return Cast(
-        names=[data.name for data in everyone],
+        names=list(tracks),
         slots=slots,
-        datasets=[everyone[i] if i < len(everyone) else None for i in slots],
+        datasets=[
+            open_dataset(folders[i]) if i < len(folders) else None for i in slots
+        ],
         fitted=fitted,
         mesh=mesh,
         count=count,
@@ -165,8 +167,10 @@ class Batches:
         return sharding.put_batch(batch, cast.slots, cast.count, cast.mesh)
 
 
-def _check_same_run(config: dict, stored: dict) -> None:
-    """Raises ValueError where a run would go on under another config."""
+def _check_same_run(
+    config: dict, names: list[str], checkpoints: Checkpoints, workdir: pathlib.Path
+) -> None:
+    """Raises ValueError where a run would go on with other people or fields."""
 
     def flat(tree: dict, prefix: str = "") -> dict:
         out = {}
@@ -177,7 +181,14 @@ def _check_same_run(config: dict, stored: dict) -> None:
                 out[prefix + key] = list(value) if isinstance(value, tuple) else value
         return out
 
-    now, before = flat(config), flat(stored)
+    step = checkpoints.latest_step()
+    stored = checkpoints.meta(step)["identities"]
+    if stored != names:
+        raise ValueError(
+            f"the run in {workdir} was trained on {', '.join(stored)}, data.root "
+            f"holds {', '.join(names)}; give the same identities, or another --workdir"
+        )
+    now, before = flat(config), flat(checkpoints.config(step))
     changed = [
         f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
         for key in sorted(now.keys() | before.keys())
@@ -185,7 +196,7 @@ def _check_same_run(config: dict, stored: dict) -> None:
     ]
     if changed:
         raise ValueError(
-            f"the run in --workdir has another config: {'; '.join(changed)}; resume "
+            f"the run in {workdir} has another config: {'; '.join(changed)}; resume "
             "it with the same fields, or give another --workdir"
         )
 
@@ -250,6 +261,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
     """
     resolved = config.to_dict()
     cast = load_cast(config)
+    checkpoints = Checkpoints(workdir, config.train.checkpoint_every, config.train.keep)
+    start = checkpoints.latest_step() or 0
+    if start:
+        _check_same_run(resolved, cast.names, checkpoints, workdir)
     spec = model.from_config(config)
     rule = optimizer.make(
         optimizer.LearningRates(
@@ -264,17 +279,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
     shardings = sharding.state_shardings(jax.eval_shape(init, key), cast.mesh)
     state = jax.jit(init, out_shardings=shardings)(key)
 
-    checkpoints = Checkpoints(workdir, config.train.checkpoint_every, config.train.keep)
-    start = checkpoints.latest_step() or 0
     if start:
-        stored = checkpoints.meta(start)["identities"]
-        if stored != cast.names:
-            raise ValueError(
-                f"the run in {workdir} was trained on {', '.join(stored)}, "
-                f"data.root holds {', '.join(cast.names)}; give the same identities, "
-                "or another --workdir"
-            )
-        _check_same_run(resolved, checkpoints.config(start))
         state = checkpoints.restore(start, state, cast.mesh)
         _LOG.info("resuming %s at step %d", workdir, start)
     for data in filter(None, cast.datasets):

@@ -80,20 +80,10 @@ class Dataset:
             max(round(side * size / longest), 1) for side in (meta.height, meta.width)
         )
         scale = np.array([width / meta.width, height / meta.height], np.float32)
-        tracks = _checked(folder.tracks(), folder)
+        tracks, train_mask = read_tracks(folder, max_seconds)
         landmarks = tracks.landmarks * np.append(scale, size / longest)
         tracks = tracks._replace(landmarks=landmarks.astype(np.float32))
-
-        frames = np.arange(meta.frame_count)
-        usable = tracks.valid & ~tracks.duplicate & (frames < meta.train_frames)
-        if max_seconds is not None:
-            usable &= frames < max_seconds * meta.fps
-        if not usable.any():
-            raise ValueError(
-                f"{folder.path}: none of its first {meta.train_frames} frames has a "
-                f"face and lies within max_seconds={max_seconds}; raise "
-                "data.max_seconds or prepare a longer clip"
-            )
+        held_out = np.arange(meta.frame_count) >= meta.train_frames
         images = frame_cache.load(folder, (height, width), cache_root)
         return cls(
             name=folder.name,
@@ -106,8 +96,8 @@ class Dataset:
             ),
             tracks=tracks,
             shapes=regions.fit_shapes(tracks.landmarks, tracks.valid),
-            train_frames=np.flatnonzero(usable),
-            test_frames=np.flatnonzero(tracks.valid & (frames >= meta.train_frames)),
+            train_frames=np.flatnonzero(train_mask),
+            test_frames=np.flatnonzero(tracks.valid & held_out),
             **images._asdict(),
         )
 
@@ -150,6 +140,32 @@ class Dataset:
         face = regions.ellipses(self.shapes, np.array(index), pixels)
         body = self.images[index, ..., frame_cache.REGIONS].astype(np.float32) / 255
         return np.concatenate([face.reshape(*body.shape), body], -1)
+
+
+def read_tracks(
+    folder: IdentityFolder, max_seconds: float | None = None
+) -> tuple[Tracks, np.ndarray]:
+    """What signals are fitted on; reads no image.
+
+    Returns:
+      tracks at the folder's own size, and bool [F], True at frames to train on.
+
+    Raises:
+      ValueError: tracks and frames disagree, or no frame is left to train on.
+    """
+    meta = folder.meta
+    tracks = _checked(folder.tracks(), folder)
+    frames = np.arange(meta.frame_count)
+    usable = tracks.valid & ~tracks.duplicate & (frames < meta.train_frames)
+    if max_seconds is not None:
+        usable &= frames < max_seconds * meta.fps
+    if not usable.any():
+        raise ValueError(
+            f"{folder.path}: none of its first {meta.train_frames} frames has a "
+            f"face and lies within max_seconds={max_seconds}; raise "
+            "data.max_seconds or prepare a longer clip"
+        )
+    return tracks, usable
 
 
 def _checked(tracks: Tracks, folder: IdentityFolder) -> Tracks:
