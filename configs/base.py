@@ -97,7 +97,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     lr.final = 0.05  # share of the rates left at the end
 
     c.train = train = ml_collections.ConfigDict()
-    train.steps = 20_000 if gpu else 2_000  # sets the schedule
+    train.steps = 20_000 if gpu else 1_500  # sets the schedule
     train.max_minutes = 0.0  # saves and stops early, schedule unchanged; 0 is no limit
     train.density_every = 8  # steps between visits to the density grid
     train.density_points = 8192 if gpu else 1024  # cells visited, for each frame
