@@ -15,3 +15,23 @@ os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(_CACHE / "lokitalk-jax" / "xla-tests")
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+import pytest  # noqa: E402 (what it loads may import JAX)
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory):
+    """A folder of three small identities."""
+    import tiny_train
+
+    return tiny_train.write_people(tmp_path_factory.mktemp("people"))
+
+
+@pytest.fixture(scope="session")
+def whole_run(people, tmp_path_factory):
+    """A run of `train.py` on four devices that nothing interrupted."""
+    import tiny_train
+
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    tiny_train.finish(tiny_train.start(people, workdir), workdir)
+    return workdir

@@ -1,0 +1,162 @@
+"""A run that was stopped, in whatever way, ends as if it had not been."""
+
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+import tiny_model
+import tiny_train
+from jax.sharding import PartitionSpec as P
+
+from configs import multi_id
+from lokitalk_jax import sharding, trainer
+from lokitalk_jax.checkpoint import Checkpoints
+
+pytestmark = pytest.mark.timeout(600)
+
+# Colours of one person at step 6 are not numbers.
+POISON = """
+import runpy
+from lokitalk_jax.data import loader
+draw = loader.Loader.batch
+def poisoned(self, step):
+    batch = draw(self, step)
+    if step == 6:
+        batch.rgb[1] = float("nan")
+    return batch
+loader.Loader.batch = poisoned
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+def load(workdir, devices: int = 1):
+    """The latest checkpoint of a tiny run, on a mesh (devices, 1)."""
+    checkpoints = Checkpoints(workdir, every=None, keep=None)
+    count = len(tiny_train.NAMES)
+    mesh = sharding.make_mesh(count, devices, jax.devices()[:devices])
+    template = tiny_model.random_state(
+        tiny_model.config(), sharding.padded(count, mesh)
+    )
+    state = checkpoints.restore(checkpoints.latest_step(), template, mesh)
+    checkpoints.close()
+    return jax.device_get(state)
+
+
+def metrics(workdir) -> dict[int, dict]:
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return {line["step"]: line for line in lines}
+
+
+def test_a_run_stopped_in_every_way_ends_like_one_that_was_not(
+    people, whole_run, tmp_path
+):
+    run = tmp_path / "run"
+    # Its loss is not finite: it stops, says where, and keeps what was good.
+    broken = tiny_train.start(people, run, script=POISON)
+    assert broken.wait() == 1
+    assert "loss of bert was not finite at step 6" in tiny_train.log(run)
+    assert tiny_train.saved(run) == [4]
+    # It is killed, whatever it was doing.
+    killed = tiny_train.start(people, run)
+    tiny_train.wait_for_checkpoint(killed, run, after=4)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    reached = tiny_train.saved(run)[-1]
+    assert 4 < reached < tiny_train.STEPS
+    # It is asked to stop: it saves where it is.
+    asked = tiny_train.start(people, run)
+    tiny_train.wait_for_checkpoint(asked, run, after=reached)
+    asked.terminate()
+    tiny_train.finish(asked, run)
+    left = tiny_train.saved(run)[-1]
+    assert reached < left < tiny_train.STEPS
+    assert f"stopping at step {left}: SIGTERM" in tiny_train.log(run)
+    # It goes on to the end.
+    tiny_train.finish(tiny_train.start(people, run), run)
+    assert f"resuming {run} at step {left}" in tiny_train.log(run)
+
+    got, wanted = load(run), load(whole_run)
+    assert wanted.step == tiny_train.STEPS
+    assert np.abs(wanted.params["shared"]["common"]["grid"]).max() > 0.01
+    assert wanted.density.std() > 0
+    jax.tree.map(np.testing.assert_array_equal, got, wanted)
+    last = tiny_train.STEPS
+    for name in ("loss", "psnr/anna", "psnr/bert", "psnr/carl"):
+        assert metrics(run)[last][name] == metrics(whole_run)[last][name]
+
+
+def resume_config(people, **changes):
+    c = tiny_model.config()
+    c.data.root = str(people)
+    c.train.steps = tiny_train.STEPS
+    c.train.preview_every = tiny_train.STEPS + 1
+    c.update_from_flattened_dict(changes)
+    return c
+
+
+def test_other_fields_are_refused_by_name(people, whole_run):
+    other = resume_config(people, **{"model.octaves": 3, "lr.code": 0.5})
+    with pytest.raises(ValueError, match="lr.code was .* and is 0.5; model.octaves"):
+        trainer.train(other, whole_run)
+
+
+def test_other_people_are_refused_by_name(people, whole_run, tmp_path):
+    (tmp_path / "zoe").symlink_to(people / "anna")
+    c = resume_config(tmp_path)
+    with pytest.raises(ValueError, match="trained on anna, bert, carl.*holds anna"):
+        trainer.train(c, whole_run)
+
+
+def test_another_model_than_the_saved_one_is_refused(whole_run):
+    checkpoints = Checkpoints(whole_run, every=None, keep=None)
+    c = tiny_model.config()
+    c.model.deform_width = 16
+    mesh = sharding.make_mesh(3, 1, jax.devices()[:1])
+    with pytest.raises(ValueError, match="does not fit this config's model.*kernel"):
+        checkpoints.restore(
+            checkpoints.latest_step(), tiny_model.random_state(c, 3), mesh
+        )
+    checkpoints.close()
+
+
+@pytest.fixture(scope="module")
+def five_people(tmp_path_factory):
+    """A state of five on eight devices, three slots of padding, and where it lies."""
+    workdir = tmp_path_factory.mktemp("five")
+    mesh = sharding.make_mesh(5, 8)
+    state = tiny_model.random_state(tiny_model.config(), sharding.padded(5, mesh))
+    state = state._replace(step=state.step + 7)
+    state = jax.device_put(state, sharding.state_shardings(state, mesh))
+    checkpoints = Checkpoints(workdir, every=1, keep=2)
+    names = ["a", "b", "c", "d", "e"]
+    config = multi_id.get_config("cpu").to_dict()
+    checkpoints.save(7, state, names, {"lip_basis": np.eye(3)}, config)
+    checkpoints.close()
+    return workdir, jax.device_get(state)
+
+
+@pytest.mark.parametrize("devices", [1, 4, 8])
+def test_five_people_saved_on_eight_devices_restore_on(five_people, devices):
+    workdir, saved = five_people
+    mesh = sharding.make_mesh(5, devices, jax.devices()[:devices])
+    count = sharding.padded(5, mesh)
+    template = tiny_model.random_state(tiny_model.config(), count)
+    template = template._replace(params=jax.tree.map(lambda x: 0 * x, template.params))
+    template = jax.device_put(template, sharding.state_shardings(template, mesh))
+    checkpoints = Checkpoints(workdir, every=None, keep=None)
+    restored = checkpoints.restore(7, template, mesh)
+    assert checkpoints.meta(7)["identities"] == ["a", "b", "c", "d", "e"]
+    np.testing.assert_array_equal(checkpoints.signals(7)["lip_basis"], np.eye(3))
+    checkpoints.close()
+
+    def same(path, got, wanted, fresh):
+        if sharding.leads_with_identity(path) and got.ndim:
+            assert got.sharding.spec == P("identity")
+            np.testing.assert_array_equal(got[:5], wanted[:5])
+            np.testing.assert_array_equal(got[5:], fresh[5:])
+        else:
+            np.testing.assert_array_equal(got, wanted)
+
+    jax.tree_util.tree_map_with_path(same, restored, saved, template)
