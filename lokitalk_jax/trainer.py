@@ -337,7 +337,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
             if checkpoints.due(step) or last or ending:
                 _refuse_bad(state, step, cast.names)
                 save(step, state, force=True)
-            if step % config.train.preview_every == 0 or last:
+            if step % config.train.preview_every == 0 or last or ending:
                 _preview(spec, state, cast, workdir, log, step)
             if ending:
                 _LOG.info("stopping at step %d: %s", step, stop.reason or "preempted")
