@@ -37,8 +37,8 @@ def compiled():
         by_identity=sharding.by_identity(mesh),
     )
     programs = (
-        train.lower(state, batch, None).compile(),
-        density.lower(state, batch).compile(),
+        train.lower(state, batch, None).compile(tiny_model.COMPILE_FAST),
+        density.lower(state, batch).compile(tiny_model.COMPILE_FAST),
     )
     return state, programs
 

@@ -75,7 +75,7 @@ def gradients(mesh: jax.sharding.Mesh, batch: Batch):
     state = jax.device_put(state, sharding.state_shardings(state, mesh))
     batch = jax.device_put(batch, sharding.batch_shardings(mesh))
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=tiny_model.COMPILE_FAST)
     def run(state, batch):
         def loss(shared, own, one):
             grid, part, key = one
@@ -110,8 +110,8 @@ def one_device():
 
 @pytest.mark.parametrize(
     "shape",
-    [(8, 1), (4, 1), (2, 2)],
-    ids=["padded", "two slots a lane", "rays split too"],
+    [(8, 1), (4, 2)],
+    ids=["padded", "two slots a lane, rays split too"],
 )
 def test_gradients_do_not_depend_on_the_mesh(shape):
     devices = jax.devices()[: shape[0] * shape[1]]

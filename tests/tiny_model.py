@@ -10,6 +10,12 @@ from configs import multi_id
 from lokitalk_jax import losses, model, optimizer, train_step
 from lokitalk_jax.structs import TORSO_LAGS, Batch, Signals
 
+# What runs for a second need not be compiled well.
+COMPILE_FAST = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+}
+
 
 def config():
     """`multi_id.py:cpu`, as small as it still has every part."""

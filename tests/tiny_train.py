@@ -14,7 +14,7 @@ from configs import multi_id
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NAMES = ["anna", "bert", "carl"]
-STEPS = 40  # saved every fourth
+STEPS = 24  # saved every fourth
 
 
 def write_people(root: pathlib.Path) -> pathlib.Path:
@@ -23,12 +23,18 @@ def write_people(root: pathlib.Path) -> pathlib.Path:
     return root
 
 
+def config(data: pathlib.Path):
+    c = tiny_model.config()
+    c.data.root = str(data)
+    c.loss.smoothness = 0.0
+    c.train.steps = STEPS
+    c.train.keep = STEPS
+    return c
+
+
 def flags(data: pathlib.Path, workdir: pathlib.Path) -> list[str]:
-    """Of `train.py`, where `tiny_model.config` is not `multi_id.py:cpu`."""
-    tiny = tiny_model.config()
-    tiny.data.root = str(data)
-    tiny.train.steps = STEPS
-    tiny.train.preview_every = STEPS + 1
+    """Of `train.py`, where `config` is not `multi_id.py:cpu`."""
+    tiny = config(data)
     given = [f"--config={ROOT / 'configs' / 'multi_id.py'}:cpu", f"--workdir={workdir}"]
     full = multi_id.get_config("cpu")
     for group in full:
@@ -49,15 +55,14 @@ def start(
 ) -> subprocess.Popen:
     """Starts `train.py`, or Python code that ends in running it."""
     workdir.mkdir(parents=True, exist_ok=True)
-    # These runs last a second: compiling well would take longer than it saves.
-    options = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-    options += f" --xla_force_host_platform_device_count={devices}"
+    options = [f"--{k}={v}" for k, v in tiny_model.COMPILE_FAST.items()]
+    options.append(f"--xla_force_host_platform_device_count={devices}")
     command = ["train.py"] if script is None else ["-c", script]
     with open(workdir / "log.txt", "a") as log:
         return subprocess.Popen(
             [sys.executable, *command, *flags(data, workdir)],
             cwd=ROOT,
-            env=os.environ | {"XLA_FLAGS": options} | variables,
+            env=os.environ | {"XLA_FLAGS": " ".join(options)} | variables,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
