@@ -334,6 +334,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
             if step % config.train.log_every == 0 or last or ending:
                 rate = (step - start) / (time.monotonic() - began)
                 _log(log, progress, step, _fetch(metrics), cast.names, rate)
+                _refuse_bad(state, step, cast.names)
             if checkpoints.due(step) or last or ending:
                 _refuse_bad(state, step, cast.names)
                 save(step, state, force=True)
@@ -342,7 +343,6 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
             if ending:
                 _LOG.info("stopping at step %d: %s", step, stop.reason or "preempted")
                 break
-        _refuse_bad(state, step, cast.names)
     finally:
         progress.close()
         source.close()
