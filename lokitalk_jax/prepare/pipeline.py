@@ -20,6 +20,7 @@ from lokitalk_jax.prepare import (
     stages,
     survey,
     timeline,
+    torso,
     video,
     workspace,
 )
@@ -101,6 +102,12 @@ def _run_stages(clip, work, options, model, workers) -> None:
         lambda: pose.track_poses(landmarks, valid, focal, principal),
         pose.Poses._make,
     )
+    stages.write_masks(files, landmarks, valid, workers)
+    motion = work.cached(
+        "torso",
+        lambda: stages.register_torso(files, poses.head_to_camera, valid),
+        torso.Motion._make,
+    )
     tracks = folder.Tracks(
         head_to_camera=poses.head_to_camera,
         landmarks=landmarks,
@@ -108,9 +115,11 @@ def _run_stages(clip, work, options, model, workers) -> None:
         eye_ratio=lips.eye_ratios(landmarks),
         valid=valid,
         duplicate=grid.duplicate,
+        torso_to_camera=torso.poses(
+            motion, poses.head_to_camera, valid, focal, principal
+        ),
     )
     folder.write_tracks(work.path, tracks)
-    stages.write_masks(files, landmarks, valid, workers)
     seen = stages.write_plate(files, valid)
     stages.write_preview(files, tracks, focal, principal, sound)
 
@@ -127,6 +136,8 @@ def _run_stages(clip, work, options, model, workers) -> None:
             "reprojection_px": round(float(poses.reprojection_px), 4),
             "faceless_frames": int((~valid).sum()),
             "duplicate_frames": int(grid.duplicate.sum()),
+            "torso_correlation": round(float(np.median(motion.correlation)), 4),
+            "torso_tracked": tracks.torso_to_camera is not None,
             "plate_seen": round(seen, 4),
         },
         audio_rate=structs.AUDIO_RATE if options.audio else None,

@@ -9,6 +9,8 @@ from lokitalk_jax.prepare import faces
 TINTS = {folder.TORSO: (60, 120, 255), folder.HEAD: (255, 200, 40)}
 AXES = ((255, 60, 60), (60, 220, 60), (80, 120, 255))  # x, y, z
 AXIS_LENGTH = 0.08  # metres
+# Crosses on the chest, in the head frame of the usual pose, metres.
+TORSO_MARKS = ((-0.08, 0.17, 0.06), (0.0, 0.17, 0.06), (0.08, 0.17, 0.06))
 
 
 def draw(
@@ -19,8 +21,9 @@ def draw(
     focal: float,
     principal: tuple[float, float],
     valid: bool,
+    marks: np.ndarray,
 ) -> np.ndarray:
-    """Draws labels as tints, landmarks as dots and the pose as three axes.
+    """Draws labels as tints, landmarks as dots, the pose as three axes, torso marks.
 
     Args:
       rgb: uint8 [H, W, 3].
@@ -31,6 +34,7 @@ def draw(
       principal: principal point (x, y), pixels.
       valid: whether a face was found; without one the frame is crossed out and
         landmarks and pose, which mean nothing, are left out.
+      marks: [M, 3], points in the camera frame that move with the torso, metres.
 
     Returns:
       uint8 [H, W, 3], a new image.
@@ -67,7 +71,21 @@ def draw(
         ends = _fixed(ends[:, :2] / ends[:, 2:] * focal + principal)
         for end, colour in zip(ends[1:], AXES, strict=True):
             cv2.line(image, ends[0], end, colour, 2 * thin, cv2.LINE_AA, _SHIFT)
+    for mark in _fixed(marks[:, :2] / marks[:, 2:] * focal + principal):
+        for arm in np.array([[1, 0], [0, 1]]) * (6 * thin << _SHIFT):
+            ends = tuple(mark - arm), tuple(mark + arm)
+            cv2.line(image, *ends, (255, 255, 255), 2 * thin, cv2.LINE_AA, _SHIFT)
     return image
+
+
+def torso_marks(tracks: folder.Tracks) -> np.ndarray:
+    """Points [F, M, 3] that move with the torso, camera frame; M is 0 if untracked."""
+    if tracks.torso_to_camera is None:
+        return np.zeros((len(tracks.valid), 0, 3))
+    usual = np.median(tracks.head_to_camera[tracks.valid, :3, 3], axis=0)
+    marks = np.array(TORSO_MARKS) + usual
+    turned = np.einsum("fij,mj->fmi", tracks.torso_to_camera[:, :3, :3], marks)
+    return turned + tracks.torso_to_camera[:, None, :3, 3]
 
 
 _SHIFT = 4  # OpenCV's fractional bits of a coordinate

@@ -16,7 +16,7 @@ import tqdm
 
 from lokitalk_jax import video_io
 from lokitalk_jax.data import folder
-from lokitalk_jax.prepare import crop, faces, masks, preview, timeline, video
+from lokitalk_jax.prepare import crop, faces, masks, preview, timeline, torso, video
 
 
 class Files:
@@ -140,6 +140,21 @@ def write_masks(
             progress.update()
 
 
+def register_torso(
+    files: Files, head_to_camera: np.ndarray, valid: np.ndarray
+) -> torso.Motion:
+    """Follows the torso through all frames; see `torso`."""
+    reference = torso.reference_frame(head_to_camera, valid)
+    with progress_bar("torso")(total=len(valid)) as progress:
+        return torso.register(
+            files.read_rgb,
+            _read(files.labels(reference), cv2.IMREAD_GRAYSCALE),
+            reference,
+            len(valid),
+            progress.update,
+        )
+
+
 def write_plate(files: Files, valid: np.ndarray) -> float:
     """Writes background.png; returns the share of it that was seen."""
     path = files.out / "background.png"
@@ -167,6 +182,7 @@ def write_preview(
     if path.exists():
         return
     height, width = files.read_rgb(0).shape[:2]
+    marks = preview.torso_marks(tracks)
     with video_io.VideoWriter(
         path, size=(width, height), audio=sound, synthetic=False
     ) as writer:
@@ -179,5 +195,6 @@ def write_preview(
                 focal,
                 principal,
                 tracks.valid[i],
+                marks[i],
             )
             writer.write(drawn)
