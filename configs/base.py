@@ -34,6 +34,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     data.max_seconds = 0.0  # train on the first seconds only; 0 takes all
     data.frames_per_step = 8 if gpu else 4  # B
     data.rays_per_frame = 2048 if gpu else 96  # R
+    data.references = 2  # K, frames that the encoder sees in a step
     data.threads = 4 if gpu else 1
     data.prefetch = 8
     # How much likelier a pixel is drawn, added up over the masks it lies in.
@@ -72,6 +73,11 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     model.gate_width = 16
     model.gate_octaves = 3
     model.anatomical_gates = True  # start gates at an average face, else at 1/2
+    model.encoder = False  # an identity encoder; for runs of many people
+    model.encoder_width = 32
+    model.reference_size = 64  # E, pixels of the encoder's pictures
+    # How often a step goes without what is a person's own, so that the encoder learns.
+    model.own_dropout = 0.0
     model.torso_residual = False  # a field on top of the pivot motion (costs quality)
     model.identity_offset = True  # a canonical grid of one's own beside the common one
     model.decoder_width = 64

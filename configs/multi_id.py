@@ -11,6 +11,8 @@ from configs import base
 def get_config(preset: str = ""):
     """The config; see `base.get_config`."""
     c = base.get_config(preset)
+    c.model.encoder = True
+    c.model.own_dropout = 0.3
     if c.preset == "cpu":
         # All identities take part in every step, so each can do with fewer frames.
         c.data.frames_per_step = 2

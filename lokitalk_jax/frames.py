@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lokitalk_jax import identity, model
+from lokitalk_jax import model
 from lokitalk_jax.rendering import Rendered
 from lokitalk_jax.structs import Signals
 
@@ -22,14 +22,12 @@ def pixel_centres(height: int, width: int) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _render(spec, params, density, pixels, plate, intrinsics, pose, signals):
-    person = identity.combine(params["shared"]["common"], params["identity"])
-
+def _render(spec, shared, person, density, pixels, plate, intrinsics, pose, signals):
     def tile(inputs):
         at, behind = inputs
         rendered, _ = model.render(
             spec,
-            params["shared"],
+            shared,
             person,
             density,
             at[None],
@@ -50,7 +48,8 @@ class FrameRenderer:
     def __init__(
         self,
         spec: model.Model,
-        params: dict,
+        shared: dict,
+        person: dict,
         density: Array,
         height: int,
         width: int,
@@ -60,7 +59,8 @@ class FrameRenderer:
 
         Args:
           spec: the model.
-          params: {'shared': ..., 'identity': ...}, the latter one person's, without N.
+          shared: parameters that all identities share.
+          person: one identity's tree, see `model.person`.
           density: [X, Y, Z], that person's density grid.
           height, width: pixels.
           intrinsics: [3], focal length, principal x and y, pixels of that size.
@@ -72,7 +72,7 @@ class FrameRenderer:
         self._padding = tiles * self._tile - height * width
         self._pixels = jnp.asarray(self._tiled(pixel_centres(height, width)))
         # Wherever they come from: a shard of another device, or host memory.
-        self._fixed = jax.device_put((params, density), jax.local_devices()[0])
+        self._fixed = jax.device_put((shared, person, density), jax.local_devices()[0])
         self._intrinsics = jnp.asarray(intrinsics)
 
     def _tiled(self, rays: np.ndarray) -> np.ndarray:

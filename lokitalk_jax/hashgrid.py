@@ -73,6 +73,16 @@ def table_shape(spec: GridSpec) -> tuple[int, int]:
     return _levels(spec)[1], spec.features
 
 
+def dense_cells(spec: GridSpec) -> list[int]:
+    """Cells along an axis of the leading levels that are stored without hashing.
+
+    A level of n cells has (n + 1)**3 rows, x varying fastest, then y, then z.
+    """
+    levels, _ = _levels(spec)
+    count = spec.levels if levels.dense.all() else int(np.argmin(levels.dense))
+    return [int(n) for n in levels.cells[:count]]
+
+
 def dense_rows(spec: GridSpec) -> int:
     """Rows of the leading levels that are stored without hashing."""
     levels, total = _levels(spec)

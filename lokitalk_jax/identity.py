@@ -16,6 +16,11 @@ from lokitalk_jax.structs import UNIT
 
 Array = jax.Array
 
+CODES = ("dynamic", "appearance", "geometry")
+
+# What pictures can tell of a person, and the identity encoder therefore gives.
+ENCODED = ("codes", "last_layers", "grid")
+
 # Neck pivot and the shares of its motion that a torso follows along x, y, z, to start
 # from: a seated speaker's shoulders follow the head by about a third.
 PIVOT_METRES = (0.0, 0.11, 0.06)
@@ -46,8 +51,7 @@ def init_common(key: Array, spec: IdentitySpec) -> dict:
     """The tree of the common face."""
     keys = jax.random.split(key, 1 + len(spec.regions))
     return {
-        "codes": {name: jnp.zeros(spec.code) for name in ("dynamic", "geometry")}
-        | {"appearance": jnp.zeros(spec.code)},
+        "codes": {name: jnp.zeros(spec.code) for name in CODES},
         "last_layers": {
             region: 0.03 * jax.random.normal(k, (spec.hidden, 3)) / spec.hidden**0.5
             for region, k in zip(spec.regions, keys[1:], strict=True)

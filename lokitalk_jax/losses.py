@@ -102,8 +102,15 @@ def identity_loss(
     Returns:
       the loss and its terms, scalars.
     """
-    person = identity.combine(shared["common"], own)
-    place_key, smooth_key = jax.random.split(key)
+    place_key, smooth_key, own_key = jax.random.split(key, 3)
+    own_part = _own_part(own)
+    if spec.own_dropout:
+        # Steps that do without it teach the encoder to tell who it sees.
+        keep = jax.random.bernoulli(own_key, 1 - spec.own_dropout).astype(jnp.float32)
+        own = own | jax.tree.map(
+            lambda leaf: keep * leaf, {k: own[k] for k in identity.ENCODED if k in own}
+        )
+    person = model.person(spec, shared, own, batch.references)
     rendered, samples = model.render(
         spec,
         shared,
@@ -123,7 +130,7 @@ def identity_loss(
         "attention": attention(rendered.regions, batch.regions),
         "entropy": entropy(rendered.alpha),
         "magnitude": magnitude(samples),
-        "own": _own_part(own),
+        "own": own_part,
     }
     if weights.smoothness:
         terms["smoothness"] = smoothness(

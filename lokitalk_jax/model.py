@@ -8,19 +8,31 @@ import jax.numpy as jnp
 from lokitalk_jax import hashgrid, identity, rays, rendering, sampling
 from lokitalk_jax.canonical import Decoder
 from lokitalk_jax.deformation import BODY, FACE, Deformation, Deformed
-from lokitalk_jax.structs import TORSO_LAGS, UNIT, Signals
+from lokitalk_jax.encoder import IdentityEncoder
+from lokitalk_jax.structs import TORSO_LAGS, UNIT, References, Signals
 
 Array = jax.Array
 
 
 class Model(NamedTuple):
-    """Modules and sizes; static, holds no parameters."""
+    """Modules and sizes; static, holds no parameters.
+
+    Attributes:
+      deformation, decoder, encoder: modules; no encoder in models of one person.
+      identity, sampling: sizes.
+      lip_dim: coefficients of the lip signal.
+      reference_size: E, pixels along a side of the encoder's pictures.
+      own_dropout: how often a training step goes without what is a person's own.
+    """
 
     deformation: Deformation
     decoder: Decoder
     identity: identity.IdentitySpec
     sampling: sampling.SamplingSpec
     lip_dim: int
+    encoder: IdentityEncoder | None
+    reference_size: int
+    own_dropout: float
 
     @property
     def grid(self) -> hashgrid.GridSpec:
@@ -46,6 +58,7 @@ def from_config(config) -> Model:
     high = tuple(x / UNIT for x in config.scene.high)
     m = config.model
     regions = FACE + (BODY if m.torso_residual else BODY[:1])
+    grid = hashgrid.GridSpec(**config.grid)
     return Model(
         deformation=Deformation(
             width=m.deform_width,
@@ -66,7 +79,7 @@ def from_config(config) -> Model:
             hidden=m.deform_hidden,
             regions=regions,
             offset=m.identity_offset,
-            grid=hashgrid.GridSpec(**config.grid),
+            grid=grid,
             grid_scale=m.grid_scale,
         ),
         sampling=sampling.SamplingSpec(
@@ -79,12 +92,24 @@ def from_config(config) -> Model:
             decay=config.sampling.decay,
         ),
         lip_dim=m.lip_dim,
+        encoder=IdentityEncoder(
+            code=m.code,
+            hidden=m.deform_hidden,
+            regions=regions,
+            grid=grid,
+            width=m.encoder_width,
+        )
+        if m.encoder
+        else None,
+        reference_size=m.reference_size,
+        own_dropout=m.own_dropout,
     )
 
 
 def init(model: Model, key: Array, identities: int) -> dict:
     """Parameters {'shared': ..., 'identity': ...}; leaves of the latter lead with N."""
     common_key, deformation_key, decoder_key = jax.random.split(key, 3)
+    encoder_key = jax.random.fold_in(key, 3)
     common = identity.init_common(common_key, model.identity)
     points = jnp.zeros((1, 1, 3))
     signals = Signals(
@@ -100,10 +125,30 @@ def init(model: Model, key: Array, identities: int) -> dict:
     static = model.decoder.init(
         decoder_key, features, jnp.zeros((1, 1, 3)), deformed, common["codes"], 1
     )
+    shared = {"common": common, "dynamic": dynamic, "static": static}
+    if model.encoder:
+        e = model.reference_size
+        references = References(jnp.zeros((1, e, e, 4)), jnp.zeros((1, 8)))
+        shared["encoder"] = model.encoder.init(encoder_key, references)
     return {
-        "shared": {"common": common, "dynamic": dynamic, "static": static},
+        "shared": shared,
         "identity": identity.init_own(common, identities, model.identity),
     }
+
+
+def person(model: Model, shared: dict, own: dict, references=None) -> dict:
+    """One person's tree, see `identity`: the common face, what the encoder sees, own.
+
+    Args:
+      model: modules and sizes.
+      shared: parameters that all identities share.
+      own: what is this identity's own, leaves without N.
+      references: leaves [K, ...]; None where the model has no encoder.
+    """
+    whole = identity.combine(shared["common"], own)
+    if model.encoder is None:
+        return whole
+    return identity.combine(whole, model.encoder.apply(shared["encoder"], references))
 
 
 def _deform(model: Model, shared: dict, person: dict, points, signals) -> Deformed:
@@ -145,7 +190,7 @@ def render(
     Args:
       model: modules and sizes.
       shared: parameters that all identities share.
-      person: the identity's tree, `identity.combine` of the common and its own.
+      person: the identity's tree, see `person`.
       density_grid: [X, Y, Z], guides the samples.
       pixels: [B, R, 2]; intrinsics: [3]; head_to_camera: [B, 4, 4], metres.
       signals: leaves [B, ...].

@@ -1,6 +1,6 @@
 """What a run keeps of each identity, so that rendering needs the run alone.
 
-<run>/identities/<id>/portrait.npz   camera, poses, signals, frames, see `Portrait`
+<run>/identities/<id>/portrait.npz   camera, poses, signals, frames, references
                       plate.png      the background plate at the training size
                       audio.wav      the clip's own sound, where it has one
 """
@@ -14,8 +14,19 @@ import cv2
 import numpy as np
 
 from lokitalk_jax import signals, structs
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import folder, references
 from lokitalk_jax.data.dataset import Dataset
+
+# K, reference frames of a portrait, spread over the frames that are trained on.
+REFERENCES = 8
+
+_ARRAYS = (
+    "intrinsics",
+    "head_to_camera",
+    "rest_pose",
+    "train_frames",
+    "test_frames",
+)
 
 
 class Portrait(NamedTuple):
@@ -33,6 +44,8 @@ class Portrait(NamedTuple):
       train_frames, test_frames: frame numbers.
       plate: uint8 [H, W, 3].
       audio: the clip's sound, or None.
+      references: pictures for the identity encoder, leaves [K, ...], or None where the
+        model has none.
     """
 
     name: str
@@ -48,6 +61,7 @@ class Portrait(NamedTuple):
     test_frames: np.ndarray
     plate: np.ndarray
     audio: pathlib.Path | None
+    references: structs.References | None = None
 
     @property
     def frame_count(self) -> int:
@@ -55,27 +69,59 @@ class Portrait(NamedTuple):
         return len(self.head_to_camera)
 
 
-def save(workdir: pathlib.Path, data: Dataset, fitted: signals.Fitted) -> None:
-    """Writes an identity's portrait into a run."""
-    target = workdir / "identities" / data.name
-    target.mkdir(parents=True, exist_ok=True)
+def make(
+    data: Dataset,
+    fitted: signals.Fitted,
+    reference_spec: references.ReferenceSpec | None,
+) -> Portrait:
+    """The portrait of a clip.
+
+    Args:
+      data: the clip.
+      fitted: its signals.
+      reference_spec: of the encoder's pictures, or None.
+    """
     tracked = signals.apply(fitted, data.name, data.tracks)
-    rest = signals.rest(fitted, data.name)
+    seen = None
+    if reference_spec:
+        frames = references.spread(data.train_frames, REFERENCES)
+        seen = references.make(data, frames, tracked.head, reference_spec)
+    return Portrait(
+        name=data.name,
+        source=data.folder.path.resolve(),
+        height=data.height,
+        width=data.width,
+        intrinsics=data.intrinsics,
+        head_to_camera=data.tracks.head_to_camera,
+        signals=tracked,
+        rest=signals.rest(fitted, data.name),
+        rest_pose=fitted.mean_pose[fitted.index(data.name)].astype(np.float32),
+        train_frames=data.train_frames,
+        test_frames=data.test_frames,
+        plate=np.asarray(data.plate),
+        audio=data.folder.audio_path,
+        references=seen,
+    )
+
+
+def save(workdir: pathlib.Path, portrait: Portrait) -> None:
+    """Writes an identity's portrait into a run."""
+    target = workdir / "identities" / portrait.name
+    target.mkdir(parents=True, exist_ok=True)
     arrays = {
-        "size": np.array([data.height, data.width]),
-        "intrinsics": data.intrinsics,
-        "head_to_camera": data.tracks.head_to_camera,
-        "rest_pose": fitted.mean_pose[fitted.index(data.name)],
-        "train_frames": data.train_frames,
-        "test_frames": data.test_frames,
-        "source": np.array(json.dumps(str(data.folder.path.resolve()))),
+        "size": np.array([portrait.height, portrait.width]),
+        "source": np.array(json.dumps(str(portrait.source))),
     }
-    arrays |= {f"signals_{k}": v for k, v in tracked._asdict().items()}
-    arrays |= {f"rest_{k}": v for k, v in rest._asdict().items()}
-    folder.write_image(target / "plate.png", np.asarray(data.plate))
-    if data.folder.audio_path:
+    arrays |= {name: getattr(portrait, name) for name in _ARRAYS}
+    arrays |= {f"signals_{k}": v for k, v in portrait.signals._asdict().items()}
+    arrays |= {f"rest_{k}": v for k, v in portrait.rest._asdict().items()}
+    if portrait.references:
+        seen = portrait.references._asdict()
+        arrays |= {f"references_{k}": v for k, v in seen.items()}
+    folder.write_image(target / "plate.png", portrait.plate)
+    if portrait.audio:
         with folder.replacing(target / "audio.wav") as temporary:
-            shutil.copyfile(data.folder.audio_path, temporary)
+            shutil.copyfile(portrait.audio, temporary)
     with folder.replacing(target / "portrait.npz") as temporary:
         np.savez_compressed(temporary, **arrays)
 
@@ -105,18 +151,20 @@ def load(workdir: pathlib.Path, name: str) -> Portrait:
     if plate is None:
         raise ValueError(f"{target / 'plate.png'} is missing or not an image")
     audio = target / "audio.wav"
+    seen = None
+    if "references_images" in arrays:
+        seen = structs.References(
+            **{k: arrays[f"references_{k}"] for k in structs.References._fields}
+        )
     return Portrait(
         name=name,
         source=pathlib.Path(json.loads(str(arrays["source"]))),
         height=int(arrays["size"][0]),
         width=int(arrays["size"][1]),
-        intrinsics=arrays["intrinsics"],
-        head_to_camera=arrays["head_to_camera"],
         signals=four("signals"),
         rest=four("rest"),
-        rest_pose=arrays["rest_pose"].astype(np.float32),
-        train_frames=arrays["train_frames"],
-        test_frames=arrays["test_frames"],
         plate=plate[..., ::-1],
         audio=audio if audio.is_file() else None,
+        references=seen,
+        **{name: arrays[name] for name in _ARRAYS},
     )

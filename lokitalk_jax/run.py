@@ -123,7 +123,8 @@ class Run:
         )
         renderer = FrameRenderer(
             self.spec,
-            {"shared": params["shared"], "identity": own},
+            params["shared"],
+            model.person(self.spec, params["shared"], own, portrait.references),
             density,
             portrait.height,
             portrait.width,

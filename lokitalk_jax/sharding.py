@@ -13,8 +13,9 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from lokitalk_jax.structs import Batch, Signals
+from lokitalk_jax.structs import Batch
 
+_RAYS = {"pixels", "rgb", "plate", "alpha", "regions"}
 _LEADS_WITH_N = {"identity", "density", "first_bad"}
 
 
@@ -75,21 +76,14 @@ def state_shardings(state, mesh: Mesh):
     return jax.tree_util.tree_map_with_path(place, state)
 
 
-def batch_shardings(mesh: Mesh) -> Batch:
-    """Shardings of a batch: rays over both axes, frames over `identity`."""
-    rays = NamedSharding(mesh, P("identity", None, "data"))
-    frames = NamedSharding(mesh, P("identity"))
-    return Batch(
-        pixels=rays,
-        rgb=rays,
-        plate=rays,
-        alpha=rays,
-        regions=rays,
-        intrinsics=frames,
-        head_to_camera=frames,
-        signals=Signals(frames, frames, frames, frames),
-        weight=frames,
-    )
+def batch_shardings(batch: Batch, mesh: Mesh) -> Batch:
+    """Shardings of a batch: rays over both axes, what frames have over `identity`."""
+
+    def place(path, _):
+        axes = ("identity", None, "data") if path[0].name in _RAYS else ("identity",)
+        return NamedSharding(mesh, P(*axes))
+
+    return jax.tree_util.tree_map_with_path(place, batch)
 
 
 def owned_slots(count: int, mesh: Mesh) -> list[int]:
@@ -119,7 +113,7 @@ def put_batch(local: Batch, slots: list[int], count: int, mesh: Mesh) -> Batch:
 
         return jax.make_array_from_callback((count, *leaf.shape[1:]), sharding, block)
 
-    return jax.tree.map(put, local, batch_shardings(mesh))
+    return jax.tree.map(put, local, batch_shardings(local, mesh))
 
 
 def by_identity(mesh: Mesh) -> NamedSharding:

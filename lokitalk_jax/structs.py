@@ -52,6 +52,20 @@ class Signals(NamedTuple):
     torso: Array
 
 
+class References(NamedTuple):
+    """Pictures of a person by which the identity encoder knows them.
+
+    Attributes:
+      images: [..., K, E, E, 4], the person seen face on: colours times the person
+        mask, and the mask, in [0, 1]; see `data.references`.
+      cameras: [..., K, 8], pose relative to the person's mean pose as in
+        `Signals.head`, distance in `UNIT`s, and focal length in heights of the image.
+    """
+
+    images: Array
+    cameras: Array
+
+
 class Batch(NamedTuple):
     """One training step's data. Colours and masks are float32 in [0, 1].
 
@@ -65,6 +79,7 @@ class Batch(NamedTuple):
       head_to_camera: [N, B, 4, 4].
       signals: leaves [N, B, ...].
       weight: [N], 1 for an identity, 0 for a slot that only pads the mesh.
+      references: leaves [N, K, ...], or None where the model has no encoder.
     """
 
     pixels: Array
@@ -76,6 +91,7 @@ class Batch(NamedTuple):
     head_to_camera: Array
     signals: Signals
     weight: Array
+    references: References | None = None
 
 
 class Rays(NamedTuple):

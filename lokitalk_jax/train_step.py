@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lokitalk_jax import identity, model, sampling
+from lokitalk_jax import model, sampling
 from lokitalk_jax.losses import LossWeights, identity_loss
 from lokitalk_jax.structs import Batch
 
@@ -177,18 +177,26 @@ def density_step(
     def visit(_, inputs):
         return None, jax.vmap(one)(*inputs)
 
-    def one(own, grid, signals, key):
-        person = identity.combine(state.params["shared"]["common"], own)
+    def one(own, grid, signals, references, key):
+        shared = state.params["shared"]
+        person = model.person(spec, shared, own, references)
         frames = signals.head.shape[0]
         cells, where = sampling.random_cells(key, (frames, points), spec.sampling)
-        found = model.density(spec, state.params["shared"], person, where, signals)
+        found = model.density(spec, shared, person, where, signals)
         return sampling.update_density(
             grid, cells.reshape(-1), found.reshape(-1), spec.sampling
         )
 
     keys = step_keys(seed + 1, state.step, ids)
     inputs = _slots_first(
-        (state.params["identity"], state.density, batch.signals, keys), lanes
+        (
+            state.params["identity"],
+            state.density,
+            batch.signals,
+            batch.references,
+            keys,
+        ),
+        lanes,
     )
     _, density = jax.lax.scan(visit, None, inputs)
     return state._replace(density=_identities_first(density))

@@ -29,7 +29,7 @@ from lokitalk_jax import (
     train_step,
 )
 from lokitalk_jax.checkpoint import Checkpoints
-from lokitalk_jax.data import demo, drawing
+from lokitalk_jax.data import demo, drawing, references
 from lokitalk_jax.data.dataset import Dataset, read_tracks
 from lokitalk_jax.data.folder import IdentityFolder, find_identities
 from lokitalk_jax.data.loader import Loader
@@ -39,6 +39,10 @@ from lokitalk_jax.structs import Batch
 _LOG = logging.getLogger(__name__)
 
 DEMO_ROOT = pathlib.Path("data/demo")
+
+# Drawing the first parameters runs once and compiles slowly: random numbers are long
+# programs.
+_COMPILE_FAST = {"xla_backend_optimization_level": 0}
 
 # Fields that may differ between the parts of one run.
 _FREE_FIELDS = ("train.", "data.threads", "data.prefetch", "data.cache", "mesh.")
@@ -137,6 +141,7 @@ class Batches:
                 rays_per_frame=rays,
                 importance=drawing.Importance(**data.importance),
                 patch=patch,
+                references=references.from_config(config),
                 threads=data.threads,
                 prefetch=data.prefetch,
             )
@@ -163,7 +168,7 @@ class Batches:
     def _put(self, batch: Batch) -> Batch:
         cast = self._cast
         if jax.process_count() == 1:
-            return jax.device_put(batch, sharding.batch_shardings(cast.mesh))
+            return jax.device_put(batch, sharding.batch_shardings(batch, cast.mesh))
         return sharding.put_batch(batch, cast.slots, cast.count, cast.mesh)
 
 
@@ -277,13 +282,14 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
     init = functools.partial(train_step.init_state, spec, rule, identities=cast.count)
     key = jax.random.key(config.seed)
     shardings = sharding.state_shardings(jax.eval_shape(init, key), cast.mesh)
-    state = jax.jit(init, out_shardings=shardings)(key)
+    state = jax.jit(init, out_shardings=shardings, compiler_options=_COMPILE_FAST)(key)
 
     if start:
         state = checkpoints.restore(start, state, cast.mesh)
         _LOG.info("resuming %s at step %d", workdir, start)
+    seen = references.from_config(config)
     for data in filter(None, cast.datasets):
-        portraits.save(workdir, data, cast.fitted)
+        portraits.save(workdir, portraits.make(data, cast.fitted, seen))
 
     weights = losses.LossWeights(**config.loss)
     run_train, run_density = train_step.compile_steps(
@@ -400,14 +406,16 @@ def _preview(spec, state, cast: Cast, workdir: pathlib.Path, log, step: int) -> 
             (state.params["identity"], state.density), slot
         )
         shared = sharding.local(state.params["shared"])
+        portrait = portraits.load(workdir, data.name)
         renderer = frames.FrameRenderer(
             spec,
-            {"shared": shared, "identity": own},
+            shared,
+            model.person(spec, shared, own, portrait.references),
             density,
             data.height,
             data.width,
             data.intrinsics,
         )
-        strip = previews.strip(renderer, portraits.load(workdir, data.name), data)
+        strip = previews.strip(renderer, portrait, data)
         previews.save(workdir / "previews" / f"{data.name}-{step:07d}.png", strip)
         log.image(step, data.name, strip)

@@ -24,7 +24,8 @@ def compiled():
     state = tiny_model.random_state(CONFIG, 16)
     shardings = sharding.state_shardings(state, mesh)
     state = jax.device_put(state, shardings)
-    batch = jax.device_put(tiny_model.batch(CONFIG, 16), sharding.batch_shardings(mesh))
+    batch = tiny_model.batch(CONFIG, 16)
+    batch = jax.device_put(batch, sharding.batch_shardings(batch, mesh))
     train, density = train_step.compile_steps(
         model.from_config(CONFIG),
         tiny_model.weights(CONFIG),

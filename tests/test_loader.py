@@ -34,7 +34,7 @@ def _loader(datasets, fitted, **options):
 
 
 def _leaves(batch):
-    return [*batch[:-2], *batch.signals, batch.weight]
+    return [*batch[:7], *batch.signals, batch.weight, *(batch.references or ())]
 
 
 def _equal(a, b):

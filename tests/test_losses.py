@@ -42,7 +42,7 @@ def case():
 def samples(case):
     @jax.jit
     def run(shared, own, density, batch):
-        person = model.identity.combine(shared["common"], own)
+        person = model.person(SPEC, shared, own, batch.references)
         return model.render(
             SPEC,
             shared,
@@ -72,7 +72,7 @@ def test_magnitude_is_the_mean_square_of_what_is_seen(samples):
 
 def test_smoothness_is_zero_for_fields_that_stand_still(case, samples):
     shared, own, _, batch = case
-    person = model.identity.combine(shared["common"], own)
+    person = model.person(SPEC, shared, own, batch.references)
 
     @jax.jit
     def smoothness(last_layers):

@@ -73,7 +73,7 @@ def gradients(mesh: jax.sharding.Mesh, batch: Batch):
     ids = [*IDS, *range(count - PEOPLE)]
     state = pad_state(tiny_model.random_state(CONFIG, PEOPLE), count)
     state = jax.device_put(state, sharding.state_shardings(state, mesh))
-    batch = jax.device_put(batch, sharding.batch_shardings(mesh))
+    batch = jax.device_put(batch, sharding.batch_shardings(batch, mesh))
 
     @functools.partial(jax.jit, compiler_options=tiny_model.COMPILE_FAST)
     def run(state, batch):

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from configs import multi_id
 from lokitalk_jax import losses, model, optimizer, train_step
-from lokitalk_jax.structs import TORSO_LAGS, Batch, Signals
+from lokitalk_jax.structs import TORSO_LAGS, Batch, References, Signals
 
 # What runs for a second need not be compiled well.
 COMPILE_FAST = {
@@ -33,6 +33,8 @@ def config():
     c.sampling.cells = (8, 8, 4)
     c.model.lip_dim = 3
     c.model.code = 4
+    c.model.encoder_width = 4
+    c.model.reference_size = 16
     c.model.octaves = 2
     c.model.deform_width = 8
     c.model.deform_hidden = 8
@@ -98,7 +100,7 @@ def batch(c, identities: int, padding: int = 0, seed: int = 0) -> Batch:
     """Random colours seen by cameras before the head; `padding` slots of zeros last."""
     rng = np.random.default_rng(seed)
     n, b, r = identities, c.data.frames_per_step, c.data.rays_per_frame
-    size = c.data.size
+    k, e, size = c.data.references, c.model.reference_size, c.data.size
 
     def uniform(*shape):
         return rng.uniform(size=shape).astype(np.float32)
@@ -125,6 +127,11 @@ def batch(c, identities: int, padding: int = 0, seed: int = 0) -> Batch:
             torso=0.2 * (uniform(n, b, 6 * len(TORSO_LAGS)) - 0.5),
         ),
         weight=np.ones(n, np.float32),
+        references=References(
+            images=uniform(n, k, e, e, 4), cameras=uniform(n, k, 8) - 0.5
+        )
+        if c.model.encoder
+        else None,
     )
 
     def pad(leaf):

@@ -12,7 +12,7 @@ from concurrent import futures
 import numpy as np
 
 from lokitalk_jax import signals, structs
-from lokitalk_jax.data import drawing, frame_cache, regions
+from lokitalk_jax.data import drawing, frame_cache, references, regions
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.drawing import Importance
 
@@ -35,6 +35,7 @@ class Loader:
         rays_per_frame: int,
         importance: Importance = Importance(),  # noqa: B008 (immutable)
         patch: int | None = None,
+        references: references.ReferenceSpec | None = None,
         threads: int = 2,
         prefetch: int = 4,
     ):
@@ -49,6 +50,7 @@ class Loader:
           rays_per_frame: R, rays of a frame.
           importance: of pixels, where no patches are drawn.
           patch: side of the patches, pixels; R is its square.
+          references: of the identity encoder's pictures; None draws none.
           threads: that read ahead in `iterate`.
           prefetch: batches read ahead.
 
@@ -81,6 +83,7 @@ class Loader:
         self._shape = (len(datasets), frames_per_step, rays_per_frame)
         self._importance = importance
         self._patch = patch
+        self._references = references
         self._threads = threads
         self._prefetch = prefetch
         self._lip_dim = fitted.lip_basis.shape[0]
@@ -110,6 +113,10 @@ class Loader:
             for into, leaf in zip(batch.signals, self._signals[slot], strict=True):
                 into[slot] = leaf[frames]
             batch.weight[slot] = 1
+            if self._references:
+                seen = self._draw_references(rng, slot)
+                for into, leaf in zip(batch.references, seen, strict=True):
+                    into[slot] = leaf
         return batch
 
     def iterate(self, start_step: int) -> Iterator[structs.Batch]:
@@ -161,7 +168,22 @@ class Loader:
                 torso=zeros(n, b, 6 * len(structs.TORSO_LAGS)),
             ),
             weight=zeros(n),
+            references=self._empty_references(),
         )
+
+    def _empty_references(self) -> structs.References | None:
+        if self._references is None:
+            return None
+        n, k, e = self._shape[0], self._references.count, self._references.size
+        return structs.References(
+            np.zeros((n, k, e, e, 4), np.float32), np.zeros((n, k, 8), np.float32)
+        )
+
+    def _draw_references(self, rng, slot: int) -> structs.References:
+        data, count = self.datasets[slot], self._references.count
+        few = len(data.train_frames) < count
+        frames = rng.choice(data.train_frames, count, replace=few)
+        return references.make(data, frames, self._signals[slot].head, self._references)
 
     def _draw(self, rng, data: Dataset, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Frames [B] and pixel centres [B, R, 2] of one identity."""
