@@ -27,6 +27,10 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.preset = preset
     c.seed = 0
 
+    c.prior = ""  # run whose common parts are adapted; "" starts from scratch
+    c.start = "encoder"  # how a new person of a prior starts: encoder or mean
+    c.common = "free"  # how fast a prior's common parts go on learning: slow, frozen
+
     c.data = data = ml_collections.ConfigDict()
     data.root = ""  # identity folder, or a folder of them; "" makes the demo cast
     data.cache = ""  # folder of resized frames; "" keeps them beside the identity

@@ -21,6 +21,20 @@ def pixel_centres(height: int, width: int) -> np.ndarray:
     return np.stack([x, y], axis=-1).reshape(-1, 2)
 
 
+_person = jax.jit(model.person, static_argnums=0)
+
+
+def settle(spec: model.Model, shared: dict, own: dict, seen) -> dict:
+    """One person's tree to render with, on this process's first device.
+
+    Args:
+      spec, shared, own: see `model.person`; from any device.
+      seen: references, leaves [K, ...], or None.
+    """
+    place = jax.local_devices()[0]
+    return _person(spec, *jax.device_put((shared, own, seen), place))
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _render(spec, shared, person, density, pixels, plate, intrinsics, pose, signals):
     def tile(inputs):

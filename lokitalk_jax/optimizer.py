@@ -15,6 +15,10 @@ class LearningRates(NamedTuple):
     torso: float
 
 
+# Share of the learning rates that shared parameters keep where a prior is adapted.
+COMMON = {"free": 1.0, "slow": 0.1, "frozen": 0.0}
+
+
 def kind(path: tuple) -> str:
     """The kind of the parameter at a tree path: a field of `LearningRates`."""
     names = {getattr(entry, "key", None) for entry in path}
@@ -33,7 +37,11 @@ def kinds(params) -> dict:
 
 
 def make(
-    rates: LearningRates, steps: int, warmup: int, final: float
+    rates: LearningRates,
+    steps: int,
+    warmup: int,
+    final: float,
+    common: str = "free",
 ) -> optax.GradientTransformation:
     """The optimiser.
 
@@ -42,7 +50,13 @@ def make(
       steps: length of the schedule.
       warmup: steps over which rates rise from zero.
       final: share of the rates that is left at the end of the exponential decay.
+      common: how fast shared parameters learn, a key of `COMMON`.
+
+    Raises:
+      ValueError: `common` is no such key.
     """
+    if common not in COMMON:
+        raise ValueError(f"common is {common!r}; it must be one of {', '.join(COMMON)}")
 
     def adam(rate: float) -> optax.GradientTransformation:
         schedule = optax.warmup_exponential_decay_schedule(
@@ -57,6 +71,23 @@ def make(
         # that they see are small (Mueller et al., 2022, section 4).
         return optax.adam(schedule, b1=0.9, b2=0.99, eps=1e-15)
 
-    return optax.partition(
+    by_kind = optax.partition(
         {name: adam(rate) for name, rate in rates._asdict().items()}, kinds
+    )
+    if common == "free":
+        return by_kind
+    if common == "frozen":
+        return optax.partition({"own": by_kind, "common": optax.set_to_zero()}, _owner)
+    return optax.chain(
+        by_kind,
+        optax.partition(
+            {"own": optax.identity(), "common": optax.scale(COMMON[common])}, _owner
+        ),
+    )
+
+
+def _owner(params) -> dict:
+    """The tree of `params` with 'own' below the key 'identity' and else 'common'."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: "own" if path[0].key == "identity" else "common", params
     )

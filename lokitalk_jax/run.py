@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from lokitalk_jax import checkpoint, model, portraits
+from lokitalk_jax import checkpoint, frames, model, portraits
 from lokitalk_jax.frames import FrameRenderer
 from lokitalk_jax.portraits import Portrait
 
@@ -117,14 +117,25 @@ class Run:
         """
         portrait = self.portrait(name)
         row = self.identities.index(name)
-        params, density = self._people
+        params, density = self.people
         own, density = jax.tree.map(
             lambda leaf: leaf[row], (params["identity"], density)
         )
+        person = frames.settle(self.spec, params["shared"], own, portrait.references)
+        return self.with_person(portrait, person, density)
+
+    def with_person(self, portrait: Portrait, person: dict, density) -> Avatar:
+        """Someone ready to render with the shared parameters of the run.
+
+        Args:
+          portrait: of their clip.
+          person: their tree, see `model.person`.
+          density: [X, Y, Z], their density grid.
+        """
         renderer = FrameRenderer(
             self.spec,
-            params["shared"],
-            model.person(self.spec, params["shared"], own, portrait.references),
+            self.people[0]["shared"],
+            person,
             density,
             portrait.height,
             portrait.width,
@@ -134,8 +145,13 @@ class Run:
         ends = (self.config.scene.low[2], self.config.scene.high[2])
         return Avatar(portrait, renderer, tuple(distance + end for end in ends))
 
+    @property
+    def lip_basis(self) -> np.ndarray:
+        """The basis [D_lip, 120] of the run's lip signal."""
+        return self._checkpoints.signals(self.step)["lip_basis"]
+
     @functools.cached_property
-    def _people(self) -> tuple[dict, jax.Array]:
+    def people(self) -> tuple[dict, jax.Array]:
         """Parameters and density grids of everyone, in host memory."""
         count = len(self.identities)
         params = jax.eval_shape(

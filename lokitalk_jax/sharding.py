@@ -116,6 +116,26 @@ def put_batch(local: Batch, slots: list[int], count: int, mesh: Mesh) -> Batch:
     return jax.tree.map(put, local, batch_shardings(local, mesh))
 
 
+def put_by_identity(local, slots: list[int], count: int, mesh: Mesh):
+    """Global arrays [N, ...] of what this process has of its own slots.
+
+    Args:
+      local, slots, count, mesh: see `put_batch`.
+    """
+    row = {slot: i for i, slot in enumerate(slots)}
+
+    def put(leaf: np.ndarray) -> jax.Array:
+        def block(index):
+            rows = [row[slot] for slot in range(*index[0].indices(count))]
+            return leaf[rows]
+
+        return jax.make_array_from_callback(
+            (count, *leaf.shape[1:]), by_identity(mesh), block
+        )
+
+    return jax.tree.map(put, local)
+
+
 def by_identity(mesh: Mesh) -> NamedSharding:
     """Sharding of values that lead with N."""
     return NamedSharding(mesh, P("identity"))

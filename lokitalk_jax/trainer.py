@@ -20,6 +20,7 @@ from lokitalk_jax import (
     frames,
     losses,
     model,
+    newcomer,
     optimizer,
     perceptual,
     portraits,
@@ -34,6 +35,7 @@ from lokitalk_jax.data.dataset import Dataset, read_tracks
 from lokitalk_jax.data.folder import IdentityFolder, find_identities
 from lokitalk_jax.data.loader import Loader
 from lokitalk_jax.metric_log import MetricLog
+from lokitalk_jax.run import Run
 from lokitalk_jax.structs import Batch
 
 _LOG = logging.getLogger(__name__)
@@ -86,8 +88,12 @@ def find_cast(root: str) -> list[IdentityFolder]:
     return find_identities(DEMO_ROOT)
 
 
-def load_cast(config: ml_collections.ConfigDict) -> Cast:
+def load_cast(config: ml_collections.ConfigDict, lip_basis=None) -> Cast:
     """Opens the identities of this process and fits the signals of all.
+
+    Args:
+      config: of the run.
+      lip_basis: [D_lip, 120], a prior's; None fits one.
 
     Raises:
       ValueError: the folders are missing, broken or too small for `data.size`.
@@ -110,6 +116,7 @@ def load_cast(config: ml_collections.ConfigDict) -> Cast:
         {name: everything for name, (everything, _) in tracks.items()},
         {name: train_mask for name, (_, train_mask) in tracks.items()},
         lip_dim=config.model.lip_dim,
+        lip_basis=lip_basis,
     )
     return Cast(
         names=list(tracks),
@@ -264,8 +271,12 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
       FloatingPointError: a loss was not finite; names the step. The checkpoints
         before it are kept.
     """
+    prior = None
+    if config.prior:
+        prior = Run(pathlib.Path(config.prior))
+        config = newcomer.inherit(config, prior)
     resolved = config.to_dict()
-    cast = load_cast(config)
+    cast = load_cast(config, prior and prior.lip_basis)
     checkpoints = Checkpoints(workdir, config.train.checkpoint_every, config.train.keep)
     start = checkpoints.latest_step() or 0
     if start:
@@ -278,6 +289,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
         config.train.steps,
         config.lr.warmup,
         config.lr.final,
+        config.common,
     )
     init = functools.partial(train_step.init_state, spec, rule, identities=cast.count)
     key = jax.random.key(config.seed)
@@ -287,6 +299,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
     if start:
         state = checkpoints.restore(start, state, cast.mesh)
         _LOG.info("resuming %s at step %d", workdir, start)
+    elif prior:
+        state = _adapted(prior, config.start, state, cast, shardings)
     seen = references.from_config(config)
     for data in filter(None, cast.datasets):
         portraits.save(workdir, portraits.make(data, cast.fitted, seen))
@@ -358,6 +372,29 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
     return step
 
 
+def _adapted(prior: Run, start: str, state, cast: Cast, shardings):
+    """A fresh state with a prior's common parts, and people as it first sees them."""
+    seen = references.from_config(prior.config)
+
+    def person(slot: int, data: Dataset | None) -> dict:
+        if data is None:
+            return jax.tree.map(lambda x: x[0] * 0, newcomer.own(prior, "mean", None))
+        portrait = portraits.make(data, cast.fitted, seen)
+        return newcomer.own(prior, start, portrait.references)
+
+    rows = [person(*pair) for pair in zip(cast.slots, cast.datasets, strict=True)]
+    own = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
+    grid = np.broadcast_to(
+        newcomer.density(prior), (len(rows), *state.density.shape[1:])
+    )
+    own, density = sharding.put_by_identity(
+        (own, grid), cast.slots, cast.count, cast.mesh
+    )
+    shared = jax.device_put(newcomer.common_parts(prior), shardings.params["shared"])
+    _LOG.info("starting from %s, step %d", prior.workdir, prior.step)
+    return state._replace(params={"shared": shared, "identity": own}, density=density)
+
+
 def _log(log, progress, step: int, metrics: dict, names: list[str], rate: float):
     real = len(names)
     means = {k: float(np.mean(v[:real])) for k, v in metrics.items()}
@@ -410,7 +447,7 @@ def _preview(spec, state, cast: Cast, workdir: pathlib.Path, log, step: int) -> 
         renderer = frames.FrameRenderer(
             spec,
             shared,
-            model.person(spec, shared, own, portrait.references),
+            frames.settle(spec, shared, own, portrait.references),
             density,
             data.height,
             data.width,

@@ -20,6 +20,14 @@ import pytest  # noqa: E402 (what it loads may import JAX)
 
 
 @pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """A run on two people of the demo cast; see `tiny_run`."""
+    import tiny_run
+
+    return tiny_run.make(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
 def people(tmp_path_factory):
     """A folder of three small identities."""
     import tiny_train

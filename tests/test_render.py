@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 import scipy.io.wavfile
-from tiny_run import tiny_run  # noqa: F401 (a fixture)
 
 import render
 from lokitalk_jax import backdrop, motion, process, reenact, structs, video_io
@@ -169,7 +168,7 @@ def test_maps_stand_beside_the_render(tiny_run, tmp_path):  # noqa: F811
 
 
 def test_transparent_video_laid_over_the_plate_is_the_render(
-    tiny_run,  # noqa: F811
+    tiny_run,
     avatar,
     tmp_path,
 ):

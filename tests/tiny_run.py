@@ -3,7 +3,6 @@
 import pathlib
 from typing import NamedTuple
 
-import pytest
 import tiny_model
 
 from lokitalk_jax import trainer
@@ -18,9 +17,7 @@ class TinyRun(NamedTuple):
     names: list[str]
 
 
-@pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory) -> TinyRun:
-    root = tmp_path_factory.mktemp("tiny")
+def make(root: pathlib.Path) -> TinyRun:
     folders = demo.make_cast(root / "data", identities=2, seconds=2, size=48, workers=1)
     # Left as it is, so that other tests may have compiled its programs before.
     c = tiny_model.config()

@@ -1,0 +1,19 @@
+"""New people from a prior: seconds of video, minutes of training.
+
+    python train.py --config=configs/adapt.py --workdir=runs/me \
+        --config.prior=runs/prior --config.data.root=data/me
+
+The sizes of model and grid are the prior's.
+"""
+
+from configs import base
+
+
+def get_config(preset: str = ""):
+    """The config; see `base.get_config`."""
+    c = base.get_config(preset)
+    if c.preset == "cpu":
+        c.train.steps = 600
+    else:
+        c.train.steps = 5_000
+    return c

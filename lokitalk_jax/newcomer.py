@@ -1,0 +1,122 @@
+"""A person that a prior has not seen: how they start, and how they look at once."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from lokitalk_jax import identity, portraits, signals, structs
+from lokitalk_jax.data import folder, references
+from lokitalk_jax.data.dataset import Dataset, read_tracks
+from lokitalk_jax.run import Avatar, Run
+
+STARTS = ("encoder", "mean")
+
+# Sections of a config that belong to a prior's parameters.
+_INHERITED = ("model", "grid", "scene", "sampling")
+
+
+def inherit(config: ml_collections.ConfigDict, prior: Run) -> ml_collections.ConfigDict:
+    """A config with the sizes of a prior, for people who adapt it.
+
+    Raises:
+      ValueError: `config.start` is unknown, or asks for an encoder that the prior does
+        not have.
+    """
+    if config.start not in STARTS:
+        raise ValueError(f"start is {config.start!r}; it must be one of {STARTS}")
+    if config.start == "encoder" and not prior.config.model.encoder:
+        raise ValueError(
+            f"the prior {prior.workdir} has no identity encoder; give "
+            "--config.start=mean, or pretrain with --config.model.encoder=True"
+        )
+    config = config.copy_and_resolve_references()
+    for section in _INHERITED:
+        config[section] = prior.config[section].copy_and_resolve_references()
+    # What the encoder says is written down once, and is one's own from then on.
+    config.model.encoder = False
+    config.model.own_dropout = 0.0
+    config.model.identity_offset = True
+    return config
+
+
+def common_parts(prior: Run) -> dict:
+    """A prior's shared parameters without the encoder, which adapting does not need."""
+    shared = prior.people[0]["shared"]
+    return {name: part for name, part in shared.items() if name != "encoder"}
+
+
+def density(prior: Run) -> jax.Array:
+    """Density grid [X, Y, Z] of anyone: wherever some person of the prior is."""
+    return jnp.max(prior.people[1], axis=0)
+
+
+def own(prior: Run, start: str, seen: structs.References | None) -> dict:
+    """What a newcomer adds to a prior's common face, leaves without N.
+
+    Args:
+      prior: the prior.
+      start: 'encoder', what the encoder tells from references; or 'mean', the mean of
+        the people of the prior.
+      seen: references of the newcomer, leaves [K, ...]; not needed for the mean.
+
+    Returns:
+      a tree as in `identity.init_own`, with a canonical offset of its own.
+    """
+    params, _ = prior.people
+    mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), params["identity"])
+    mean["grid"] = jnp.zeros_like(params["shared"]["common"]["grid"])
+    if start == "encoder":
+        told = _tell(prior, seen)
+        # Residuals around what the encoder says are of those it was trained on.
+        return {k: v for k, v in mean.items() if k not in told} | told
+    if prior.spec.encoder:
+        told = [_tell(prior, prior.portrait(n).references) for n in prior.identities]
+        for part in ("codes", "last_layers"):
+            parts = [one[part] for one in told]
+            average = jax.tree.map(lambda *x: jnp.mean(jnp.stack(x), axis=0), *parts)
+            mean[part] = jax.tree.map(jnp.add, mean[part], average)
+    return mean
+
+
+def _tell(prior: Run, seen: structs.References) -> dict:
+    encode = jax.jit(prior.spec.encoder.apply)
+    return encode(prior.people[0]["shared"]["encoder"], seen)
+
+
+def fit_signals(prior: Run, tracks: dict, train: dict) -> signals.Fitted:
+    """Signals of newcomers in a prior's lip basis; arguments as in `signals.fit`."""
+    return signals.fit(tracks, train, lip_basis=prior.lip_basis)
+
+
+def zero_shot(
+    prior: Run, source: pathlib.Path, start: str = "encoder"
+) -> tuple[Avatar, Dataset]:
+    """An unseen person, ready to render from a prior alone.
+
+    Args:
+      prior: with an identity encoder.
+      source: the person's identity folder. References are frames before the held-out
+        ones.
+      start: see `own`.
+
+    Returns:
+      the avatar, and the clip at the prior's size.
+
+    Raises:
+      ValueError: the folder is not an identity folder, or the prior has no encoder.
+    """
+    config = prior.config
+    if start == "encoder" and not prior.spec.encoder:
+        raise ValueError(f"the prior {prior.workdir} has no identity encoder")
+    opened = folder.IdentityFolder(source)
+    cache = pathlib.Path(config.data.cache) if config.data.cache else None
+    data = Dataset.open(opened, config.data.size, cache)
+    tracks, train = read_tracks(opened)
+    fitted = fit_signals(prior, {data.name: tracks}, {data.name: train})
+    portrait = portraits.make(data, fitted, references.from_config(config))
+    params, _ = prior.people
+    added = own(prior, start, portrait.references)
+    person = identity.combine(params["shared"]["common"], added)
+    return prior.with_person(portrait, person, density(prior)), data

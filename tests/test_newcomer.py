@@ -1,0 +1,133 @@
+"""Newcomers: adapting a prior, and rendering from it at once."""
+
+import hashlib
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+import tiny_model
+
+from lokitalk_jax import newcomer, optimizer, trainer
+from lokitalk_jax.data import demo
+from lokitalk_jax.run import Run
+
+
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory):
+    """Two people whom the prior has not seen."""
+    root = tmp_path_factory.mktemp("strangers")
+    demo.make_cast(root, identities=2, seconds=2, size=48, seed=77, workers=1)
+    return root
+
+
+def config(prior: pathlib.Path, data: pathlib.Path):
+    c = tiny_model.config()
+    c.data.root = str(data)
+    c.prior = str(prior)
+    # These are the prior's, whatever is said here.
+    c.model.code = 9
+    c.grid.levels = 3
+    return c
+
+
+def digest(root: pathlib.Path) -> str:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def adapted(tiny_run, strangers, tmp_path_factory):
+    before = digest(tiny_run.workdir)
+    workdir = tmp_path_factory.mktemp("adapted")
+    c = config(tiny_run.workdir, strangers)
+    c.common = "frozen"
+    trainer.train(c, workdir)
+    assert digest(tiny_run.workdir) == before, "the prior was written to"
+    return Run(workdir)
+
+
+def test_frozen_common_parts_are_the_priors_and_own_parts_learn(tiny_run, adapted):
+    prior = Run(tiny_run.workdir)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        adapted.people[0]["shared"],
+        newcomer.common_parts(prior),
+    )
+    own = adapted.people[0]["identity"]
+    seen = [None, None]
+    for row, name in enumerate(adapted.identities):
+        avatar, _ = newcomer.zero_shot(
+            prior, adapted.portrait(name).source, start="encoder"
+        )
+        seen[row] = avatar.portrait.references
+        first = newcomer.own(prior, "encoder", seen[row])
+        change = jax.tree.map(lambda a, b, i=row: np.abs(a[i] - b).max(), own, first)
+        assert all(0 < leaf < 1 for leaf in jax.tree.leaves(change)), change
+
+
+def test_newcomers_have_the_sizes_and_the_lips_of_the_prior(tiny_run, adapted):
+    prior = Run(tiny_run.workdir)
+    assert adapted.spec.identity == prior.spec.identity
+    assert adapted.spec.encoder is None and prior.spec.encoder is not None
+    np.testing.assert_array_equal(adapted.lip_basis, prior.lip_basis)
+
+
+def test_the_encoder_tells_people_apart_and_the_mean_does_not(tiny_run, strangers):
+    prior = Run(tiny_run.workdir)
+    seen = [
+        newcomer.zero_shot(prior, path)[0].portrait.references
+        for path in sorted(p for p in strangers.iterdir() if p.is_dir())
+    ]
+    told = [newcomer.own(prior, "encoder", one)["codes"]["dynamic"] for one in seen]
+    assert np.abs(told[0] - told[1]).max() > 1e-7
+    mean = [newcomer.own(prior, "mean", one)["codes"]["dynamic"] for one in seen]
+    np.testing.assert_array_equal(*mean)
+
+
+def test_zero_shot_renders_a_stranger(tiny_run, strangers):
+    source = sorted(p for p in strangers.iterdir() if p.is_dir())[0]
+    avatar, data = newcomer.zero_shot(Run(tiny_run.workdir), source)
+    portrait = avatar.portrait
+    held_out = int(portrait.test_frames[0])
+    assert held_out not in portrait.train_frames
+    rendered = avatar.renderer(
+        portrait.head_to_camera[held_out],
+        jax.tree.map(lambda x: x[held_out], portrait.signals),
+        data.plate / np.float32(255),
+    )
+    assert rendered.rgb.shape == (data.height, data.width, 3)
+    assert np.isfinite(rendered.rgb).all() and rendered.alpha.max() > 0.1
+
+
+def test_a_prior_without_encoder_can_start_people_at_the_mean_only(tiny_run, adapted):
+    c = config(adapted.workdir, tiny_run.data)
+    with pytest.raises(ValueError, match="no identity encoder.*start=mean"):
+        newcomer.inherit(c, adapted)
+    with pytest.raises(ValueError, match="no identity encoder"):
+        newcomer.zero_shot(adapted, adapted.portrait(adapted.identities[0]).source)
+    c.start = "mean"
+    assert newcomer.inherit(c, adapted).model.code == adapted.config.model.code
+    c.start = "median"
+    with pytest.raises(ValueError, match="'median'.*encoder.*mean"):
+        newcomer.inherit(c, adapted)
+
+
+@pytest.mark.parametrize(("common", "share"), [("slow", 0.1), ("frozen", 0.0)])
+def test_common_parts_learn_at_their_share_of_the_rates(common, share):
+    params = {"shared": {"w": np.ones(3)}, "identity": {"w": np.ones(3)}}
+    rates = optimizer.LearningRates(1.0, 1.0, 1.0, 1.0)
+
+    def updates(kind):
+        rule = optimizer.make(rates, 10, 1, 0.1, kind)
+        state = rule.init(params)
+        for _ in range(2):
+            found, state = rule.update(params, state, params)
+        return found
+
+    free, changed = updates("free"), updates(common)
+    assert np.abs(free["shared"]["w"]).min() > 0
+    np.testing.assert_allclose(changed["shared"]["w"], share * free["shared"]["w"])
+    np.testing.assert_array_equal(changed["identity"]["w"], free["identity"]["w"])
+    with pytest.raises(ValueError, match="'quick'.*free, slow, frozen"):
+        updates("quick")
