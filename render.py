@@ -3,6 +3,8 @@
 python render.py --workdir=runs/me --out=me.mp4
 python render.py --workdir=runs/prior --identity=me --mute=head --maps --out=me.mp4
 python render.py --workdir=runs/prior --evaluate
+python render.py --workdir=runs/prior --identity=me --drive=you --out=swapped.mp4
+python render.py --prior=runs/prior --reference=data/me --out=at_once.mp4
 """
 
 import argparse
@@ -13,6 +15,9 @@ import sys
 from absl import logging as absl_logging
 
 from lokitalk_jax import process
+
+# Regions that someone else can drive; the torso goes with the head.
+DRIVEN = ("lip", "eye", "head")
 
 _LOG = logging.getLogger("lokitalk_jax.render")
 
@@ -33,38 +38,63 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _reenact(flags: argparse.Namespace) -> None:
-    from lokitalk_jax import backdrop, motion, reenact
+    from lokitalk_jax import backdrop, motion, newcomer, reenact
     from lokitalk_jax.run import Run
 
     run = Run(flags.workdir)
-    avatar = run.avatar(run.named(flags.identity))
+    if flags.reference:
+        avatar, _ = newcomer.zero_shot(run, flags.reference)
+    else:
+        avatar = run.avatar(run.named(flags.identity))
     portrait = avatar.portrait
-    frames = motion.select_frames(portrait, flags.frames)
+    names = {region: getattr(flags, region) or flags.drive for region in DRIVEN}
+    drivers = {
+        region: newcomer.driver(run, name) for region, name in names.items() if name
+    }
+    frames = motion.select_frames(drivers.get("lip", portrait), flags.frames)
+    if drivers:
+        parts = {
+            region: (one, motion.select_frames(one, flags.frames))
+            for region, one in drivers.items()
+        }
+        count = min(len(part) for _, part in parts.values())
+        frames = frames[:count]
+        moved = motion.swap(portrait, parts, count)
+    else:
+        moved = motion.tracked(portrait, frames)
     muted = [name for name in flags.mute.split(",") if name]
     out = flags.out or flags.workdir / f"{portrait.name}.mp4"
     reenact.write_video(
         out,
         avatar,
-        motion.hold(motion.tracked(portrait, frames), portrait, muted),
+        motion.hold(moved, portrait, muted),
         backdrop.find(flags.background, portrait),
-        reenact.sound(portrait.audio, frames),
+        reenact.sound(drivers.get("lip", portrait).audio, frames),
         flags.maps,
     )
     _LOG.info(
-        "%s: frames %d to %d of %s, step %d of the run",
+        "%s: %s, frames %d to %d of %s, step %d of the run",
         out,
+        portrait.name,
         frames.start,
         frames.stop - 1,
-        portrait.name,
+        drivers.get("lip", portrait).name,
         run.step,
     )
 
 
 def _evaluate(flags: argparse.Namespace) -> None:
+    from lokitalk_jax import newcomer
     from lokitalk_jax.evaluate import score
     from lokitalk_jax.run import Run
 
     run = Run(flags.workdir)
+    if flags.reference:
+        avatar, data = newcomer.zero_shot(run, flags.reference)
+        out = flags.out or flags.workdir / "zero_shot" / data.name
+        score.evaluate_avatars(run, {data.name: (avatar, data)}, out, flags.max_frames)
+        _LOG.info("%s: metrics.json, a video and a sheet", out)
+        return
     names = run.identities if flags.identity is None else [run.named(flags.identity)]
     out = flags.out or flags.workdir / "evaluation"
     score.evaluate(run, names, out, flags.data, flags.max_frames)
@@ -78,7 +108,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--workdir", required=True, type=pathlib.Path, help="folder of the run")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--workdir", type=pathlib.Path, help="folder of the run")
+    where.add_argument(
+        "--prior", type=pathlib.Path, help="run that renders someone it has not seen"
+    )
+    add("--reference", type=pathlib.Path, help="with --prior: the person's folder")
     add("--identity", help="whom to render; a run of one identity needs no name")
     add("--out", type=pathlib.Path, help="video; with --evaluate a folder")
 
@@ -95,6 +130,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--maps", action="store_true", help="depth, regions, deformation beside it"
     )
 
+    group = parser.add_argument_group(
+        "driving by someone else: an identity of the run, or an identity folder"
+    )
+    group.add_argument("--drive", help="for lip, eye and head")
+    for region in DRIVEN:
+        group.add_argument(f"--{region}", help=f"for {region} alone")
+
     group = parser.add_argument_group("scoring held-out frames")
     group.add_argument("--evaluate", action="store_true")
     group.add_argument(
@@ -105,7 +147,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
 
     flags = parser.parse_args(arguments)
-    alien = ("frames", "mute", "background", "maps")
+    if bool(flags.prior) != bool(flags.reference):
+        parser.error("--prior and --reference belong together: see --help")
+    if flags.prior and flags.identity:
+        parser.error("--identity belongs to --workdir: see --help")
+    flags.workdir = flags.workdir or flags.prior
+    alien = ("frames", "mute", "background", "maps", "drive", *DRIVEN)
     if not flags.evaluate:
         alien = ("data", "max_frames")
     for name in alien:

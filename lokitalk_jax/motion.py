@@ -1,7 +1,7 @@
 """What drives a portrait from frame to frame: camera poses and signals."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import jax
@@ -9,6 +9,7 @@ import numpy as np
 
 from lokitalk_jax import structs
 from lokitalk_jax.portraits import Portrait
+from lokitalk_jax.signals import vector_to_pose
 
 
 class Motion(NamedTuple):
@@ -74,6 +75,57 @@ def tracked(portrait: Portrait, frames: Collection[int]) -> Motion:
     at = np.fromiter(frames, np.intp)
     signals = jax.tree.map(lambda leaf: leaf[at], portrait.signals)
     return Motion(portrait.head_to_camera[at], signals)
+
+
+def swap(
+    portrait: Portrait, drivers: Mapping[str, tuple[Portrait, range]], count: int
+) -> Motion:
+    """Regions driven by other people's clips, the others by the portrait's own.
+
+    Lip and eye signals are in each person's own terms already. Head motion is carried
+    over about the mean pose, and made smaller where the driver moves more than the
+    portrait was seen to; the torso goes with the head.
+
+    Args:
+      portrait: who is driven.
+      drivers: by region (lip, eye, head), whose clip and which frames of it.
+      count: frames of the motion, at most those of any driver; the portrait's own
+        clip goes to and fro where it is shorter.
+    """
+    own = tracked(portrait, to_and_fro(portrait.frame_count, count))
+    poses, signals = own.head_to_camera, own.signals
+    for region, (driver, frames) in drivers.items():
+        moved = tracked(driver, frames[:count]).signals
+        if region == "head":
+            head = moved.head * _restraint(portrait, driver, "head")
+            torso = moved.torso * _restraint(portrait, driver, "torso")
+            signals = signals._replace(head=head, torso=torso)
+            relative = vector_to_pose(head.astype(np.float64))
+            poses = (portrait.rest_pose @ relative).astype(np.float32)
+        else:
+            signals = signals._replace(**{region: getattr(moved, region)})
+    return Motion(poses, signals)
+
+
+def to_and_fro(length: int, count: int) -> np.ndarray:
+    """Frame numbers 0, 1, ... length - 1, ... 1, 0, 1, ...; `count` of them."""
+    there_and_back = np.r_[:length, length - 2 : 0 : -1]
+    return np.resize(there_and_back, count)
+
+
+def _restraint(portrait: Portrait, driver: Portrait, name: str) -> np.ndarray:
+    """Factors [D] of at most 1 that fit a driver's poses to a portrait's.
+
+    One for all angles and one for all lengths, so that motion keeps its direction.
+    """
+
+    def spread(one: Portrait) -> np.ndarray:
+        seen = getattr(one.signals, name)[one.train_frames].reshape(-1, 2, 3)
+        return np.sqrt(np.mean(seen**2, axis=(0, 2)))
+
+    share = np.minimum(1, spread(portrait) / np.maximum(spread(driver), 1e-6))
+    width = getattr(driver.signals, name).shape[1]
+    return np.resize(np.repeat(share, 3), width).astype(np.float32)
 
 
 def hold(motion: Motion, portrait: Portrait, regions: Collection[str]) -> Motion:

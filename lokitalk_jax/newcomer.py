@@ -85,9 +85,37 @@ def _tell(prior: Run, seen: structs.References) -> dict:
     return encode(prior.people[0]["shared"]["encoder"], seen)
 
 
-def fit_signals(prior: Run, tracks: dict, train: dict) -> signals.Fitted:
-    """Signals of newcomers in a prior's lip basis; arguments as in `signals.fit`."""
-    return signals.fit(tracks, train, lip_basis=prior.lip_basis)
+def driver(run: Run, name: str) -> portraits.Portrait:
+    """Someone who drives a run's people.
+
+    Args:
+      run: whose lip basis their signals are in.
+      name: an identity of the run, or the path of an identity folder.
+
+    Raises:
+      ValueError: it is neither.
+    """
+    if name in run.identities:
+        return run.portrait(name)
+    if not pathlib.Path(name).is_dir():
+        raise ValueError(
+            f"{name!r} is neither an identity of {run.workdir} "
+            f"({', '.join(run.identities)}) nor an identity folder"
+        )
+    return _portrait(run, pathlib.Path(name))[0]
+
+
+def _portrait(run: Run, source: pathlib.Path) -> tuple[portraits.Portrait, Dataset]:
+    """Portrait and clip, at a run's size, of someone it need not have seen."""
+    config = run.config
+    opened = folder.IdentityFolder(source)
+    cache = pathlib.Path(config.data.cache) if config.data.cache else None
+    data = Dataset.open(opened, config.data.size, cache)
+    tracks, train = read_tracks(opened)
+    fitted = signals.fit(
+        {data.name: tracks}, {data.name: train}, lip_basis=run.lip_basis
+    )
+    return portraits.make(data, fitted, references.from_config(config)), data
 
 
 def zero_shot(
@@ -107,15 +135,9 @@ def zero_shot(
     Raises:
       ValueError: the folder is not an identity folder, or the prior has no encoder.
     """
-    config = prior.config
     if start == "encoder" and not prior.spec.encoder:
         raise ValueError(f"the prior {prior.workdir} has no identity encoder")
-    opened = folder.IdentityFolder(source)
-    cache = pathlib.Path(config.data.cache) if config.data.cache else None
-    data = Dataset.open(opened, config.data.size, cache)
-    tracks, train = read_tracks(opened)
-    fitted = fit_signals(prior, {data.name: tracks}, {data.name: train})
-    portrait = portraits.make(data, fitted, references.from_config(config))
+    portrait, data = _portrait(prior, source)
     params, _ = prior.people
     added = own(prior, start, portrait.references)
     person = identity.combine(params["shared"]["common"], added)

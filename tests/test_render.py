@@ -400,3 +400,46 @@ def test_flags_of_the_other_task_are_refused(tiny_run, flags, capsys):  # noqa: 
         command(tiny_run, *flags)
     assert stopped.value.code == 2
     assert flags[-1].split("=")[0] in capsys.readouterr().err
+
+
+def test_someone_else_drives(tiny_run, tmp_path):
+    """Lips of another identity of the run, then all of an identity folder."""
+    me, you = tiny_run.names
+    out = tmp_path / "x.mp4"
+    sources = (f"--lip={you}", f"--drive={tiny_run.data / you}")
+    for source in sources:
+        command(tiny_run, f"--identity={me}", source, "--frames=2:6", f"--out={out}")
+        assert len(list(decoded(out))) == 4
+    message = refusal(tiny_run, f"--identity={me}", "--drive=nobody")
+    assert "'nobody'" in message and you in message and "identity folder" in message
+
+
+def decoded(path):
+    with av.open(str(path)) as container:
+        yield from container.decode(video=0)
+
+
+def test_a_prior_renders_and_scores_someone_it_has_not_seen(tiny_run, tmp_path):
+    source = tiny_run.data / tiny_run.names[0]
+    flags = [f"--prior={tiny_run.workdir}", f"--reference={source}"]
+    render.main([*flags, "--frames=0:3", f"--out={tmp_path / 'x.mp4'}"])
+    assert len(list(decoded(tmp_path / "x.mp4"))) == 3
+    render.main([*flags, "--evaluate", "--max_frames=2", f"--out={tmp_path / 'score'}"])
+    found = json.loads((tmp_path / "score" / "metrics.json").read_text())
+    assert found["identities"][tiny_run.names[0]]["tracked"]["frames"] == 2
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--prior=runs/x"],
+        ["--workdir=runs/x", "--reference=data/x"],
+        ["--prior=runs/x", "--reference=data/x", "--identity=me"],
+        ["--workdir=runs/x", "--evaluate", "--drive=me"],
+    ],
+)
+def test_flags_that_do_not_belong_together_are_refused(flags, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        render.main(flags)
+    assert stopped.value.code == 2
+    assert "belong" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -54,10 +54,27 @@ def evaluate(
     """
     # Before the first frame is rendered, as every one of them must be there.
     truths = {name: _truth(run, name, data_root) for name in names}
+    people = {name: (run.avatar(name), data) for name, data in truths.items()}
+    return evaluate_avatars(run, people, out, max_frames)
+
+
+def evaluate_avatars(
+    run: Run,
+    people: Mapping[str, tuple[Avatar, Dataset]],
+    out: pathlib.Path,
+    max_frames: int | None = None,
+) -> dict:
+    """Scores avatars against clips; arguments and result as in `evaluate`.
+
+    Args:
+      run: whose shared parameters they have.
+      people: by name, the avatar and the true clip.
+      out, max_frames: see `evaluate`.
+    """
     out.mkdir(parents=True, exist_ok=True)
     scores = {
-        name: {"tracked": _evaluate_one(run.avatar(name), data, out, max_frames)}
-        for name, data in truths.items()
+        name: {"tracked": _evaluate_one(avatar, data, out, max_frames)}
+        for name, (avatar, data) in people.items()
     }
     result = {
         "config_hash": run.config_hash,
