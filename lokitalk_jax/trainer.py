@@ -14,30 +14,19 @@ from tqdm import tqdm
 
 from lokitalk_jax import (
     frames,
-    losses,
-    model,
-    newcomer,
-    optimizer,
-    perceptual,
     portraits,
     previews,
     sharding,
     stopping,
     train_step,
 )
-from lokitalk_jax.batches import Batches
-from lokitalk_jax.cast import Cast, load_cast
+from lokitalk_jax.cast import Cast
 from lokitalk_jax.checkpoint import Checkpoints
 from lokitalk_jax.data import references
-from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.metric_log import MetricLog
-from lokitalk_jax.run import Run
+from lokitalk_jax.session import begin
 
 _LOG = logging.getLogger(__name__)
-
-# Drawing the first parameters runs once and compiles slowly: random numbers are long
-# programs.
-_COMPILE_FAST = {"xla_backend_optimization_level": 0}
 
 
 def _fetch(by_identity):
@@ -62,54 +51,19 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
       FloatingPointError: a loss was not finite; names the step. The checkpoints
         before it are kept.
     """
-    prior = None
-    if config.prior:
-        prior = Run(pathlib.Path(config.prior))
-        config = newcomer.inherit(config, prior)
-    resolved = config.to_dict()
-    cast = load_cast(config, prior and prior.lip_basis)
+    session = begin(config)
+    cast, state = session.cast, session.state
+    resolved = session.config.to_dict()
     checkpoints = Checkpoints(workdir, config.train.checkpoint_every, config.train.keep)
     start = checkpoints.latest_step() or 0
     if start:
         stopping.check_same_run(resolved, cast.names, checkpoints, workdir)
-    spec = model.from_config(config)
-    rule = optimizer.make(
-        optimizer.LearningRates(
-            config.lr.grid, config.lr.network, config.lr.code, config.lr.torso
-        ),
-        config.train.steps,
-        config.lr.warmup,
-        config.lr.final,
-        config.common,
-    )
-    init = functools.partial(train_step.init_state, spec, rule, identities=cast.count)
-    key = jax.random.key(config.seed)
-    shardings = sharding.state_shardings(jax.eval_shape(init, key), cast.mesh)
-    state = jax.jit(init, out_shardings=shardings, compiler_options=_COMPILE_FAST)(key)
-
-    if start:
         state = checkpoints.restore(start, state, cast.mesh)
         _LOG.info("resuming %s at step %d", workdir, start)
-    elif prior:
-        state = _adapted(prior, config.start, state, cast, shardings)
-    seen = references.from_config(config)
+    seen = references.from_config(session.config)
     for data in filter(None, cast.datasets):
         portraits.save(workdir, portraits.make(data, cast.fitted, seen))
 
-    weights = losses.LossWeights(**config.loss)
-    run_train, run_density = train_step.compile_steps(
-        spec,
-        weights,
-        rule,
-        config.seed,
-        cast.ids,
-        cast.mesh.shape["identity"],
-        config.train.density_points,
-        shardings,
-        sharding.by_identity(cast.mesh),
-    )
-    lpips_params = perceptual.lpips_params("alex") if config.train.perceptual else None
-    batches = Batches(config, cast)
     log = MetricLog(workdir, enabled=jax.process_index() == 0)
     stop = stopping.Stop(config.train.max_minutes)
     save = functools.partial(
@@ -118,7 +72,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
         fitted=cast.fitted.to_arrays(),
         config=resolved,
     )
-    source = batches.iterate(start)
+    source = session.batches.iterate(start)
     progress = tqdm(
         total=config.train.steps,
         initial=start,
@@ -130,13 +84,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
     step, began = start, time.monotonic()
     try:
         while step < config.train.steps:
-            batch = next(source)
-            if step % config.train.density_every == 0:
-                state = run_density(state, batch)
-            in_patches = step >= batches.patches_from
-            state, metrics = run_train(
-                state, batch, lpips_params if in_patches else None
-            )
+            state, metrics = session.advance(state, step, next(source))
             step += 1
             progress.update()
             last = step == config.train.steps
@@ -150,7 +98,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
                 _refuse_bad(state, step, cast.names)
                 save(step, state, force=True)
             if step % config.train.preview_every == 0 or last or ending:
-                _preview(spec, state, cast, workdir, log, step)
+                _preview(session.spec, state, cast, workdir, log, step)
             if ending:
                 _LOG.info("stopping at step %d: %s", step, stop.reason or "preempted")
                 break
@@ -161,29 +109,6 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
         stop.restore_handler()
         checkpoints.close()
     return step
-
-
-def _adapted(prior: Run, start: str, state, cast: Cast, shardings):
-    """A fresh state with a prior's common parts, and people as it first sees them."""
-    seen = references.from_config(prior.config)
-
-    def person(data: Dataset | None) -> dict:
-        if data is None:
-            return newcomer.own(prior, "mean", None)
-        portrait = portraits.make(data, cast.fitted, seen)
-        return newcomer.own(prior, start, portrait.references)
-
-    rows = [person(data) for data in cast.datasets]
-    own = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
-    grid = np.broadcast_to(
-        newcomer.density(prior), (len(rows), *state.density.shape[1:])
-    )
-    own, density = sharding.put_by_identity(
-        (own, grid), cast.slots, cast.count, cast.mesh
-    )
-    shared = jax.device_put(newcomer.common_parts(prior), shardings.params["shared"])
-    _LOG.info("starting from %s, step %d", prior.workdir, prior.step)
-    return state._replace(params={"shared": shared, "identity": own}, density=density)
 
 
 def _log(log, progress, step: int, metrics: dict, names: list[str], rate: float):

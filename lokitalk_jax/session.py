@@ -1,0 +1,129 @@
+"""From a config to a state and the programs that advance it."""
+
+import functools
+import logging
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+
+from lokitalk_jax import (
+    losses,
+    model,
+    newcomer,
+    optimizer,
+    perceptual,
+    portraits,
+    sharding,
+    train_step,
+)
+from lokitalk_jax.batches import Batches
+from lokitalk_jax.cast import Cast, load_cast
+from lokitalk_jax.data import references
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.run import Run
+from lokitalk_jax.structs import Batch
+
+_LOG = logging.getLogger(__name__)
+
+# Drawing the first parameters runs once and compiles slowly: random numbers are long
+# programs.
+_COMPILE_FAST = {"xla_backend_optimization_level": 0}
+
+
+class Session(NamedTuple):
+    """What training needs, ready to go.
+
+    Attributes:
+      config: as resolved.
+      cast: who is trained.
+      spec: the model.
+      state: before the first step.
+      batches: of all steps.
+      advance: (state, step, batch) to the state after the step and metrics [N]; the
+        state that is given in is donated.
+    """
+
+    config: ml_collections.ConfigDict
+    cast: Cast
+    spec: model.Model
+    state: train_step.TrainState
+    batches: Batches
+    advance: Callable
+
+
+def begin(config: ml_collections.ConfigDict) -> Session:
+    """Opens the data and makes a fresh state, from a prior where the config names one.
+
+    Raises:
+      ValueError: config, data and prior do not fit together.
+    """
+    prior = None
+    if config.prior:
+        prior = Run(pathlib.Path(config.prior))
+        config = newcomer.inherit(config, prior)
+    cast = load_cast(config, prior and prior.lip_basis)
+    spec = model.from_config(config)
+    rule = optimizer.make(
+        optimizer.LearningRates(
+            config.lr.grid, config.lr.network, config.lr.code, config.lr.torso
+        ),
+        config.train.steps,
+        config.lr.warmup,
+        config.lr.final,
+        config.common,
+    )
+    init = functools.partial(train_step.init_state, spec, rule, identities=cast.count)
+    key = jax.random.key(config.seed)
+    shardings = sharding.state_shardings(jax.eval_shape(init, key), cast.mesh)
+    state = jax.jit(init, out_shardings=shardings, compiler_options=_COMPILE_FAST)(key)
+    if prior:
+        state = _adapted(prior, config.start, state, cast, shardings)
+
+    train, density = train_step.compile_steps(
+        spec,
+        losses.LossWeights(**config.loss),
+        rule,
+        config.seed,
+        cast.ids,
+        cast.mesh.shape["identity"],
+        config.train.density_points,
+        shardings,
+        sharding.by_identity(cast.mesh),
+    )
+    lpips_params = perceptual.lpips_params("alex") if config.train.perceptual else None
+    batches = Batches(config, cast)
+
+    def advance(state, step: int, batch: Batch):
+        if step % config.train.density_every == 0:
+            state = density(state, batch)
+        in_patches = step >= batches.patches_from
+        return train(state, batch, lpips_params if in_patches else None)
+
+    return Session(config, cast, spec, state, batches, advance)
+
+
+def _adapted(prior: Run, start: str, state, cast: Cast, shardings):
+    """A fresh state with a prior's common parts, and people as it first sees them."""
+    seen = references.from_config(prior.config)
+
+    def person(data: Dataset | None) -> dict:
+        if data is None:
+            return newcomer.own(prior, "mean", None)
+        portrait = portraits.make(data, cast.fitted, seen)
+        return newcomer.own(prior, start, portrait.references)
+
+    rows = [person(data) for data in cast.datasets]
+    own = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
+    grid = np.broadcast_to(
+        newcomer.density(prior), (len(rows), *state.density.shape[1:])
+    )
+    own, density = sharding.put_by_identity(
+        (own, grid), cast.slots, cast.count, cast.mesh
+    )
+    shared = jax.device_put(newcomer.common_parts(prior), shardings.params["shared"])
+    _LOG.info("starting from %s, step %d", prior.workdir, prior.step)
+    return state._replace(params={"shared": shared, "identity": own}, density=density)
