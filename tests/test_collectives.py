@@ -9,7 +9,7 @@ from jax.sharding import PartitionSpec as P
 
 from lokitalk_jax import model, sharding, train_step
 
-CONFIG = tiny_model.config()
+CONFIG = tiny_model.config(encoder=True)
 _COLLECTIVE = re.compile(
     r"= (.+?) (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
     r"|collective-broadcast|ragged-all-to-all)(?:-start)?\("

@@ -16,7 +16,6 @@ def _config():
     """Small, but with gates that can draw an eye, and no anatomy to start from."""
     c = tiny_model.config()
     c.model.anatomical_gates = False
-    c.model.encoder = False
     c.model.gate_width, c.model.gate_octaves = 32, 4
     c.model.deform_width = c.model.deform_hidden = c.model.decoder_width = 16
     c.model.octaves = 3

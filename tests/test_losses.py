@@ -9,7 +9,7 @@ import tiny_model
 from lokitalk_jax import losses, model, train_step
 from lokitalk_jax.model import Samples
 
-CONFIG = tiny_model.config()
+CONFIG = tiny_model.config(encoder=True)
 SPEC = model.from_config(CONFIG)
 
 

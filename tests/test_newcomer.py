@@ -22,7 +22,7 @@ def strangers(tmp_path_factory):
 
 
 def config(prior: pathlib.Path, data: pathlib.Path):
-    c = tiny_model.config()
+    c = tiny_model.config(encoder=True)
     c.data.root = str(data)
     c.prior = str(prior)
     # These are the prior's, whatever is said here.

@@ -13,7 +13,7 @@ from lokitalk_jax.data import references
 from lokitalk_jax.structs import References
 
 SPEC = references.ReferenceSpec(count=3, size=32, square=(-0.3, -0.2, 0.6))
-CONFIG = tiny_model.config()
+CONFIG = tiny_model.config(encoder=True)
 
 
 def pose(turn, place=(0.02, -0.01, 0.9)):

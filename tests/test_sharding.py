@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 from lokitalk_jax import losses, model, sharding, train_step
 from lokitalk_jax.structs import Batch
 
-CONFIG = tiny_model.config()
+CONFIG = tiny_model.config(encoder=True)
 SPEC = model.from_config(CONFIG)
 PEOPLE = 5
 IDS = tuple(range(100, 100 + PEOPLE))

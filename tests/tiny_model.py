@@ -17,9 +17,14 @@ COMPILE_FAST = {
 }
 
 
-def config():
-    """`multi_id.py:cpu`, as small as it still has every part."""
+def config(encoder: bool = False):
+    """`multi_id.py:cpu`, as small as it still has every part; or all but the encoder.
+
+    What the encoder does not touch is tested without it, as it compiles for long.
+    """
     c = multi_id.get_config("cpu")
+    c.model.encoder = encoder
+    c.model.own_dropout = 0.3 if encoder else 0.0
     c.data.size = 32
     c.data.frames_per_step = 2
     c.data.rays_per_frame = 16

@@ -20,7 +20,7 @@ class TinyRun(NamedTuple):
 def make(root: pathlib.Path) -> TinyRun:
     folders = demo.make_cast(root / "data", identities=2, seconds=2, size=48, workers=1)
     # Left as it is, so that other tests may have compiled its programs before.
-    c = tiny_model.config()
+    c = tiny_model.config(encoder=True)
     c.data.root = str(root / "data")
     trainer.train(c, root / "run")
     return TinyRun(root / "run", root / "data", [path.name for path in folders])
