@@ -195,7 +195,7 @@ def _evaluate_one(
         backdrop.find("plate", portrait),
     )
     rows, labels = [], []
-    with _detectors() as detectors, _video(out / f"{name}.mp4", data, frames) as video:
+    with detectors() as detectors, _video(out / f"{name}.mp4", data, frames) as video:
         scores = ClipScores(data, MouthDistances(*detectors))
         progress = tqdm(rendered, f"scoring {name}", len(frames), unit="frame")
         for index, maps in zip(frames, progress, strict=True):
@@ -221,7 +221,7 @@ def _spread(frames: Sequence[int], count: int | None) -> list[int]:
 
 
 @contextlib.contextmanager
-def _detectors() -> Iterator[list[faces.FaceDetector]]:
+def detectors() -> Iterator[list[faces.FaceDetector]]:
     """Two detectors: one may follow faces, so truth and render have each their own."""
     model = faces.find_model()
     with faces.FaceDetector(model) as first, faces.FaceDetector(model) as second:

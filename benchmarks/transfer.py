@@ -1,0 +1,199 @@
+"""What a prior is worth: quality against seconds of training, for seconds of video.
+
+    python -m benchmarks.transfer --data=data/dev --out=runs/transfer \
+        --same_source=speaker_c+speaker_d --same_source=speaker_e+speaker_f
+
+For every identity a prior is trained on the people of all other sources, and adapted to
+the identity from the first seconds of its clip; beside it, training from scratch with
+the same schedule. Every prior and every cell of the grid is kept, so the command goes on
+where it was stopped. Seconds are those of the process on all its cores, without
+compiling and scoring.
+"""
+
+import itertools
+import json
+import pathlib
+import time
+
+import jax
+import numpy as np
+from absl import app, flags
+from absl import logging as absl_logging
+
+from benchmarks import transfer_report
+from configs import adapt, multi_id, single_id
+from lokitalk_jax import frames, motion, portraits, process, reenact, sharding, trainer
+from lokitalk_jax.data import folder, references
+from lokitalk_jax.evaluate.landmarks import MouthDistances
+from lokitalk_jax.evaluate.score import ClipScores, detectors
+from lokitalk_jax.session import Session, begin
+
+METHODS = ("scratch",) + tuple(
+    f"{start}/{common}"
+    for start, common in itertools.product(
+        ("mean", "encoder"), ("frozen", "slow", "free")
+    )
+)
+_TEST_FRAMES = 12  # of each clip, evenly spread over the held-out ones
+
+
+def sources(names: list[str], same: list[str]) -> dict[str, frozenset[str]]:
+    """By identity, all identities of its source.
+
+    Raises:
+      ValueError: `same` names an identity that is not there.
+    """
+    groups = {name: frozenset([name]) for name in names}
+    for text in same:
+        group = frozenset(text.split("+"))
+        unknown = sorted(group - groups.keys())
+        if unknown:
+            raise ValueError(f"--same_source={text}: no identity {', '.join(unknown)}")
+        groups |= dict.fromkeys(group, group)
+    return groups
+
+
+def train_prior(out: pathlib.Path, people: list[folder.IdentityFolder], changes):
+    """Trains the prior of some people, or goes on; returns its run's folder."""
+    root = out / "people"
+    root.mkdir(parents=True, exist_ok=True)
+    for one in people:
+        link = root / one.name
+        if not link.exists():
+            link.symlink_to(one.path.resolve(), target_is_directory=True)
+    config = multi_id.get_config("cpu")
+    config.data.root = str(root)
+    config.update_from_flattened_dict(changes)
+    trainer.train(config, out / "run")
+    return out / "run"
+
+
+def configure(method: str, source: pathlib.Path, prior, seconds: float, seed: int):
+    """The config of one cell."""
+    if method == "scratch":
+        config = single_id.get_config("cpu")
+        config.train.steps = adapt.get_config("cpu").train.steps
+    else:
+        config = adapt.get_config("cpu")
+        config.start, config.common = method.split("/")
+        config.prior = str(prior)
+    config.seed = seed
+    config.data.root = str(source)
+    config.data.max_seconds = seconds
+    return config
+
+
+def curve(session: Session, marks: list[int]) -> list[dict]:
+    """Trains one identity; scores at some steps.
+
+    Returns:
+      a dict at each mark: step, cpu_seconds, and scores.
+    """
+    (data,) = session.cast.datasets
+    portrait = portraits.make(
+        data, session.cast.fitted, references.from_config(session.config)
+    )
+    steps = session.config.train.steps
+    # Donated buffers are gone, so that compiling takes a copy.
+    spare = jax.tree.map(lambda leaf: leaf.copy(), session.state)
+    source = session.batches.iterate(0)
+    first = next(source)
+    jax.block_until_ready(session.advance(spare, 0, first))
+    state, spent, points = session.state, 0.0, []
+    batches = itertools.chain([first], source)
+    for step in range(steps + 1):
+        if step in marks:
+            jax.block_until_ready(state)
+            points.append({"step": step, "cpu_seconds": round(spent, 2)})
+            points[-1] |= _score(session, state, data, portrait)
+        if step < steps:
+            began = time.process_time()
+            state, metrics = session.advance(state, step, next(batches))
+            jax.block_until_ready(metrics)
+            spent += time.process_time() - began
+    source.close()
+    return points
+
+
+def _score(session: Session, state, data, portrait) -> dict:
+    own, density = sharding.local_slice((state.params["identity"], state.density), 0)
+    shared = sharding.local(state.params["shared"])
+    person = frames.settle(session.spec, shared, own, portrait.references)
+    renderer = frames.FrameRenderer(
+        session.spec,
+        shared,
+        person,
+        density,
+        data.height,
+        data.width,
+        data.intrinsics,
+    )
+    shown = references.spread(portrait.test_frames, _TEST_FRAMES)
+    rendered = reenact.stream(
+        renderer, motion.tracked(portrait, shown), data.plate / np.float32(255)
+    )
+    with detectors() as pair:
+        scores = ClipScores(data, MouthDistances(*pair))
+        for index, maps in zip(shown, rendered, strict=True):
+            scores.add(int(index), np.clip(np.asarray(maps.rgb), 0, 1))
+        found = scores.result()
+    flat = {region: found[region]["psnr"] for region in ("frame", "head", "lip")}
+    more = {"lpips": found["frame"]["lpips_alex"], "lmd_px": found["lmd_px"]}
+    return {k: round(float(v), 4) for k, v in (flat | more).items()}
+
+
+def main(_) -> None:
+    """Trains what is missing of the grid, then reports."""
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    out = pathlib.Path(_OUT.value)
+    people = folder.find_identities(_DATA.value)
+    groups = sources([one.name for one in people], _SAME.value)
+    cells = out / "cells"
+    cells.mkdir(parents=True, exist_ok=True)
+    changes = json.loads(_PRIOR_CHANGES.value)
+    chosen = _IDENTITY.value or list(groups)
+    grid = itertools.product(chosen, map(float, _SECONDS.value), _METHODS.value)
+    for (name, seconds, method), seed in itertools.product(
+        grid, map(int, _SEEDS.value)
+    ):
+        path = cells / f"{name}-{seconds:g}s-{method.replace('/', '-')}-{seed}.json"
+        if path.exists():
+            continue
+        others = [one for one in people if one.name not in groups[name]]
+        (source,) = (one for one in people if one.name == name)
+        prior = None
+        if method != "scratch":
+            left_out = "+".join(sorted(groups[name]))
+            prior = train_prior(out / "priors" / f"without_{left_out}", others, changes)
+        config = configure(method, source.path, prior, seconds, seed)
+        steps = config.train.steps
+        marks = [0, *(2**i * 12 for i in range(20) if 2**i * 12 < steps), steps]
+        result = {
+            "identity": name,
+            "seconds": seconds,
+            "method": method,
+            "seed": seed,
+            "curve": curve(begin(config), marks),
+        }
+        print(json.dumps(result))
+        with folder.replacing(path) as temporary:
+            temporary.write_text(json.dumps(result) + "\n")
+    transfer_report.write(out)
+
+
+if __name__ == "__main__":
+    _DATA = flags.DEFINE_string("data", None, "Folder of identity folders.")
+    _OUT = flags.DEFINE_string("out", "runs/transfer", "Priors, cells, report.")
+    _SAME = flags.DEFINE_multi_string(
+        "same_source", [], "Identities of one source, with +."
+    )
+    _IDENTITY = flags.DEFINE_multi_string("identity", [], "Whom to leave out; all.")
+    _SECONDS = flags.DEFINE_list("seconds", ["5"], "Of video; 0 takes all.")
+    _METHODS = flags.DEFINE_list("methods", list(METHODS), "Columns of the grid.")
+    _SEEDS = flags.DEFINE_list("seeds", ["0"], "Of the cells.")
+    _PRIOR_CHANGES = flags.DEFINE_string(
+        "prior_changes", "{}", "JSON of fields, such as train.steps, of the priors."
+    )
+    flags.mark_flag_as_required("data")
+    process.start()
+    app.run(main)

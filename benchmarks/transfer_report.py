@@ -1,0 +1,154 @@
+"""The cells of `benchmarks.transfer` as one JSON, one table and one figure."""
+
+import json
+import pathlib
+
+import cv2
+import numpy as np
+
+from lokitalk_jax.data import folder
+
+# When a prior has to be as good as training from scratch is at the end.
+_COLOURS = {  # BGR
+    "scratch": (60, 60, 60),
+    "mean": (200, 140, 40),
+    "encoder": (40, 80, 220),
+}
+_DASH = {"frozen": 2, "slow": 4, "free": 0}
+
+
+def read(out: pathlib.Path) -> list[dict]:
+    """All cells."""
+    return [json.loads(p.read_text()) for p in sorted((out / "cells").glob("*.json"))]
+
+
+def best(curve: list[dict], key: str = "head") -> float:
+    """The highest score of a curve."""
+    return max(point[key] for point in curve)
+
+
+def seconds_to(curve: list[dict], level: float, key: str = "head") -> float | None:
+    """CPU seconds until a curve reaches a level, between its points; None if never."""
+    before = None
+    for point in curve:
+        if point[key] >= level:
+            if before is None or point[key] == before[key]:
+                return point["cpu_seconds"]
+            share = (level - before[key]) / (point[key] - before[key])
+            span = point["cpu_seconds"] - before["cpu_seconds"]
+            return before["cpu_seconds"] + share * span
+        before = point
+    return None
+
+
+def table(cells: list[dict]) -> str:
+    """One row a cell, in Markdown."""
+    ends = {
+        (c["identity"], c["seconds"], c["seed"]): c["curve"]
+        for c in cells
+        if c["method"] == "scratch"
+    }
+    lines = [
+        "| identity | video, s | method | seed | at once: head | end: frame | head | lip "
+        "| LPIPS | LMD, px | CPU s | to scratch's last head, CPU s | share |",
+        "|---" * 13 + "|",
+    ]
+    for cell in cells:
+        curve, first, last = cell["curve"], cell["curve"][0], cell["curve"][-1]
+        scratch = ends.get((cell["identity"], cell["seconds"], cell["seed"]))
+        reached = share = "-"
+        if scratch:
+            seconds = seconds_to(curve, scratch[-1]["head"])
+            if seconds is not None:
+                reached = f"{seconds:.1f}"
+                share = f"{seconds / scratch[-1]['cpu_seconds']:.2f}"
+        row = [
+            cell["identity"],
+            f"{cell['seconds']:g}",
+            cell["method"],
+            cell["seed"],
+            f"{first['head']:.2f}",
+            *(f"{last[k]:.2f}" for k in ("frame", "head", "lip")),
+            f"{last['lpips']:.4f}",
+            f"{last['lmd_px']:.2f}",
+            f"{last['cpu_seconds']:.0f}",
+            reached,
+            share,
+        ]
+        lines.append("| " + " | ".join(map(str, row)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def figure(cells: list[dict], width: int = 360, height: int = 260) -> np.ndarray:
+    """Head PSNR against CPU seconds, a panel for each identity and length of video.
+
+    Returns:
+      uint8 [H, W, 3], BGR.
+    """
+    panels = []
+    for identity, seconds in sorted({(c["identity"], c["seconds"]) for c in cells}):
+        chosen = [
+            c for c in cells if (c["identity"], c["seconds"]) == (identity, seconds)
+        ]
+        points = [point for c in chosen for point in c["curve"]]
+        heads = [point["head"] for point in points]
+        low, high = np.floor(min(heads)), np.ceil(max(heads))
+        end = max(point["cpu_seconds"] for point in points)
+        panel = np.full((height, width, 3), 255, np.uint8)
+
+        def place(point, low=low, high=high, end=end):
+            x = 40 + (width - 50) * point["cpu_seconds"] / end
+            y = height - 30 - (height - 55) * (point["head"] - low) / (high - low)
+            return round(x), round(y)
+
+        for level in np.linspace(low, high, 5):
+            _, y = place({"cpu_seconds": 0, "head": level})
+            cv2.line(panel, (40, y), (width - 10, y), (225, 225, 225), 1)
+            _text(panel, f"{level:.1f}", (4, y + 4))
+        length = f"{seconds:g} s" if seconds else "all"
+        _text(panel, f"{identity}, {length} of video: head PSNR", (40, 16))
+        _text(panel, f"0 to {end:.0f} CPU seconds", (40, height - 8))
+        for c in chosen:
+            start, _, common = c["method"].partition("/")
+            at = [place(point) for point in c["curve"]]
+            _polyline(panel, at, _COLOURS[start], _DASH.get(common, 0))
+        panels.append(panel)
+    across = min(3, len(panels))
+    while len(panels) % across:
+        panels.append(np.full((height, width, 3), 255, np.uint8))
+    rows = [panels[i : i + across] for i in range(0, len(panels), across)]
+    legend = np.full((26, across * width, 3), 255, np.uint8)
+    x = 10
+    for name, colour in _COLOURS.items():
+        cv2.line(legend, (x, 13), (x + 24, 13), colour, 2)
+        _text(legend, name, (x + 30, 17))
+        x += 110
+    _text(legend, "line: free, long dashes: slow, short dashes: frozen", (x, 17))
+    return np.concatenate([*(np.concatenate(row, 1) for row in rows), legend])
+
+
+def _text(image, text, place) -> None:
+    cv2.putText(
+        image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.38, (40, 40, 40), 1, cv2.LINE_AA
+    )
+
+
+def _polyline(image, points, colour, dash: int) -> None:
+    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        if not dash:
+            cv2.line(image, (x0, y0), (x1, y1), colour, 2, cv2.LINE_AA)
+            continue
+        count = max(1, int(np.hypot(x1 - x0, y1 - y0) // (2 * dash)))
+        ends = np.linspace([x0, y0], [x1, y1], 2 * count + 1).round().astype(int)
+        for a, b in zip(ends[::2], ends[1::2], strict=False):
+            cv2.line(image, tuple(map(int, a)), tuple(map(int, b)), colour, 2)
+
+
+def write(out: pathlib.Path) -> None:
+    """Writes transfer.json, transfer.md and transfer.png beside the cells."""
+    cells = read(out)
+    with folder.replacing(out / "transfer.json") as temporary:
+        temporary.write_text(json.dumps(cells, indent=1) + "\n")
+    with folder.replacing(out / "transfer.md") as temporary:
+        temporary.write_text(table(cells))
+    folder.write_image(out / "transfer.png", figure(cells)[..., ::-1])
