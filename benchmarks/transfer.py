@@ -3,10 +3,10 @@
     python -m benchmarks.transfer --data=data/dev --out=runs/transfer \
         --same_source=speaker_c+speaker_d --same_source=speaker_e+speaker_f
 
-For every identity a prior is trained on the people of all other sources, and adapted to
-the identity from the first seconds of its clip; beside it, training from scratch with
-the same schedule. Every prior and every cell of the grid is kept, so the command goes on
-where it was stopped. Seconds are those of the process on all its cores, without
+For every identity a prior is trained on the people of all other sources, and adapted
+to the identity from the first seconds of its clip; beside it, training from scratch
+with the same schedule. Every prior and every cell of the grid is kept, so the command
+goes on where it was stopped. Seconds are those of the process on all its cores, without
 compiling and scoring.
 """
 
@@ -152,10 +152,9 @@ def main(_) -> None:
     cells.mkdir(parents=True, exist_ok=True)
     changes = json.loads(_PRIOR_CHANGES.value)
     chosen = _IDENTITY.value or list(groups)
-    grid = itertools.product(chosen, map(float, _SECONDS.value), _METHODS.value)
-    for (name, seconds, method), seed in itertools.product(
-        grid, map(int, _SEEDS.value)
-    ):
+    lengths, seeds = map(float, _SECONDS.value), map(int, _SEEDS.value)
+    grid = itertools.product(chosen, lengths, _METHODS.value, seeds)
+    for name, seconds, method, seed in grid:
         path = cells / f"{name}-{seconds:g}s-{method.replace('/', '-')}-{seed}.json"
         if path.exists():
             continue

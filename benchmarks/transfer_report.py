@@ -8,7 +8,6 @@ import numpy as np
 
 from lokitalk_jax.data import folder
 
-# When a prior has to be as good as training from scratch is at the end.
 _COLOURS = {  # BGR
     "scratch": (60, 60, 60),
     "mean": (200, 140, 40),
@@ -49,8 +48,8 @@ def table(cells: list[dict]) -> str:
         if c["method"] == "scratch"
     }
     lines = [
-        "| identity | video, s | method | seed | at once: head | end: frame | head | lip "
-        "| LPIPS | LMD, px | CPU s | to scratch's last head, CPU s | share |",
+        "| identity | video, s | method | seed | at once: head | end: frame | head "
+        "| lip | LPIPS | LMD, px | CPU s | to scratch's last head, CPU s | share |",
         "|---" * 13 + "|",
     ]
     for cell in cells:

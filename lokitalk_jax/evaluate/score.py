@@ -195,8 +195,8 @@ def _evaluate_one(
         backdrop.find("plate", portrait),
     )
     rows, labels = [], []
-    with detectors() as detectors, _video(out / f"{name}.mp4", data, frames) as video:
-        scores = ClipScores(data, MouthDistances(*detectors))
+    with detectors() as pair, _video(out / f"{name}.mp4", data, frames) as video:
+        scores = ClipScores(data, MouthDistances(*pair))
         progress = tqdm(rendered, f"scoring {name}", len(frames), unit="frame")
         for index, maps in zip(frames, progress, strict=True):
             maps = jax.device_get(maps)
