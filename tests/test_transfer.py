@@ -1,0 +1,66 @@
+"""The arithmetic of the transfer benchmark."""
+
+import json
+
+import pytest
+
+from benchmarks import transfer, transfer_report
+
+
+def curve(*heads):
+    return [
+        {"step": i, "cpu_seconds": 10.0 * i, "head": head, "frame": head + 1}
+        | {"lip": head - 1, "lpips": 0.01, "lmd_px": 0.2}
+        for i, head in enumerate(heads)
+    ]
+
+
+def cell(method, *heads, identity="ann"):
+    names = {"identity": identity, "seconds": 5.0, "method": method, "seed": 0}
+    return names | {"curve": curve(*heads)}
+
+
+def test_people_of_one_source_are_left_out_together():
+    groups = transfer.sources(["a", "b", "c", "d"], ["c+d"])
+    assert groups["a"] == {"a"} and groups["c"] == groups["d"] == {"c", "d"}
+    with pytest.raises(ValueError, match="no identity e"):
+        transfer.sources(["a", "b"], ["a+e"])
+
+
+def test_time_to_a_level_lies_between_the_points():
+    points = curve(20, 24, 23, 30)
+    assert transfer_report.seconds_to(points, 22) == pytest.approx(5)
+    assert transfer_report.seconds_to(points, 20) == 0
+    assert transfer_report.seconds_to(points, 26.5) == pytest.approx(25)
+    assert transfer_report.seconds_to(points, 31) is None
+    assert transfer_report.best(points) == 30
+
+
+def test_a_prior_is_compared_with_scratch_on_the_same_video():
+    cells = [
+        cell("scratch", 20, 24, 28, 28),
+        cell("encoder/free", 26, 30, 31, 31),
+        cell("encoder/free", 26, 30, 31, 31, identity="bob"),
+    ]
+    rows = transfer_report.table(cells).splitlines()[2:]
+    assert [row.split("|")[-3].strip() for row in rows] == ["20.0", "5.0", "-"]
+    assert rows[1].split("|")[-2].strip() == "0.17"
+
+
+def test_a_report_has_a_table_a_figure_and_all_cells(tmp_path):
+    (tmp_path / "cells").mkdir()
+    cells = [cell("scratch", 20, 24), cell("mean/slow", 25, 27)]
+    for i, one in enumerate(cells):
+        (tmp_path / "cells" / f"{i}.json").write_text(json.dumps(one))
+    transfer_report.write(tmp_path)
+    assert json.loads((tmp_path / "transfer.json").read_text()) == cells
+    assert "mean/slow" in (tmp_path / "transfer.md").read_text()
+    assert (tmp_path / "transfer.png").stat().st_size > 2000
+
+
+def test_cells_train_the_same_number_of_steps(tmp_path):
+    scratch = transfer.configure("scratch", tmp_path, None, 5, 1)
+    adapted = transfer.configure("mean/slow", tmp_path, tmp_path / "prior", 5, 1)
+    assert scratch.train.steps == adapted.train.steps
+    assert (adapted.start, adapted.common) == ("mean", "slow")
+    assert scratch.data.max_seconds == adapted.data.max_seconds == 5
