@@ -76,6 +76,24 @@ def _own_part(own: dict) -> Array:
     return sum(jnp.mean(leaf**2) for leaf in leaves)
 
 
+def _drop_own(shared: dict, own: dict, key: Array, rate: float) -> tuple[dict, dict]:
+    """Now and then a person without what is their own, for the encoder to learn from.
+
+    Such a step teaches nothing to the other parts: a renderer that had to serve people
+    with and without their own parts would serve both worse.
+    """
+    keep = jax.random.bernoulli(key, 1 - rate).astype(jnp.float32)
+
+    def teach(leaf: Array) -> Array:
+        return keep * leaf + (1 - keep) * jax.lax.stop_gradient(leaf)
+
+    encoder = shared["encoder"]
+    shared = jax.tree.map(teach, shared) | {"encoder": encoder}
+    encoded = {name: own[name] for name in identity.ENCODED if name in own}
+    dropped = jax.tree.map(lambda leaf: keep * leaf, encoded)
+    return shared, jax.tree.map(teach, own) | dropped
+
+
 def identity_loss(
     spec: model.Model,
     weights: LossWeights,
@@ -105,11 +123,7 @@ def identity_loss(
     place_key, smooth_key, own_key = jax.random.split(key, 3)
     own_part = _own_part(own)
     if spec.own_dropout:
-        # Steps that do without it teach the encoder to tell who it sees.
-        keep = jax.random.bernoulli(own_key, 1 - spec.own_dropout).astype(jnp.float32)
-        own = own | jax.tree.map(
-            lambda leaf: keep * leaf, {k: own[k] for k in identity.ENCODED if k in own}
-        )
+        shared, own = _drop_own(shared, own, own_key, spec.own_dropout)
     person = model.person(spec, shared, own, batch.references)
     rendered, samples = model.render(
         spec,

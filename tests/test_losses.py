@@ -10,6 +10,7 @@ from lokitalk_jax import losses, model, train_step
 from lokitalk_jax.model import Samples
 
 CONFIG = tiny_model.config(encoder=True)
+CONFIG.model.own_dropout = 0.0
 SPEC = model.from_config(CONFIG)
 
 
@@ -140,3 +141,31 @@ def test_random_numbers_belong_to_seed_step_and_identity():
         for step in range(4)
     ]
     assert len(set(several)) == len(several)
+
+
+def test_a_step_without_own_parts_teaches_the_encoder_alone(case):
+    shared, own, density, batch = case
+    weights = tiny_model.weights(CONFIG)
+
+    @jax.jit
+    def gradients(key):
+        def loss(shared, own):
+            spec = SPEC._replace(own_dropout=0.5)
+            return losses.identity_loss(
+                spec, weights._replace(own=0.0), shared, own, density, batch, key
+            )
+
+        return jax.grad(loss, argnums=(0, 1), has_aux=True)(shared, own)[0]
+
+    def largest(tree):
+        return max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
+
+    seen = set()
+    for seed in range(8):
+        common, mine = gradients(jax.random.key(seed))
+        dropped = largest(mine) == 0
+        seen.add(dropped)
+        assert largest(common["encoder"]) > 0
+        for part in ("common", "dynamic", "static"):
+            assert (largest(common[part]) == 0) == dropped
+    assert seen == {True, False}

@@ -24,7 +24,7 @@ def config(encoder: bool = False):
     """
     c = multi_id.get_config("cpu")
     c.model.encoder = encoder
-    c.model.own_dropout = 0.3 if encoder else 0.0
+    c.model.own_dropout = 0.5 if encoder else 0.0
     c.data.size = 32
     c.data.frames_per_step = 2
     c.data.rays_per_frame = 16
