@@ -33,6 +33,7 @@ class Motion:
 
     Attributes:
       mouth: height of the mouth in an open vowel, metres.
+      spread: share of its width by which an open mouth widens or narrows at most.
       blinks: a minute; people blink about 17 times.
       turn: standard deviation of the head's pitch, yaw and roll, degrees.
       shift: standard deviation of the head's translation x, y, z, metres.
@@ -46,6 +47,7 @@ class Motion:
     """
 
     mouth: float = 0.014
+    spread: float = 0.10
     blinks: float = 17.0
     turn: tuple[float, float, float] = (3.0, 6.0, 2.5)
     shift: tuple[float, float, float] = (0.006, 0.003, 0.006)
@@ -99,7 +101,8 @@ def perform(
         nod = gaussian_filter1d(opening, 0.08 * structs.FPS)
         turn[:, 0] += np.radians(1.5) * (nod - nod.mean())
         follow = motion.follow
-    lip = np.stack([motion.mouth * opening, 0.10 * spread * (0.3 + 0.7 * opening)], -1)
+    widening = motion.spread * spread * (0.3 + 0.7 * opening)
+    lip = np.stack([motion.mouth * opening, widening], -1)
     # At rest is the mean pose of the frames that train.
     train = folder.train_count(frame_count)
     if not motion.controlled:
