@@ -139,7 +139,7 @@ def measure(subject: Subject, frame: int) -> Motion:
     pixel = seen // (len(weights) // len(centres))
     points = points[seen].astype(np.float64)
 
-    material = demo.nearest_material(truth, frame, points)
+    material = _seen_material(truth, frame, data.height, points, pixel)
     exact = [
         demo.exact_offset(truth, frame, points, region, material)
         for region in structs.REGIONS
@@ -163,6 +163,23 @@ def measure(subject: Subject, frame: int) -> Motion:
         masks=data.region_masks(frame).reshape(-1, 4)[pixel],
         pixel=pixel,
     )
+
+
+def _seen_material(truth, frame: int, size: int, points, pixel) -> np.ndarray:
+    """Material [P] that samples at points [P, 3] in pixels [P] stand for.
+
+    It is what their pixel sees: a sample a few millimetres too deep in an opened mouth
+    is nearer to a lip than to the teeth that it shows. Where the pixel sees nothing, it
+    is that of the nearest surface.
+    """
+    truth = truth._replace(camera=render.Camera.of_size(size))
+    surface = demo.visible_surface(truth, frame)
+    shown = np.full(size * size, -1)
+    shown[surface.pixels @ [size, 1]] = surface.material
+    material = shown[pixel]
+    missed = material < 0
+    material[missed] = demo.nearest_material(truth, frame, points[missed])
+    return material
 
 
 @functools.partial(jax.jit, static_argnums=0)

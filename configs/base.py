@@ -85,6 +85,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     model.torso_residual = False  # a field on top of the pivot motion (costs quality)
     model.identity_offset = True  # a canonical grid of one's own beside the common one
     model.decoder_width = 64
+    model.condition_decoder = True  # the density sees lip and eye signals
     model.geometry = 15  # units from the density net to the colour net
     model.feature_scale = 10.0  # grid features start near zero
     model.grid_scale = 1e-3  # range of the first grid values

@@ -15,24 +15,27 @@ class Decoder(nn.Module):
 
     A mouth that opens and an eye that closes change what is there, not only where it
     is, which no deformation reaches: the density also sees the gated lip and eye
-    embeddings.
+    embeddings, unless `conditioned` is off.
 
     Attributes:
       width: hidden units.
       geometry: units handed from density to colour.
       feature_scale: multiplies the grid's features, which start near zero.
+      conditioned: whether the density sees the lip and eye signals.
     """
 
     width: int
     geometry: int
     feature_scale: float
+    conditioned: bool
 
     def setup(self):
         """Builds the layers."""
         self.from_grid = nn.Dense(self.width)
         self.from_geometry_code = nn.Dense(self.width, use_bias=False)
-        self.from_lip = nn.Dense(self.width, use_bias=False)
-        self.from_eye = nn.Dense(self.width, use_bias=False)
+        if self.conditioned:
+            self.from_lip = nn.Dense(self.width, use_bias=False)
+            self.from_eye = nn.Dense(self.width, use_bias=False)
         self.density_out = nn.Dense(1 + self.geometry)
         self.from_density = nn.Dense(self.width)
         self.from_direction = nn.Dense(self.width, use_bias=False)
@@ -53,16 +56,17 @@ class Decoder(nn.Module):
         """
         hidden = self.from_grid(self.feature_scale * features)
         hidden += self.from_geometry_code(codes["geometry"])
-        signals = jnp.stack(
-            [
-                self.from_lip(deformed.embedded["lip"]),
-                self.from_eye(deformed.embedded["eye"]),
-            ],
-            axis=1,
-        )
-        # A product of matrices, since XLA's CPU backend reduces the gradient of a
-        # broadcast product an order of magnitude slower.
-        hidden += deformed.gates[..., :2] @ signals
+        if self.conditioned:
+            signals = jnp.stack(
+                [
+                    self.from_lip(deformed.embedded["lip"]),
+                    self.from_eye(deformed.embedded["eye"]),
+                ],
+                axis=1,
+            )
+            # A product of matrices, since XLA's CPU backend reduces the gradient of a
+            # broadcast product an order of magnitude slower.
+            hidden += deformed.gates[..., :2] @ signals
         out = self.density_out(nn.relu(hidden))
         # exp overflows above 88; 11 is opaque within a tenth of a millimetre.
         return jnp.exp(jnp.minimum(out[..., 0], 11.0)), out[..., 1:]

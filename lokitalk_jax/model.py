@@ -72,7 +72,10 @@ def from_config(config) -> Model:
             torso_residual=m.torso_residual,
         ),
         decoder=Decoder(
-            width=m.decoder_width, geometry=m.geometry, feature_scale=m.feature_scale
+            width=m.decoder_width,
+            geometry=m.geometry,
+            feature_scale=m.feature_scale,
+            conditioned=m.condition_decoder,
         ),
         identity=identity.IdentitySpec(
             code=m.code,

@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny_model
 
+from lokitalk_jax import model
 from lokitalk_jax.canonical import Decoder
 from lokitalk_jax.deformation import Deformed
 
-DECODER = Decoder(width=8, geometry=3, feature_scale=10.0)
+DECODER = Decoder(width=8, geometry=3, feature_scale=10.0, conditioned=True)
 FRAMES, RAYS, SAMPLES, FEATURES, CODE = 2, 3, 2, 4, 5
 POINTS = RAYS * SAMPLES
 
@@ -73,6 +75,27 @@ def test_speech_shows_where_the_lip_gate_is_open(case, decode):
     after, _ = decode(features, directions, loud, codes)
     np.testing.assert_allclose(after[:, ::2], before[:, ::2], rtol=1e-6)
     assert (np.abs(after[:, 1::2] / before[:, 1::2] - 1) > 1e-3).all()
+
+
+def test_without_conditioning_speech_only_moves_points(case):
+    features, directions, deformed, codes = case
+    c = tiny_model.config()
+    c.model.condition_decoder = False
+    decoder = model.from_config(c).decoder
+    loud = deformed._replace(
+        gates=1 - deformed.gates,
+        embedded={k: v + 1 for k, v in deformed.embedded.items()},
+    )
+
+    @jax.jit
+    def densities():
+        drawn = decoder.init(jax.random.key(0), *case, SAMPLES)
+        return [
+            decoder.apply(drawn, features, d, codes, method=Decoder.density)[0]
+            for d in (deformed, loud)
+        ]
+
+    np.testing.assert_array_equal(*densities())
 
 
 def test_view_and_appearance_change_colour_but_not_density(case, decode):

@@ -7,6 +7,7 @@ from benchmarks import motion_oracle
 from lokitalk_jax import losses, model, sharding, signals, structs, train_step
 from lokitalk_jax.data import demo, drawing, folder
 from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.data.demo import shapes
 from lokitalk_jax.data.loader import Loader
 
 STEPS = 200
@@ -124,6 +125,17 @@ def test_exact_motion_scores_perfectly_and_stillness_as_its_whole_size(motion):
         assert perfect[region].error == 0
         assert perfect[region].inside == perfect[region].exact_inside
         assert still[region].error == pytest.approx(1, abs=1e-3)
+
+
+def test_eyeballs_and_teeth_are_not_moved_by_lids_and_lips(motion, person):
+    """Whatever surface is nearest to a sample that renders them."""
+    surface = demo.visible_surface(
+        demo.load_truth(person.folder), int(person.test_frames[0])
+    )
+    inside = surface.pixels[surface.material == shapes.INSIDE] @ [person.width, 1]
+    seen = np.isin(motion.pixel, inside)
+    assert seen.any()
+    assert not motion.own[seen][:, [0, 1, 3]].any() and motion.own[seen, 2].all()
 
 
 def test_errors_along_the_line_of_sight_do_not_count_across(motion):

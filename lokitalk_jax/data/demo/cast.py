@@ -20,7 +20,7 @@ from lokitalk_jax.prepare import audio, faces, lips
 logger = logging.getLogger(__name__)
 
 # Raised whenever the same options make other pictures.
-_VERSION = 2
+_VERSION = 3
 
 
 def make_cast(

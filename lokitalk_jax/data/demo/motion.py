@@ -18,10 +18,14 @@ REST = np.array([0.0, -0.010, 1.12])
 # Hair turns about the middle of the skull, head frame, metres.
 _HAIR_PIVOT = np.array([0.0, -0.018, 0.022])
 
+# Hair hangs: it gives way to the head's roll more than to its pitch and yaw.
+_HAIR_LAG = np.array([0.25, 0.25, 1.0])
+
 # Tracking mistakes one turn partly for another and for a shift: radians, and metres,
-# of error for each radian of the head's turn at pose_error = 1.
-_ERROR_TURN = np.array([[0.8, 0.2, 0.0], [-0.2, 0.9, 0.3], [0.2, -0.2, 0.6]])
-_ERROR_SHIFT = np.array([[0.0, 0.03, 0.0], [-0.03, 0.0, 0.02], [0.0, 0.0, 0.03]])
+# of error for each radian of the head's turn at pose_error = 1. Pitch is not mistaken
+# for more pitch, nor yaw for yaw: in pictures that is a shallower head.
+_ERROR_TURN = np.array([[0.0, 0.5, 0.0], [-0.5, 0.0, 0.0], [0.6, 0.6, -0.9]])
+_ERROR_SHIFT = np.array([[0.1, 0.0, 0.06], [0.0, 0.1, -0.06], [0.0, 0.0, 0.0]])
 
 _HOLD, _STEP = 0.48, 0.16  # seconds a held turn lasts, and the way to the next
 _LEVELS = (-20, -10, 10, 20)  # degrees
@@ -33,19 +37,22 @@ class Motion:
 
     Attributes:
       mouth: height of the mouth in an open vowel, metres.
+      spread: share of its width by which an open mouth widens or narrows at most.
       blinks: a minute; people blink about 17 times.
       turn: standard deviation of the head's pitch, yaw and roll, degrees.
       shift: standard deviation of the head's translation x, y, z, metres.
       follow: share of the head's motion that the torso takes part in.
       sway: the torso's own motion; standard deviation of its shift, metres.
       pose_error: the tracked pose errs by about this share of the head's turn.
-      hair_lag: hair stays behind by this share of the head's turn.
+      hair_lag: hair stays behind by this share of the head's roll, and by a quarter of
+        it in pitch and yaw.
       controlled: the four regions move independently: pitch, yaw and roll step to
         +-20 degrees and are held, the mouth does not follow the speech, each eye and
         the torso go their own ways.
     """
 
     mouth: float = 0.014
+    spread: float = 0.10
     blinks: float = 17.0
     turn: tuple[float, float, float] = (3.0, 6.0, 2.5)
     shift: tuple[float, float, float] = (0.006, 0.003, 0.006)
@@ -99,7 +106,8 @@ def perform(
         nod = gaussian_filter1d(opening, 0.08 * structs.FPS)
         turn[:, 0] += np.radians(1.5) * (nod - nod.mean())
         follow = motion.follow
-    lip = np.stack([motion.mouth * opening, 0.10 * spread * (0.3 + 0.7 * opening)], -1)
+    widening = motion.spread * spread * (0.3 + 0.7 * opening)
+    lip = np.stack([motion.mouth * opening, widening], -1)
     # At rest is the mean pose of the frames that train.
     train = folder.train_count(frame_count)
     if not motion.controlled:
@@ -112,7 +120,8 @@ def perform(
         motion.pose_error * turn @ _ERROR_TURN.T,
         motion.pose_error * turn @ _ERROR_SHIFT.T,
     )
-    hair = head @ rigid(-motion.hair_lag * turn, np.zeros(3), _HAIR_PIVOT)
+    lag = -motion.hair_lag * turn * _HAIR_LAG
+    hair = head @ rigid(lag, np.zeros(3), _HAIR_PIVOT)
     own = motion.sway * _drift(rng, frame_count, 3, 0.8) * [1.0, 0.35, 0.5]
     lean = np.radians(150 * motion.sway) * _drift(rng, frame_count, 3, 0.8)
     sway = rigid(lean * [0.6, 1.0, 1.0], own, NECK_PIVOT + [0, 0.15, 0])
