@@ -83,6 +83,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     # How often a step goes without what is a person's own, so that the encoder learns.
     model.own_dropout = 0.0
     model.torso_residual = False  # a field on top of the pivot motion (costs quality)
+    model.fields = "regions"  # or "holistic": one ungated field for everything
+    model.cascade = True  # the body stage sees what the face stage has moved
+    model.own_last_layers = True  # the hypernetwork's, for each person
     model.identity_offset = True  # a canonical grid of one's own beside the common one
     model.decoder_width = 64
     model.condition_decoder = True  # the density sees lip and eye signals

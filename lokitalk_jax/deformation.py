@@ -170,6 +170,7 @@ class Deformation(nn.Module):
       gate_width, gate_octaves: of `GateLogits`.
       anatomical_gates: whether gates start from an average face; else at one half.
       torso_residual: whether the torso has a field on top of its pivot motion.
+      cascade: whether the body stage sees points that the face stage has moved.
     """
 
     width: int
@@ -181,6 +182,7 @@ class Deformation(nn.Module):
     gate_octaves: int
     anatomical_gates: bool
     torso_residual: bool
+    cascade: bool
 
     def setup(self):
         """Builds the fields and the gates."""
@@ -210,17 +212,18 @@ class Deformation(nn.Module):
         lip = face_gates[..., :1] * deltas["lip"]
         eye = face_gates[..., 1:] * deltas["eye"]
         face = points + lip + eye
+        start = face if self.cascade else points
 
         resting, rotation = torso_motion(
-            face, signals.torso[..., :6], person["pivot"], person["gains"]
+            start, signals.torso[..., :6], person["pivot"], person["gains"]
         )
         logit = self.torso_gate(resting, code)
         if self.anatomical_gates:
             logit = logit + anatomical_torso_logit(resting)[..., None]
         torso_gate = nn.sigmoid(logit)
-        deltas, _ = self.body(face, code, drive, last_layers)
+        deltas, _ = self.body(start, code, drive, last_layers)
         head = (1 - torso_gate) * deltas["head"]
-        torso = torso_gate * (resting - face + deltas.get("torso", 0.0))
+        torso = torso_gate * (resting - start + deltas.get("torso", 0.0))
         return Deformed(
             points=face + head + torso,
             gates=jnp.concatenate([face_gates, 1 - torso_gate, torso_gate], axis=-1),

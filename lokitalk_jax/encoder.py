@@ -6,6 +6,8 @@ same place, for all depths at once. Frames are pooled by their mean: neither the
 nor their number matters.
 """
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -27,7 +29,8 @@ class IdentityEncoder(nn.Module):
     Attributes:
       code: length of each code.
       hidden: H, rows of a last layer.
-      regions: that have a last layer.
+      regions: that have a last layer of the person's own.
+      offset: whether a person has a canonical offset.
       grid: sizes of the canonical grid; the levels stored without hashing are given.
       width: channels of the feature map.
     """
@@ -35,6 +38,7 @@ class IdentityEncoder(nn.Module):
     code: int
     hidden: int
     regions: tuple[str, ...]
+    offset: bool
     grid: hashgrid.GridSpec
     width: int
 
@@ -65,9 +69,18 @@ class IdentityEncoder(nn.Module):
         whole = nn.relu(conv(self.width, 2, "quarters")(whole))
         whole = nn.relu(nn.Dense(2 * self.width, name="whole")(whole.reshape(-1)))
         codes = head(len(CODES) * self.code, "codes")(whole)
-        layers = head(len(self.regions) * self.hidden * 3, "last_layers")(whole)
-        layers = layers.reshape(len(self.regions), self.hidden, 3)
+        codes = jnp.split(codes, len(CODES))
+        told = {"codes": dict(zip(CODES, codes, strict=True))}
+        if self.regions:
+            layers = head(len(self.regions) * self.hidden * 3, "last_layers")(whole)
+            layers = layers.reshape(len(self.regions), self.hidden, 3)
+            told["last_layers"] = dict(zip(self.regions, layers, strict=True))
+        if self.offset:
+            told["grid"] = self._offset(seen, head)
+        return told
 
+    def _offset(self, seen: Array, head: Callable) -> Array:
+        """A table of the grid of a map of features, zero at levels with hashing."""
         levels = []
         for i, cells in enumerate(hashgrid.dense_cells(self.grid)):
             n = cells + 1
@@ -77,8 +90,4 @@ class IdentityEncoder(nn.Module):
             levels.append(jnp.moveaxis(columns, 2, 0).reshape(n**3, -1))
         dense = jnp.concatenate(levels)
         rows = hashgrid.table_shape(self.grid)[0]
-        return {
-            "codes": dict(zip(CODES, jnp.split(codes, len(CODES)), strict=True)),
-            "last_layers": dict(zip(self.regions, layers, strict=True)),
-            "grid": jnp.pad(dense, ((0, rows - len(dense)), (0, 0))),
-        }
+        return jnp.pad(dense, ((0, rows - len(dense)), (0, 0)))

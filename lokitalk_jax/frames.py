@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lokitalk_jax import model
+from lokitalk_jax import model, sampling
 from lokitalk_jax.rendering import Rendered
 from lokitalk_jax.structs import Signals
 
@@ -33,6 +33,31 @@ def settle(spec: model.Model, shared: dict, own: dict, seen) -> dict:
     """
     place = jax.local_devices()[0]
     return _person(spec, *jax.device_put((shared, own, seen), place))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def survey(spec: model.Model, shared: dict, person: dict, signals: Signals) -> Array:
+    """Density grid [X, Y, Z] of a person: the largest density over some frames.
+
+    Args:
+      spec: the model.
+      shared: parameters that all identities share.
+      person: the identity's tree, see `model.person`.
+      signals: of B frames, leaves [B, ...].
+    """
+    centres = jnp.asarray(sampling.cell_centres(spec.sampling))
+    tiles = -(-len(centres) // _TILE)
+    padded = jnp.pad(centres, ((0, tiles * _TILE - len(centres)), (0, 0)), mode="edge")
+
+    def frame(one: Signals) -> Array:
+        def tile(points: Array) -> Array:
+            batch = jax.tree.map(lambda x: x[None], one)
+            return model.density(spec, shared, person, points[None], batch)[0]
+
+        return jax.lax.map(tile, padded.reshape(tiles, _TILE, 3)).reshape(-1)
+
+    densest = jnp.max(jax.lax.map(frame, signals), axis=0)
+    return densest[: len(centres)].reshape(spec.sampling.cells)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -34,6 +34,7 @@ class IdentitySpec(NamedTuple):
       code: length of each of the three codes.
       hidden: H, width of the layer before the last one of a deformation head.
       regions: regions that have a last layer.
+      own_layers: whether a person has last layers of their own (the hypernetwork).
       offset: whether a person has a canonical offset of their own.
       grid: sizes of the canonical grid.
       grid_scale: range of the common grid's first values.
@@ -42,6 +43,7 @@ class IdentitySpec(NamedTuple):
     code: int
     hidden: int
     regions: tuple[str, ...]
+    own_layers: bool
     offset: bool
     grid: hashgrid.GridSpec
     grid_scale: float
@@ -64,7 +66,8 @@ def init_common(key: Array, spec: IdentitySpec) -> dict:
 
 def init_own(common: dict, count: int, spec: IdentitySpec) -> dict:
     """What `count` identities add to `common`, leading axis N: nothing yet."""
-    own = {k: v for k, v in common.items() if k != "grid" or spec.offset}
+    shared = {"grid": not spec.offset, "last_layers": not spec.own_layers}
+    own = {k: v for k, v in common.items() if not shared.get(k)}
     return jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), own)
 
 

@@ -72,7 +72,7 @@ def smoothness(spec, shared, person, samples: model.Samples, signals, key) -> Ar
 
 def _own_part(own: dict) -> Array:
     """Mean square of what is a person's own in codes and last layers."""
-    leaves = jax.tree.leaves({k: own[k] for k in ("codes", "last_layers")})
+    leaves = jax.tree.leaves({k: own[k] for k in ("codes", "last_layers") if k in own})
     return sum(jnp.mean(leaf**2) for leaf in leaves)
 
 

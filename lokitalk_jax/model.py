@@ -2,13 +2,15 @@
 
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lokitalk_jax import hashgrid, identity, rays, rendering, sampling
+from lokitalk_jax import hashgrid, holistic, identity, rays, rendering, sampling
 from lokitalk_jax.canonical import Decoder
 from lokitalk_jax.deformation import BODY, FACE, Deformation, Deformed
 from lokitalk_jax.encoder import IdentityEncoder
+from lokitalk_jax.holistic import HolisticDeformation
 from lokitalk_jax.structs import TORSO_LAGS, UNIT, References, Signals
 
 Array = jax.Array
@@ -25,7 +27,7 @@ class Model(NamedTuple):
       own_dropout: how often a training step goes without what is a person's own.
     """
 
-    deformation: Deformation
+    deformation: Deformation | HolisticDeformation
     decoder: Decoder
     identity: identity.IdentitySpec
     sampling: sampling.SamplingSpec
@@ -53,24 +55,18 @@ class Samples(NamedTuple):
 
 
 def from_config(config) -> Model:
-    """Unpacks the fields `model`, `grid` and `scene` of a config."""
+    """Unpacks the fields `model`, `grid`, `scene` and `sampling` of a config.
+
+    Raises:
+      ValueError: `model.fields` is unknown.
+    """
     low = tuple(x / UNIT for x in config.scene.low)
     high = tuple(x / UNIT for x in config.scene.high)
     m = config.model
-    regions = FACE + (BODY if m.torso_residual else BODY[:1])
+    deformation, regions = _deformation(m)
     grid = hashgrid.GridSpec(**config.grid)
     return Model(
-        deformation=Deformation(
-            width=m.deform_width,
-            hidden=m.deform_hidden,
-            embedding=m.signal_embedding,
-            octaves=m.octaves,
-            scale=m.offset_scale,
-            gate_width=m.gate_width,
-            gate_octaves=m.gate_octaves,
-            anatomical_gates=m.anatomical_gates,
-            torso_residual=m.torso_residual,
-        ),
+        deformation=deformation,
         decoder=Decoder(
             width=m.decoder_width,
             geometry=m.geometry,
@@ -81,6 +77,7 @@ def from_config(config) -> Model:
             code=m.code,
             hidden=m.deform_hidden,
             regions=regions,
+            own_layers=m.own_last_layers,
             offset=m.identity_offset,
             grid=grid,
             grid_scale=m.grid_scale,
@@ -98,7 +95,8 @@ def from_config(config) -> Model:
         encoder=IdentityEncoder(
             code=m.code,
             hidden=m.deform_hidden,
-            regions=regions,
+            regions=regions if m.own_last_layers else (),
+            offset=m.identity_offset,
             grid=grid,
             width=m.encoder_width,
         )
@@ -107,6 +105,30 @@ def from_config(config) -> Model:
         reference_size=m.reference_size,
         own_dropout=m.own_dropout,
     )
+
+
+def _deformation(m) -> tuple[nn.Module, tuple[str, ...]]:
+    """The fields of a config's section `model`, and the regions with last layers."""
+    sizes = {
+        "width": m.deform_width,
+        "hidden": m.deform_hidden,
+        "embedding": m.signal_embedding,
+        "octaves": m.octaves,
+        "scale": m.offset_scale,
+    }
+    if m.fields == "holistic":
+        return HolisticDeformation(**sizes), holistic.REGIONS
+    if m.fields != "regions":
+        raise ValueError(f"model.fields is {m.fields!r}; it is regions or holistic")
+    fields = Deformation(
+        **sizes,
+        gate_width=m.gate_width,
+        gate_octaves=m.gate_octaves,
+        anatomical_gates=m.anatomical_gates,
+        torso_residual=m.torso_residual,
+        cascade=m.cascade,
+    )
+    return fields, FACE + (BODY if m.torso_residual else BODY[:1])
 
 
 def init(model: Model, key: Array, identities: int) -> dict:

@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from lokitalk_jax import identity, portraits, signals, structs
+from lokitalk_jax import frames, identity, portraits, signals, structs
 from lokitalk_jax.data import folder, references
 from lokitalk_jax.data.dataset import Dataset, read_tracks
 from lokitalk_jax.run import Avatar, Run
 
 STARTS = ("encoder", "mean")
+
+_SURVEYED = 8  # frames in which a newcomer is looked for
 
 # Sections of a config that belong to a prior's parameters.
 _INHERITED = ("model", "grid", "scene", "sampling")
@@ -32,12 +34,13 @@ def inherit(config: ml_collections.ConfigDict, prior: Run) -> ml_collections.Con
             "--config.start=mean, or pretrain with --config.model.encoder=True"
         )
     config = config.copy_and_resolve_references()
+    offset = config.model.identity_offset
     for section in _INHERITED:
         config[section] = prior.config[section].copy_and_resolve_references()
     # What the encoder says is written down once, and is one's own from then on.
     config.model.encoder = False
     config.model.own_dropout = 0.0
-    config.model.identity_offset = True
+    config.model.identity_offset = offset
     return config
 
 
@@ -47,12 +50,24 @@ def common_parts(prior: Run) -> dict:
     return {name: part for name, part in shared.items() if name != "encoder"}
 
 
-def density(prior: Run) -> jax.Array:
-    """Density grid [X, Y, Z] of anyone: wherever some person of the prior is."""
-    return jnp.max(prior.people[1], axis=0)
+def density(prior: Run, portrait: portraits.Portrait, added: dict) -> jax.Array:
+    """Density grid [X, Y, Z] of a newcomer, looked for in some frames of their clip.
+
+    Args:
+      prior: the prior.
+      portrait: of the newcomer.
+      added: what they add to the common face, see `own`.
+    """
+    shared = prior.people[0]["shared"]
+    some = references.spread(portrait.train_frames, _SURVEYED)
+    signals_then = jax.tree.map(lambda leaf: leaf[some], portrait.signals)
+    person = identity.combine(shared["common"], added)
+    return frames.survey(prior.spec, shared, person, signals_then)
 
 
-def own(prior: Run, start: str, seen: structs.References | None) -> dict:
+def own(
+    prior: Run, start: str, seen: structs.References | None, offset: bool = True
+) -> dict:
     """What a newcomer adds to a prior's common face, leaves without N.
 
     Args:
@@ -60,20 +75,23 @@ def own(prior: Run, start: str, seen: structs.References | None) -> dict:
       start: 'encoder', what the encoder tells from references; or 'mean', the mean of
         the people of the prior.
       seen: references of the newcomer, leaves [K, ...]; not needed for the mean.
+      offset: whether they get a canonical offset.
 
     Returns:
-      a tree as in `identity.init_own`, with a canonical offset of its own.
+      a tree as in `identity.init_own`.
     """
     params, _ = prior.people
     mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), params["identity"])
     mean["grid"] = jnp.zeros_like(params["shared"]["common"]["grid"])
+    if not offset:
+        del mean["grid"]
     if start == "encoder":
-        told = _tell(prior, seen)
+        told = {k: v for k, v in _tell(prior, seen).items() if k != "grid" or offset}
         # Residuals around what the encoder says are of those it was trained on.
         return {k: v for k, v in mean.items() if k not in told} | told
     if prior.spec.encoder:
         told = [_tell(prior, prior.portrait(n).references) for n in prior.identities]
-        for part in ("codes", "last_layers"):
+        for part in {"codes", "last_layers"} & mean.keys():
             parts = [one[part] for one in told]
             average = jax.tree.map(lambda *x: jnp.mean(jnp.stack(x), axis=0), *parts)
             mean[part] = jax.tree.map(jnp.add, mean[part], average)
@@ -141,4 +159,4 @@ def zero_shot(
     params, _ = prior.people
     added = own(prior, start, portrait.references)
     person = identity.combine(params["shared"]["common"], added)
-    return prior.with_person(portrait, person, density(prior)), data
+    return prior.with_person(portrait, person, density(prior, portrait, added)), data

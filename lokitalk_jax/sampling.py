@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lokitalk_jax.structs import Rays
 
@@ -51,6 +52,13 @@ def read_density(density: Array, points: Array, spec: SamplingSpec) -> Array:
     flat = (index[..., 0] * spec.cells[1] + index[..., 1]) * spec.cells[2]
     flat = flat + index[..., 2]
     return density.reshape(-1).at[flat].get(mode="promise_in_bounds")
+
+
+def cell_centres(spec: SamplingSpec) -> np.ndarray:
+    """Centres of all cells, [X * Y * Z, 3] in units of `UNIT`, in the grid's order."""
+    low, high = np.array(spec.low), np.array(spec.high)
+    index = np.stack(np.indices(spec.cells), axis=-1).reshape(-1, 3)
+    return (low + (index + 0.5) / np.array(spec.cells) * (high - low)).astype("f4")
 
 
 def random_cells(key: Array, shape: tuple[int, ...], spec: SamplingSpec):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -81,7 +82,7 @@ def begin(config: ml_collections.ConfigDict) -> Session:
     shardings = sharding.state_shardings(jax.eval_shape(init, key), cast.mesh)
     state = jax.jit(init, out_shardings=shardings, compiler_options=_COMPILE_FAST)(key)
     if prior:
-        state = _adapted(prior, config.start, state, cast, shardings)
+        state = _adapted(prior, config, state, cast, shardings)
 
     train, density = train_step.compile_steps(
         spec,
@@ -106,24 +107,22 @@ def begin(config: ml_collections.ConfigDict) -> Session:
     return Session(config, cast, spec, state, batches, advance)
 
 
-def _adapted(prior: Run, start: str, state, cast: Cast, shardings):
+def _adapted(prior: Run, config, state, cast: Cast, shardings):
     """A fresh state with a prior's common parts, and people as it first sees them."""
     seen = references.from_config(prior.config)
+    start, offset = config.start, config.model.identity_offset
 
-    def person(data: Dataset | None) -> dict:
+    def person(data: Dataset | None) -> tuple[dict, jax.Array]:
         if data is None:
-            return newcomer.own(prior, "mean", None)
+            empty = newcomer.own(prior, "mean", None, offset)
+            return empty, jnp.zeros(state.density.shape[1:])
         portrait = portraits.make(data, cast.fitted, seen)
-        return newcomer.own(prior, start, portrait.references)
+        own = newcomer.own(prior, start, portrait.references, offset)
+        return own, newcomer.density(prior, portrait, own)
 
     rows = [person(data) for data in cast.datasets]
-    own = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
-    grid = np.broadcast_to(
-        newcomer.density(prior), (len(rows), *state.density.shape[1:])
-    )
-    own, density = sharding.put_by_identity(
-        (own, grid), cast.slots, cast.count, cast.mesh
-    )
+    rows = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
+    own, density = sharding.put_by_identity(rows, cast.slots, cast.count, cast.mesh)
     shared = jax.device_put(newcomer.common_parts(prior), shardings.params["shared"])
     _LOG.info("starting from %s, step %d", prior.workdir, prior.step)
     return state._replace(params={"shared": shared, "identity": own}, density=density)

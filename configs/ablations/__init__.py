@@ -1,0 +1,1 @@
+"""The whole model less one part, each."""

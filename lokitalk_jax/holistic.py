@@ -1,0 +1,59 @@
+"""One ungated deformation field for everything: what region-specific fields are not.
+
+    x_can = x + Delta(PE(x), lip, eye, head, torso, d)
+
+The ablation that LokiTalk's first idea is measured against.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from lokitalk_jax.deformation import Deformed, RegionFields
+from lokitalk_jax.structs import Signals
+
+REGIONS = ("all",)
+
+
+class HolisticDeformation(nn.Module):
+    """Takes the place of `deformation.Deformation`.
+
+    Attributes:
+      width, hidden, embedding, octaves, scale: see `deformation.RegionFields`.
+    """
+
+    width: int
+    hidden: int
+    embedding: int
+    octaves: int
+    scale: float
+
+    @nn.compact
+    def __call__(self, points, signals: Signals, person: dict) -> Deformed:
+        """Arguments and result as of `deformation.Deformation`.
+
+        The whole offset stands in the torso's place, which no loss keeps small; lips
+        and eyes are everywhere, so that the decoder sees their signals as they are.
+        """
+        sizes = (self.width, self.hidden, self.embedding, self.octaves, self.scale)
+        everything = jnp.concatenate(list(signals), axis=-1)
+        deltas, _ = RegionFields(REGIONS, *sizes, name="field")(
+            points,
+            person["codes"]["dynamic"],
+            {"all": everything},
+            person["last_layers"],
+        )
+        embedded = {
+            region: nn.Dense(self.embedding, name=f"{region}_embedding")(
+                nn.relu(nn.Dense(self.embedding, name=f"{region}_signal")(signal))
+            )
+            for region, signal in (("lip", signals.lip), ("eye", signals.eye))
+        }
+        moved, still = deltas["all"], jnp.zeros_like(points)
+        one, none = jnp.ones_like(points[..., 0]), jnp.zeros_like(points[..., 0])
+        return Deformed(
+            points=points + moved,
+            gates=jnp.stack([one, one, one, none], axis=-1),
+            offsets=jnp.stack([still, still, still, moved], axis=-2),
+            embedded=embedded,
+            torso_rotation=jnp.broadcast_to(jnp.eye(3), (len(points), 3, 3)),
+        )

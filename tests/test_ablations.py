@@ -1,0 +1,117 @@
+"""Every ablation is the model without one part, and says so by a few fields."""
+
+import importlib
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_model
+
+from configs import multi_id
+from lokitalk_jax import losses, model
+from lokitalk_jax.structs import Signals
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+NAMES = sorted(path.stem for path in (ROOT / "configs" / "ablations").glob("[a-z]*.py"))
+
+
+def flat(config) -> dict:
+    return {
+        f"{group}.{field}" if hasattr(values, "items") else group: value
+        for group, values in config.items()
+        for field, value in (
+            values.items() if hasattr(values, "items") else [("", values)]
+        )
+    }
+
+
+def ablation(name):
+    return importlib.import_module(f"configs.ablations.{name}").get_config("cpu")
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "no_prior"])
+def test_an_ablation_changes_a_few_fields_of_the_prior(name):
+    whole, less = flat(multi_id.get_config("cpu")), flat(ablation(name))
+    assert whole.keys() == less.keys()
+    changed = {key for key in whole if whole[key] != less[key]}
+    assert 1 <= len(changed) <= 2
+    assert all(key.startswith(("model.", "loss.")) for key in changed)
+
+
+def tiny(name):
+    """The tiny config with the fields that an ablation changes."""
+    c = tiny_model.config(encoder=True)
+    whole, less = flat(multi_id.get_config("cpu")), flat(ablation(name))
+    changes = {key: less[key] for key in whole if whole[key] != less[key]}
+    c.update_from_flattened_dict(changes)
+    return c
+
+
+@pytest.mark.parametrize(
+    "name", ["holistic", "no_cascade", "no_hypernetwork", "no_offset", "no_encoder"]
+)
+def test_an_ablation_has_parameters_for_what_is_left(name):
+    c = tiny(name)
+    init = jax.eval_shape(lambda key: model.init(model.from_config(c), key, 2), KEY)
+    own, shared = init["identity"], init["shared"]
+    assert ("grid" in own) == (name != "no_offset")
+    assert ("last_layers" in own) == (name != "no_hypernetwork")
+    assert ("encoder" in shared) == (name != "no_encoder")
+    if name == "holistic":
+        assert list(own["last_layers"]) == ["all"]
+    one = jax.tree.map(lambda x: x[0], tiny_model.batch(c, 1))
+    first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), own)
+
+    def loss(shared, own, batch):
+        spec, grid = model.from_config(c), jnp.ones(c.sampling.cells)
+        weights = tiny_model.weights(c)
+        return losses.identity_loss(spec, weights, shared, own, grid, batch, KEY)[0]
+
+    assert jax.eval_shape(loss, shared, first, one).shape == ()
+
+
+KEY = jax.random.key(0)
+
+
+def deform(name, signals_of, points):
+    c = tiny(name)
+    spec = model.from_config(c)
+    params = jax.tree.map(
+        lambda x: np.random.default_rng(0).normal(0, 0.3, x.shape).astype(np.float32),
+        jax.eval_shape(lambda key: model.init(spec, key, 1), KEY),
+    )
+    person = params["shared"]["common"]
+    return [
+        jax.jit(spec.deformation.apply)(params["shared"]["dynamic"], points, s, person)
+        for s in signals_of
+    ]
+
+
+def test_in_the_holistic_field_every_signal_moves_every_point():
+    rng = np.random.default_rng(1)
+    points = rng.uniform(-0.5, 0.5, (1, 7, 3)).astype(np.float32)
+    one = jax.tree.map(
+        lambda x: x[0, :1], tiny_model.batch(tiny("holistic"), 1).signals
+    )
+    changed = [
+        one._replace(**{name: getattr(one, name) + 1}) for name in Signals._fields
+    ]
+    first, *others = deform("holistic", [one, *changed], points)
+    for other in others:
+        assert np.abs(other.points - first.points).min() > 0
+    np.testing.assert_allclose(first.points, points + first.offsets.sum(-2), atol=1e-6)
+
+
+def test_without_cascade_the_body_does_not_notice_the_lips():
+    rng = np.random.default_rng(1)
+    points = rng.uniform(-0.5, 0.5, (1, 7, 3)).astype(np.float32)
+    c = tiny("no_cascade")
+    one = jax.tree.map(lambda x: x[0, :1], tiny_model.batch(c, 1).signals)
+    spoken = one._replace(lip=one.lip + 1)
+    for name, same in (("no_cascade", True), ("no_attention", False)):
+        a, b = deform(name, [one, spoken], points)
+        assert np.abs(a.offsets[..., 0, :] - b.offsets[..., 0, :]).max() > 1e-4
+        gap = np.abs(a.offsets[..., 2:, :] - b.offsets[..., 2:, :]).max()
+        assert (gap < 1e-6) == same
