@@ -21,6 +21,28 @@ Array = jax.Array
 _CAMERA_UNITS = 32
 
 
+def _neighbours(images: Array, stride: int) -> Array:
+    """The 3 x 3 pixels around every `stride`-th one, as channels.
+
+    A convolution is a product of these with its kernel, and is written as one: the
+    gradient of a kernel for several identities side by side would be a convolution in
+    groups, which XLA splits over devices by sending all images to all of them.
+
+    Args:
+      images: [..., H, W, C], H and W multiples of `stride`.
+      stride: pixels between the places that are kept.
+
+    Returns:
+      [..., H / stride, W / stride, 9 C].
+    """
+    *_, height, width, _ = images.shape
+    around = [(0, 0)] * (images.ndim - 3) + [(1, 1), (1, 1), (0, 0)]
+    padded = jnp.pad(images, around)
+    rows = [padded[..., i : i + height : stride, :, :] for i in range(3)]
+    both = [row[..., j : j + width : stride, :] for row in rows for j in range(3)]
+    return jnp.concatenate(both, axis=-1)
+
+
 class IdentityEncoder(nn.Module):
     """References to a tree that is added to the common face's, see `identity`.
 
@@ -51,7 +73,8 @@ class IdentityEncoder(nn.Module):
         """
 
         def conv(features: int, stride: int, name: str):
-            return nn.Conv(features, (3, 3), (stride, stride), name=name)
+            layer = nn.Dense(features, name=name)
+            return lambda images: layer(_neighbours(images, stride))
 
         def head(features: int, name: str):
             zeros = nn.initializers.zeros

@@ -8,6 +8,7 @@ import pytest
 import tiny_model
 from scipy.spatial.transform import Rotation
 
+from lokitalk_jax import encoder as encoder_module
 from lokitalk_jax import hashgrid, model
 from lokitalk_jax.data import references
 from lokitalk_jax.structs import References
@@ -63,6 +64,22 @@ def test_references_of_all_poses_show_the_same():
     np.testing.assert_allclose(inner[1:], np.stack([inner[0]] * 2), atol=0.03)
     np.testing.assert_array_equal(seen.cameras[:, :6], head)
     np.testing.assert_allclose(seen.cameras[:, 6], 0.9 / 0.24, rtol=1e-6)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_product_with_neighbours_is_a_convolution(stride):
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(2, 8, 6, 3)).astype(np.float32)
+    kernel = rng.normal(size=(3, 3, 3, 5)).astype(np.float32)
+    expected = jax.lax.conv_general_dilated(
+        images,
+        kernel,
+        (stride, stride),
+        [(1, 1), (1, 1)],
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    found = encoder_module._neighbours(images, stride) @ kernel.reshape(27, 5)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_spread_takes_the_ends_and_no_frame_twice():
