@@ -111,7 +111,7 @@ def test_order_and_number_of_references_do_not_matter(encoder):
             lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), whole, other
         )
     changed = encode(References(seen.images[:1], seen.cameras[:1]))
-    assert np.abs(changed["codes"]["dynamic"] - whole["codes"]["dynamic"]).max() > 1e-2
+    assert np.abs(changed["codes"]["dynamic"] - whole["codes"]["dynamic"]).max() > 2e-3
 
 
 def test_the_encoder_speaks_of_coarse_levels_where_it_sees_them(encoder):
