@@ -22,7 +22,16 @@ from absl import logging as absl_logging
 
 from benchmarks import transfer_report
 from configs import adapt, multi_id, single_id
-from lokitalk_jax import frames, motion, portraits, process, reenact, sharding, trainer
+from lokitalk_jax import (
+    frames,
+    identity,
+    motion,
+    portraits,
+    process,
+    reenact,
+    sharding,
+    trainer,
+)
 from lokitalk_jax.data import folder, references
 from lokitalk_jax.evaluate.landmarks import MouthDistances
 from lokitalk_jax.evaluate.score import ClipScores, detectors
@@ -90,9 +99,7 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
       a dict at each mark: step, cpu_seconds, and scores.
     """
     (data,) = session.cast.datasets
-    portrait = portraits.make(
-        data, session.cast.fitted, references.from_config(session.config)
-    )
+    portrait = portraits.make(data, session.cast.fitted)
     steps = session.config.train.steps
     # Donated buffers are gone, so that compiling takes a copy.
     spare = jax.tree.map(lambda leaf: leaf.copy(), session.state)
@@ -118,7 +125,7 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
 def _score(session: Session, state, data, portrait) -> dict:
     own, density = sharding.local_slice((state.params["identity"], state.density), 0)
     shared = sharding.local(state.params["shared"])
-    person = frames.settle(session.spec, shared, own, portrait.references)
+    person = identity.combine(shared["common"], own)
     renderer = frames.FrameRenderer(
         session.spec,
         shared,

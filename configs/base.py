@@ -80,7 +80,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     model.encoder = False  # an identity encoder; for runs of many people
     model.encoder_width = 32
     model.reference_size = 64  # E, pixels of the encoder's pictures
-    # How often a step goes without what is a person's own, so that the encoder learns.
+    # How often a step takes a person as the encoder sees them, so that it learns.
     model.own_dropout = 0.0
     model.torso_residual = False  # a field on top of the pivot motion (costs quality)
     model.fields = "regions"  # or "holistic": one ungated field for everything

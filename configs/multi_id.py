@@ -12,7 +12,7 @@ def get_config(preset: str = ""):
     """The config; see `base.get_config`."""
     c = base.get_config(preset)
     c.model.encoder = True
-    c.model.own_dropout = 0.2
+    c.model.own_dropout = 0.1
     if c.preset == "cpu":
         # All identities take part in every step, so each can do with fewer frames.
         c.data.frames_per_step = 2

@@ -21,20 +21,6 @@ def pixel_centres(height: int, width: int) -> np.ndarray:
     return np.stack([x, y], axis=-1).reshape(-1, 2)
 
 
-_person = jax.jit(model.person, static_argnums=0)
-
-
-def settle(spec: model.Model, shared: dict, own: dict, seen) -> dict:
-    """One person's tree to render with, on this process's first device.
-
-    Args:
-      spec, shared, own: see `model.person`; from any device.
-      seen: references, leaves [K, ...], or None.
-    """
-    place = jax.local_devices()[0]
-    return _person(spec, *jax.device_put((shared, own, seen), place))
-
-
 @functools.partial(jax.jit, static_argnums=0)
 def survey(spec: model.Model, shared: dict, person: dict, signals: Signals) -> Array:
     """Density grid [X, Y, Z] of a person: the largest density over some frames.
@@ -42,7 +28,7 @@ def survey(spec: model.Model, shared: dict, person: dict, signals: Signals) -> A
     Args:
       spec: the model.
       shared: parameters that all identities share.
-      person: the identity's tree, see `model.person`.
+      person: the identity's tree, `identity.combine` of the common and its own.
       signals: of B frames, leaves [B, ...].
     """
     centres = jnp.asarray(sampling.cell_centres(spec.sampling))
@@ -99,7 +85,7 @@ class FrameRenderer:
         Args:
           spec: the model.
           shared: parameters that all identities share.
-          person: one identity's tree, see `model.person`.
+          person: one identity's tree, `identity.combine` of the common and its own.
           density: [X, Y, Z], that person's density grid.
           height, width: pixels.
           intrinsics: [3], focal length, principal x and y, pixels of that size.

@@ -70,28 +70,38 @@ def smoothness(spec, shared, person, samples: model.Samples, signals, key) -> Ar
     return jnp.mean(jnp.sum((here - there) ** 2, axis=-1)) / _SMOOTHNESS_STEP**2
 
 
-def _own_part(own: dict) -> Array:
-    """Mean square of what is a person's own in codes and last layers."""
-    leaves = jax.tree.leaves({k: own[k] for k in ("codes", "last_layers") if k in own})
-    return sum(jnp.mean(leaf**2) for leaf in leaves)
+def _own_part(own: dict, told: dict) -> Array:
+    """Mean square of what is a person's own in codes and last layers.
+
+    With an encoder, of the residual around what it tells.
+    """
+    total = 0.0
+    for name in own.keys() & {"codes", "last_layers"}:
+        residual = own[name]
+        if told:
+            residual = jax.tree.map(jnp.subtract, residual, told[name])
+        total += sum(jnp.mean(leaf**2) for leaf in jax.tree.leaves(residual))
+    return total
 
 
-def _drop_own(shared: dict, own: dict, key: Array, rate: float) -> tuple[dict, dict]:
-    """Now and then a person without what is their own, for the encoder to learn from.
+def _as_seen(shared: dict, own: dict, told: dict, key: Array, rate: float):
+    """Now and then a person as the encoder sees them, for the encoder to learn from.
 
-    Such a step teaches nothing to the other parts: a renderer that had to serve people
-    with and without their own parts would serve both worse.
+    Such a step teaches nothing to the other parts: a renderer that had to serve both
+    what is a person's own and what the encoder makes of them would serve both worse.
     """
     keep = jax.random.bernoulli(key, 1 - rate).astype(jnp.float32)
 
     def teach(leaf: Array) -> Array:
         return keep * leaf + (1 - keep) * jax.lax.stop_gradient(leaf)
 
-    encoder = shared["encoder"]
-    shared = jax.tree.map(teach, shared) | {"encoder": encoder}
-    encoded = {name: own[name] for name in identity.ENCODED if name in own}
-    dropped = jax.tree.map(lambda leaf: keep * leaf, encoded)
-    return shared, jax.tree.map(teach, own) | dropped
+    mixed = {
+        name: jax.tree.map(
+            lambda mine, seen: keep * mine + (1 - keep) * seen, own[name], part
+        )
+        for name, part in told.items()
+    }
+    return jax.tree.map(teach, shared), jax.tree.map(teach, own) | mixed
 
 
 def identity_loss(
@@ -121,10 +131,13 @@ def identity_loss(
       the loss and its terms, scalars.
     """
     place_key, smooth_key, own_key = jax.random.split(key, 3)
-    own_part = _own_part(own)
-    if spec.own_dropout:
-        shared, own = _drop_own(shared, own, own_key, spec.own_dropout)
-    person = model.person(spec, shared, own, batch.references)
+    told = {}
+    if spec.encoder:
+        told = spec.encoder.apply(shared["encoder"], batch.references)
+    own_part = _own_part(own, told)
+    if told:
+        shared, own = _as_seen(shared, own, told, own_key, spec.own_dropout)
+    person = identity.combine(shared["common"], own)
     rendered, samples = model.render(
         spec,
         shared,

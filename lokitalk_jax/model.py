@@ -24,7 +24,7 @@ class Model(NamedTuple):
       identity, sampling: sizes.
       lip_dim: coefficients of the lip signal.
       reference_size: E, pixels along a side of the encoder's pictures.
-      own_dropout: how often a training step goes without what is a person's own.
+      own_dropout: how often a training step takes a person as the encoder sees them.
     """
 
     deformation: Deformation | HolisticDeformation
@@ -161,21 +161,6 @@ def init(model: Model, key: Array, identities: int) -> dict:
     }
 
 
-def person(model: Model, shared: dict, own: dict, references=None) -> dict:
-    """One person's tree, see `identity`: the common face, what the encoder sees, own.
-
-    Args:
-      model: modules and sizes.
-      shared: parameters that all identities share.
-      own: what is this identity's own, leaves without N.
-      references: leaves [K, ...]; None where the model has no encoder.
-    """
-    whole = identity.combine(shared["common"], own)
-    if model.encoder is None:
-        return whole
-    return identity.combine(whole, model.encoder.apply(shared["encoder"], references))
-
-
 def _deform(model: Model, shared: dict, person: dict, points, signals) -> Deformed:
     return model.deformation.apply(shared["dynamic"], points, signals, person)
 
@@ -215,7 +200,7 @@ def render(
     Args:
       model: modules and sizes.
       shared: parameters that all identities share.
-      person: the identity's tree, see `person`.
+      person: the identity's tree, `identity.combine` of the common and its own.
       density_grid: [X, Y, Z], guides the samples.
       pixels: [B, R, 2]; intrinsics: [3]; head_to_camera: [B, 4, 4], metres.
       signals: leaves [B, ...].

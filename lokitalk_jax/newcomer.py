@@ -13,6 +13,7 @@ from lokitalk_jax.run import Avatar, Run
 
 STARTS = ("encoder", "mean")
 
+_REFERENCES = 8  # frames that the encoder sees of a newcomer
 _SURVEYED = 8  # frames in which a newcomer is looked for
 
 # Sections of a config that belong to a prior's parameters.
@@ -87,15 +88,17 @@ def own(
         del mean["grid"]
     if start == "encoder":
         told = {k: v for k, v in _tell(prior, seen).items() if k != "grid" or offset}
-        # Residuals around what the encoder says are of those it was trained on.
         return {k: v for k, v in mean.items() if k not in told} | told
-    if prior.spec.encoder:
-        told = [_tell(prior, prior.portrait(n).references) for n in prior.identities]
-        for part in {"codes", "last_layers"} & mean.keys():
-            parts = [one[part] for one in told]
-            average = jax.tree.map(lambda *x: jnp.mean(jnp.stack(x), axis=0), *parts)
-            mean[part] = jax.tree.map(jnp.add, mean[part], average)
     return mean
+
+
+def look(prior: Run, data: Dataset, portrait: portraits.Portrait):
+    """References [K, ...] of a newcomer for a prior's encoder; None if it has none."""
+    spec = references.from_config(prior.config)
+    if spec is None:
+        return None
+    some = references.spread(portrait.train_frames, _REFERENCES)
+    return references.make(data, some, portrait.signals.head, spec)
 
 
 def _tell(prior: Run, seen: structs.References) -> dict:
@@ -133,7 +136,7 @@ def _portrait(run: Run, source: pathlib.Path) -> tuple[portraits.Portrait, Datas
     fitted = signals.fit(
         {data.name: tracks}, {data.name: train}, lip_basis=run.lip_basis
     )
-    return portraits.make(data, fitted, references.from_config(config)), data
+    return portraits.make(data, fitted), data
 
 
 def zero_shot(
@@ -157,6 +160,6 @@ def zero_shot(
         raise ValueError(f"the prior {prior.workdir} has no identity encoder")
     portrait, data = _portrait(prior, source)
     params, _ = prior.people
-    added = own(prior, start, portrait.references)
+    added = own(prior, start, look(prior, data, portrait))
     person = identity.combine(params["shared"]["common"], added)
     return prior.with_person(portrait, person, density(prior, portrait, added)), data

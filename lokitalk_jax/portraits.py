@@ -1,6 +1,6 @@
 """What a run keeps of each identity, so that rendering needs the run alone.
 
-<run>/identities/<id>/portrait.npz   camera, poses, signals, frames, references
+<run>/identities/<id>/portrait.npz   camera, poses, signals, frames, see `Portrait`
                       plate.png      the background plate at the training size
                       audio.wav      the clip's own sound, where it has one
 """
@@ -14,11 +14,8 @@ import cv2
 import numpy as np
 
 from lokitalk_jax import signals, structs
-from lokitalk_jax.data import folder, references
+from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
-
-# K, reference frames of a portrait, spread over the frames that are trained on.
-REFERENCES = 8
 
 _ARRAYS = (
     "intrinsics",
@@ -44,8 +41,6 @@ class Portrait(NamedTuple):
       train_frames, test_frames: frame numbers.
       plate: uint8 [H, W, 3].
       audio: the clip's sound, or None.
-      references: pictures for the identity encoder, leaves [K, ...], or None where the
-        model has none.
     """
 
     name: str
@@ -61,7 +56,6 @@ class Portrait(NamedTuple):
     test_frames: np.ndarray
     plate: np.ndarray
     audio: pathlib.Path | None
-    references: structs.References | None = None
 
     @property
     def frame_count(self) -> int:
@@ -69,23 +63,9 @@ class Portrait(NamedTuple):
         return len(self.head_to_camera)
 
 
-def make(
-    data: Dataset,
-    fitted: signals.Fitted,
-    reference_spec: references.ReferenceSpec | None,
-) -> Portrait:
-    """The portrait of a clip.
-
-    Args:
-      data: the clip.
-      fitted: its signals.
-      reference_spec: of the encoder's pictures, or None.
-    """
+def make(data: Dataset, fitted: signals.Fitted) -> Portrait:
+    """The portrait of a clip with its signals."""
     tracked = signals.apply(fitted, data.name, data.tracks)
-    seen = None
-    if reference_spec:
-        frames = references.spread(data.train_frames, REFERENCES)
-        seen = references.make(data, frames, tracked.head, reference_spec)
     return Portrait(
         name=data.name,
         source=data.folder.path.resolve(),
@@ -100,7 +80,6 @@ def make(
         test_frames=data.test_frames,
         plate=np.asarray(data.plate),
         audio=data.folder.audio_path,
-        references=seen,
     )
 
 
@@ -115,9 +94,6 @@ def save(workdir: pathlib.Path, portrait: Portrait) -> None:
     arrays |= {name: getattr(portrait, name) for name in _ARRAYS}
     arrays |= {f"signals_{k}": v for k, v in portrait.signals._asdict().items()}
     arrays |= {f"rest_{k}": v for k, v in portrait.rest._asdict().items()}
-    if portrait.references:
-        seen = portrait.references._asdict()
-        arrays |= {f"references_{k}": v for k, v in seen.items()}
     folder.write_image(target / "plate.png", portrait.plate)
     if portrait.audio:
         with folder.replacing(target / "audio.wav") as temporary:
@@ -151,11 +127,6 @@ def load(workdir: pathlib.Path, name: str) -> Portrait:
     if plate is None:
         raise ValueError(f"{target / 'plate.png'} is missing or not an image")
     audio = target / "audio.wav"
-    seen = None
-    if "references_images" in arrays:
-        seen = structs.References(
-            **{k: arrays[f"references_{k}"] for k in structs.References._fields}
-        )
     return Portrait(
         name=name,
         source=pathlib.Path(json.loads(str(arrays["source"]))),
@@ -165,6 +136,5 @@ def load(workdir: pathlib.Path, name: str) -> Portrait:
         rest=four("rest"),
         plate=plate[..., ::-1],
         audio=audio if audio.is_file() else None,
-        references=seen,
         **{name: arrays[name] for name in _ARRAYS},
     )

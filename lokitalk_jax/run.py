@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from lokitalk_jax import checkpoint, frames, model, portraits
+from lokitalk_jax import checkpoint, identity, model, portraits
 from lokitalk_jax.frames import FrameRenderer
 from lokitalk_jax.portraits import Portrait
 
@@ -121,7 +121,7 @@ class Run:
         own, density = jax.tree.map(
             lambda leaf: leaf[row], (params["identity"], density)
         )
-        person = frames.settle(self.spec, params["shared"], own, portrait.references)
+        person = identity.combine(params["shared"]["common"], own)
         return self.with_person(portrait, person, density)
 
     def with_person(self, portrait: Portrait, person: dict, density) -> Avatar:
@@ -129,7 +129,7 @@ class Run:
 
         Args:
           portrait: of their clip.
-          person: their tree, see `model.person`.
+          person: their tree, see `identity`.
           density: [X, Y, Z], their density grid.
         """
         renderer = FrameRenderer(

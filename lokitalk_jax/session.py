@@ -23,7 +23,6 @@ from lokitalk_jax import (
 )
 from lokitalk_jax.batches import Batches
 from lokitalk_jax.cast import Cast, load_cast
-from lokitalk_jax.data import references
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.run import Run
 from lokitalk_jax.structs import Batch
@@ -109,15 +108,15 @@ def begin(config: ml_collections.ConfigDict) -> Session:
 
 def _adapted(prior: Run, config, state, cast: Cast, shardings):
     """A fresh state with a prior's common parts, and people as it first sees them."""
-    seen = references.from_config(prior.config)
     start, offset = config.start, config.model.identity_offset
 
     def person(data: Dataset | None) -> tuple[dict, jax.Array]:
         if data is None:
             empty = newcomer.own(prior, "mean", None, offset)
             return empty, jnp.zeros(state.density.shape[1:])
-        portrait = portraits.make(data, cast.fitted, seen)
-        own = newcomer.own(prior, start, portrait.references, offset)
+        portrait = portraits.make(data, cast.fitted)
+        seen = newcomer.look(prior, data, portrait)
+        own = newcomer.own(prior, start, seen, offset)
         return own, newcomer.density(prior, portrait, own)
 
     rows = [person(data) for data in cast.datasets]

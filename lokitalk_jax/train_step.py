@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lokitalk_jax import model, sampling
+from lokitalk_jax import identity, model, sampling
 from lokitalk_jax.losses import LossWeights, identity_loss
 from lokitalk_jax.structs import Batch
 
@@ -177,9 +177,9 @@ def density_step(
     def visit(_, inputs):
         return None, jax.vmap(one)(*inputs)
 
-    def one(own, grid, signals, references, key):
+    def one(own, grid, signals, key):
         shared = state.params["shared"]
-        person = model.person(spec, shared, own, references)
+        person = identity.combine(shared["common"], own)
         frames = signals.head.shape[0]
         cells, where = sampling.random_cells(key, (frames, points), spec.sampling)
         found = model.density(spec, shared, person, where, signals)
@@ -189,14 +189,7 @@ def density_step(
 
     keys = step_keys(seed + 1, state.step, ids)
     inputs = _slots_first(
-        (
-            state.params["identity"],
-            state.density,
-            batch.signals,
-            batch.references,
-            keys,
-        ),
-        lanes,
+        (state.params["identity"], state.density, batch.signals, keys), lanes
     )
     _, density = jax.lax.scan(visit, None, inputs)
     return state._replace(density=_identities_first(density))

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from lokitalk_jax import (
     frames,
+    identity,
     portraits,
     previews,
     sharding,
@@ -22,7 +23,6 @@ from lokitalk_jax import (
 )
 from lokitalk_jax.cast import Cast
 from lokitalk_jax.checkpoint import Checkpoints
-from lokitalk_jax.data import references
 from lokitalk_jax.metric_log import MetricLog
 from lokitalk_jax.session import begin
 
@@ -60,9 +60,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
         stopping.check_same_run(resolved, cast.names, checkpoints, workdir)
         state = checkpoints.restore(start, state, cast.mesh)
         _LOG.info("resuming %s at step %d", workdir, start)
-    seen = references.from_config(session.config)
     for data in filter(None, cast.datasets):
-        portraits.save(workdir, portraits.make(data, cast.fitted, seen))
+        portraits.save(workdir, portraits.make(data, cast.fitted))
 
     log = MetricLog(workdir, enabled=jax.process_index() == 0)
     stop = stopping.Stop(config.train.max_minutes)
@@ -158,12 +157,15 @@ def _preview(spec, state, cast: Cast, workdir: pathlib.Path, log, step: int) -> 
         own, density = sharding.local_slice(
             (state.params["identity"], state.density), slot
         )
-        shared = sharding.local(state.params["shared"])
+        shared, own, density = jax.device_put(
+            (sharding.local(state.params["shared"]), own, density),
+            jax.local_devices()[0],
+        )
         portrait = portraits.load(workdir, data.name)
         renderer = frames.FrameRenderer(
             spec,
             shared,
-            frames.settle(spec, shared, own, portrait.references),
+            identity.combine(shared["common"], own),
             density,
             data.height,
             data.width,

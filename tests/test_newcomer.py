@@ -57,10 +57,8 @@ def test_frozen_common_parts_are_the_priors_and_own_parts_learn(tiny_run, adapte
     own = adapted.people[0]["identity"]
     seen = [None, None]
     for row, name in enumerate(adapted.identities):
-        avatar, _ = newcomer.zero_shot(
-            prior, adapted.portrait(name).source, start="encoder"
-        )
-        seen[row] = avatar.portrait.references
+        avatar, data = newcomer.zero_shot(prior, adapted.portrait(name).source)
+        seen[row] = newcomer.look(prior, data, avatar.portrait)
         first = newcomer.own(prior, "encoder", seen[row])
         change = jax.tree.map(lambda a, b, i=row: np.abs(a[i] - b).max(), own, first)
         assert all(0 < leaf < 1 for leaf in jax.tree.leaves(change)), change
@@ -75,10 +73,11 @@ def test_newcomers_have_the_sizes_and_the_lips_of_the_prior(tiny_run, adapted):
 
 def test_the_encoder_tells_people_apart_and_the_mean_does_not(tiny_run, strangers):
     prior = Run(tiny_run.workdir)
-    seen = [
-        newcomer.zero_shot(prior, path)[0].portrait.references
+    found = [
+        newcomer.zero_shot(prior, path)
         for path in sorted(p for p in strangers.iterdir() if p.is_dir())
     ]
+    seen = [newcomer.look(prior, data, avatar.portrait) for avatar, data in found]
     told = [newcomer.own(prior, "encoder", one)["codes"]["dynamic"] for one in seen]
     assert np.abs(told[0] - told[1]).max() > 1e-7
     mean = [newcomer.own(prior, "mean", one)["codes"]["dynamic"] for one in seen]

@@ -141,7 +141,10 @@ def test_preview_shows_the_tracks():
     pose = np.eye(4)
     pose[2, 3] = 1.0
     camera = 700.0, (128.0, 128.0)
-    drawn = preview.draw(image, labels, landmarks, pose, *camera, True)
+    marks = np.array([[-0.1, 0.15, 1.0]])
+    drawn = preview.draw(image, labels, landmarks, pose, *camera, True, marks)
+    # A cross where the torso's mark is seen, at (58, 233).
+    assert (drawn[232:235, 56:61] == 255).all()
     assert drawn.shape == image.shape and drawn.dtype == np.uint8
     # 8 cm at 1 m are 56 px: x to the right in red, y downwards in green.
     assert drawn[128, 170, 0] > 200 > drawn[128, 170, 1]
@@ -149,12 +152,12 @@ def test_preview_shows_the_tracks():
     far = labels == folder.BACKGROUND
     far[:20, :20] = False  # the landmarks
     far[124:133] = False  # the x axis
+    far[220:246, 45:71] = False  # the torso's mark
     np.testing.assert_array_equal(drawn[far], image[far])
     assert (drawn[mask > 0] != image[mask > 0]).any(axis=1).mean() > 0.95
 
-    crossed = preview.draw(
-        image, 0 * labels, np.full((478, 3), np.nan), pose, *camera, False
-    )
+    nowhere = np.full((478, 3), np.nan)
+    crossed = preview.draw(image, 0 * labels, nowhere, pose, *camera, False, marks)
     assert crossed[64, 64].tolist() == [255, 40, 40]
 
 
