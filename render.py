@@ -51,15 +51,16 @@ def _reenact(flags: argparse.Namespace) -> None:
     drivers = {
         region: newcomer.driver(run, name) for region, name in names.items() if name
     }
-    frames = motion.select_frames(drivers.get("lip", portrait), flags.frames)
-    if drivers:
-        parts = {
-            region: (one, motion.select_frames(one, flags.frames))
-            for region, one in drivers.items()
-        }
-        count = min(len(part) for _, part in parts.values())
-        frames = frames[:count]
-        moved = motion.swap(portrait, parts, count)
+    # Whose lips they are, theirs is the sound.
+    speaker = drivers.setdefault("lip", portrait)
+    parts = {
+        region: (one, motion.select_frames(one, flags.frames))
+        for region, one in drivers.items()
+    }
+    frames = parts["lip"][1][: min(len(part) for _, part in parts.values())]
+    if any(names.values()):
+        own = motion.select_frames(portrait, flags.frames)
+        moved = motion.swap(portrait, own, parts, len(frames))
     else:
         moved = motion.tracked(portrait, frames)
     muted = [name for name in flags.mute.split(",") if name]
@@ -69,7 +70,7 @@ def _reenact(flags: argparse.Namespace) -> None:
         avatar,
         motion.hold(moved, portrait, muted),
         backdrop.find(flags.background, portrait),
-        reenact.sound(drivers.get("lip", portrait).audio, frames),
+        reenact.sound(speaker.audio, frames),
         flags.maps,
     )
     _LOG.info(
@@ -78,7 +79,7 @@ def _reenact(flags: argparse.Namespace) -> None:
         portrait.name,
         frames.start,
         frames.stop - 1,
-        drivers.get("lip", portrait).name,
+        speaker.name,
         run.step,
     )
 

@@ -76,7 +76,10 @@ def _own_part(own: dict, told: dict) -> Array:
     With an encoder, of the residual around what it tells.
     """
     total = 0.0
-    for name in own.keys() & {"codes", "last_layers"}:
+    # In a fixed order: every host must compile the same program.
+    for name in ("codes", "last_layers"):
+        if name not in own:
+            continue
         residual = own[name]
         if told:
             residual = jax.tree.map(jnp.subtract, residual, told[name])

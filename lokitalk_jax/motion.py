@@ -78,7 +78,10 @@ def tracked(portrait: Portrait, frames: Collection[int]) -> Motion:
 
 
 def swap(
-    portrait: Portrait, drivers: Mapping[str, tuple[Portrait, range]], count: int
+    portrait: Portrait,
+    frames: range,
+    drivers: Mapping[str, tuple[Portrait, range]],
+    count: int,
 ) -> Motion:
     """Regions driven by other people's clips, the others by the portrait's own.
 
@@ -88,14 +91,15 @@ def swap(
 
     Args:
       portrait: who is driven.
+      frames: of the portrait's own clip, for regions that nobody else drives; gone
+        through to and fro where they are fewer.
       drivers: by region (lip, eye, head), whose clip and which frames of it.
-      count: frames of the motion, at most those of any driver; the portrait's own
-        clip goes to and fro where it is shorter.
+      count: frames of the motion, at most those of any driver.
     """
-    own = tracked(portrait, to_and_fro(portrait.frame_count, count))
+    own = tracked(portrait, frames.start + to_and_fro(len(frames), count))
     poses, signals = own.head_to_camera, own.signals
-    for region, (driver, frames) in drivers.items():
-        moved = tracked(driver, frames[:count]).signals
+    for region, (driver, theirs) in drivers.items():
+        moved = tracked(driver, theirs[:count]).signals
         if region == "head":
             head = moved.head * _restraint(portrait, driver, "head")
             torso = moved.torso * _restraint(portrait, driver, "torso")

@@ -104,6 +104,19 @@ def put_batch(local: Batch, slots: list[int], count: int, mesh: Mesh) -> Batch:
       count: N.
       mesh: the mesh.
     """
+    return _put(local, slots, count, batch_shardings(local, mesh))
+
+
+def put_by_identity(local, slots: list[int], count: int, mesh: Mesh):
+    """Global arrays [N, ...] of what this process has of its own slots.
+
+    Args:
+      local, slots, count, mesh: see `put_batch`.
+    """
+    return _put(local, slots, count, jax.tree.map(lambda _: by_identity(mesh), local))
+
+
+def _put(local, slots: list[int], count: int, shardings):
     row = {slot: i for i, slot in enumerate(slots)}
 
     def put(leaf: np.ndarray, sharding: NamedSharding) -> jax.Array:
@@ -113,27 +126,7 @@ def put_batch(local: Batch, slots: list[int], count: int, mesh: Mesh) -> Batch:
 
         return jax.make_array_from_callback((count, *leaf.shape[1:]), sharding, block)
 
-    return jax.tree.map(put, local, batch_shardings(local, mesh))
-
-
-def put_by_identity(local, slots: list[int], count: int, mesh: Mesh):
-    """Global arrays [N, ...] of what this process has of its own slots.
-
-    Args:
-      local, slots, count, mesh: see `put_batch`.
-    """
-    row = {slot: i for i, slot in enumerate(slots)}
-
-    def put(leaf: np.ndarray) -> jax.Array:
-        def block(index):
-            rows = [row[slot] for slot in range(*index[0].indices(count))]
-            return leaf[rows]
-
-        return jax.make_array_from_callback(
-            (count, *leaf.shape[1:]), by_identity(mesh), block
-        )
-
-    return jax.tree.map(put, local)
+    return jax.tree.map(put, local, shardings)
 
 
 def by_identity(mesh: Mesh) -> NamedSharding:

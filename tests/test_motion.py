@@ -18,17 +18,17 @@ def test_driving_oneself_changes_nothing(pair):
     me, _ = pair
     frames = range(5, 20)
     drivers = {region: (me, frames) for region in ("lip", "eye", "head")}
-    swapped, own = motion.swap(me, drivers, 15), motion.tracked(me, frames)
+    swapped, own = motion.swap(me, frames, drivers, 15), motion.tracked(me, frames)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), swapped, own)
 
 
 def test_each_region_can_be_driven_alone(pair):
     me, you = pair
     frames = range(3, 13)
-    own = motion.tracked(me, range(10))
+    own = motion.tracked(me, range(20, 30))
     theirs = motion.tracked(you, frames)
     for region in ("lip", "eye"):
-        swapped = motion.swap(me, {region: (you, frames)}, 10)
+        swapped = motion.swap(me, range(20, 30), {region: (you, frames)}, 10)
         np.testing.assert_array_equal(swapped.head_to_camera, own.head_to_camera)
         for name, leaf in swapped.signals._asdict().items():
             source = theirs if name == region else own
@@ -42,7 +42,7 @@ def test_head_motion_is_carried_over_about_the_mean_and_fits(pair):
         signals=you.signals._replace(head=4 * you.signals.head),
         rest_pose=you.rest_pose + 1,
     )
-    swapped = motion.swap(me, {"head": (wild, frames)}, 10)
+    swapped = motion.swap(me, frames, {"head": (wild, frames)}, 10)
     relative = np.linalg.inv(me.rest_pose) @ swapped.head_to_camera
     found = signals.pose_to_vector(relative.astype(np.float64))
     np.testing.assert_allclose(found, swapped.signals.head, atol=1e-5)
