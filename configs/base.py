@@ -60,11 +60,11 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     grid.log2_entries = 17 if gpu else 15  # T = 2**this
 
     c.sampling = sampling = ml_collections.ConfigDict()
-    sampling.samples = 16 if gpu else 10  # S
+    sampling.samples = 16 if gpu else 12  # S
     sampling.bins = 48  # stations at which a ray reads the density grid
     sampling.cells = (64, 64, 32)
-    sampling.uniform = 0.1  # share of the samples that ignores the density grid
-    sampling.decay = 0.95  # fading of a cell's running maximum at each visit
+    sampling.uniform = 0.2  # share of the samples that ignores the density grid
+    sampling.decay = 0.8  # fading of a cell's running maximum at each visit
 
     c.model = model = ml_collections.ConfigDict()
     model.lip_dim = 8  # coefficients of the lip signal

@@ -16,5 +16,5 @@ def get_config(preset: str = ""):
     if c.preset == "cpu":
         # All identities take part in every step, so each can do with fewer frames.
         c.data.frames_per_step = 2
-        c.train.steps = 2_200
+        c.train.steps = 2_000
     return c

@@ -22,9 +22,9 @@ CODES = ("dynamic", "appearance", "geometry")
 ENCODED = ("codes", "last_layers", "grid")
 
 # Neck pivot and the shares of its motion that a torso follows along x, y, z, to start
-# from: a seated speaker's shoulders follow the head by about a third.
+# from: a torso that is tracked moves as its track says, whatever the pivot.
 PIVOT_METRES = (0.0, 0.11, 0.06)
-GAINS = (0.25, 0.45, 0.3)
+GAINS = (1.0, 1.0, 1.0)
 
 
 class IdentitySpec(NamedTuple):
