@@ -62,30 +62,35 @@ def sources(names: list[str], same: list[str]) -> dict[str, frozenset[str]]:
     return groups
 
 
-def train_prior(out: pathlib.Path, people: list[folder.IdentityFolder], changes):
-    """Trains the prior of some people, or goes on; returns its run's folder."""
+def link_people(out: pathlib.Path, people: list[folder.IdentityFolder]):
+    """A folder of just these people, below `out`."""
     root = out / "people"
     root.mkdir(parents=True, exist_ok=True)
     for one in people:
         link = root / one.name
         if not link.exists():
             link.symlink_to(one.path.resolve(), target_is_directory=True)
+    return root
+
+
+def train_prior(out: pathlib.Path, people: list[folder.IdentityFolder], changes):
+    """Trains the prior of some people, or goes on; returns its run's folder."""
     config = multi_id.get_config("cpu")
-    config.data.root = str(root)
+    config.data.root = str(link_people(out, people))
     config.update_from_flattened_dict(changes)
     trainer.train(config, out / "run")
     return out / "run"
 
 
-def configure(method: str, source: pathlib.Path, prior, seconds: float, seed: int):
-    """The config of one cell."""
+def configure(method: str, source, prior, seconds: float, seed: int, steps: int = 0):
+    """The config of one cell; 0 `steps` are as many as adapting takes."""
     if method == "scratch":
         config = single_id.get_config("cpu")
-        config.train.steps = adapt.get_config("cpu").train.steps
     else:
         config = adapt.get_config("cpu")
         config.start, config.common = method.split("/")
         config.prior = str(prior)
+    config.train.steps = steps or adapt.get_config("cpu").train.steps
     config.seed = seed
     config.data.root = str(source)
     config.data.max_seconds = seconds
@@ -171,7 +176,7 @@ def main(_) -> None:
         if method != "scratch":
             left_out = "+".join(sorted(groups[name]))
             prior = train_prior(out / "priors" / f"without_{left_out}", others, changes)
-        config = configure(method, source.path, prior, seconds, seed)
+        config = configure(method, source.path, prior, seconds, seed, _STEPS.value)
         steps = config.train.steps
         marks = [0, *(2**i * 12 for i in range(20) if 2**i * 12 < steps), steps]
         result = {
@@ -196,6 +201,7 @@ if __name__ == "__main__":
     _IDENTITY = flags.DEFINE_multi_string("identity", [], "Whom to leave out; all.")
     _SECONDS = flags.DEFINE_list("seconds", ["5"], "Of video; 0 takes all.")
     _METHODS = flags.DEFINE_list("methods", list(METHODS), "Columns of the grid.")
+    _STEPS = flags.DEFINE_integer("steps", 0, "Of a cell; 0 is what adapting takes.")
     _SEEDS = flags.DEFINE_list("seeds", ["0"], "Of the cells.")
     _PRIOR_CHANGES = flags.DEFINE_string(
         "prior_changes", "{}", "JSON of fields, such as train.steps, of the priors."

@@ -100,3 +100,10 @@ class Decoder(nn.Module):
         """Density [B, R * S] and colour [B, R * S, 3]; see `density` and `colour`."""
         density, geometry = self.density(features, deformed, codes)
         return density, self.colour(geometry, directions, deformed, codes, samples)
+
+
+def thinned(params: dict, powers: float) -> dict:
+    """A decoder's parameters, for densities divided by exp(`powers`)."""
+    layer = params["params"]["density_out"]
+    bias = jnp.asarray(layer["bias"]).at[0].add(-powers)
+    return {"params": params["params"] | {"density_out": layer | {"bias": bias}}}

@@ -109,6 +109,7 @@ def begin(config: ml_collections.ConfigDict) -> Session:
 def _adapted(prior: Run, config, state, cast: Cast, shardings):
     """A fresh state with a prior's common parts, and people as it first sees them."""
     start, offset = config.start, config.model.identity_offset
+    shared = newcomer.common_parts(prior, frozen=config.common == "frozen")
 
     def person(data: Dataset | None) -> tuple[dict, jax.Array]:
         if data is None:
@@ -117,11 +118,11 @@ def _adapted(prior: Run, config, state, cast: Cast, shardings):
         portrait = portraits.make(data, cast.fitted)
         seen = newcomer.look(prior, data, portrait)
         own = newcomer.own(prior, start, seen, offset)
-        return own, newcomer.density(prior, portrait, own)
+        return own, newcomer.density(prior, shared, portrait, own)
 
     rows = [person(data) for data in cast.datasets]
     rows = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
     own, density = sharding.put_by_identity(rows, cast.slots, cast.count, cast.mesh)
-    shared = jax.device_put(newcomer.common_parts(prior), shardings.params["shared"])
+    shared = jax.device_put(shared, shardings.params["shared"])
     _LOG.info("starting from %s, step %d", prior.workdir, prior.step)
     return state._replace(params={"shared": shared, "identity": own}, density=density)

@@ -52,7 +52,7 @@ def test_frozen_common_parts_are_the_priors_and_own_parts_learn(tiny_run, adapte
     jax.tree.map(
         np.testing.assert_array_equal,
         adapted.people[0]["shared"],
-        newcomer.common_parts(prior),
+        newcomer.common_parts(prior, frozen=True),
     )
     own = adapted.people[0]["identity"]
     seen = [None, None]
@@ -62,6 +62,19 @@ def test_frozen_common_parts_are_the_priors_and_own_parts_learn(tiny_run, adapte
         first = newcomer.own(prior, "encoder", seen[row])
         change = jax.tree.map(lambda a, b, i=row: np.abs(a[i] - b).max(), own, first)
         assert all(0 < leaf < 1 for leaf in jax.tree.leaves(change)), change
+
+
+def test_surfaces_that_go_on_learning_start_thinner(tiny_run, strangers):
+    prior = Run(tiny_run.workdir)
+    avatar, _ = newcomer.zero_shot(prior, strangers / "demo_00")
+    added = newcomer.own(prior, "mean", None)
+    firm, thin = (
+        newcomer.density(
+            prior, newcomer.common_parts(prior, frozen), avatar.portrait, added
+        )
+        for frozen in (True, False)
+    )
+    np.testing.assert_allclose(thin, firm / np.e, rtol=1e-3)
 
 
 def test_newcomers_have_the_sizes_and_the_lips_of_the_prior(tiny_run, adapted):

@@ -1,0 +1,219 @@
+"""What each part is worth: the whole model beside models that lack one part.
+
+    python -m benchmarks.ablate --data=data/dev --out=runs/ablate --newcomer=speaker_b
+
+Every model is trained on the same people with the same steps, and scored on their
+held-out frames; with a newcomer, who is left out of the training, it is then adapted to
+the first seconds of their clip. Differences are taken between runs of the same seed.
+Every run and its scores are kept, so the command goes on where it was stopped.
+"""
+
+import importlib
+import itertools
+import json
+import pathlib
+
+import numpy as np
+from absl import app, flags
+from absl import logging as absl_logging
+from scipy import stats
+
+from benchmarks.transfer import link_people
+from configs import adapt, multi_id
+from lokitalk_jax import motion, process, reenact, trainer
+from lokitalk_jax.data import folder
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.data.references import spread
+from lokitalk_jax.evaluate.landmarks import MouthDistances
+from lokitalk_jax.evaluate.score import ClipScores, detectors
+from lokitalk_jax.run import Run
+from lokitalk_jax.structs import REGIONS
+
+WHOLE = "full"
+PARTS = (
+    "holistic",
+    "no_cascade",
+    "no_attention",
+    "no_conditioning",
+    "no_hypernetwork",
+    "no_offset",
+    "no_encoder",
+)
+ADAPTED = ("no_prior",)  # says something of newcomers only
+_TEST_FRAMES = 12  # of each clip, evenly spread over the held-out ones
+
+
+def score(run: Run, name: str) -> dict[str, float]:
+    """Scores of one person of a run on some held-out frames.
+
+    Returns:
+      PSNR by region, LPIPS, mouth distance, and `lip_gate` and `eye_gate`: overlap
+      (intersection over union) of the rendered gate with the region's mask.
+    """
+    avatar = run.avatar(name)
+    portrait = avatar.portrait
+    data = Dataset.open(folder.IdentityFolder(portrait.source), run.config.data.size)
+    shown = spread(portrait.test_frames, _TEST_FRAMES)
+    rendered = reenact.stream(
+        avatar.renderer, motion.tracked(portrait, shown), data.plate / np.float32(255)
+    )
+    shared = np.zeros((2, len(REGIONS)))
+    with detectors() as pair:
+        scores = ClipScores(data, MouthDistances(*pair))
+        for index, maps in zip(shown, rendered, strict=True):
+            scores.add(int(index), np.clip(np.asarray(maps.rgb), 0, 1))
+            gates = np.asarray(maps.regions) >= 0.5
+            masks = data.region_masks(index) >= 0.5
+            shared += np.sum([gates & masks, gates | masks], axis=(1, 2))
+        found = scores.result()
+    psnr = {region: found[region]["psnr"] for region in ("frame", *REGIONS)}
+    overlap = dict(zip(REGIONS, shared[0] / np.maximum(shared[1], 1), strict=True))
+    return psnr | {
+        "lpips": found["frame"]["lpips_alex"],
+        "lmd_px": found["lmd_px"],
+        "lip_gate": overlap["lip"],
+        "eye_gate": overlap["eye"],
+    }
+
+
+def measure(workdir: pathlib.Path) -> dict[str, float]:
+    """Scores of a run, the mean over its people."""
+    run = Run(workdir)
+    rows = [score(run, name) for name in run.identities]
+    return {
+        key: float(np.mean([row[key] for row in rows if row[key] is not None]))
+        for key in rows[0]
+    }
+
+
+def configure(part: str, root: pathlib.Path, steps: int, seed: int):
+    """The config that trains a model without `part`."""
+    module = multi_id
+    if part != WHOLE:
+        module = importlib.import_module(f"configs.ablations.{part}")
+    config = module.get_config("cpu")
+    config.data.root = str(root)
+    config.seed = seed
+    if part not in ADAPTED:
+        config.train.steps = steps
+    return config
+
+
+def configure_adapting(part: str, prior: pathlib.Path, source, seconds, seed):
+    """The config that adapts a model without `part` to a newcomer."""
+    if part in ADAPTED:
+        config = configure(part, source, 0, seed)
+    else:
+        config = adapt.get_config("cpu")
+        config.prior = str(prior)
+        config.start = "mean" if part == "no_encoder" else "encoder"
+        config.model.identity_offset = part != "no_offset"
+    config.data.root, config.data.max_seconds = str(source), seconds
+    config.seed = seed
+    return config
+
+
+def difference(whole: list[float], less: list[float]) -> tuple[float, float]:
+    """Mean over seeds of what leaving a part out changes, and half its 95% interval.
+
+    The interval (Student's t on differences of the same seed) is infinite for one seed.
+    """
+    gaps = np.subtract(less, whole)
+    if len(gaps) < 2:
+        return float(gaps.mean()), float("inf")
+    reach = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / len(gaps) ** 0.5
+    return float(gaps.mean()), float(reach)
+
+
+def table(cells: list[dict], group: str) -> str:
+    """Markdown: means of the whole model, then differences from it.
+
+    Args:
+      cells: {'part', 'seed', 'group', 'scores'} each.
+      group: which cells, 'people' or 'newcomer'.
+    """
+    found = {(c["part"], c["seed"]): c["scores"] for c in cells if c["group"] == group}
+    seeds = sorted({seed for part, seed in found if part == WHOLE})
+    keys = list(found[WHOLE, seeds[0]])
+    lines = [f"| {group} | seeds | " + " | ".join(keys) + " |"]
+    lines.append("|---" * (len(keys) + 2) + "|")
+    for part in (WHOLE, *PARTS, *ADAPTED):
+        both = [seed for seed in seeds if (part, seed) in found]
+        if not both:
+            continue
+        cells_of_part = []
+        for key in keys:
+            whole = [found[WHOLE, seed][key] for seed in both]
+            less = [found[part, seed][key] for seed in both]
+            digits = 4 if key == "lpips" else 2
+            if part == WHOLE:
+                cells_of_part.append(f"{np.mean(whole):.{digits}f}")
+                continue
+            mean, reach = difference(whole, less)
+            cells_of_part.append(f"{mean:+.{digits}f} ± {reach:.{digits}f}")
+        lines.append(f"| {part} | {len(both)} | " + " | ".join(cells_of_part) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _kept(path: pathlib.Path, make) -> dict:
+    """What `make` gives, kept in a file."""
+    if not path.exists():
+        made = make()
+        print(json.dumps(made), flush=True)
+        with folder.replacing(path) as temporary:
+            temporary.write_text(json.dumps(made) + "\n")
+    return json.loads(path.read_text())
+
+
+def main(_) -> None:
+    """Trains what is missing, then reports."""
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    out, newcomer = pathlib.Path(_OUT.value), _NEWCOMER.value
+    people = folder.find_identities(_DATA.value)
+    sources = {one.name: one.path for one in people}
+    if newcomer and newcomer not in sources:
+        raise app.UsageError(
+            f"--newcomer={newcomer}: no such identity in {_DATA.value}"
+        )
+    root = link_people(out, [one for one in people if one.name != newcomer])
+    (out / "cells").mkdir(exist_ok=True)
+
+    def train(part: str, seed: int) -> dict:
+        workdir = out / "runs" / f"{part}-{seed}"
+        trainer.train(configure(part, root, _STEPS.value, seed), workdir)
+        cell = {"part": part, "seed": seed, "group": "people"}
+        return cell | {"scores": measure(workdir)}
+
+    def take_in(part: str, seed: int) -> dict:
+        prior = out / "runs" / f"{part}-{seed}"
+        workdir = out / "adapted" / f"{part}-{seed}"
+        source = sources[newcomer]
+        config = configure_adapting(part, prior, source, _SECONDS.value, seed)
+        trainer.train(config, workdir)
+        cell = {"part": part, "seed": seed, "group": "newcomer"}
+        return cell | {"scores": measure(workdir)}
+
+    cells = []
+    for seed, part in itertools.product(map(int, _SEEDS.value), _PARTS.value):
+        if part not in ADAPTED:
+            path = out / "cells" / f"people-{part}-{seed}.json"
+            cells.append(_kept(path, lambda part=part, seed=seed: train(part, seed)))
+        if newcomer:
+            path = out / "cells" / f"newcomer-{part}-{seed}.json"
+            cells.append(_kept(path, lambda part=part, seed=seed: take_in(part, seed)))
+    groups = ("people", "newcomer") if newcomer else ("people",)
+    with folder.replacing(out / "ablate.md") as temporary:
+        temporary.write_text("\n".join(table(cells, group) for group in groups))
+
+
+if __name__ == "__main__":
+    _DATA = flags.DEFINE_string("data", None, "Folder of identity folders.")
+    _OUT = flags.DEFINE_string("out", "runs/ablate", "Runs, scores, table.")
+    _PARTS = flags.DEFINE_list("parts", [WHOLE, *PARTS, *ADAPTED], "Rows.")
+    _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Of the runs.")
+    _STEPS = flags.DEFINE_integer("steps", 600, "Of the runs of all people.")
+    _NEWCOMER = flags.DEFINE_string("newcomer", None, "Whom to leave out and adapt to.")
+    _SECONDS = flags.DEFINE_float("seconds", 5.0, "Of the newcomer's video.")
+    flags.mark_flag_as_required("data")
+    process.start()
+    app.run(main)
