@@ -64,6 +64,31 @@ def homography(
     return camera @ head_to_camera[:3] @ to_plane
 
 
+def project(
+    rgb: np.ndarray,
+    mask: np.ndarray,
+    intrinsics: np.ndarray,
+    head_to_camera: np.ndarray,
+    spec: ReferenceSpec,
+) -> np.ndarray:
+    """A picture as a reference shows it, float32 [E, E, 4]: colour on black, and mask.
+
+    Args:
+      rgb: float32 [H, W, 3] in [0, 1].
+      mask: float32 [H, W] in [0, 1], of the person.
+      intrinsics, head_to_camera, spec: see `homography`.
+    """
+    # Homographies are between pixel corners, OpenCV's between pixel centres.
+    centres = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    warp = np.linalg.inv(centres) @ homography(intrinsics, head_to_camera, spec)
+    return cv2.warpPerspective(
+        np.concatenate([rgb * mask[..., None], mask[..., None]], -1),
+        warp @ centres,
+        (spec.size, spec.size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    )
+
+
 def make(
     data: Dataset, frames: np.ndarray, head: np.ndarray, spec: ReferenceSpec
 ) -> structs.References:
@@ -80,17 +105,9 @@ def make(
     """
     images = np.empty((len(frames), spec.size, spec.size, 4), np.float32)
     poses = data.tracks.head_to_camera[frames].astype(np.float64)
-    # Homographies are between pixel corners, OpenCV's between pixel centres.
-    centres = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     for image, index, pose in zip(images, frames, poses, strict=True):
         rgb, mask, _ = data.frame(index)
-        warp = homography(data.intrinsics, pose, spec)
-        image[...] = cv2.warpPerspective(
-            np.concatenate([rgb * mask[..., None], mask[..., None]], -1),
-            np.linalg.inv(centres) @ warp @ centres,
-            (spec.size, spec.size),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        )
+        image[...] = project(rgb, mask, data.intrinsics, pose, spec)
     lengths = np.stack(
         [
             poses[:, 2, 3] / structs.UNIT,
