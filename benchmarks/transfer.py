@@ -151,7 +151,8 @@ def _score(session: Session, state, data, portrait) -> dict:
         found = scores.result()
     flat = {region: found[region]["psnr"] for region in ("frame", "head", "lip")}
     more = {"lpips": found["frame"]["lpips_alex"], "lmd_px": found["lmd_px"]}
-    return {k: round(float(v), 4) for k, v in (flat | more).items()}
+    # No mouth can be measured where no face is seen, as before the first step.
+    return {k: v and round(float(v), 4) for k, v in (flat | more).items()}
 
 
 def main(_) -> None:

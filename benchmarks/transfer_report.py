@@ -69,7 +69,7 @@ def table(cells: list[dict]) -> str:
             f"{first['head']:.2f}",
             *(f"{last[k]:.2f}" for k in ("frame", "head", "lip")),
             f"{last['lpips']:.4f}",
-            f"{last['lmd_px']:.2f}",
+            "-" if last["lmd_px"] is None else f"{last['lmd_px']:.2f}",
             f"{last['cpu_seconds']:.0f}",
             reached,
             share,
