@@ -16,7 +16,7 @@ def get_config(preset: str = ""):
     # and the mean half a decibel better after 600 steps (benchmarks/RESULTS.md).
     c.start = "mean"
     # What the networks know is a start, and few steps are left to make it one's own: on
-    # two real clips of 5 s, heads 0.2 dB better than with half of it.
+    # two real clips of 5 s, heads 0.1 and 0.4 dB better than with half of it.
     c.lr.network = 4e-3
     if c.preset == "cpu":
         c.train.steps = 600
