@@ -18,8 +18,8 @@ _SURVEYED = 8  # frames in which a newcomer is looked for
 
 # What the density of a prior that goes on learning is divided by, in powers of e, for
 # surfaces to find their place again: another person's shoulders stand elsewhere, and
-# what starts opaque stays. At 2 torsos gain 1 dB and heads lose 0.2; 1 gains as much for
-# torsos with the network rate of configs/adapt.py, and nothing for sure without it.
+# what starts opaque stays. At 2 torsos gain 1 dB and heads lose 0.2; at 1 torsos gain
+# as much with the network rate of configs/adapt.py, and nothing for sure without it.
 _THINNER = 1.0
 
 # Sections of a config that belong to a prior's parameters.
