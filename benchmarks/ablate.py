@@ -20,12 +20,12 @@ from scipy import stats
 
 from benchmarks.transfer import link_people
 from configs import adapt, multi_id
-from lokitalk_jax import motion, process, reenact, trainer
+from lokitalk_jax import process, trainer
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.references import spread
-from lokitalk_jax.evaluate.landmarks import MouthDistances
-from lokitalk_jax.evaluate.score import ClipScores, detectors
+from lokitalk_jax.evaluate.score import score_tracked
+from lokitalk_jax.rendering import Rendered
 from lokitalk_jax.run import Run
 from lokitalk_jax.structs import REGIONS
 
@@ -53,19 +53,14 @@ def score(run: Run, name: str) -> dict[str, float]:
     avatar = run.avatar(name)
     portrait = avatar.portrait
     data = Dataset.open(folder.IdentityFolder(portrait.source), run.config.data.size)
-    shown = spread(portrait.test_frames, _TEST_FRAMES)
-    rendered = reenact.stream(
-        avatar.renderer, motion.tracked(portrait, shown), data.plate / np.float32(255)
-    )
     shared = np.zeros((2, len(REGIONS)))
-    with detectors() as pair:
-        scores = ClipScores(data, MouthDistances(*pair))
-        for index, maps in zip(shown, rendered, strict=True):
-            scores.add(int(index), np.clip(np.asarray(maps.rgb), 0, 1))
-            gates = np.asarray(maps.regions) >= 0.5
-            masks = data.region_masks(index) >= 0.5
-            shared += np.sum([gates & masks, gates | masks], axis=(1, 2))
-        found = scores.result()
+
+    def compare(index: int, maps: Rendered) -> None:
+        gates, masks = maps.regions >= 0.5, data.region_masks(index) >= 0.5
+        shared[:] += np.sum([gates & masks, gates | masks], axis=(1, 2))
+
+    shown = spread(portrait.test_frames, _TEST_FRAMES)
+    found = score_tracked(avatar, data, shown, compare)
     psnr = {region: found[region]["psnr"] for region in ("frame", *REGIONS)}
     overlap = dict(zip(REGIONS, shared[0] / np.maximum(shared[1], 1), strict=True))
     return psnr | {

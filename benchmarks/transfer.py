@@ -16,25 +16,15 @@ import pathlib
 import time
 
 import jax
-import numpy as np
 from absl import app, flags
 from absl import logging as absl_logging
 
 from benchmarks import transfer_report
 from configs import adapt, multi_id, single_id
-from lokitalk_jax import (
-    frames,
-    identity,
-    motion,
-    portraits,
-    process,
-    reenact,
-    sharding,
-    trainer,
-)
+from lokitalk_jax import identity, portraits, process, sharding, trainer
 from lokitalk_jax.data import folder, references
-from lokitalk_jax.evaluate.landmarks import MouthDistances
-from lokitalk_jax.evaluate.score import ClipScores, detectors
+from lokitalk_jax.evaluate.score import score_tracked
+from lokitalk_jax.run import assemble
 from lokitalk_jax.session import Session, begin
 
 METHODS = ("scratch",) + tuple(
@@ -131,24 +121,9 @@ def _score(session: Session, state, data, portrait) -> dict:
     own, density = sharding.local_slice((state.params["identity"], state.density), 0)
     shared = sharding.local(state.params["shared"])
     person = identity.combine(shared["common"], own)
-    renderer = frames.FrameRenderer(
-        session.spec,
-        shared,
-        person,
-        density,
-        data.height,
-        data.width,
-        data.intrinsics,
-    )
+    avatar = assemble(session.spec, session.config, portrait, shared, person, density)
     shown = references.spread(portrait.test_frames, _TEST_FRAMES)
-    rendered = reenact.stream(
-        renderer, motion.tracked(portrait, shown), data.plate / np.float32(255)
-    )
-    with detectors() as pair:
-        scores = ClipScores(data, MouthDistances(*pair))
-        for index, maps in zip(shown, rendered, strict=True):
-            scores.add(int(index), np.clip(np.asarray(maps.rgb), 0, 1))
-        found = scores.result()
+    found = score_tracked(avatar, data, shown)
     flat = {region: found[region]["psnr"] for region in ("frame", "head", "lip")}
     more = {"lpips": found["frame"]["lpips_alex"], "lmd_px": found["lmd_px"]}
     # No mouth can be measured where no face is seen, as before the first step.

@@ -29,6 +29,31 @@ class Avatar(NamedTuple):
     depth_range: tuple[float, float]
 
 
+def assemble(
+    spec: model.ModelSpec,
+    config: ml_collections.ConfigDict,
+    portrait: Portrait,
+    shared: dict,
+    person: dict,
+    density: jax.Array,
+) -> Avatar:
+    """Someone ready to render.
+
+    Args:
+      spec: the model.
+      config: of its run.
+      portrait: of the person's clip.
+      shared: parameters that everyone shares.
+      person: their tree, see `identity`.
+      density: [X, Y, Z], their density grid.
+    """
+    size = portrait.height, portrait.width, portrait.intrinsics
+    renderer = FrameRenderer(spec, shared, person, density, *size)
+    distance = float(np.linalg.norm(portrait.rest_pose[:3, 3]))
+    ends = (config.scene.low[2], config.scene.high[2])
+    return Avatar(portrait, renderer, tuple(distance + end for end in ends))
+
+
 class Run:
     """The latest checkpoint of a run; nothing is written, so it may be training still.
 
@@ -132,18 +157,8 @@ class Run:
           person: their tree, see `identity`.
           density: [X, Y, Z], their density grid.
         """
-        renderer = FrameRenderer(
-            self.spec,
-            self.people[0]["shared"],
-            person,
-            density,
-            portrait.height,
-            portrait.width,
-            portrait.intrinsics,
-        )
-        distance = float(np.linalg.norm(portrait.rest_pose[:3, 3]))
-        ends = (self.config.scene.low[2], self.config.scene.high[2])
-        return Avatar(portrait, renderer, tuple(distance + end for end in ends))
+        shared = self.people[0]["shared"]
+        return assemble(self.spec, self.config, portrait, shared, person, density)
 
     @property
     def lip_basis(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -22,6 +22,7 @@ from lokitalk_jax.evaluate import metrics, panels, sheets
 from lokitalk_jax.evaluate.landmarks import MouthDistances
 from lokitalk_jax.portraits import Portrait
 from lokitalk_jax.prepare import faces
+from lokitalk_jax.rendering import Rendered
 from lokitalk_jax.run import Avatar, Run
 
 _SHEET_ROWS = 6
@@ -129,6 +130,51 @@ class ClipScores:
         return {**means, **distances, "frames": self._means.frame_count}
 
 
+def tracked_frames(
+    avatar: Avatar, frames: Sequence[int]
+) -> Iterator[tuple[int, Rendered, np.ndarray]]:
+    """Renders frames of a clip as they were tracked, over its own background.
+
+    Yields:
+      the frame's number, its maps in host memory, and its picture, float32 [H, W, 3]
+      in [0, 1].
+    """
+    portrait = avatar.portrait
+    rendered = reenact.stream(
+        avatar.renderer,
+        motion.tracked(portrait, frames),
+        backdrop.find("plate", portrait),
+    )
+    for index, maps in zip(frames, rendered, strict=True):
+        maps = jax.device_get(maps)
+        yield int(index), maps, np.clip(maps.rgb, 0, 1)
+
+
+def score_tracked(
+    avatar: Avatar,
+    data: Dataset,
+    frames: Sequence[int],
+    see: Callable[[int, Rendered], None] = lambda index, maps: None,
+) -> dict:
+    """Scores of some frames of a clip, driven by their own tracks.
+
+    Args:
+      avatar: who is rendered.
+      data: the true clip.
+      frames: numbers of the frames.
+      see: is shown every frame's number and maps.
+
+    Returns:
+      see `ClipScores.result`.
+    """
+    with detectors() as pair:
+        scores = ClipScores(data, MouthDistances(*pair))
+        for index, maps, picture in tracked_frames(avatar, frames):
+            scores.add(index, picture)
+            see(index, maps)
+        return scores.result()
+
+
 _lpips_alex = jax.jit(functools.partial(perceptual.lpips, net="alex"))
 
 
@@ -189,18 +235,12 @@ def _evaluate_one(
     portrait, name = avatar.portrait, data.name
     frames = _spread(portrait.test_frames, max_frames)
     on_sheet = set(_spread(frames, _SHEET_ROWS))
-    rendered = reenact.stream(
-        avatar.renderer,
-        motion.tracked(portrait, frames),
-        backdrop.find("plate", portrait),
-    )
+    rendered = tracked_frames(avatar, frames)
     rows, labels = [], []
     with detectors() as pair, _video(out / f"{name}.mp4", data, frames) as video:
         scores = ClipScores(data, MouthDistances(*pair))
         progress = tqdm(rendered, f"scoring {name}", len(frames), unit="frame")
-        for index, maps in zip(frames, progress, strict=True):
-            maps = jax.device_get(maps)
-            prediction = np.clip(maps.rgb, 0, 1)
+        for index, maps, prediction in progress:
             scores.add(index, prediction)
             pictures = panels.comparison(data.frame(index)[0], prediction)
             video.write(panels.row(pictures))
