@@ -14,6 +14,7 @@ import itertools
 import json
 import pathlib
 import time
+from collections.abc import Iterable
 
 import jax
 from absl import app, flags
@@ -24,7 +25,7 @@ from configs import adapt, multi_id, single_id
 from lokitalk_jax import identity, portraits, process, sharding, trainer
 from lokitalk_jax.data import folder, references
 from lokitalk_jax.evaluate.score import score_tracked
-from lokitalk_jax.run import assemble
+from lokitalk_jax.run import Run, assemble
 from lokitalk_jax.session import Session, begin
 
 METHODS = ("scratch",) + tuple(
@@ -72,13 +73,41 @@ def train_prior(out: pathlib.Path, people: list[folder.IdentityFolder], changes)
     return out / "run"
 
 
+def given_priors(texts: list[str]) -> dict[str, Run]:
+    """Priors by name, of NAME=RUN.
+
+    Raises:
+      ValueError: a text has no name, or there is no such run.
+    """
+    found = {}
+    for text in texts:
+        name, _, workdir = text.partition("=")
+        if not (name and workdir):
+            raise ValueError(f"--prior={text}: say NAME=RUN, such as demo=runs/demo")
+        found[name] = Run(pathlib.Path(workdir))
+    return found
+
+
+def columns(methods: list[str], priors: Iterable[str]) -> list[str]:
+    """Methods of the grid: those of a prior, once for each that is given."""
+    if not priors:
+        return methods
+    return [
+        label
+        for method in methods
+        for label in (
+            [method] if method == "scratch" else [f"{p}:{method}" for p in priors]
+        )
+    ]
+
+
 def configure(method: str, source, prior, seconds: float, seed: int, steps: int = 0):
     """The config of one cell; 0 `steps` are as many as adapting takes."""
     if method == "scratch":
         config = single_id.get_config("cpu")
     else:
         config = adapt.get_config("cpu")
-        config.start, config.common = method.split("/")
+        config.start, config.common = method.rpartition(":")[2].split("/")
         config.prior = str(prior)
     config.train.steps = steps or adapt.get_config("cpu").train.steps
     config.seed = seed
@@ -130,6 +159,16 @@ def _score(session: Session, state, data, portrait) -> dict:
     return {k: v and round(float(v), 4) for k, v in (flat | more).items()}
 
 
+def _unseen(prior: Run, source: frozenset[str]) -> pathlib.Path:
+    known = sorted(source & set(prior.identities))
+    if known:
+        raise ValueError(
+            f"the prior {prior.workdir} was trained on {', '.join(known)}, whom it is "
+            "to be adapted to; choose others with --identity"
+        )
+    return prior.workdir
+
+
 def main(_) -> None:
     """Trains what is missing of the grid, then reports."""
     absl_logging.set_verbosity(absl_logging.WARNING)
@@ -141,15 +180,20 @@ def main(_) -> None:
     changes = json.loads(_PRIOR_CHANGES.value)
     chosen = _IDENTITY.value or list(groups)
     lengths, seeds = map(float, _SECONDS.value), map(int, _SEEDS.value)
-    grid = itertools.product(chosen, lengths, _METHODS.value, seeds)
+    priors = given_priors(_PRIOR.value)
+    methods = columns(_METHODS.value, priors)
+    grid = itertools.product(chosen, lengths, methods, seeds)
     for name, seconds, method, seed in grid:
-        path = cells / f"{name}-{seconds:g}s-{method.replace('/', '-')}-{seed}.json"
+        label = method.replace("/", "-").replace(":", "-")
+        path = cells / f"{name}-{seconds:g}s-{label}-{seed}.json"
         if path.exists():
             continue
         others = [one for one in people if one.name not in groups[name]]
         (source,) = (one for one in people if one.name == name)
         prior = None
-        if method != "scratch":
+        if ":" in method:
+            prior = _unseen(priors[method.partition(":")[0]], groups[name])
+        elif method != "scratch":
             left_out = "+".join(sorted(groups[name]))
             prior = train_prior(out / "priors" / f"without_{left_out}", others, changes)
         config = configure(method, source.path, prior, seconds, seed, _STEPS.value)
@@ -176,6 +220,9 @@ if __name__ == "__main__":
     )
     _IDENTITY = flags.DEFINE_multi_string("identity", [], "Whom to leave out; all.")
     _SECONDS = flags.DEFINE_list("seconds", ["5"], "Of video; 0 takes all.")
+    _PRIOR = flags.DEFINE_multi_string(
+        "prior", [], "NAME=RUN: adapt this run instead of training priors."
+    )
     _METHODS = flags.DEFINE_list("methods", list(METHODS), "Columns of the grid.")
     _STEPS = flags.DEFINE_integer("steps", 0, "Of a cell; 0 is what adapting takes.")
     _SEEDS = flags.DEFINE_list("seeds", ["0"], "Of the cells.")

@@ -1,5 +1,6 @@
 """The cells of `benchmarks.transfer` as one JSON, one table and one figure."""
 
+import itertools
 import json
 import pathlib
 
@@ -8,11 +9,16 @@ import numpy as np
 
 from lokitalk_jax.data import folder
 
-_COLOURS = {  # BGR
-    "scratch": (60, 60, 60),
-    "mean": (200, 140, 40),
-    "encoder": (40, 80, 220),
-}
+# BGR, in the order in which methods come.
+_COLOURS = (
+    (60, 60, 60),
+    (200, 140, 40),
+    (40, 80, 220),
+    (60, 160, 60),
+    (170, 60, 150),
+    (30, 150, 210),
+    (130, 130, 0),
+)
 _DASH = {"frozen": 2, "slow": 4, "free": 0}
 
 
@@ -84,6 +90,8 @@ def figure(cells: list[dict], width: int = 360, height: int = 260) -> np.ndarray
     Returns:
       uint8 [H, W, 3], BGR.
     """
+    starts = sorted({_start(c) for c in cells}, key=lambda s: (s != "scratch", s))
+    colours = dict(zip(starts, itertools.cycle(_COLOURS), strict=False))
     panels = []
     for identity, seconds in sorted({(c["identity"], c["seconds"]) for c in cells}):
         chosen = [
@@ -108,9 +116,9 @@ def figure(cells: list[dict], width: int = 360, height: int = 260) -> np.ndarray
         _text(panel, f"{identity}, {length} of video: head PSNR", (40, 16))
         _text(panel, f"0 to {end:.0f} CPU seconds", (40, height - 8))
         for c in chosen:
-            start, _, common = c["method"].partition("/")
+            common = c["method"].partition("/")[2]
             at = [place(point) for point in c["curve"]]
-            _polyline(panel, at, _COLOURS[start], _DASH.get(common, 0))
+            _polyline(panel, at, colours[_start(c)], _DASH.get(common, 0))
         panels.append(panel)
     across = min(3, len(panels))
     while len(panels) % across:
@@ -118,12 +126,16 @@ def figure(cells: list[dict], width: int = 360, height: int = 260) -> np.ndarray
     rows = [panels[i : i + across] for i in range(0, len(panels), across)]
     legend = np.full((26, across * width, 3), 255, np.uint8)
     x = 10
-    for name, colour in _COLOURS.items():
+    for name, colour in colours.items():
         cv2.line(legend, (x, 13), (x + 24, 13), colour, 2)
         _text(legend, name, (x + 30, 17))
-        x += 110
+        x += 50 + 8 * len(name)
     _text(legend, "line: free, long dashes: slow, short dashes: frozen", (x, 17))
     return np.concatenate([*(np.concatenate(row, 1) for row in rows), legend])
+
+
+def _start(cell: dict) -> str:
+    return cell["method"].partition("/")[0]
 
 
 def _text(image, text, place) -> None:

@@ -30,7 +30,7 @@ class Avatar(NamedTuple):
 
 
 def assemble(
-    spec: model.ModelSpec,
+    spec: model.Model,
     config: ml_collections.ConfigDict,
     portrait: Portrait,
     shared: dict,

@@ -64,3 +64,20 @@ def test_cells_train_the_same_number_of_steps(tmp_path):
     assert scratch.train.steps == adapted.train.steps
     assert (adapted.start, adapted.common) == ("mean", "slow")
     assert scratch.data.max_seconds == adapted.data.max_seconds == 5
+
+
+def test_given_priors_stand_in_for_each_method_that_has_one():
+    assert transfer.columns(["scratch", "mean/free"], []) == ["scratch", "mean/free"]
+    found = transfer.columns(["scratch", "mean/free"], ["demo", "one"])
+    assert found == ["scratch", "demo:mean/free", "one:mean/free"]
+
+
+def test_a_given_prior_has_a_name():
+    with pytest.raises(ValueError, match="NAME=RUN"):
+        transfer.given_priors(["runs/demo"])
+
+
+def test_a_column_of_a_given_prior_is_configured_by_its_method(tmp_path):
+    config = transfer.configure("demo:encoder/slow", tmp_path, tmp_path / "p", 5, 0)
+    assert (config.start, config.common) == ("encoder", "slow")
+    assert config.prior == str(tmp_path / "p")

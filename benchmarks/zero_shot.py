@@ -1,0 +1,147 @@
+"""What a prior makes of a person it has not seen, before any training.
+
+    python -m benchmarks.zero_shot --prior=runs/prior --data=data/dev
+
+Everyone in `data` who is not of the prior is rendered in their held-out poses: from
+what the encoder tells of eight earlier frames, and from the mean of the prior's people.
+Beside them stands what needs no model: of all training frames of the prior's people the
+one whose head is nearest to where it should be, before the right background.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+from absl import app, flags
+from tqdm import tqdm
+
+from lokitalk_jax import newcomer, process
+from lokitalk_jax.data import folder, references
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.evaluate import sheets
+from lokitalk_jax.evaluate.landmarks import MouthDistances
+from lokitalk_jax.evaluate.score import ClipScores, detectors, tracked_frames
+from lokitalk_jax.run import Run
+
+_TEST_FRAMES = 12  # of each clip, evenly spread over the held-out ones
+_SHOWN = 6  # people in the picture
+# Corners of a box around the face in the head frame, metres.
+_CORNERS = np.stack(
+    np.meshgrid((-0.08, 0.08), (-0.12, 0.10), (-0.05, 0.08), indexing="ij"), -1
+).reshape(8, 3)
+
+
+def outlines(data: Dataset, frames) -> np.ndarray:
+    """Where a camera sees the corners of the face's box, [F, 8, 2] of image height."""
+    poses = data.tracks.head_to_camera[frames].astype(np.float64)
+    seen = np.einsum("fij,kj->fki", poses[:, :3, :3], _CORNERS) + poses[:, None, :3, 3]
+    focal, *principal = data.intrinsics.astype(np.float64)
+    return (focal * seen[..., :2] / seen[..., 2:] + principal) / data.height
+
+
+class Crowd:
+    """The training frames of a prior's people, to be found by the head's pose."""
+
+    def __init__(self, prior: Run):
+        """Opens everyone's clip."""
+        self._clips, self._frames, found = [], [], []
+        for name in prior.identities:
+            portrait = prior.portrait(name)
+            source = folder.IdentityFolder(portrait.source)
+            data = Dataset.open(source, prior.config.data.size)
+            self._clips += [data] * len(portrait.train_frames)
+            self._frames += list(portrait.train_frames)
+            found.append(outlines(data, portrait.train_frames))
+        self._outlines = np.concatenate(found)
+
+    def nearest(self, outline: np.ndarray, plate: np.ndarray) -> np.ndarray:
+        """The frame with the nearest pose, float32 [H, W, 3], before another plate.
+
+        Args:
+          outline: [8, 2], see `outlines`.
+          plate: float32 [H, W, 3] in [0, 1].
+        """
+        at = int(np.argmin(np.square(self._outlines - outline).sum((1, 2))))
+        rgb, mask, _ = self._clips[at].frame(self._frames[at])
+        return rgb * mask[..., None] + plate * (1 - mask[..., None])
+
+
+def measure(prior: Run, crowd: Crowd, source: pathlib.Path):
+    """Scores of one person.
+
+    Returns:
+      by column (encoder, mean, other), see `ClipScores.result`; and a row of pictures:
+      the truth, then the columns.
+    """
+    people = {s: newcomer.zero_shot(prior, source, s) for s in newcomer.STARTS}
+    avatar, data = people["encoder"]
+    frames = references.spread(avatar.portrait.test_frames, _TEST_FRAMES)
+    plate = data.plate / np.float32(255)
+    pictures = {
+        start: [picture for *_, picture in tracked_frames(avatar, frames)]
+        for start, (avatar, _) in people.items()
+    }
+    pictures["other"] = [crowd.nearest(one, plate) for one in outlines(data, frames)]
+    found = {}
+    for column, rendered in pictures.items():
+        with detectors() as pair:
+            scores = ClipScores(data, MouthDistances(*pair))
+            for index, picture in zip(frames, rendered, strict=True):
+                scores.add(int(index), picture)
+            found[column] = scores.result()
+    middle = len(frames) // 2
+    row = [data.frame(frames[middle])[0], *(p[middle] for p in pictures.values())]
+    return found, np.concatenate([sheets.to_uint8(one) for one in row], axis=1)
+
+
+def table(found: dict[str, dict]) -> str:
+    """Markdown: head PSNR and LPIPS of everyone, and the means.
+
+    Args:
+      found: by name, what `measure` gives.
+    """
+    columns = list(next(iter(found.values())))
+    lines = ["| | " + " | ".join(f"{c}: head | LPIPS" for c in columns) + " |"]
+    lines.append("|---" * (2 * len(columns) + 1) + "|")
+    values = {
+        name: [
+            (scores[c]["head"]["psnr"], scores[c]["frame"]["lpips_alex"])
+            for c in columns
+        ]
+        for name, scores in found.items()
+    }
+    values["mean"] = np.mean(list(values.values()), axis=0)
+    for name, pairs in values.items():
+        cells = [f"{head:.2f} | {lpips:.4f}" for head, lpips in pairs]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main(_) -> None:
+    """Measures everyone whom the prior has not seen."""
+    prior, out = Run(pathlib.Path(_PRIOR.value)), pathlib.Path(_OUT.value)
+    everyone = folder.find_identities(_DATA.value)
+    unseen = [one for one in everyone if one.name not in prior.identities]
+    if not unseen:
+        raise app.UsageError(f"the prior was trained on everyone in {_DATA.value}")
+    out.mkdir(parents=True, exist_ok=True)
+    crowd, found, rows = Crowd(prior), {}, []
+    for one in tqdm(unseen, "rendering", unit="person"):
+        found[one.name], row = measure(prior, crowd, one.path)
+        rows.append(row)
+    with folder.replacing(out / "zero_shot.json") as temporary:
+        temporary.write_text(json.dumps(found, indent=1) + "\n")
+    with folder.replacing(out / "zero_shot.md") as temporary:
+        temporary.write_text(table(found))
+    width = max(row.shape[1] for row in rows)
+    rows = [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0))) for r in rows[:_SHOWN]]
+    folder.write_image(out / "zero_shot.png", np.concatenate(rows))
+
+
+if __name__ == "__main__":
+    _PRIOR = flags.DEFINE_string("prior", None, "A run with an identity encoder.")
+    _DATA = flags.DEFINE_string("data", None, "Folder of identity folders.")
+    _OUT = flags.DEFINE_string("out", "runs/zero_shot", "Figures, table, picture.")
+    flags.mark_flags_as_required(["prior", "data"])
+    process.start()
+    app.run(main)
