@@ -15,6 +15,7 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
+from benchmarks.outlines import distances, outlines
 from lokitalk_jax import newcomer, process
 from lokitalk_jax.data import folder, references
 from lokitalk_jax.data.dataset import Dataset
@@ -25,18 +26,6 @@ from lokitalk_jax.run import Run
 
 _TEST_FRAMES = 12  # of each clip, evenly spread over the held-out ones
 _SHOWN = 6  # people in the picture
-# Corners of a box around the face in the head frame, metres.
-_CORNERS = np.stack(
-    np.meshgrid((-0.08, 0.08), (-0.12, 0.10), (-0.05, 0.08), indexing="ij"), -1
-).reshape(8, 3)
-
-
-def outlines(data: Dataset, frames) -> np.ndarray:
-    """Where a camera sees the corners of the face's box, [F, 8, 2] of image height."""
-    poses = data.tracks.head_to_camera[frames].astype(np.float64)
-    seen = np.einsum("fij,kj->fki", poses[:, :3, :3], _CORNERS) + poses[:, None, :3, 3]
-    focal, *principal = data.intrinsics.astype(np.float64)
-    return (focal * seen[..., :2] / seen[..., 2:] + principal) / data.height
 
 
 class Crowd:
@@ -61,7 +50,7 @@ class Crowd:
           outline: [8, 2], see `outlines`.
           plate: float32 [H, W, 3] in [0, 1].
         """
-        at = int(np.argmin(np.square(self._outlines - outline).sum((1, 2))))
+        at = int(np.argmin(distances(outline, self._outlines)))
         rgb, mask, _ = self._clips[at].frame(self._frames[at])
         return rgb * mask[..., None] + plate * (1 - mask[..., None])
 

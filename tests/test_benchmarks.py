@@ -1,11 +1,13 @@
-"""The arithmetic of the swap and ablation benchmarks."""
+"""The arithmetic of the benchmarks of swaps, ablations, poses and first looks."""
 
 import importlib
+import types
 
 import numpy as np
 import pytest
 
-from benchmarks import ablate, swap
+from benchmarks import ablate, pose_distance, swap, zero_shot
+from benchmarks.outlines import distances, outlines
 
 
 def test_lips_that_follow_correlate_and_still_ones_do_not():
@@ -71,3 +73,36 @@ def test_every_row_of_the_ablation_has_a_config(part, tmp_path):
     assert bool(adapted.prior) == (part != "no_prior")
     if adapted.prior:
         assert adapted.model.identity_offset == (part != "no_offset")
+
+
+def test_outlines_are_as_far_apart_as_the_camera_sees_them():
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    poses[:, 2, 3] = 0.6
+    poses[1, 0, 3] = 0.01  # a centimetre to the right
+    poses[2, 2, 3] = 1.2
+    data = types.SimpleNamespace(
+        tracks=types.SimpleNamespace(head_to_camera=poses),
+        intrinsics=np.array([100.0, 32, 32]),
+        height=64,
+    )
+    seen = outlines(data, np.arange(3))
+    far = distances(seen[0], seen)
+    assert far[0] == 0
+    # 0.01 m at about 0.6 m with 100 px of focal length, in heights of 64 px; a box has
+    # depth, so its corners move by more and by less.
+    assert far[1] == pytest.approx(0.01 / 0.6 * 100 / 64, rel=0.1)
+    assert far[2] > far[1]
+
+
+def test_frames_are_counted_in_the_bin_of_their_distance():
+    found = {"scratch": [(0.001, 30.0), (0.002, 32.0), (0.1, 20.0)]}
+    lines = pose_distance.table(found).splitlines()
+    assert lines[2:] == ["| 0 to 0.5% | 31.00 (2) |", "| more | 20.00 (1) |"]
+
+
+def test_the_first_look_table_ends_with_the_means():
+    def scores(head):
+        return {"head": {"psnr": head}, "frame": {"lpips_alex": 0.1}}
+
+    found = {n: {"encoder": scores(h)} for n, h in {"ann": 20.0, "bob": 24.0}.items()}
+    assert zero_shot.table(found).splitlines()[-1] == "| mean | 22.00 | 0.1000 |"
