@@ -124,14 +124,20 @@ def figure(cells: list[dict], width: int = 360, height: int = 260) -> np.ndarray
     while len(panels) % across:
         panels.append(np.full((height, width, 3), 255, np.uint8))
     rows = [panels[i : i + across] for i in range(0, len(panels), across)]
-    legend = np.full((26, across * width, 3), 255, np.uint8)
-    x = 10
-    for name, colour in colours.items():
-        cv2.line(legend, (x, 13), (x + 24, 13), colour, 2)
-        _text(legend, name, (x + 30, 17))
-        x += 50 + 8 * len(name)
-    _text(legend, "line: free, long dashes: slow, short dashes: frozen", (x, 17))
+    legend = _legend(colours, across * width)
     return np.concatenate([*(np.concatenate(row, 1) for row in rows), legend])
+
+
+def _legend(colours: dict[str, tuple], width: int) -> np.ndarray:
+    """A line of its own for every colour, uint8 [H, width, 3], BGR."""
+    legend = np.full((20 * (len(colours) + 1), width, 3), 255, np.uint8)
+    for row, (name, colour) in enumerate(colours.items()):
+        y = 10 + 20 * row
+        cv2.line(legend, (10, y), (34, y), colour, 2)
+        _text(legend, name, (40, y + 4))
+    free = "line: free, long dashes: slow, short: frozen"
+    _text(legend, free, (10, 20 * len(colours) + 14))
+    return legend
 
 
 def _start(cell: dict) -> str:
