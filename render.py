@@ -2,6 +2,7 @@
 
 python render.py --workdir=runs/me --out=me.mp4
 python render.py --workdir=runs/prior --identity=me --mute=head --maps --out=me.mp4
+python render.py --workdir=runs/me --audio=speech.wav --out=me_speaking.mp4
 python render.py --workdir=runs/prior --evaluate
 python render.py --workdir=runs/prior --identity=me --drive=you --out=swapped.mp4
 python render.py --prior=runs/prior --reference=data/me --out=at_once.mp4
@@ -31,6 +32,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if flags.evaluate:
             _evaluate(flags)
+        elif flags.audio:
+            _speak(flags)
         else:
             _reenact(flags)
     except (ValueError, OSError) as error:
@@ -68,7 +71,8 @@ def _reenact(flags: argparse.Namespace) -> None:
     reenact.write_video(
         out,
         avatar,
-        motion.hold(moved, portrait, muted),
+        motion.hold(moved, portrait, muted).frames(),
+        len(moved),
         backdrop.find(flags.background, portrait),
         reenact.sound(speaker.audio, frames),
         flags.maps,
@@ -81,6 +85,40 @@ def _reenact(flags: argparse.Namespace) -> None:
         frames.stop - 1,
         speaker.name,
         run.step,
+    )
+
+
+def _speak(flags: argparse.Namespace) -> None:
+    from lokitalk_jax import backdrop, reenact
+    from lokitalk_jax.drive import talking
+    from lokitalk_jax.run import Run
+
+    run = Run(flags.workdir)
+    avatar = run.avatar(run.named(flags.identity))
+    portrait = avatar.portrait
+    sources = talking.Sources(
+        flags.lip or "audio",
+        flags.eye or flags.drive or "auto",
+        flags.head or flags.drive or "own",
+        flags.gain,
+        flags.seed,
+    )
+    speaking = talking.Speaking(run, portrait.name, sources)
+    spoken = talking.SpokenFile(speaking, flags.audio)
+    moved = iter(spoken)
+    if flags.export_curves:
+        moved = talking.exported(moved, flags.export_curves)
+    out = flags.out or flags.workdir / f"{portrait.name}.mp4"
+    behind = backdrop.find(flags.background, portrait)
+    reenact.write_video(
+        out, avatar, moved, len(spoken), behind, flags.audio, flags.maps
+    )
+    _LOG.info(
+        "%s: %s, %d frames, lips held within what was seen in %.1f%% of them",
+        out,
+        portrait.name,
+        speaking.frames,
+        100 * speaking.clamped / max(speaking.frames, 1),
     )
 
 
@@ -131,8 +169,17 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--maps", action="store_true", help="depth, regions, deformation beside it"
     )
 
+    group = parser.add_argument_group("speaking")
+    add = group.add_argument
+    add("--audio", type=pathlib.Path, help="sound or video file that drives the lips")
+    add("--gain", type=_gains, help="of regions' motion, such as lip:1.2,head:0.5")
+    add("--seed", type=int, help="of the blinks (default 0)")
+    add("--export-curves", type=pathlib.Path, help="write the signals into a .csv file")
+
     group = parser.add_argument_group(
-        "driving by someone else: an identity of the run, or an identity folder"
+        "driving by someone else: an identity of the run, or an identity folder",
+        "With --audio also: --lip=audio|still, --eye=auto|open, --head=own|still, or a "
+        ".csv file of --export-curves for any of them.",
     )
     group.add_argument("--drive", help="for lip, eye and head")
     for region in DRIVEN:
@@ -153,7 +200,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if flags.prior and flags.identity:
         parser.error("--identity belongs to --workdir: see --help")
     flags.workdir = flags.workdir or flags.prior
-    alien = ("frames", "mute", "background", "maps", "drive", *DRIVEN)
+    speech = ("gain", "seed", "export_curves")
+    alien = ("frames", "mute", "background", "maps", "audio", "drive", *DRIVEN, *speech)
     if not flags.evaluate:
         alien = ("data", "max_frames")
     for name in alien:
@@ -162,10 +210,20 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
             parser.error(f"--{name} belongs to what {kind}: see --help")
     if flags.max_frames is not None and flags.max_frames < 1:
         parser.error(f"--max_frames={flags.max_frames} must be at least 1")
+    for name in ("frames", "mute", "reference") if flags.audio else speech:
+        if getattr(flags, name) is not None:
+            which = "does not go with" if flags.audio else "needs"
+            parser.error(f"--{name.replace('_', '-')} {which} --audio: see --help")
+    flags.gain, flags.seed = flags.gain or {}, flags.seed or 0
     flags.frames = flags.frames or "test"
     flags.mute = flags.mute or ""
     flags.background = flags.background or "plate"
     return flags
+
+
+def _gains(text: str) -> dict[str, float]:
+    pairs = (part.partition(":") for part in text.split(","))
+    return {region: float(value) for region, _, value in pairs}
 
 
 if __name__ == "__main__":

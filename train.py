@@ -41,6 +41,9 @@ def main(_) -> None:
     config = _CONFIG.value
     _LOG.info("run %s, preset %s", workdir, config.preset)
     try:
+        if config.task == "voice":
+            trainer.fit_voice(config, workdir)
+            return
         step = trainer.train(config, workdir)
     except (ValueError, FloatingPointError, OSError) as error:
         sys.exit(f"train.py: {error}")

@@ -111,7 +111,7 @@ class Person:
         """
         openings, kept, shown = [], [], []
         with faces.FaceDetector(faces.find_model()) as detector:
-            frames = reenact.stream(self.avatar.renderer, moved, self.plate)
+            frames = reenact.stream(self.avatar.renderer, moved.frames(), self.plate)
             for pose, maps in zip(moved.head_to_camera, frames, strict=True):
                 rgb = np.clip(np.asarray(maps.rgb), 0, 1)
                 shown.append(sheets.to_uint8(rgb))

@@ -27,6 +27,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.preset = preset
     c.seed = 0
 
+    c.task = "portraits"  # or "voice": fit sound to lips anew, for a run that is there
     c.prior = ""  # run whose common parts are adapted; "" starts from scratch
     c.start = "encoder"  # how a new person of a prior starts: encoder or mean
     c.common = "free"  # how fast a prior's common parts go on learning: slow, frozen
@@ -121,6 +122,16 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     train.preview_every = 2_000 if gpu else 500
     train.checkpoint_every = 2_000 if gpu else 500
     train.keep = 2  # checkpoints kept
+
+    c.voice = voice = ml_collections.ConfigDict()
+    # From sound to lips, fitted when the portraits are done; 0 steps leave it out.
+    voice.steps = 400
+    voice.rate = 3e-3
+    voice.decay = 0.05  # of the weights, against learning a clip by heart
+    voice.velocity = 1.0  # weight of the squared error of the lips' velocity
+    voice.batch = 8  # stretches of speech in a step
+    voice.frames = 50  # of a stretch
+    voice.changed = 0.3  # how often it is faster or slower, noisy, in another room
 
     c.mesh = mesh = ml_collections.ConfigDict()
     mesh.identity = 0  # devices along the axis of identities; 0 chooses

@@ -1,7 +1,7 @@
 """What drives a portrait from frame to frame: camera poses and signals."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import jax
@@ -10,6 +10,9 @@ import numpy as np
 from lokitalk_jax import structs
 from lokitalk_jax.portraits import Portrait
 from lokitalk_jax.signals import vector_to_pose
+
+# Camera pose [4, 4] and signals of one frame.
+Frame = tuple[np.ndarray, structs.Signals]
 
 
 class Motion(NamedTuple):
@@ -26,7 +29,11 @@ class Motion(NamedTuple):
     def __len__(self) -> int:
         return len(self.head_to_camera)
 
-    def frame(self, index: int) -> tuple[np.ndarray, structs.Signals]:
+    def frames(self) -> Iterator[Frame]:
+        """Pose and signals of each frame, in order."""
+        return map(self.frame, range(len(self)))
+
+    def frame(self, index: int) -> Frame:
         """Pose and signals of one frame."""
         return self.head_to_camera[index], jax.tree.map(
             lambda leaf: leaf[index], self.signals

@@ -8,6 +8,7 @@
 import json
 import pathlib
 import shutil
+from collections.abc import Collection
 from typing import NamedTuple
 
 import cv2
@@ -100,6 +101,12 @@ def save(workdir: pathlib.Path, portrait: Portrait) -> None:
             shutil.copyfile(portrait.audio, temporary)
     with folder.replacing(target / "portrait.npz") as temporary:
         np.savez_compressed(temporary, **arrays)
+
+
+def load_all(workdir: pathlib.Path, besides: Collection[str] = ()) -> list[Portrait]:
+    """Everyone's portraits in a run, but those of some names."""
+    names = sorted(p.parent.name for p in workdir.glob("identities/*/portrait.npz"))
+    return [load(workdir, name) for name in names if name not in besides]
 
 
 def load(workdir: pathlib.Path, name: str) -> Portrait:

@@ -1,7 +1,7 @@
 """Re-enactment: a motion in, the frames of a portrait out, one at a time."""
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import jax
 import numpy as np
@@ -11,13 +11,13 @@ from tqdm import tqdm
 from lokitalk_jax import structs, video_io
 from lokitalk_jax.evaluate import panels, sheets
 from lokitalk_jax.frames import FrameRenderer
-from lokitalk_jax.motion import Motion
+from lokitalk_jax.motion import Frame
 from lokitalk_jax.rendering import Rendered
 from lokitalk_jax.run import Avatar
 
 
 def stream(
-    renderer: FrameRenderer, motion: Motion, plate: np.ndarray
+    renderer: FrameRenderer, moved: Iterable[Frame], plate: np.ndarray
 ) -> Iterator[Rendered]:
     """Renders frames in order.
 
@@ -26,18 +26,20 @@ def stream(
 
     Args:
       renderer: of the person.
-      motion: F frames.
+      moved: pose and signals of each frame.
       plate: float32 [H, W, 3] in [0, 1], behind the person.
 
     Yields:
       maps [H, W, ...], on the device.
     """
-    ahead = renderer(*motion.frame(0), plate) if len(motion) else None
-    for index in range(1, len(motion)):
-        ready, ahead = ahead, renderer(*motion.frame(index), plate)
+    ready = None
+    for pose, signals in moved:
+        asked = renderer(pose, signals, plate)
+        if ready is not None:
+            yield ready
+        ready = asked
+    if ready is not None:
         yield ready
-    if ahead is not None:
-        yield ahead
 
 
 def sound(path: pathlib.Path | None, frames: range) -> tuple[np.ndarray, int] | None:
@@ -53,7 +55,8 @@ def sound(path: pathlib.Path | None, frames: range) -> tuple[np.ndarray, int] | 
 def write_video(
     path: pathlib.Path,
     avatar: Avatar,
-    motion: Motion,
+    moved: Iterable[Frame],
+    count: int,
     backdrop: np.ndarray | None,
     audio: video_io.Audio | None,
     maps: bool = False,
@@ -63,7 +66,8 @@ def write_video(
     Args:
       path: see `video_io.VideoWriter`.
       avatar: who is rendered.
-      motion: F frames at `structs.FPS`.
+      moved: pose and signals of each frame, at `structs.FPS`.
+      count: how many there will be.
       backdrop: float32 [H, W, 3] in [0, 1]; None writes a transparent video.
       audio: the sound, or None.
       maps: puts depth, regions and deformation beside each frame.
@@ -99,9 +103,9 @@ def write_video(
     writer = video_io.VideoWriter(
         path, size=picture(blank).shape[1::-1], audio=audio, alpha=transparent
     )
-    rendered = stream(avatar.renderer, motion, backdrop)
+    rendered = stream(avatar.renderer, moved, backdrop)
     with writer as video:
-        for frame in tqdm(rendered, "rendering", len(motion), unit="frame"):
+        for frame in tqdm(rendered, "rendering", count, unit="frame"):
             video.write(picture(frame))
 
 

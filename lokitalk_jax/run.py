@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from lokitalk_jax import checkpoint, identity, model, portraits
+from lokitalk_jax import checkpoint, identity, model, portraits, signals
 from lokitalk_jax.frames import FrameRenderer
 from lokitalk_jax.portraits import Portrait
 
@@ -160,10 +160,16 @@ class Run:
         shared = self.people[0]["shared"]
         return assemble(self.spec, self.config, portrait, shared, person, density)
 
+    @functools.cached_property
+    def fitted(self) -> signals.Fitted:
+        """What was fitted for the run's people."""
+        arrays = self._checkpoints.signals(self.step)
+        return signals.Fitted.from_arrays(self.identities, arrays)
+
     @property
     def lip_basis(self) -> np.ndarray:
         """The basis [D_lip, 120] of the run's lip signal."""
-        return self._checkpoints.signals(self.step)["lip_basis"]
+        return self.fitted.lip_basis
 
     @functools.cached_property
     def people(self) -> tuple[dict, jax.Array]:

@@ -11,7 +11,14 @@ from jax.experimental import multihost_utils
 from lokitalk_jax.checkpoint import Checkpoints
 
 # Fields that may differ between the parts of one run.
-_FREE_FIELDS = ("train.", "data.threads", "data.prefetch", "data.cache", "mesh.")
+_FREE_FIELDS = (
+    "voice.",
+    "train.",
+    "data.threads",
+    "data.prefetch",
+    "data.cache",
+    "mesh.",
+)
 
 
 def check_same_run(

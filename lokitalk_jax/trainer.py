@@ -23,7 +23,9 @@ from lokitalk_jax import (
 )
 from lokitalk_jax.cast import Cast
 from lokitalk_jax.checkpoint import Checkpoints
+from lokitalk_jax.drive import voice
 from lokitalk_jax.metric_log import MetricLog
+from lokitalk_jax.run import Run
 from lokitalk_jax.session import begin
 
 _LOG = logging.getLogger(__name__)
@@ -107,7 +109,31 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
         log.close()
         stop.restore_handler()
         checkpoints.close()
+    done = step == config.train.steps and jax.process_index() == 0
+    if done and config.voice.steps and not voice.exists(workdir):
+        try:
+            fit_voice(config, workdir)
+        except ValueError as error:
+            _LOG.warning("sound cannot drive this run: %s", error)
     return step
+
+
+def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Lets sound drive a run's people; what they add to a prior's they add here too.
+
+    Args:
+      config: `voice` and `seed` of it.
+      workdir: a run that has been trained.
+
+    Raises:
+      ValueError: there is no such run, or its clips have no sound.
+    """
+    run = Run(workdir)
+    people = [run.portrait(name) for name in run.identities]
+    if run.config.prior:
+        prior = pathlib.Path(run.config.prior)
+        people += portraits.load_all(prior, besides=run.identities)
+    voice.fit_run(workdir, people, config.voice, config.seed)
 
 
 def _log(log, progress, step: int, metrics: dict, names: list[str], rate: float):

@@ -43,7 +43,7 @@ def plate_of(avatar):
 
 def frames_of(avatar, shown):
     """Renders of a motion, float32 [F, H, W, 3]."""
-    stream = reenact.stream(avatar.renderer, shown, plate_of(avatar))
+    stream = reenact.stream(avatar.renderer, shown.frames(), plate_of(avatar))
     return np.stack([np.asarray(frame.rgb) for frame in stream])
 
 
@@ -114,12 +114,13 @@ def test_stream_is_one_frame_ahead_of_the_reader(avatar):
         asked.append(len(asked))
         return asked[-1]
 
-    stream = reenact.stream(renderer, motion.tracked(avatar.portrait, range(6)), None)
+    moved = motion.tracked(avatar.portrait, range(6)).frames()
+    stream = reenact.stream(renderer, moved, None)
     for index, frame in enumerate(stream):
         assert frame == index
         assert len(asked) == min(index + 2, 6)
     nothing = motion.tracked(avatar.portrait, range(0))
-    assert list(reenact.stream(renderer, nothing, None)) == []
+    assert list(reenact.stream(renderer, nothing.frames(), None)) == []
 
 
 def test_sound_is_cut_to_the_frames(tiny_run, avatar):  # noqa: F811
@@ -208,7 +209,7 @@ def test_background_shines_through_as_far_as_nobody_is_there(avatar):
     over = {}
     for colour in "black", "green":
         behind = backdrop.find(colour, avatar.portrait)
-        over[colour] = next(reenact.stream(avatar.renderer, shown, behind))
+        over[colour] = next(reenact.stream(avatar.renderer, shown.frames(), behind))
     through = np.asarray(over["green"].rgb - over["black"].rgb)
     expected = (1 - np.asarray(over["green"].alpha))[..., None] * [0, 1, 0]
     assert np.ptp(expected) > 0.3

@@ -50,6 +50,7 @@ def config(encoder: bool = False):
     c.model.geometry = 3
     c.lr.warmup = 2
     c.train.steps = 12
+    c.voice.steps = 0
     c.train.density_every = 2
     c.train.density_points = 32
     c.train.perceptual = 0.0

@@ -142,7 +142,7 @@ def tracked_frames(
     portrait = avatar.portrait
     rendered = reenact.stream(
         avatar.renderer,
-        motion.tracked(portrait, frames),
+        motion.tracked(portrait, frames).frames(),
         backdrop.find("plate", portrait),
     )
     for index, maps in zip(frames, rendered, strict=True):

@@ -1,0 +1,156 @@
+"""Lips of one person from speech, as it streams: coefficients, closed in silence."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from lokitalk_jax import structs
+from lokitalk_jax.drive import audio2motion, speech
+from lokitalk_jax.drive.voice import Voice
+from lokitalk_jax.signals import Fitted
+
+_BATCH = 32  # frames that the networks see at once, padded: one compiled program
+
+# Loudness (see `speech`) of speech and of silence; between them the mouth closes. What
+# counts is the loudest row from so many before to so many after a frame's own.
+_SPOKEN, _SILENT, _CLOSING_ROWS = -1.5, -2.5, 8
+_CLOSED_SHARE = 0.05  # of the training frames, those with the least open lips
+# Coefficients beyond what was seen go on by at most this share of half their range.
+_SOFT = 0.25
+# Middle of the upper and of the lower inner lip, see `prepare.lips`.
+_INNER_UPPER, _INNER_LOWER = 25, 35
+
+
+class Mouth(NamedTuple):
+    """What a person's lips can do.
+
+    Attributes:
+      closed: [D_lip], coefficients of the closed mouth.
+      low, high: [D_lip], least and most that was seen on training frames.
+    """
+
+    closed: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+class State(NamedTuple):
+    """What is carried from one piece of sound to the next.
+
+    Attributes:
+      heard: see `speech`.
+      rows: feature rows that the next frames look at.
+      first: number of the first of `rows`.
+      frame: number of the next frame.
+      samples: how many came in.
+      clamped: frames in which a coefficient left what was seen.
+    """
+
+    heard: speech.State
+    rows: np.ndarray
+    first: int
+    frame: int
+    samples: int
+    clamped: int
+
+
+def mouth(fitted: Fitted, name: str, lip: np.ndarray) -> Mouth:
+    """A person's mouth.
+
+    Args:
+      fitted: signals of the run.
+      name: whose.
+      lip: [F, D_lip], coefficients on training frames.
+    """
+    n = fitted.index(name)
+    shapes = fitted.lip_mean[n] + (lip * fitted.lip_scale[n]) @ fitted.lip_basis
+    points = shapes.reshape(len(lip), -1, 3)
+    opening = np.linalg.norm(points[:, _INNER_UPPER] - points[:, _INNER_LOWER], axis=-1)
+    count = max(round(_CLOSED_SHARE * len(lip)), 1)
+    closed = lip[np.argsort(opening)[:count]].mean(0)
+    return Mouth(closed, lip.min(0), lip.max(0))
+
+
+def begin() -> State:
+    """Before the first sample."""
+    rows = np.zeros((0, speech.WIDTH), np.float32)
+    return State(speech.begin(), rows, 0, 0, 0, 0)
+
+
+def push(
+    state: State, voice: Voice, person: Mouth, gain: float, samples: np.ndarray
+) -> tuple[State, np.ndarray]:
+    """Hears some more.
+
+    Args:
+      state: so far.
+      voice: of the run.
+      person: whose lips.
+      gain: of the motion about the mean.
+      samples: float [S], 16 kHz mono in [-1, 1].
+
+    Returns:
+      the state after it, and the lips of the frames that are complete by now,
+      float32 [F, D_lip].
+    """
+    heard, new = speech.push(state.heard, samples)
+    state = state._replace(
+        heard=heard,
+        rows=np.concatenate([state.rows, new]),
+        samples=state.samples + len(samples),
+    )
+    known = state.first + len(state.rows) - 1
+    reach = max(voice.spec.ahead, _CLOSING_ROWS)
+    until = (known - reach) // audio2motion.ROWS_PER_FRAME + 1
+    return _frames(state, voice, person, gain, max(until, state.frame))
+
+
+def finish(
+    state: State, voice: Voice, person: Mouth, gain: float
+) -> tuple[State, np.ndarray]:
+    """The frames that were waiting for sound that will not come."""
+    rows = np.concatenate([state.rows, speech.finish(state.heard)])
+    count = -(-state.samples * structs.FPS // structs.AUDIO_RATE)
+    if not len(rows):  # less than a row of sound
+        rows = np.zeros((1, speech.WIDTH), np.float32)
+    return _frames(state._replace(rows=rows), voice, person, gain, count)
+
+
+def _frames(state: State, voice: Voice, person: Mouth, gain: float, until: int):
+    """Lips of the frames before `until`; forgets the rows that no later one needs."""
+    found, clamped = [], state.clamped
+    for start in range(state.frame, until, _BATCH):
+        numbers = np.arange(start, min(start + _BATCH, until))
+        padded = np.resize(numbers, _BATCH)
+        times = padded * audio2motion.ROWS_PER_FRAME - state.first
+        looked_at = audio2motion.windows(voice.spec, state.rows, times)
+        mean, _ = jax.device_get(_apply(voice.spec, voice.params, looked_at))
+        lip, out = _clamp(gain * mean, person)
+        around = times[:, None] + np.arange(-_CLOSING_ROWS, _CLOSING_ROWS + 1)
+        around = np.clip(around, 0, len(state.rows) - 1)
+        loudness = state.rows[around, -1].max(1)
+        closing = np.clip((_SPOKEN - loudness) / (_SPOKEN - _SILENT), 0, 1)[:, None]
+        lip = (1 - closing) * lip + closing * person.closed
+        found.append(lip[: len(numbers)].astype(np.float32))
+        clamped += int(out[: len(numbers)].any(1).sum())
+    back = max(voice.spec.back, _CLOSING_ROWS)
+    done = max(until * audio2motion.ROWS_PER_FRAME - back - state.first, 0)
+    done = min(done, max(len(state.rows) - 1, 0))
+    state = state._replace(
+        rows=state.rows[done:], first=state.first + done, frame=until, clamped=clamped
+    )
+    width = len(person.closed)
+    return state, np.concatenate([np.zeros((0, width), np.float32), *found])
+
+
+_apply = jax.jit(audio2motion.apply, static_argnums=0)
+
+
+def _clamp(lip: np.ndarray, person: Mouth) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients within what was seen, softly, and which were not."""
+    room = np.maximum(_SOFT * (person.high - person.low) / 2, 1e-6)
+    over, under = np.maximum(lip - person.high, 0), np.maximum(person.low - lip, 0)
+    inside = np.clip(lip, person.low, person.high)
+    soft = inside + room * (np.tanh(over / room) - np.tanh(under / room))
+    return soft, (over > 0) | (under > 0)

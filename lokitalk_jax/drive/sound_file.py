@@ -1,0 +1,95 @@
+"""Sound files: any that PyAV opens, in pieces, so that an hour costs no memory."""
+
+import pathlib
+from collections.abc import Iterator
+
+import av
+import numpy as np
+
+from lokitalk_jax import structs
+
+_LOUD = 1e-4  # a sample above this is sound
+
+
+def read(path: pathlib.Path) -> Iterator[np.ndarray]:
+    """Decodes a file's first audio stream.
+
+    Any container, rate, width and number of channels; channels are averaged. What a
+    truncated file still holds is given out.
+
+    Args:
+      path: a sound or video file.
+
+    Yields:
+      float32 [S], 16 kHz mono in [-1, 1]; pieces of about a second or less.
+
+    Raises:
+      ValueError: there is no such file, it holds no sound, none that can be decoded,
+        or samples that are not finite.
+    """
+    if not pathlib.Path(path).is_file():
+        raise ValueError(f"no such file: {path}")
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, OSError) as error:
+        raise ValueError(f"{path} is not a sound or video file: {error}") from error
+    with container:
+        if not container.streams.audio:
+            raise ValueError(f"{path} holds no audio stream; give a file with sound")
+        heard = 0
+        for piece in _decoded(container, container.streams.audio[0]):
+            if not np.isfinite(piece).all():
+                at = (
+                    heard + np.flatnonzero(~np.isfinite(piece))[0]
+                ) / structs.AUDIO_RATE
+                raise ValueError(
+                    f"{path} holds samples that are not numbers, the first at "
+                    f"{at:.2f} s; save it again"
+                )
+            heard += len(piece)
+            yield piece
+    if not heard:
+        raise ValueError(
+            f"the audio stream of {path} holds nothing that can be decoded; save the "
+            "file again"
+        )
+
+
+def check(path: pathlib.Path) -> float:
+    """Reads a file once.
+
+    Returns:
+      its length in seconds.
+
+    Raises:
+      ValueError: as `read`, or it is silent from start to end.
+    """
+    count, loudest = 0, 0.0
+    for piece in read(path):
+        count += len(piece)
+        loudest = max(loudest, float(np.abs(piece).max(initial=0.0)))
+    if loudest < _LOUD:
+        raise ValueError(
+            f"{path} is silent: no sample of its {count / structs.AUDIO_RATE:.1f} s is "
+            f"above {_LOUD}; give a file with speech"
+        )
+    return count / structs.AUDIO_RATE
+
+
+def _decoded(container, stream) -> Iterator[np.ndarray]:
+    resampler = av.AudioResampler("flt", "mono", structs.AUDIO_RATE)
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            continue  # a broken or cut-off packet; the next may be whole
+        for frame in frames:
+            frame.pts = None  # the resampler would fill holes by itself
+            for out in resampler.resample(frame):
+                yield out.to_ndarray()[0]
+    try:
+        rest = resampler.resample(None)
+    except (av.FFmpegError, ValueError):
+        return  # it was never given a frame
+    for out in rest:
+        yield out.to_ndarray()[0]

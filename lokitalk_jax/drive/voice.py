@@ -1,0 +1,215 @@
+"""The voice of a run: Audio2Motion, fitted on the clips of its people and kept with it.
+
+<run>/voice.npz    parameters and sizes of the networks, and how well they do
+
+Lips and sound of everyone are in the run's portraits, and the lip basis is the prior's
+in every run that adapts it, so a newcomer's voice learns from the prior's people too.
+"""
+
+import json
+import logging
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import flax.traverse_util
+import jax
+import ml_collections
+import numpy as np
+import scipy.io.wavfile
+import scipy.signal
+
+from lokitalk_jax import structs
+from lokitalk_jax.data import folder
+from lokitalk_jax.drive import audio2motion, speech
+from lokitalk_jax.portraits import Portrait
+
+_LOG = logging.getLogger(__name__)
+
+# Changed versions of a clip's sound that the networks learn from.
+_VERSIONS = 4
+_SPEEDS, _SIGNAL_TO_NOISE, _REVERBERATION = (0.9, 1.1), (10.0, 35.0), (0.05, 0.3)
+_ECHO = 0.4  # most energy of the reverberation, as a share of the sound's amplitude
+
+
+class Voice(NamedTuple):
+    """From sound to lips.
+
+    Attributes:
+      spec: sizes of the networks.
+      params: of the networks.
+      trust: by name, the correlation of the predicted with the tracked coefficients on
+        the held-out end of each clip, mean over coefficients weighted by their spread.
+    """
+
+    spec: audio2motion.Spec
+    params: dict
+    trust: dict[str, float]
+
+
+def samples(portrait: Portrait) -> np.ndarray:
+    """A clip's sound, float32 [S], 16 kHz mono in [-1, 1].
+
+    Raises:
+      ValueError: the clip has no sound.
+    """
+    if portrait.audio is None:
+        raise ValueError(f"the clip of {portrait.name!r} has no sound")
+    return scipy.io.wavfile.read(portrait.audio)[1].astype(np.float32) / 32768
+
+
+def speaker(
+    spec: audio2motion.Spec, portrait: Portrait, frames: np.ndarray, seed: int
+) -> audio2motion.Speaker:
+    """What the networks learn from of one clip.
+
+    Args:
+      spec: sizes.
+      portrait: of the clip, with its sound.
+      frames: numbers of the frames to learn from.
+      seed: of the changed versions.
+    """
+    heard = samples(portrait)
+    times = np.arange(portrait.frame_count) * audio2motion.ROWS_PER_FRAME
+    looked_at = [audio2motion.windows(spec, speech.features(heard), times)]
+    for version in range(_VERSIONS):
+        rng = np.random.default_rng((seed, version))
+        changed, speed = _change(rng, heard)
+        rows = speech.features(changed)
+        looked_at.append(audio2motion.windows(spec, rows, times / speed))
+    usable = np.zeros(portrait.frame_count, bool)
+    usable[frames] = True
+    return audio2motion.Speaker(portrait.name, looked_at, portrait.signals.lip, usable)
+
+
+def predict(voice: Voice, heard: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
+    """Mean and variance of the lip coefficients [F, D_lip] of sound that is at hand.
+
+    Args:
+      voice: the networks.
+      heard: float [S], 16 kHz mono.
+      count: F, frames from the beginning.
+    """
+    times = np.arange(count) * audio2motion.ROWS_PER_FRAME
+    looked_at = audio2motion.windows(voice.spec, speech.features(heard), times)
+    return jax.device_get(_apply(voice.spec, voice.params, looked_at))
+
+
+_apply = jax.jit(audio2motion.apply, static_argnums=0)
+
+
+def fit(
+    portraits: Sequence[Portrait],
+    spec: audio2motion.Spec,
+    training: audio2motion.Training,
+    seed: int,
+) -> Voice:
+    """Fits a voice on the training frames of clips, in one lip basis.
+
+    Raises:
+      ValueError: no clip has sound, or enough frames.
+    """
+    heard = [one for one in portraits if one.audio is not None]
+    if not heard:
+        names = ", ".join(one.name for one in portraits)
+        raise ValueError(f"none of the clips has sound: {names}")
+    speakers = [speaker(spec, one, one.train_frames, seed) for one in heard]
+    params = audio2motion.fit(spec, training, speakers, seed)
+    voice = Voice(spec, params, {})
+    return voice._replace(
+        trust={one.name: trust(voice, one) for one in heard if len(one.test_frames) > 2}
+    )
+
+
+def fit_run(
+    workdir: pathlib.Path,
+    people: Sequence[Portrait],
+    config: ml_collections.ConfigDict,
+    seed: int,
+) -> Voice:
+    """Fits the voice of a run, writes it and says how far it can be trusted.
+
+    Args:
+      workdir: of the run.
+      people: portraits to learn from, all in the run's lip basis.
+      config: section `voice` of `configs/base.py`.
+      seed: of the run.
+
+    Raises:
+      ValueError: see `fit`.
+    """
+    _LOG.info("fitting lips to the sound of %d clips", len(people))
+    spec = audio2motion.Spec(lip_dim=people[0].signals.lip.shape[-1])
+    voice = fit(people, spec, audio2motion.Training(**config), seed)
+    save(workdir, voice)
+    for name, found in voice.trust.items():
+        _LOG.info("voice: correlation %.2f with the held-out lips of %s", found, name)
+    if len(people) == 1:
+        _LOG.info(
+            "voice: learned from one person, so other voices may drive the lips badly; "
+            "a prior of several people helps"
+        )
+    return voice
+
+
+def exists(workdir: pathlib.Path) -> bool:
+    """Whether a run has a voice."""
+    return (workdir / "voice.npz").is_file()
+
+
+def trust(voice: Voice, portrait: Portrait) -> float:
+    """How well a voice does on the held-out end of a clip; see `Voice`."""
+    mean, _ = predict(voice, samples(portrait), portrait.frame_count)
+    some = portrait.test_frames
+    true, told = portrait.signals.lip[some], mean[some]
+    true, told = true - true.mean(0), told - told.mean(0)
+    spread = np.sqrt((true**2).mean(0) * (told**2).mean(0))
+    return float((true * told).mean(0).sum() / max(spread.sum(), 1e-9))
+
+
+def save(workdir: pathlib.Path, voice: Voice) -> None:
+    """Writes a voice into a run."""
+    flat = flax.traverse_util.flatten_dict(voice.params, sep="/")
+    meta = json.dumps({"spec": voice.spec._asdict(), "trust": voice.trust})
+    with folder.replacing(workdir / "voice.npz") as temporary:
+        np.savez(temporary, meta=np.array(meta), **flat)
+
+
+def load(workdir: pathlib.Path) -> Voice:
+    """The voice of a run.
+
+    Raises:
+      ValueError: the run has none.
+    """
+    path = workdir / "voice.npz"
+    if not exists(workdir):
+        raise ValueError(
+            f"{workdir} has no voice to drive it from sound; fit one with train.py "
+            f"--config=configs/audio2motion.py --workdir={workdir}"
+        )
+    with np.load(path) as stored:
+        flat = dict(stored)
+    meta = json.loads(str(flat.pop("meta")))
+    params = flax.traverse_util.unflatten_dict(flat, sep="/")
+    return Voice(audio2motion.Spec(**meta["spec"]), params, meta["trust"])
+
+
+def _change(rng: np.random.Generator, heard: np.ndarray) -> tuple[np.ndarray, float]:
+    """The sound of another voice, room and microphone, and how much faster it is."""
+    parts = round(100 * rng.uniform(*_SPEEDS))
+    changed = scipy.signal.resample_poly(heard, 100, parts)
+
+    seconds = rng.uniform(*_REVERBERATION)
+    length = int(seconds * structs.AUDIO_RATE)
+    echo = rng.normal(size=length) * np.exp(-6.9 * np.arange(length) / length)
+    echo *= rng.uniform(0, _ECHO) / np.linalg.norm(echo)
+    echo[0] = 1
+    changed = scipy.signal.fftconvolve(changed, echo)[: len(changed)]
+
+    noise = rng.normal(size=len(changed))
+    if rng.random() < 0.5:
+        noise = scipy.signal.lfilter([1], [1, -0.95], noise)
+    level = 10 ** (-rng.uniform(*_SIGNAL_TO_NOISE) / 20)
+    changed += noise * level * changed.std() / noise.std()
+    gain = 10 ** (rng.uniform(-12, 6) / 20)
+    return (changed * gain).astype(np.float32), parts / 100
