@@ -136,7 +136,8 @@ def _evaluate(flags: argparse.Namespace) -> None:
         return
     names = run.identities if flags.identity is None else [run.named(flags.identity)]
     out = flags.out or flags.workdir / "evaluation"
-    score.evaluate(run, names, out, flags.data, flags.max_frames)
+    signals = flags.signals or "tracked"
+    score.evaluate(run, names, out, flags.data, flags.max_frames, signals)
     _LOG.info("%s: metrics.json, a video and a sheet of each identity", out)
 
 
@@ -188,6 +189,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     group = parser.add_argument_group("scoring held-out frames")
     group.add_argument("--evaluate", action="store_true")
     group.add_argument(
+        "--signals",
+        choices=("tracked", "audio"),
+        help="what drives the lips: as tracked (default), or the clip's sound",
+    )
+    group.add_argument(
         "--data", type=pathlib.Path, help="identity folders, where they have moved"
     )
     group.add_argument(
@@ -197,13 +203,15 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     flags = parser.parse_args(arguments)
     if bool(flags.prior) != bool(flags.reference):
         parser.error("--prior and --reference belong together: see --help")
+    if flags.prior and flags.signals:
+        parser.error("--signals belongs to --workdir: see --help")
     if flags.prior and flags.identity:
         parser.error("--identity belongs to --workdir: see --help")
     flags.workdir = flags.workdir or flags.prior
     speech = ("gain", "seed", "export_curves")
     alien = ("frames", "mute", "background", "maps", "audio", "drive", *DRIVEN, *speech)
     if not flags.evaluate:
-        alien = ("data", "max_frames")
+        alien = ("data", "max_frames", "signals")
     for name in alien:
         if getattr(flags, name) not in (None, False):
             kind = "re-enacts" if flags.evaluate else "scores"

@@ -18,7 +18,7 @@ from lokitalk_jax import process
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.evaluate import metrics
-from lokitalk_jax.evaluate.score import tracked_frames
+from lokitalk_jax.evaluate.score import rendered_frames
 from lokitalk_jax.run import Run
 from lokitalk_jax.structs import REGIONS
 
@@ -35,7 +35,7 @@ def measure(run: Run) -> list[tuple[float, float]]:
     head = REGIONS.index("head")
     scores = [
         metrics.masked_psnr(data.frame(i)[0], picture, data.region_masks(i)[..., head])
-        for i, _, picture in tracked_frames(avatar, portrait.test_frames)
+        for i, _, picture in rendered_frames(avatar, portrait.test_frames)
     ]
     return [(float(d), s) for d, s in zip(far, scores, strict=True) if s is not None]
 

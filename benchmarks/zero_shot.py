@@ -21,7 +21,7 @@ from lokitalk_jax.data import folder, references
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.evaluate import sheets
 from lokitalk_jax.evaluate.landmarks import MouthDistances
-from lokitalk_jax.evaluate.score import ClipScores, detectors, tracked_frames
+from lokitalk_jax.evaluate.score import ClipScores, detectors, rendered_frames
 from lokitalk_jax.run import Run
 
 _TEST_FRAMES = 12  # of each clip, evenly spread over the held-out ones
@@ -67,7 +67,7 @@ def measure(prior: Run, crowd: Crowd, source: pathlib.Path):
     frames = references.spread(avatar.portrait.test_frames, _TEST_FRAMES)
     plate = data.plate / np.float32(255)
     pictures = {
-        start: [picture for *_, picture in tracked_frames(avatar, frames)]
+        start: [picture for *_, picture in rendered_frames(avatar, frames)]
         for start, (avatar, _) in people.items()
     }
     pictures["other"] = [crowd.nearest(one, plate) for one in outlines(data, frames)]

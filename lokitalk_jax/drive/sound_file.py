@@ -39,12 +39,10 @@ def read(path: pathlib.Path) -> Iterator[np.ndarray]:
         heard = 0
         for piece in _decoded(container, container.streams.audio[0]):
             if not np.isfinite(piece).all():
-                at = (
-                    heard + np.flatnonzero(~np.isfinite(piece))[0]
-                ) / structs.AUDIO_RATE
+                first = heard + np.flatnonzero(~np.isfinite(piece))[0]
                 raise ValueError(
                     f"{path} holds samples that are not numbers, the first at "
-                    f"{at:.2f} s; save it again"
+                    f"{first / structs.AUDIO_RATE:.2f} s; save it again"
                 )
             heard += len(piece)
             yield piece

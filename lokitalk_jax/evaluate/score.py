@@ -18,7 +18,7 @@ from tqdm import tqdm
 from lokitalk_jax import backdrop, motion, perceptual, reenact, structs, video_io
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.evaluate import metrics, panels, sheets
+from lokitalk_jax.evaluate import metrics, panels, sheets, spoken
 from lokitalk_jax.evaluate.landmarks import MouthDistances
 from lokitalk_jax.portraits import Portrait
 from lokitalk_jax.prepare import faces
@@ -34,8 +34,9 @@ def evaluate(
     out: pathlib.Path,
     data_root: pathlib.Path | None = None,
     max_frames: int | None = None,
+    signals: str = "tracked",
 ) -> dict:
-    """Scores identities of a run, driven by their own tracks.
+    """Scores identities of a run.
 
     Args:
       run: the run.
@@ -43,10 +44,12 @@ def evaluate(
       out: folder for the results, made where missing.
       data_root: where the identity folders are now; None is where they were trained.
       max_frames: scores this many frames, spread over the held-out ones.
+      signals: what drives the lips: tracked, or audio, the clip's sound.
 
     Returns:
       what metrics.json holds: {"config_hash", "step", "size", "protocol",
-      "identities": {name: {"tracked": see `ClipScores`}}}.
+      "identities": {name: {signals: see `ClipScores`}}}; with audio the columns
+      "still_mouth" and "shuffled_audio" beside it, see `spoken.motions`.
 
     Raises:
       ValueError: the frames that an identity was trained on are gone or are others,
@@ -56,7 +59,7 @@ def evaluate(
     # Before the first frame is rendered, as every one of them must be there.
     truths = {name: _truth(run, name, data_root) for name in names}
     people = {name: (run.avatar(name), data) for name, data in truths.items()}
-    return evaluate_avatars(run, people, out, max_frames)
+    return evaluate_avatars(run, people, out, max_frames, signals)
 
 
 def evaluate_avatars(
@@ -64,17 +67,18 @@ def evaluate_avatars(
     people: Mapping[str, tuple[Avatar, Dataset]],
     out: pathlib.Path,
     max_frames: int | None = None,
+    signals: str = "tracked",
 ) -> dict:
     """Scores avatars against clips; arguments and result as in `evaluate`.
 
     Args:
       run: whose shared parameters they have.
       people: by name, the avatar and the true clip.
-      out, max_frames: see `evaluate`.
+      out, max_frames, signals: see `evaluate`.
     """
     out.mkdir(parents=True, exist_ok=True)
     scores = {
-        name: {"tracked": _evaluate_one(avatar, data, out, max_frames)}
+        name: _evaluate_one(run, avatar, data, out, max_frames, signals)
         for name, (avatar, data) in people.items()
     }
     result = {
@@ -130,19 +134,20 @@ class ClipScores:
         return {**means, **distances, "frames": self._means.frame_count}
 
 
-def tracked_frames(
-    avatar: Avatar, frames: Sequence[int]
+def rendered_frames(
+    avatar: Avatar, frames: Sequence[int], moved: motion.Motion | None = None
 ) -> Iterator[tuple[int, Rendered, np.ndarray]]:
-    """Renders frames of a clip as they were tracked, over its own background.
+    """Renders frames of a clip as tracked, or moved otherwise, over its own plate.
 
     Yields:
       the frame's number, its maps in host memory, and its picture, float32 [H, W, 3]
       in [0, 1].
     """
     portrait = avatar.portrait
+    moved = moved or motion.tracked(portrait, frames)
     rendered = reenact.stream(
         avatar.renderer,
-        motion.tracked(portrait, frames).frames(),
+        moved.frames(),
         backdrop.find("plate", portrait),
     )
     for index, maps in zip(frames, rendered, strict=True):
@@ -155,6 +160,7 @@ def score_tracked(
     data: Dataset,
     frames: Sequence[int],
     see: Callable[[int, Rendered], None] = lambda index, maps: None,
+    moved: motion.Motion | None = None,
 ) -> dict:
     """Scores of some frames of a clip, driven by their own tracks.
 
@@ -163,13 +169,14 @@ def score_tracked(
       data: the true clip.
       frames: numbers of the frames.
       see: is shown every frame's number and maps.
+      moved: another motion of these frames.
 
     Returns:
       see `ClipScores.result`.
     """
     with detectors() as pair:
         scores = ClipScores(data, MouthDistances(*pair))
-        for index, maps, picture in tracked_frames(avatar, frames):
+        for index, maps, picture in rendered_frames(avatar, frames, moved):
             scores.add(index, picture)
             see(index, maps)
         return scores.result()
@@ -230,12 +237,33 @@ def _same_clip(data: Dataset, portrait: Portrait) -> bool:
 
 
 def _evaluate_one(
-    avatar: Avatar, data: Dataset, out: pathlib.Path, max_frames: int | None
+    run: Run,
+    avatar: Avatar,
+    data: Dataset,
+    out: pathlib.Path,
+    max_frames: int | None,
+    signals: str,
 ) -> dict:
-    portrait, name = avatar.portrait, data.name
-    frames = _spread(portrait.test_frames, max_frames)
+    """Scores of one person by column, see `evaluate`."""
+    frames = _spread(avatar.portrait.test_frames, max_frames)
+    if signals == "tracked":
+        moved = motion.tracked(avatar.portrait, frames)
+        return {signals: _show(avatar, data, frames, moved, out)}
+    ways = spoken.motions(run, avatar.portrait, frames)
+    scores = {signals: _show(avatar, data, frames, ways.pop(signals), out)}
+    return scores | {
+        way: score_tracked(avatar, data, frames, moved=moved)
+        for way, moved in ways.items()
+    }
+
+
+def _show(
+    avatar: Avatar, data: Dataset, frames: list[int], moved, out: pathlib.Path
+) -> dict:
+    """Scores of some frames, with a video and a sheet of them."""
+    name = data.name
     on_sheet = set(_spread(frames, _SHEET_ROWS))
-    rendered = tracked_frames(avatar, frames)
+    rendered = rendered_frames(avatar, frames, moved)
     rows, labels = [], []
     with detectors() as pair, _video(out / f"{name}.mp4", data, frames) as video:
         scores = ClipScores(data, MouthDistances(*pair))

@@ -1,0 +1,123 @@
+"""Does anyone's voice drive anyone's lips?
+
+    python -m benchmarks.dub --workdir=runs/six --out=runs/dub
+
+The voice of each person's clip drives the portrait of every other one, held in its rest
+pose. Scored is the opening of the mouth, as a face detector sees it in the rendered
+frames, against that of the speaker's own video: correlation and lag. The last --frames
+of each clip are rendered; of them the networks have not heard the held-out ones.
+With --sound, files of any voice drive the portraits instead, and the opening is set
+against the loudness of the sound, as there is no video of it.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+from absl import app, flags
+from tqdm import tqdm
+
+from benchmarks.swap import correlation, opening
+from lokitalk_jax import backdrop, process, reenact
+from lokitalk_jax.data import folder
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.drive import audio2motion, sound_file, speech, talking, voice
+from lokitalk_jax.evaluate import sheets
+from lokitalk_jax.prepare import faces
+from lokitalk_jax.run import Run
+
+_LAGS = range(-8, 9)
+_SOURCES = talking.Sources(eye="open", head="still")
+
+
+def openings(frames) -> np.ndarray:
+    """Openings of the mouth [F] of pictures, uint8 [H, W, 3] each."""
+    with faces.FaceDetector(faces.find_model()) as detector:
+        return np.array([opening(detector, frame) for frame in frames])
+
+
+def rendered(run: Run, name: str, heard: np.ndarray, frames: range):
+    """Pictures of a portrait that speaks, of some frames of the sound."""
+    speaking = talking.Speaking(run, name, _SOURCES)
+    moved = [*speaking.push(heard), *speaking.finish()][frames.start : frames.stop]
+    avatar = run.avatar(name)
+    plate = backdrop.find("plate", avatar.portrait)
+    for maps in reenact.stream(avatar.renderer, moved, plate):
+        yield sheets.to_uint8(np.clip(np.asarray(maps.rgb), 0, 1))
+
+
+def lagged(told: np.ndarray, true: np.ndarray) -> list[float]:
+    """Correlation at each of `_LAGS`: `told` that many frames later."""
+    count = min(len(told), len(true))
+    edge = max(_LAGS)
+    inside = slice(edge, count - edge)
+    return [
+        correlation(np.roll(told[:count], lag)[inside], true[:count][inside])
+        for lag in _LAGS
+    ]
+
+
+def loudness(heard: np.ndarray) -> np.ndarray:
+    """Loudness of the sound at each frame [F]."""
+    return speech.features(heard)[:: audio2motion.ROWS_PER_FRAME, -1]
+
+
+def row(portrait: str, source: str, told: np.ndarray, true: np.ndarray) -> dict:
+    """Figures of one render."""
+    found = lagged(told, true)
+    best = int(np.argmax(found))
+    return {
+        "portrait": portrait,
+        "voice": source,
+        "correlation": round(found[list(_LAGS).index(0)], 3),
+        "best": round(found[best], 3),
+        "lag_frames": _LAGS[best],
+        "other_order": round(
+            correlation(told, np.random.default_rng(0).permutation(true)[: len(told)]),
+            3,
+        ),
+        "frames": len(told),
+    }
+
+
+def main(_) -> None:
+    """Renders and measures."""
+    run, out = Run(pathlib.Path(_WORKDIR.value)), pathlib.Path(_OUT.value)
+    out.mkdir(parents=True, exist_ok=True)
+    voices = {}
+    for path in map(pathlib.Path, _SOUND.value):
+        heard = np.concatenate(list(sound_file.read(path)))
+        level = loudness(heard)
+        voices[path.stem] = heard, range(len(level)), level
+    for name in [] if voices else run.identities:
+        portrait = run.portrait(name)
+        frames = range(portrait.frame_count)[-_FRAMES.value :]
+        data = Dataset.open(
+            folder.IdentityFolder(portrait.source), run.config.data.size
+        )
+        true = openings(data.frames[i] for i in frames)
+        voices[name] = voice.samples(portrait), frames, true
+    portraits = _PORTRAITS.value or run.identities
+    pairs = [(p, v) for p in portraits for v in voices]
+    rows = []
+    for name, source in tqdm(pairs, "dubbing", unit="render"):
+        heard, frames, true = voices[source]
+        told = openings(rendered(run, name, heard, frames))
+        rows.append(row(name, source, told, true[: len(told)]))
+        print(json.dumps(rows[-1]), flush=True)
+    with folder.replacing(out / "dub.json") as temporary:
+        temporary.write_text(json.dumps(rows, indent=1) + "\n")
+    others = [r for r in rows if r["portrait"] != r["voice"]]
+    for key in ("correlation", "best", "lag_frames"):
+        print(key, "median", np.median([r[key] for r in others]))
+
+
+if __name__ == "__main__":
+    _WORKDIR = flags.DEFINE_string("workdir", None, "A run of several people.")
+    _OUT = flags.DEFINE_string("out", "runs/dub", "Figures.")
+    _FRAMES = flags.DEFINE_integer("frames", 150, "Last ones of each clip.")
+    _SOUND = flags.DEFINE_list("sound", [], "Sound files instead of the clips.")
+    _PORTRAITS = flags.DEFINE_list("portraits", [], "Whom to render; all by default.")
+    flags.mark_flag_as_required("workdir")
+    process.start()
+    app.run(main)

@@ -1,0 +1,54 @@
+"""What a clip's own sound makes of it, and what bounds that from below."""
+
+import numpy as np
+
+from lokitalk_jax import motion
+from lokitalk_jax.drive import lips
+from lokitalk_jax.drive import voice as voices
+from lokitalk_jax.motion import Motion
+from lokitalk_jax.portraits import Portrait
+from lokitalk_jax.run import Run
+
+
+def clip_lips(run: Run, portrait: Portrait) -> np.ndarray:
+    """Lips [F, D_lip] of a clip as the run's voice hears them in its sound.
+
+    Raises:
+      ValueError: the run has no voice, or the clip no sound.
+    """
+    voice = voices.load(run.workdir)
+    train = portrait.signals.lip[portrait.train_frames]
+    person = lips.mouth(run.fitted, portrait.name, train)
+    state, first = lips.push(lips.begin(), voice, person, 1.0, voices.samples(portrait))
+    found = np.concatenate([first, lips.finish(state, voice, person, 1.0)[1]])
+    at = np.minimum(np.arange(portrait.frame_count), len(found) - 1)
+    return found[at]
+
+
+def motions(run: Run, portrait: Portrait, frames: list[int]) -> dict[str, Motion]:
+    """Frames of a clip as tracked, but for the lips.
+
+    Args:
+      run: with a voice.
+      portrait: of the clip.
+      frames: numbers of the frames.
+
+    Returns:
+      by column: "audio", lips by the clip's sound; "still_mouth", lips at rest;
+      "shuffled_audio", lips by the sound of half a clip later.
+
+    Raises:
+      ValueError: see `clip_lips`.
+    """
+    spoken, tracked = clip_lips(run, portrait), motion.tracked(portrait, frames)
+    elsewhere = np.roll(spoken, len(spoken) // 2, axis=0)
+
+    def with_lips(lip: np.ndarray) -> Motion:
+        signals = tracked.signals._replace(lip=lip[frames])
+        return Motion(tracked.head_to_camera, signals)
+
+    return {
+        "audio": with_lips(spoken),
+        "still_mouth": motion.hold(tracked, portrait, ["lip"]),
+        "shuffled_audio": with_lips(elsewhere),
+    }

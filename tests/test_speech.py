@@ -1,0 +1,100 @@
+"""What is heard: the same in pieces as whole, whatever the level."""
+
+import numpy as np
+import pytest
+
+from lokitalk_jax.drive import phones, speech
+
+
+def babble(seconds=3.0, seed=0):
+    """Buzzes with two moving resonances and pauses, like speech but nobody's."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * 16_000)) / 16_000
+    buzz = np.sign(np.sin(2 * np.pi * 120 * time)) * 0.1
+    first = np.sin(2 * np.pi * (500 + 200 * np.sin(6 * time)) * time)
+    talking = (np.sin(2 * np.pi * 1.3 * time) > -0.5).astype(float)
+    return (talking * buzz * first + 1e-4 * rng.normal(size=len(time))).astype("f4")
+
+
+def in_pieces(samples, sizes):
+    state, rows, at = speech.begin(), [], 0
+    for size in sizes:
+        state, new = speech.push(state, samples[at : at + size])
+        rows.append(new)
+        at += size
+    return np.concatenate([*rows, speech.finish(state)])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pieces_give_the_rows_of_the_whole(seed):
+    samples = babble(seed=seed)
+    sizes = np.random.default_rng(seed).integers(0, 3000, 200)
+    whole = speech.features(samples)
+    assert whole.shape == (len(samples) // 160, speech.WIDTH)
+    np.testing.assert_allclose(in_pieces(samples, sizes), whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [0, 1, 159, 160, 161, 500])
+def test_short_sound_gives_its_rows(count):
+    rows = speech.features(babble()[:count])
+    assert rows.shape == (count // 160, speech.WIDTH)
+    assert np.isfinite(rows).all()
+
+
+def test_a_row_waits_no_longer_than_it_says():
+    _, rows = speech.push(speech.begin(), babble()[:16_000])
+    # Of 100 rows in a second, those wait that hear beyond its end.
+    assert len(rows) == 100 - int(speech.LOOK_AHEAD * speech.RATE)
+    later = babble()
+    later[16_000:] = 0
+    np.testing.assert_allclose(speech.features(later)[: len(rows)], rows, atol=1e-4)
+
+
+def test_level_is_taken_out():
+    samples = babble(8.0)
+    loud, quiet = speech.features(samples), speech.features(samples / 8)
+    late = np.arange(len(loud)) > 600  # the running mean has heard enough
+    late &= loud[:, -1] > 0
+    agree = (loud[late, :-1].argmax(1) == quiet[late, :-1].argmax(1)).mean()
+    assert agree > 0.8
+    # The sound is 18 dB softer, which would be 1.7 of this scale.
+    assert abs(np.median(loud[late, -1] - quiet[late, -1])) < 0.4
+
+
+def test_silence_is_less_loud_than_speech():
+    samples = np.concatenate([babble(4.0), np.zeros(16_000, "f4"), babble(1.0)])
+    loudness = speech.features(samples)[:, -1]
+    assert loudness[420:480].max() < -2.5 < 0 < loudness[:380].max()
+
+
+def test_posteriors_are_probabilities_of_the_model_s_phones():
+    cepstra = np.random.default_rng(0).normal(0, 12, (30, phones.CEPSTRA))
+    found = phones.posteriors(cepstra)
+    assert found.shape == (30 - 2 * phones.REACH, 42)
+    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
+
+
+def test_posteriors_match_a_slow_reading_of_the_mixtures():
+    cepstra = np.random.default_rng(1).normal(0, 12, (7, phones.CEPSTRA))
+    folder = phones._model_folder()
+    means = phones._read(folder / "means").astype(float)
+    variances = np.maximum(phones._read(folder / "variances"), 1e-4).astype(float)
+    c = cepstra
+    streams = [c[3], c[5] - c[1], (c[6] - c[2]) - (c[4] - c[0])]
+    total = np.zeros(42)
+    for s, x in enumerate(streams):
+        exponent = -0.5 * (
+            (x - means[:, s]) ** 2 / variances[:, s]
+            + np.log(2 * np.pi * variances[:, s])
+        ).sum(-1)
+        total += np.logaddexp.reduce(exponent, axis=1)
+    weights = np.exp(phones._TEMPERATURE * (total - total.max()))
+    np.testing.assert_allclose(
+        phones.posteriors(cepstra)[0], weights / weights.sum(), rtol=2e-3, atol=1e-6
+    )
+
+
+def test_a_broken_model_is_named(tmp_path):
+    (tmp_path / "means").write_bytes(b"s3\nendhdr\n" + bytes(64))
+    with pytest.raises(ValueError, match="means is not a Sphinx acoustic model"):
+        phones._read(tmp_path / "means")
