@@ -58,7 +58,7 @@ def test_level_is_taken_out():
     agree = (loud[late, :-1].argmax(1) == quiet[late, :-1].argmax(1)).mean()
     assert agree > 0.8
     # The sound is 18 dB softer, which would be 1.7 of this scale.
-    assert abs(np.median(loud[late, -1] - quiet[late, -1])) < 0.4
+    assert abs(np.median(loud[late, -1] - quiet[late, -1])) < 0.6
 
 
 def test_silence_is_less_loud_than_speech():

@@ -35,9 +35,11 @@ LOOK_AHEAD = _FFT / 2 / structs.AUDIO_RATE + phones.REACH / RATE
 # clip from 0.45 to 0.28; with a start of 50 rows to 0.42.
 _USUAL = np.array([-49, 6, 6, 7, 0, -8, -5, -3, -4, 1, 0, 0, -1], np.float64)
 _START_ROWS, _MEMORY_ROWS = 200, 1500
-# Of loudness (the first cepstrum, five times the mean log power): rows so much (43 dB)
-# below the loudest are silence and leave the mean alone; the loudest fades slowly.
-_SILENCE, _FADE = 50.0, 0.005
+# Of loudness (the first cepstrum, five times the mean log power): rows so much (35 dB)
+# below the loudest, or so near to nothing, are silence and leave the mean alone; the
+# loudest fades slowly.
+_SILENCE, _FADE = 40.0, 0.005
+_NOTHING = np.sqrt(_BANDS) * (np.log(_FLOOR) + 1)
 _LOUDNESS_SCALE, _POSTERIOR_SCALE = 12.0, 10.0
 
 
@@ -172,7 +174,7 @@ def _normalise(state: State, cepstra: np.ndarray) -> tuple[State, np.ndarray]:
     keep, out = 1 - 1 / _MEMORY_ROWS, np.empty_like(cepstra)
     for i, row in enumerate(cepstra):
         loudest = max(loudest - _FADE, row[0])
-        if row[0] > loudest - _SILENCE:
+        if row[0] > max(loudest - _SILENCE, _NOTHING):
             total, count = total * keep + row, count * keep + 1
         out[i] = row - total / count
     return state._replace(loudest=loudest, total=total, count=count), out

@@ -1,0 +1,74 @@
+"""Does a live portrait keep up, and does its memory stay where it is?
+
+    python -m benchmarks.streaming --workdir=runs/me --minutes=10
+
+Plays the sound of the person's own clip again and again into `drive.Portrait`, in
+pieces of --chunk milliseconds, and writes one JSON line: seconds of work for a second
+of sound, the latency (what a frame waits for, the piece that it lies in, and the work
+on it), and resident memory after each minute with its slope over the second half.
+"""
+
+import json
+import pathlib
+import resource
+import time
+
+import numpy as np
+from absl import app, flags
+from tqdm import tqdm
+
+from lokitalk_jax import process, structs
+from lokitalk_jax.drive import Portrait, voice
+from lokitalk_jax.run import Run
+
+
+def resident() -> float:
+    """Memory that the process holds now, MB."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def main(_) -> None:
+    """Plays and measures."""
+    run = Run(pathlib.Path(_WORKDIR.value))
+    name = run.named(_IDENTITY.value)
+    sound = voice.samples(run.portrait(name))
+    portrait = Portrait.load(_WORKDIR.value, name)
+    size = _CHUNK.value * structs.AUDIO_RATE // 1000
+    chunks = round(_MINUTES.value * 60 * structs.AUDIO_RATE / size)
+    portrait.push(sound[: structs.AUDIO_RATE])  # compiles
+
+    work, memory, frames, next_minute = [], [resident()], 0, 60.0
+    for i in tqdm(range(chunks), "streaming", unit="piece"):
+        chunk = np.take(sound, np.arange(i * size, (i + 1) * size), mode="wrap")
+        began = time.perf_counter()
+        frames += len(portrait.push(chunk))
+        work.append(time.perf_counter() - began)
+        if (i + 1) * _CHUNK.value / 1000 >= next_minute:
+            memory.append(resident())
+            next_minute += 60
+    half = memory[len(memory) // 2 :]
+    slope = np.polyfit(np.arange(len(half)), half, 1)[0] if len(half) > 1 else None
+    one_frame = np.median(work) / max(frames / chunks, 1e-9)
+    result = {
+        "size": run.config.data.size,
+        "minutes": _MINUTES.value,
+        "frames": frames,
+        "work_per_second_of_sound": sum(work) / (_MINUTES.value * 60),
+        "algorithmic_latency_ms": 1000 * portrait.latency,
+        "chunk_ms": _CHUNK.value,
+        "work_per_frame_ms": 1000 * float(one_frame),
+        "resident_mb": [round(value, 1) for value in memory],
+        "slope_mb_per_minute": slope,
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    _WORKDIR = flags.DEFINE_string("workdir", None, "A run with a voice.")
+    _IDENTITY = flags.DEFINE_string("identity", None, "Whom to render.")
+    _MINUTES = flags.DEFINE_float("minutes", 10.0, "Of sound.")
+    _CHUNK = flags.DEFINE_integer("chunk", 80, "Length of a piece, milliseconds.")
+    flags.mark_flag_as_required("workdir")
+    process.start()
+    app.run(main)

@@ -1,0 +1,189 @@
+"""Sound in, frames out: streamed, from files, by tables, and what is refused."""
+
+import csv
+import json
+import shutil
+
+import av
+import numpy as np
+import pytest
+import scipy.io.wavfile
+
+import render
+from lokitalk_jax import portraits, structs
+from lokitalk_jax.drive import Portrait, Sources, audio2motion, curves, lips, voice
+from lokitalk_jax.run import Run
+
+TRAINING = audio2motion.Training(steps=30, batch=2, frames=10)
+SECONDS = 1.5
+
+
+@pytest.fixture(scope="module")
+def spoken_run(tiny_run, tmp_path_factory):
+    """The tiny run with a voice, and a sound file."""
+    root = tmp_path_factory.mktemp("spoken")
+    shutil.copytree(tiny_run.workdir, root / "run")
+    people = portraits.load_all(root / "run")
+    spec = audio2motion.Spec(members=2, lip_dim=people[0].signals.lip.shape[-1])
+    voice.save(root / "run", voice.fit(people, spec, TRAINING, seed=0))
+    heard = voice.samples(people[0])[: int(SECONDS * structs.AUDIO_RATE)]
+    scipy.io.wavfile.write(root / "said.wav", structs.AUDIO_RATE, heard)
+    return root / "run", tiny_run.names[0], root / "said.wav"
+
+
+def frames_of(portrait, heard, sizes):
+    frames, at = [], 0
+    for size in sizes:
+        frames += portrait.push(heard[at : at + size])
+        at += size
+    return np.stack(frames + portrait.finish())
+
+
+def test_streaming_gives_the_frames_of_the_whole(spoken_run):
+    run, name, path = spoken_run
+    heard = scipy.io.wavfile.read(path)[1]
+    whole = frames_of(Portrait.load(run, name), heard, [len(heard)])
+    pieces = frames_of(Portrait.load(run, name), heard, [700] * 40)
+    assert len(whole) == np.ceil(SECONDS * structs.FPS)
+    assert whole.shape == pieces.shape
+    assert np.abs(whole.astype(int) - pieces).max() <= 1
+    assert (whole[0] != whole[-1]).any()
+
+
+def test_frames_come_within_the_stated_latency(spoken_run):
+    run, name, path = spoken_run
+    portrait = Portrait.load(run, name)
+    assert portrait.latency <= 0.32
+    frames = portrait.push(scipy.io.wavfile.read(path)[1][: structs.AUDIO_RATE])
+    assert len(frames) >= int((1 - portrait.latency) * structs.FPS)
+
+
+def test_state_does_not_grow_with_the_sound(spoken_run):
+    run, name, path = spoken_run
+    heard, opened = scipy.io.wavfile.read(path)[1], Run(run)
+    person = opened.portrait(name)
+    mouth = lips.mouth(opened.fitted, name, person.signals.lip)
+    state, sizes = lips.begin(), []
+    for _ in range(8):
+        state, _ = lips.push(state, voice.load(run), mouth, 1.0, heard)
+        sizes.append(len(state.rows) + len(state.heard.samples))
+    assert max(sizes[2:]) <= sizes[1] + 200
+
+
+def test_a_file_becomes_a_video_of_its_length(spoken_run, tmp_path):
+    run, name, path = spoken_run
+    out, table = tmp_path / "out.mp4", tmp_path / "curves.csv"
+    speak = [f"--workdir={run}", f"--identity={name}", f"--audio={path}"]
+    render.main([*speak, f"--out={out}", f"--export-curves={table}"])
+    with av.open(str(out)) as video:
+        for stream in video.streams:
+            assert float(stream.duration * stream.time_base) == pytest.approx(
+                SECONDS, abs=0.04
+            )
+        assert "synthetic media" in video.metadata["comment"]
+
+    # The table drives it as the sound did.
+    again = tmp_path / "again.mp4"
+    fed = [f"--{region}={table}" for region in ("lip", "eye", "head")]
+    back = tmp_path / "back.csv"
+    render.main([*speak, *fed, f"--out={again}", f"--export-curves={back}"])
+    one, other = (np.loadtxt(p, delimiter=",", skiprows=1) for p in (table, back))
+    np.testing.assert_allclose(one, other, atol=1e-4)
+    with open(table) as file:
+        assert next(csv.reader(file)) == curves.header(3)
+
+
+def test_what_cannot_speak_is_refused(spoken_run, tiny_run, tmp_path):
+    run, name, path = spoken_run
+    short = tmp_path / "short.csv"
+    short.write_text("eye0,eye1\n1,1\n1,1\n")
+    bad = tmp_path / "bad.csv"
+    bad.write_text("eye0,eye1\n1,1\n1,x\n")
+    silent = tmp_path / "silent.wav"
+    scipy.io.wavfile.write(silent, 16_000, np.zeros(16_000, "i2"))
+    out = tmp_path / "out.mp4"
+    refused = {
+        (run, path, f"--eye={short}"): "a table of curves ends at frame 2",
+        (run, path, f"--eye={bad}"): "bad.csv, line 3",
+        (run, path, f"--lip={short}"): "has no column lip0",
+        (run, path, "--eye=nobody"): "nor is it auto, open, a .csv file",
+        (run, silent, "--eye=open"): "silent.wav is silent",
+        (run, path, "--gain=ear:2"): "--gain knows lip, eye and head, not ear",
+        (tiny_run.workdir, path, "--eye=open"): "no voice to drive it from sound",
+    }
+    for (where, sound, flag), message in refused.items():
+        with pytest.raises(SystemExit) as stopped:
+            render.main(
+                [f"--workdir={where}", f"--identity={name}", f"--audio={sound}"]
+                + [flag, f"--out={out}"]
+            )
+        assert message in str(stopped.value), message
+        assert not out.exists()
+
+
+def test_evaluation_by_sound_has_its_columns(spoken_run, tmp_path):
+    run, name, _ = spoken_run
+    render.main(
+        [f"--workdir={run}", f"--identity={name}", "--evaluate", "--signals=audio"]
+        + [f"--out={tmp_path}", "--max_frames=2"]
+    )
+    scores = json.loads((tmp_path / "metrics.json").read_text())["identities"][name]
+    assert set(scores) == {"audio", "still_mouth", "shuffled_audio"}
+    assert all(column["frames"] == 2 for column in scores.values())
+
+
+def test_silence_closes_the_mouth(spoken_run):
+    run, name, path = spoken_run
+    opened, heard = Run(run), scipy.io.wavfile.read(path)[1]
+    person = opened.portrait(name)
+    mouth = lips.mouth(opened.fitted, name, person.signals.lip)
+    silence = np.zeros(structs.AUDIO_RATE, np.float32)
+    state, spoken = lips.push(
+        lips.begin(), voice.load(run), mouth, 1.0, np.concatenate([heard, silence])
+    )
+    _, rest = lips.finish(state, voice.load(run), mouth, 1.0)
+    found = np.concatenate([spoken, rest])
+    np.testing.assert_allclose(found[-5], mouth.closed, atol=1e-5)
+    assert np.abs(found[:20] - mouth.closed).max() > 0.05
+
+
+def test_lips_stay_near_what_was_seen(spoken_run):
+    run, name, path = spoken_run
+    opened, heard = Run(run), scipy.io.wavfile.read(path)[1]
+    person = opened.portrait(name)
+    mouth = lips.mouth(opened.fitted, name, person.signals.lip)
+    state, wild = lips.push(lips.begin(), voice.load(run), mouth, 50.0, heard)
+    room = (mouth.high - mouth.low) / 4
+    assert (wild <= mouth.high + room).all() and (wild >= mouth.low - room).all()
+    assert state.clamped > 0
+
+
+def test_blinks_come_as_often_as_people_s():
+    eyes = curves.blinking(seed=1)
+    minutes = 20
+    values = np.stack([next(eyes)[0] for _ in range(minutes * 60 * structs.FPS)])
+    closed = (values[1:] < 0.2) & (values[:-1] >= 0.2)
+    assert 22 < closed.sum() / minutes < 30
+    assert values.min() >= 0 and values.max() <= 1
+    again = curves.blinking(seed=1)
+    np.testing.assert_array_equal(values[:500], [next(again)[0] for _ in range(500)])
+
+
+def test_own_head_moves_without_a_jump_for_ever(spoken_run):
+    run, name, _ = spoken_run
+    person = Run(run).portrait(name)
+    head = curves.own_head(person)
+    values = np.stack([next(head)[0] for _ in range(5 * person.frame_count)])
+    steps = np.abs(np.diff(values, axis=0)).max()
+    seen = person.signals.head[person.train_frames]
+    assert steps <= np.abs(np.diff(seen, axis=0)).max() * 1.5 + 1e-6
+    assert values.min() >= seen.min() - 1e-6 and values.max() <= seen.max() + 1e-6
+
+
+def test_sources_of_other_people(spoken_run, tiny_run):
+    run, name, path = spoken_run
+    other = tiny_run.names[1]
+    sources = Sources(lip="still", eye=other, head=str(tiny_run.data / other))
+    portrait = Portrait.load(run, name, sources)
+    frames = portrait.push(scipy.io.wavfile.read(path)[1])
+    assert len(frames) + len(portrait.finish()) == np.ceil(SECONDS * structs.FPS)
