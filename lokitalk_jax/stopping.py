@@ -10,6 +10,8 @@ from jax.experimental import multihost_utils
 
 from lokitalk_jax.checkpoint import Checkpoints
 
+TIME_IS_UP = "train.max_minutes"
+
 # Fields that may differ between the parts of one run.
 _FREE_FIELDS = (
     "voice.",
@@ -75,7 +77,7 @@ class Stop:
     def __call__(self) -> bool:
         """Whether it is time; `reason` then says why."""
         if self._end and time.monotonic() > self._end:
-            self.reason = self.reason or "train.max_minutes"
+            self.reason = self.reason or TIME_IS_UP
         return bool(self.reason)
 
     def restore_handler(self) -> None:

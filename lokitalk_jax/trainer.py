@@ -109,8 +109,9 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
         log.close()
         stop.restore_handler()
         checkpoints.close()
-    done = step == config.train.steps and jax.process_index() == 0
-    if done and config.voice.steps and not voice.exists(workdir):
+    done = step == config.train.steps or stop.reason == stopping.TIME_IS_UP
+    first = jax.process_index() == 0
+    if done and first and config.voice.steps and not voice.exists(workdir):
         try:
             fit_voice(config, workdir)
         except ValueError as error:

@@ -10,7 +10,8 @@ import pytest
 import scipy.io.wavfile
 
 import render
-from lokitalk_jax import portraits, structs
+from configs import audio2motion as audio2motion_config
+from lokitalk_jax import portraits, structs, trainer
 from lokitalk_jax.drive import Portrait, Sources, audio2motion, curves, lips, voice
 from lokitalk_jax.run import Run
 
@@ -37,6 +38,27 @@ def frames_of(portrait, heard, sizes):
         frames += portrait.push(heard[at : at + size])
         at += size
     return np.stack(frames + portrait.finish())
+
+
+def test_training_fits_a_voice_that_is_kept(tiny_run, tmp_path):
+    shutil.copytree(tiny_run.workdir, tmp_path / "run")
+    c = audio2motion_config.get_config("cpu")
+    c.voice.update(steps=2, batch=1, frames=5)
+    trainer.fit_voice(c, tmp_path / "run")
+    made = voice.load(tmp_path / "run")
+    assert set(made.trust) == set(tiny_run.names)
+    assert all(-1 <= found <= 1 for found in made.trust.values())
+    again = voice.load(tmp_path / "run")
+    person = portraits.load(tmp_path / "run", tiny_run.names[0])
+    mean, variance = voice.predict(again, voice.samples(person), 10)
+    assert mean.shape == variance.shape == (10, 3) and (variance > 0).all()
+
+
+def test_clips_without_sound_teach_no_voice(tiny_run):
+    people = portraits.load_all(tiny_run.workdir)
+    mute = [one._replace(audio=None) for one in people]
+    with pytest.raises(ValueError, match="none of the clips has sound: demo_00, demo"):
+        voice.fit(mute, audio2motion.Spec(), TRAINING, seed=0)
 
 
 def test_streaming_gives_the_frames_of_the_whole(spoken_run):
