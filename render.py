@@ -15,7 +15,7 @@ import sys
 
 from absl import logging as absl_logging
 
-from lokitalk_jax import process
+from lokitalk_jax import process, structs
 
 # Regions that someone else can drive; the torso goes with the head.
 DRIVEN = ("lip", "eye", "head")
@@ -49,6 +49,7 @@ def _reenact(flags: argparse.Namespace) -> None:
         avatar, _ = newcomer.zero_shot(run, flags.reference)
     else:
         avatar = run.avatar(run.named(flags.identity))
+    avatar = avatar.at(flags.size) if flags.size else avatar
     portrait = avatar.portrait
     names = {region: getattr(flags, region) or flags.drive for region in DRIVEN}
     drivers = {
@@ -76,6 +77,7 @@ def _reenact(flags: argparse.Namespace) -> None:
         backdrop.find(flags.background, portrait),
         reenact.sound(speaker.audio, frames),
         flags.maps,
+        flags.fps,
     )
     _LOG.info(
         "%s: %s, frames %d to %d of %s, step %d of the run",
@@ -95,6 +97,7 @@ def _speak(flags: argparse.Namespace) -> None:
 
     run = Run(flags.workdir)
     avatar = run.avatar(run.named(flags.identity))
+    avatar = avatar.at(flags.size) if flags.size else avatar
     portrait = avatar.portrait
     sources = talking.Sources(
         flags.lip or "audio",
@@ -111,7 +114,7 @@ def _speak(flags: argparse.Namespace) -> None:
     out = flags.out or flags.workdir / f"{portrait.name}.mp4"
     behind = backdrop.find(flags.background, portrait)
     reenact.write_video(
-        out, avatar, moved, len(spoken), behind, flags.audio, flags.maps
+        out, avatar, moved, len(spoken), behind, flags.audio, flags.maps, flags.fps
     )
     _LOG.info(
         "%s: %s, %d frames, lips held within what was seen in %.1f%% of them",
@@ -155,7 +158,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--reference", type=pathlib.Path, help="with --prior: the person's folder")
     add("--identity", help="whom to render; a run of one identity needs no name")
-    add("--out", type=pathlib.Path, help="video; with --evaluate a folder")
+    add(
+        "--out",
+        type=pathlib.Path,
+        help="video; without a suffix a folder of PNG files; with --evaluate a folder",
+    )
 
     group = parser.add_argument_group("re-enacting frames of the clip")
     group.add_argument("--frames", help="test (held-out ones, default), all or a:b")
@@ -168,6 +175,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     group.add_argument(
         "--maps", action="store_true", help="depth, regions, deformation beside it"
+    )
+
+    group.add_argument(
+        "--size", type=int, help="pixels along the longest side (default: as trained)"
+    )
+    group.add_argument(
+        "--fps", type=float, help="frames a second (default 25); others are blended"
     )
 
     group = parser.add_argument_group("speaking")
@@ -209,7 +223,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.error("--identity belongs to --workdir: see --help")
     flags.workdir = flags.workdir or flags.prior
     speech = ("gain", "seed", "export_curves")
-    alien = ("frames", "mute", "background", "maps", "audio", "drive", *DRIVEN, *speech)
+    alien = ("frames", "mute", "background", "maps", "size", "fps", "audio", "drive")
+    alien += (*DRIVEN, *speech)
     if not flags.evaluate:
         alien = ("data", "max_frames", "signals")
     for name in alien:
@@ -223,6 +238,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
             which = "does not go with" if flags.audio else "needs"
             parser.error(f"--{name.replace('_', '-')} {which} --audio: see --help")
     flags.gain, flags.seed = flags.gain or {}, flags.seed or 0
+    if flags.fps is not None and not 1 <= flags.fps <= 120:
+        parser.error(f"--fps={flags.fps:g} must be from 1 to 120")
+    flags.fps = flags.fps or float(structs.FPS)
     flags.frames = flags.frames or "test"
     flags.mute = flags.mute or ""
     flags.background = flags.background or "plate"

@@ -100,6 +100,10 @@ class FrameRenderer:
         self._fixed = jax.device_put((shared, person, density), jax.local_devices()[0])
         self._intrinsics = jnp.asarray(intrinsics)
 
+    def at(self, height: int, width: int, intrinsics: np.ndarray) -> "FrameRenderer":
+        """The same person at another size; see `__init__`."""
+        return FrameRenderer(self._spec, *self._fixed, height, width, intrinsics)
+
     def _tiled(self, rays: np.ndarray) -> np.ndarray:
         rays = np.pad(rays, ((0, self._padding), (0, 0)), mode="edge")
         return rays.reshape(-1, self._tile, rays.shape[-1])

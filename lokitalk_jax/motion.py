@@ -1,11 +1,12 @@
 """What drives a portrait from frame to frame: camera poses and signals."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import jax
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from lokitalk_jax import structs
 from lokitalk_jax.portraits import Portrait
@@ -116,6 +117,46 @@ def swap(
         else:
             signals = signals._replace(**{region: getattr(moved, region)})
     return Motion(poses, signals)
+
+
+def at_rate(moved: Iterable[Frame], fps: float) -> Iterator[Frame]:
+    """A motion at another number of frames a second, blended between neighbours.
+
+    Args:
+      moved: at `structs.FPS`.
+      fps: wanted.
+
+    Yields:
+      the frames at the times k / fps, until the last of `moved` has lasted its time.
+    """
+    step = structs.FPS / fps
+    number, index, before = 0, -1, None
+    for index, frame in enumerate(moved):
+        while number * step < index:
+            yield _between(before, frame, number * step - (index - 1))
+            number += 1
+        before = frame
+    while number < count_at_rate(index + 1, fps):
+        yield before
+        number += 1
+
+
+def count_at_rate(count: int, fps: float) -> int:
+    """How many frames `at_rate` makes of `count`."""
+    return int(np.ceil(count * fps / structs.FPS - 1e-6))
+
+
+def _between(one: Frame, other: Frame, share: float) -> Frame:
+    """Turns about one axis at an even speed; everything else is linear."""
+    (a, first), (b, second) = one, other
+    pose = np.array((1 - share) * a + share * b, np.float32)
+    start = Rotation.from_matrix(a[:3, :3])
+    turn = (start.inv() * Rotation.from_matrix(b[:3, :3])).as_rotvec()
+    pose[:3, :3] = (start * Rotation.from_rotvec(share * turn)).as_matrix()
+    blend = jax.tree.map(
+        lambda x, y: np.float32((1 - share) * x + share * y), first, second
+    )
+    return pose, blend
 
 
 def to_and_fro(length: int, count: int) -> np.ndarray:

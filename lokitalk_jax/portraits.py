@@ -26,6 +26,8 @@ _ARRAYS = (
     "test_frames",
 )
 
+_LEAST_SIZE = 16  # pixels along the longest side
+
 
 class Portrait(NamedTuple):
     """One identity of a run, F frames of its clip.
@@ -81,6 +83,27 @@ def make(data: Dataset, fitted: signals.Fitted) -> Portrait:
         test_frames=data.test_frames,
         plate=np.asarray(data.plate),
         audio=data.folder.audio_path,
+    )
+
+
+def resized(portrait: Portrait, size: int) -> Portrait:
+    """A portrait with `size` pixels along its longest side.
+
+    Raises:
+      ValueError: that is less than 16.
+    """
+    if size < _LEAST_SIZE:
+        raise ValueError(f"a size of {size} pixels; give at least {_LEAST_SIZE}")
+    old = np.array([portrait.width, portrait.height])
+    new = np.maximum(np.rint(old * size / old.max()).astype(int), 1)
+    method = cv2.INTER_AREA if size < old.max() else cv2.INTER_CUBIC
+    plate = np.ascontiguousarray(portrait.plate)
+    scale = np.float32([size / old.max(), *(new / old)])
+    return portrait._replace(
+        height=int(new[1]),
+        width=int(new[0]),
+        intrinsics=portrait.intrinsics * scale,
+        plate=cv2.resize(plate, new.tolist(), interpolation=method),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.io.wavfile
 from tqdm import tqdm
 
-from lokitalk_jax import structs, video_io
+from lokitalk_jax import motion, picture_folder, structs, video_io
 from lokitalk_jax.evaluate import panels, sheets
 from lokitalk_jax.frames import FrameRenderer
 from lokitalk_jax.motion import Frame
@@ -60,17 +60,20 @@ def write_video(
     backdrop: np.ndarray | None,
     audio: video_io.Audio | None,
     maps: bool = False,
+    fps: float = structs.FPS,
 ) -> None:
-    """Renders a motion into a video, with a progress bar.
+    """Renders a motion into a video or pictures, with a progress bar.
 
     Args:
-      path: see `video_io.VideoWriter`.
+      path: see `video_io.VideoWriter`; without a suffix a folder of PNG files, which
+        have no sound.
       avatar: who is rendered.
       moved: pose and signals of each frame, at `structs.FPS`.
       count: how many there will be.
       backdrop: float32 [H, W, 3] in [0, 1]; None writes a transparent video.
       audio: the sound, or None.
       maps: puts depth, regions and deformation beside each frame.
+      fps: frames a second of the video; others than `structs.FPS` are blended.
 
     Raises:
       ValueError: the video cannot be written in that format.
@@ -100,9 +103,15 @@ def write_video(
     # before anything is rendered.
     channels = (3,), (), (), (4,), (4,)
     blank = Rendered(*(np.zeros((height, width, *c), np.float32) for c in channels))
-    writer = video_io.VideoWriter(
-        path, size=picture(blank).shape[1::-1], audio=audio, alpha=transparent
-    )
+    if path.suffix:
+        size = picture(blank).shape[1::-1]
+        writer = video_io.VideoWriter(
+            path, fps, size=size, audio=audio, alpha=transparent
+        )
+    else:
+        writer = picture_folder.PictureWriter(path)
+    if fps != structs.FPS:
+        moved, count = motion.at_rate(moved, fps), motion.count_at_rate(count, fps)
     rendered = stream(avatar.renderer, moved, backdrop)
     with writer as video:
         for frame in tqdm(rendered, "rendering", count, unit="frame"):

@@ -28,6 +28,16 @@ class Avatar(NamedTuple):
     renderer: FrameRenderer
     depth_range: tuple[float, float]
 
+    def at(self, size: int) -> "Avatar":
+        """The same person with `size` pixels along the longest side.
+
+        Raises:
+          ValueError: that is too small for a picture.
+        """
+        portrait = portraits.resized(self.portrait, size)
+        shape = portrait.height, portrait.width, portrait.intrinsics
+        return self._replace(portrait=portrait, renderer=self.renderer.at(*shape))
+
 
 def assemble(
     spec: model.Model,

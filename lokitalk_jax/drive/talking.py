@@ -188,6 +188,7 @@ class Portrait:
         identity: str | None = None,
         sources: Sources = Sources(),  # noqa: B008 (a tuple)
         background: str = "plate",
+        size: int | None = None,
     ) -> "Portrait":
         """Opens a run.
 
@@ -196,12 +197,14 @@ class Portrait:
           identity: whom; a run of one needs no name.
           sources: of the motion.
           background: see `backdrop.find`.
+          size: pixels along the longest side; None is the size of training.
 
         Raises:
           ValueError: there is no such run or identity, or it has no voice.
         """
         run = Run(pathlib.Path(workdir))
-        return cls(run, run.avatar(run.named(identity)), sources, background)
+        avatar = run.avatar(run.named(identity))
+        return cls(run, avatar.at(size) if size else avatar, sources, background)
 
     @property
     def latency(self) -> float:

@@ -1,0 +1,121 @@
+"""Other sizes, frame rates and files than the run's own."""
+
+import cv2
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+import render
+from lokitalk_jax import motion, picture_folder, portraits, process, structs, video_io
+from lokitalk_jax.evaluate import metrics
+from lokitalk_jax.prepare import faces
+from lokitalk_jax.run import Run
+
+
+@pytest.fixture(autouse=True)
+def in_process(monkeypatch):
+    monkeypatch.setattr(process, "start", lambda: None)
+    monkeypatch.setattr(faces, "find_model", lambda: None)
+
+
+def moved(count):
+    """Turns by 0.1 about y and moves by 1 mm a frame; lips count frames."""
+    for index in range(count):
+        pose = np.eye(4, dtype=np.float32)
+        pose[:3, :3] = Rotation.from_rotvec([0, 0.1 * index, 0]).as_matrix()
+        pose[2, 3] = 0.7 + 1e-3 * index
+        yield (
+            pose,
+            structs.Signals(
+                np.full(8, index, np.float32), np.zeros(2), np.zeros(6), np.zeros(12)
+            ),
+        )
+
+
+@pytest.mark.parametrize("fps", [10, 25, 30, 50, 59.94])
+def test_another_rate_shows_the_same_motion_at_its_own_times(fps):
+    frames = list(motion.at_rate(moved(20), fps))
+    assert len(frames) == motion.count_at_rate(20, fps) == np.ceil(20 * fps / 25 - 1e-6)
+    for k, (pose, signals) in enumerate(frames):
+        time = min(k * structs.FPS / fps, 19)  # the last frame is held
+        np.testing.assert_allclose(signals.lip, time, atol=1e-4)
+        turn = Rotation.from_matrix(pose[:3, :3]).as_rotvec()
+        np.testing.assert_allclose(turn, [0, 0.1 * time, 0], atol=1e-5)
+        assert pose[2, 3] == pytest.approx(0.7 + 1e-3 * time, abs=1e-6)
+
+
+def test_no_motion_stays_none():
+    assert list(motion.at_rate(moved(0), 30)) == []
+
+
+def test_a_larger_size_is_the_same_picture(tiny_run):
+    small = Run(tiny_run.workdir).avatar("demo_01")
+    large = small.at(96)
+    side = small.portrait.height
+    assert (large.portrait.height, large.portrait.width) == (96, 96)
+    pose, signals = next(motion.tracked(small.portrait, [3]).frames())
+    pictures = [
+        np.clip(one.renderer(pose, signals, one.portrait.plate / 255).rgb, 0, 1)
+        for one in (small, large)
+    ]
+    shrunk = cv2.resize(pictures[1], (side, side), interpolation=cv2.INTER_AREA)
+    blank = np.clip(small.portrait.plate / 255, 0, 1).astype(np.float32)
+    same = metrics.psnr(np.float32(pictures[0]), shrunk)
+    assert same > metrics.psnr(np.float32(pictures[0]), blank) + 8 and same > 24
+
+
+def test_sizes_keep_the_shape_and_what_is_seen(tiny_run):
+    one = Run(tiny_run.workdir).portrait("demo_00")
+    wide = one._replace(height=48, width=64, plate=np.zeros((48, 64, 3), np.uint8))
+    half = portraits.resized(wide, 32)
+    assert (half.height, half.width, half.plate.shape) == (24, 32, (24, 32, 3))
+    np.testing.assert_allclose(half.intrinsics, wide.intrinsics / 2, rtol=1e-6)
+    with pytest.raises(ValueError, match="4 pixels; give at least 16"):
+        portraits.resized(wide, 4)
+
+
+def test_the_command_writes_pictures_at_a_size_and_rate(tiny_run, tmp_path):
+    out = tmp_path / "pictures"
+    flags = ["--frames=10:20", "--size=64", "--fps=50", "--background=none"]
+    common = [f"--workdir={tiny_run.workdir}", "--identity=demo_01"]
+    render.main([*common, *flags, f"--out={out}"])
+    files = sorted(out.iterdir())
+    assert [file.name for file in files] == [f"{i:06d}.png" for i in range(20)]
+    pictures = [cv2.imread(str(file), cv2.IMREAD_UNCHANGED) for file in files]
+    assert {picture.shape for picture in pictures} == {(64, 64, 4)}
+    alpha = np.stack(pictures)[..., 3]
+    assert alpha.std() > 1  # a model of 12 steps has no empty pixel yet
+    assert b"synthetic media" in files[0].read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+
+    with pytest.raises(SystemExit, match="is there already; name a new folder"):
+        render.main([*common, f"--out={out}"])
+
+
+def test_pictures_that_fail_leave_nothing(tmp_path):
+    with (
+        pytest.raises(RuntimeError),
+        picture_folder.PictureWriter(tmp_path / "x") as writer,
+    ):
+        writer.write(np.zeros((8, 8, 3), np.uint8))
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="no folder .*gone"):
+        picture_folder.PictureWriter(tmp_path / "gone" / "x")
+
+
+def test_sound_and_picture_last_as_long_at_another_rate(tiny_run, tmp_path):
+    out = tmp_path / "x.mp4"
+    common = [f"--workdir={tiny_run.workdir}", "--identity=demo_01"]
+    render.main([*common, "--frames=10:20", "--fps=30", f"--out={out}"])
+    assert len(list(video_io.read_frames(out))) == 12
+
+
+@pytest.mark.parametrize("flag", ["--fps=0", "--fps=1000", "--fps=30", "--size=64"])
+def test_rates_and_sizes_that_make_no_sense(tiny_run, flag, capsys):
+    more = ["--evaluate"] if flag in ("--fps=30", "--size=64") else []
+    with pytest.raises(SystemExit) as stopped:
+        render.main([f"--workdir={tiny_run.workdir}", flag, *more])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert ("belongs to what re-enacts" if more else "must be from 1 to 120") in said
