@@ -134,14 +134,17 @@ def _evaluate(flags: argparse.Namespace) -> None:
     if flags.reference:
         avatar, data = newcomer.zero_shot(run, flags.reference)
         out = flags.out or flags.workdir / "zero_shot" / data.name
-        score.evaluate_avatars(run, {data.name: (avatar, data)}, out, flags.max_frames)
-        _LOG.info("%s: metrics.json, a video and a sheet", out)
+        options = score.Options(flags.max_frames, "tracked", flags.protocol, flags.vgg)
+        score.evaluate_avatars(run, {data.name: (avatar, data)}, out, options)
+        _LOG.info("%s: open report.html", out)
         return
     names = run.identities if flags.identity is None else [run.named(flags.identity)]
     out = flags.out or flags.workdir / "evaluation"
-    signals = flags.signals or "tracked"
-    score.evaluate(run, names, out, flags.data, flags.max_frames, signals)
-    _LOG.info("%s: metrics.json, a video and a sheet of each identity", out)
+    options = score.Options(
+        flags.max_frames, flags.signals or "tracked", flags.protocol, flags.vgg
+    )
+    score.evaluate(run, names, out, flags.data, options)
+    _LOG.info("%s: open report.html", out)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -208,6 +211,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help="what drives the lips: as tracked (default), or the clip's sound",
     )
     group.add_argument(
+        "--protocol",
+        choices=("full", "peer"),
+        help="all synthesised (default), or the head alone over the true torso",
+    )
+    group.add_argument("--vgg", action="store_true", help="LPIPS by VGG16 too; slow")
+    group.add_argument(
         "--data", type=pathlib.Path, help="identity folders, where they have moved"
     )
     group.add_argument(
@@ -226,7 +235,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     alien = ("frames", "mute", "background", "maps", "size", "fps", "audio", "drive")
     alien += (*DRIVEN, *speech)
     if not flags.evaluate:
-        alien = ("data", "max_frames", "signals")
+        alien = ("data", "max_frames", "signals", "protocol", "vgg")
     for name in alien:
         if getattr(flags, name) not in (None, False):
             kind = "re-enacts" if flags.evaluate else "scores"
@@ -241,6 +250,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if flags.fps is not None and not 1 <= flags.fps <= 120:
         parser.error(f"--fps={flags.fps:g} must be from 1 to 120")
     flags.fps = flags.fps or float(structs.FPS)
+    flags.protocol = flags.protocol or "full"
     flags.frames = flags.frames or "test"
     flags.mute = flags.mute or ""
     flags.background = flags.background or "plate"

@@ -20,8 +20,9 @@ from lokitalk_jax import newcomer, process
 from lokitalk_jax.data import folder, references
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.evaluate import sheets
-from lokitalk_jax.evaluate.landmarks import MouthDistances
-from lokitalk_jax.evaluate.score import ClipScores, detectors, rendered_frames
+from lokitalk_jax.evaluate.clip_scores import ClipScores
+from lokitalk_jax.evaluate.landmarks import FacePairs
+from lokitalk_jax.evaluate.score import add_frame, detectors, rendered_frames, scorer
 from lokitalk_jax.run import Run
 
 _TEST_FRAMES = 12  # of each clip, evenly spread over the held-out ones
@@ -59,8 +60,8 @@ def measure(prior: Run, crowd: Crowd, source: pathlib.Path):
     """Scores of one person.
 
     Returns:
-      by column (encoder, mean, other), see `ClipScores.result`; and a row of pictures:
-      the truth, then the columns.
+      by column (encoder, mean, other), see `clip_scores.ClipScores`; and a row of
+      pictures: the truth, then the columns.
     """
     people = {s: newcomer.zero_shot(prior, source, s) for s in newcomer.STARTS}
     avatar, data = people["encoder"]
@@ -74,9 +75,9 @@ def measure(prior: Run, crowd: Crowd, source: pathlib.Path):
     found = {}
     for column, rendered in pictures.items():
         with detectors() as pair:
-            scores = ClipScores(data, MouthDistances(*pair))
+            scores = ClipScores(scorer(), FacePairs(*pair))
             for index, picture in zip(frames, rendered, strict=True):
-                scores.add(int(index), picture)
+                add_frame(scores, data, int(index), picture)
             found[column] = scores.result()
     middle = len(frames) // 2
     row = [data.frame(frames[middle])[0], *(p[middle] for p in pictures.values())]

@@ -46,8 +46,10 @@ def survey(spec: model.Model, shared: dict, person: dict, signals: Signals) -> A
     return densest[: len(centres)].reshape(spec.sampling.cells)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _render(spec, shared, person, density, pixels, plate, intrinsics, pose, signals):
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _render(
+    spec, torso, shared, person, density, pixels, plate, intrinsics, pose, signals
+):
     def tile(inputs):
         at, behind = inputs
         rendered, _ = model.render(
@@ -60,6 +62,7 @@ def _render(spec, shared, person, density, pixels, plate, intrinsics, pose, sign
             pose[None],
             jax.tree.map(lambda x: x[None], signals),
             behind[None],
+            torso=torso,
         )
         return jax.tree.map(lambda x: x[0], rendered)
 
@@ -108,19 +111,23 @@ class FrameRenderer:
         rays = np.pad(rays, ((0, self._padding), (0, 0)), mode="edge")
         return rays.reshape(-1, self._tile, rays.shape[-1])
 
-    def __call__(self, pose: Array, signals: Signals, plate: np.ndarray) -> Rendered:
+    def __call__(
+        self, pose: Array, signals: Signals, plate: np.ndarray, torso: bool = True
+    ) -> Rendered:
         """Renders a frame; the result is still on the device.
 
         Args:
           pose: [4, 4], head to camera, metres.
           signals: of the frame, leaves [...].
           plate: float32 [H, W, 3].
+          torso: False leaves the torso out, see `model.render`.
 
         Returns:
           maps of [H, W, ...].
         """
         rendered = _render(
             self._spec,
+            torso,
             *self._fixed,
             self._pixels,
             self._tiled(np.asarray(plate, np.float32).reshape(-1, 3)),

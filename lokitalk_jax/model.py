@@ -11,7 +11,7 @@ from lokitalk_jax.canonical import Decoder
 from lokitalk_jax.deformation import BODY, FACE, Deformation, Deformed
 from lokitalk_jax.encoder import IdentityEncoder
 from lokitalk_jax.holistic import HolisticDeformation
-from lokitalk_jax.structs import TORSO_LAGS, UNIT, References, Signals
+from lokitalk_jax.structs import REGIONS, TORSO_LAGS, UNIT, References, Signals
 
 Array = jax.Array
 
@@ -194,6 +194,7 @@ def render(
     signals: Signals,
     plate: Array,
     key: Array | None = None,
+    torso: bool = True,
 ) -> tuple[rendering.Rendered, Samples]:
     """Renders pixels of frames of one identity.
 
@@ -206,6 +207,7 @@ def render(
       signals: leaves [B, ...].
       plate: [B, R, 3], colours behind the person.
       key: for random places of the samples; None renders the same twice.
+      torso: False leaves out what the torso's gate claims, as peers score heads.
 
     Returns:
       What the rays see, axes [B, R], and what is known of their samples.
@@ -227,6 +229,9 @@ def render(
     sigma, colours = model.decoder.apply(
         shared["static"], features, cast.directions, deformed, person["codes"], samples
     )
+
+    if not torso:
+        sigma *= 1 - deformed.gates[..., REGIONS.index("torso")]
 
     def by_ray(values: Array) -> Array:
         return values.reshape(frames, count, samples, *values.shape[2:])

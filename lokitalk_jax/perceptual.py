@@ -98,6 +98,34 @@ def lpips(params: Any, a: Array, b: Array, net: Net) -> jax.Array:
     Raises:
       ValueError: the images differ in shape or are too small for the network.
     """
+    return sum(jnp.mean(one, axis=(1, 2)) for one in _distances(params, a, b, net))
+
+
+def region_lpips(params: Any, a: Array, b: Array, masks: Array, net: Net) -> jax.Array:
+    """LPIPS distance within regions: layers are averaged over a mask, not the image.
+
+    Args:
+      params, a, b, net: as in `lpips`.
+      masks: [B, H, W, M], weights of 0 or more; blurred down to each layer's pixels,
+        so that a region reaches as far as the layer sees.
+
+    Returns:
+      [B, M]; NaN where a mask is empty.
+
+    Raises:
+      ValueError: the images differ in shape or are too small for the network.
+    """
+    total = 0.0
+    for distance in _distances(params, a, b, net):
+        shape = (*distance.shape, masks.shape[-1])
+        weights = jax.image.resize(masks, shape, "linear", antialias=True)
+        pooled = jnp.einsum("bhw,bhwm->bm", distance, weights)
+        total += pooled / jnp.sum(weights, axis=(1, 2))
+    return total
+
+
+def _distances(params: Any, a: Array, b: Array, net: Net) -> list[jax.Array]:
+    """Weighted squared difference of unit features, [B, h, w] of each layer."""
     if a.shape != b.shape or a.ndim != 4 or a.shape[-1] != 3:
         raise ValueError(
             f"LPIPS compares two image batches [B, H, W, 3], not {a.shape}, {b.shape}"
@@ -110,12 +138,11 @@ def lpips(params: Any, a: Array, b: Array, net: Net) -> jax.Array:
     batch = a.shape[0]
     images = 2 * jnp.concatenate([a, b]).astype(jnp.float32) - 1
     features = _features(params["convolutions"], (images - _SHIFT) / _SCALE, net)
-    total = jnp.zeros(batch)
-    for head, feature in zip(params["heads"], features, strict=True):
-        unit = _normalised(feature)
-        difference = (unit[:batch] - unit[batch:]) ** 2
-        total += jnp.mean(difference @ head, axis=(1, 2))
-    return total
+    units = [_normalised(feature) for feature in features]
+    return [
+        (unit[:batch] - unit[batch:]) ** 2 @ head
+        for head, unit in zip(params["heads"], units, strict=True)
+    ]
 
 
 def _features(convolutions: Any, x: jax.Array, net: str) -> list[jax.Array]:

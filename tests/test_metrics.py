@@ -1,11 +1,20 @@
 import json
 import pathlib
 
+import cv2
 import numpy as np
 import pytest
 
 from lokitalk_jax import video_io
-from lokitalk_jax.evaluate import landmarks, metrics, sheets
+from lokitalk_jax.evaluate import (
+    clip_table,
+    landmarks,
+    metrics,
+    sharpness,
+    sheets,
+    similarity,
+)
+from lokitalk_jax.evaluate.frame_scores import FrameScorer
 from lokitalk_jax.prepare import faces
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
@@ -73,65 +82,164 @@ def test_ssim_equals_the_definition(noise):
     truth = frame(0)
     prediction = np.clip(truth + noise * (frame(1) - 0.5), 0, 1)
     wanted = slow_ssim(truth, prediction)
-    assert metrics.ssim(truth, prediction) == pytest.approx(wanted, abs=1e-6)
+    assert similarity.ssim(truth, prediction) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_ssim_limits():
     truth = frame(0)
-    assert metrics.ssim(truth, truth) == pytest.approx(1, abs=1e-9)
-    assert metrics.ssim(truth, 1 - truth) < -0.9
+    assert similarity.ssim(truth, truth) == pytest.approx(1, abs=1e-9)
+    assert similarity.ssim(truth, 1 - truth) < -0.9
     # Without structure only the luminance term is left.
     black, white = np.zeros((11, 11, 3)), np.ones((11, 11, 3))
-    assert metrics.ssim(black, white) == pytest.approx(1e-4 / (1 + 1e-4))
+    assert similarity.ssim(black, white) == pytest.approx(1e-4 / (1 + 1e-4))
     with pytest.raises(ValueError, match="needs 11 pixels"):
-        metrics.ssim(truth[:10], truth[:10])
+        similarity.ssim(truth[:10], truth[:10])
 
 
-def test_means_over_a_clip():
+def textured(height, width, seed):
+    """A wavy picture with noise, and a darker, noisier copy."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    waves = [0.5 + 0.4 * np.sin(x / (5 + 3 * c) + y / (11 + c)) for c in range(3)]
+    truth = np.stack(waves, -1) + 0.05 * rng.standard_normal((height, width, 3))
+    truth = np.clip(truth, 0, 1).astype(np.float32)
+    noisy = 0.9 * truth + 0.05 + 0.08 * rng.standard_normal((height, width, 3))
+    return truth, np.clip(noisy, 0, 1).astype(np.float32)
+
+
+# What tf.image.ssim and tf.image.ssim_multiscale of TensorFlow 2.21.0 give for
+# `textured` pictures with max_val 1.
+TENSORFLOW = {
+    (176, 192, 0): (0.6474623, 0.9526038),
+    (256, 256, 1): (0.6475946, 0.9528334),
+    (161, 200, 2): (0.6476738, 0.9529937),
+}
+
+
+@pytest.mark.parametrize("made", TENSORFLOW)
+def test_similarity_equals_the_libraries(made):
+    truth, noisy = textured(*made)
+    single, multiple = TENSORFLOW[made]
+    assert similarity.ssim(truth, noisy) == pytest.approx(single, abs=1e-4)
+    assert similarity.ms_ssim(truth, noisy) == pytest.approx(multiple, abs=1e-4)
+    skimage = pytest.importorskip("skimage.metrics")
+    theirs = skimage.structural_similarity(
+        truth,
+        noisy,
+        channel_axis=-1,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
+    assert similarity.ssim(truth, noisy) == pytest.approx(theirs, abs=1e-4)
+
+
+def test_scales_that_are_not_there_are_null():
+    truth, noisy = textured(160, 200, 0)
+    assert similarity.ms_ssim(truth, noisy) is None
+    truth, _ = textured(161, 161, 0)
+    assert similarity.ms_ssim(truth, truth) == pytest.approx(1)
+    assert similarity.ms_ssim(truth, 1 - truth) == 0  # of a negative
+
+
+def test_sharpness_falls_with_blur_and_needs_edges():
     rng = np.random.default_rng(0)
-    truth = rng.random((5, 16, 20, 3)).astype(np.float32)
+    blocks = rng.random((16, 16, 3)).repeat(8, 0).repeat(8, 1)
+    picture = sheets.to_uint8(blocks)
+    found = [
+        sharpness.cpbd(cv2.GaussianBlur(picture, None, sigma) if sigma else picture)
+        for sigma in (0, 1, 2)
+    ]
+    assert found[0] > 0.9 and found[0] > found[1] + 0.1 > found[2]
+    assert sharpness.cpbd(np.full((64, 64, 3), 9, np.uint8)) is None
+    assert sharpness.cpbd(picture[:63]) is None
+
+
+def test_edge_widths_of_known_ramps():
+    row = np.r_[np.zeros(20), np.linspace(0, 200, 6), np.full(20, 200), np.zeros(18)]
+    grey = np.tile(row, (64, 1)).astype(np.int16)
+    edges = np.zeros(grey.shape, bool)
+    edges[:, [22, 45, 46]] = True
+    widths = sharpness._edge_widths(grey, edges)
+    assert set(widths[:, 22]) == {5} and set(widths[:, 45]) == {1}
+    assert not widths[:, :22].any()
+
+
+def test_rows_of_frames_add_up_to_the_clip():
+    rng = np.random.default_rng(0)
+    truth = rng.random((5, 32, 40, 3)).astype(np.float32)
     prediction = np.clip(truth + 0.1 * rng.normal(size=truth.shape), 0, 1)
-    regions = rng.random((5, 16, 20, 4)).astype(np.float32)
+    prediction = prediction.astype(np.float32)
+    regions = rng.random((5, 32, 40, 4)).astype(np.float32)
     regions[:3, ..., 0] = 0  # lips in two frames only
     regions[..., 1] = 0  # eyes nowhere
     prediction[4] = truth[4]
-    means = metrics.RegionMeans()
-    for index in range(5):
-        more = {"lpips_alex": 0.1 * index}
-        means.add(truth[index], prediction[index], regions[index], more)
-    scores = json.loads(json.dumps(means.result(), allow_nan=False))
+    scorer = FrameScorer()
+    rows = [scorer(*of) for of in zip(truth, prediction, regions, strict=True)]
+    scores = clip_table.summary(rows, 1)
+    assert scores == json.loads(json.dumps(scores, allow_nan=False))
     per_frame = [metrics.psnr(*pair) for pair in zip(truth, prediction, strict=True)]
     assert scores["frame"]["psnr"] == pytest.approx(np.mean(per_frame))
-    assert scores["frame"]["lpips_alex"] == pytest.approx(0.2)
-    similar = [metrics.ssim(*pair) for pair in zip(truth, prediction, strict=True)]
+    similar = [similarity.ssim(*pair) for pair in zip(truth, prediction, strict=True)]
     assert scores["frame"]["ssim"] == pytest.approx(np.mean(similar))
     for name, column in ("lip", 0), ("head", 2), ("torso", 3):
         pooled = metrics.masked_psnr(truth, prediction, regions[..., column])
-        assert scores[name] == {"psnr": pytest.approx(pooled)}
-    assert scores["eye"] == {"psnr": None}
-    assert means.frame_count == 5
+        assert scores[name]["psnr"] == pytest.approx(pooled)
+    assert scores["eye"] == {"psnr": None, "ssim": None, "lpips_alex": None}
+    assert scores["frame"]["ms_ssim"] is None and scores["frame"]["cpbd"] is None
+    low, high = scores["intervals"]["frame"]["psnr"]
+    assert min(per_frame) <= low < scores["frame"]["psnr"] < high <= max(per_frame)
+    assert scores["intervals"]["eye"]["psnr"] is None
+    # One block tells nothing of how blocks differ.
+    assert clip_table.summary(rows, 5)["intervals"]["frame"]["psnr"] is None
+
+
+def test_a_region_of_everything_scores_as_the_frame():
+    truth, prediction = (one[:64, :64] for one in textured(161, 161, 0))
+    row = FrameScorer()(truth, prediction, np.ones((64, 64, 4), np.float32))
+    for name in "psnr", "ssim", "lpips_alex":
+        assert row[f"lip.{name}"] == pytest.approx(row[f"frame.{name}"], rel=1e-4)
+    assert row["lip.pixels"] == 64 * 64
+    half = np.zeros((64, 64, 4), np.float32)
+    half[:, :32, 0], half[:, 32:, 1] = 1, 1
+    spoiled = truth.copy()
+    spoiled[:, :24] = prediction[:, :24]
+    row = FrameScorer()(truth, spoiled, half)
+    assert row["lip.lpips_alex"] > 5 * row["eye.lpips_alex"]
+    assert row["eye.psnr"] == metrics.PSNR_CAP > row["lip.psnr"]
+
+
+def test_intervals_hold_the_mean_about_as_often_as_they_say():
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(200):
+        # A second of frames shares its level, as frames of one word do.
+        levels = rng.normal(size=30).repeat(5) + 0.1 * rng.normal(size=150)
+        rows = [{"frame.psnr": float(level)} for level in levels]
+        low, high = clip_table.summary(rows, 5)["intervals"]["frame"]["psnr"]
+        held += low < 0 < high
+    assert 0.88 < held / 200 < 0.99
 
 
 def test_what_would_spoil_a_mean_is_refused():
-    means, truth, regions = metrics.RegionMeans(), frame(0), np.ones((24, 30, 4))
     with pytest.raises(ValueError, match="no frame was scored"):
-        means.result()
+        clip_table.summary([], 25)
+    truth = frame(0)
     with pytest.raises(ValueError, match="divide bytes by 255"):
-        means.add(truth, sheets.to_uint8(truth), regions)
+        metrics.psnr(truth, sheets.to_uint8(truth))
     with pytest.raises(ValueError, match="clip what was rendered"):
-        means.add(truth, truth * 2, regions)
+        metrics.psnr(truth, truth * 2)
     with pytest.raises(ValueError, match="from nan"):
-        means.add(truth, truth * np.nan, regions)
+        metrics.psnr(truth, truth * np.nan)
     with pytest.raises(ValueError, match="not RGB frames of one size"):
-        means.add(truth, truth[1:], regions)
-    with pytest.raises(ValueError, match="do not fit"):
-        means.add(truth, truth, regions[..., :3])
+        metrics.psnr(truth, truth[1:])
+    with pytest.raises(ValueError, match="do not fit a frame"):
+        FrameScorer()(truth, truth, np.ones((24, 30, 3)))
     with pytest.raises(ValueError, match="not finite"):
-        means.add(truth, truth, regions, {"lpips_alex": np.inf})
-    means.add(truth, truth, regions)
+        clip_table.summary([{"lpips": np.inf}], 25)
     with pytest.raises(ValueError, match="give every frame the same"):
-        means.add(truth, truth, regions, {"lpips_alex": 0.1})
-    assert means.frame_count == 1
+        clip_table.summary([{"lpips": 1.0}, {"psnr": 1.0}], 25)
 
 
 class KnownFaces:
@@ -159,27 +267,34 @@ def test_mouth_distance_ignores_where_the_mouth_is():
     assert len(set(landmarks.MOUTH)) == 20 and set(landmarks.MOUTH) <= set(faces.LIPS)
 
 
-def test_missed_faces_are_counted_and_left_out():
+def found_in(pairs, count):
+    rgb = np.zeros((8, 8, 3), np.uint8)
+    for _ in range(count):
+        pairs.add(rgb, rgb)
+    return landmarks.face_rows(pairs.truth, pairs.prediction)
+
+
+def test_missed_faces_are_left_out():
     smile = face()
     smile[landmarks.MOUTH[0], 0] += 2
     far = face(1) + 500
-    distances = landmarks.MouthDistances(
+    pairs = landmarks.FacePairs(
         KnownFaces([face()], [face()], [], [face()]),
         KnownFaces([far, smile], [], [face()], [face()]),
     )
-    rgb = np.zeros((8, 8, 3), np.uint8)
-    results = [distances.add(rgb, rgb) for _ in range(4)]
-    assert results[0] == pytest.approx(0.19, abs=1e-4)  # of the nearer face
-    assert results[1:3] == [None, None]
-    assert results[3] == 0
-    summary = distances.result()
-    assert summary == {"lmd_px": pytest.approx(0.095, abs=1e-4), "missed_faces": 2}
+    rows = found_in(pairs, 4)
+    assert rows[0]["lmd_px"] == pytest.approx(0.19, abs=1e-4)  # of the nearer face
+    width = np.linalg.norm(face()[234, :2] - face()[454, :2])
+    assert rows[0]["lmd_face"] == pytest.approx(0.19 / width, abs=1e-6)
+    assert rows[1] == rows[2] == {"lmd_px": None, "lmd_face": None}
+    assert rows[3]["lmd_px"] == 0
+    summary = clip_table.summary(rows, 1)
+    assert summary["lmd_px"] == pytest.approx(0.095, abs=1e-4)
 
 
 def test_no_face_at_all_is_null_in_json():
-    distances = landmarks.MouthDistances(KnownFaces([]), KnownFaces([]))
-    distances.add(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8))
-    assert json.dumps(distances.result()) == '{"lmd_px": null, "missed_faces": 1}'
+    rows = found_in(landmarks.FacePairs(KnownFaces([]), KnownFaces([])), 1)
+    assert json.dumps(clip_table.summary(rows, 1)["lmd_px"]) == "null"
 
 
 @pytest.mark.clips
@@ -189,15 +304,18 @@ def test_mouth_distance_tells_frames_of_a_real_clip_apart():
         pytest.skip("the development clips are not here")
     frames = list(zip(range(12), video_io.read_frames(clips[0]), strict=False))
     with faces.FaceDetector() as first, faces.FaceDetector() as second:
-        same = landmarks.MouthDistances(first, second)
+        same = landmarks.FacePairs(first, second)
         for _, rgb in frames:
             same.add(rgb, rgb)
     with faces.FaceDetector() as first, faces.FaceDetector() as second:
-        apart = landmarks.MouthDistances(first, second)
+        apart = landmarks.FacePairs(first, second)
         for _, rgb in frames:
             apart.add(rgb, frames[0][1])
-    assert same.result() == {"lmd_px": pytest.approx(0, abs=0.05), "missed_faces": 0}
-    assert apart.result()["lmd_px"] > 0.3
+    same, apart = (
+        clip_table.summary(landmarks.face_rows(p.truth, p.prediction), 25)["lmd_px"]
+        for p in (same, apart)
+    )
+    assert same == pytest.approx(0, abs=0.05) and apart > 0.3
 
 
 def test_side_by_side_keeps_the_pictures():

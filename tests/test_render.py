@@ -16,7 +16,8 @@ from lokitalk_jax.checkpoint import config_hash
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.evaluate import metrics, score
-from lokitalk_jax.evaluate.landmarks import MouthDistances
+from lokitalk_jax.evaluate.clip_scores import ClipScores
+from lokitalk_jax.evaluate.landmarks import FacePairs
 from lokitalk_jax.prepare import faces
 from lokitalk_jax.run import Run
 
@@ -246,12 +247,14 @@ def test_evaluation_writes_scores_and_pictures(tiny_run, avatar, tmp_path):  # n
         "step": 12,
         "size": 32,
         "protocol": "full",
+        "signals": "tracked",
     }
     assert list(people) == tiny_run.names
     for name in tiny_run.names:
         scores = people[name]["tracked"]
-        assert scores["frame"].keys() == {"psnr", "ssim", "lpips_alex"}
-        assert all(scores[region].keys() == {"psnr"} for region in structs.REGIONS)
+        assert scores["frame"].keys() >= {"psnr", "ssim", "ms_ssim", "lpips_alex"}
+        for region in structs.REGIONS:
+            assert scores[region].keys() == {"psnr", "ssim", "lpips_alex"}
         assert scores["frames"] == 5
         assert (scores["lmd_px"] is None) == (scores["missed_faces"] == 5)
         assert len(list(video_io.read_frames(tmp_path / f"{name}.mp4"))) == 5
@@ -292,13 +295,14 @@ class OneFace:
 def test_scores_of_predictions_whose_error_is_known(tiny_run):  # noqa: F811
     data = Dataset.open(folder.IdentityFolder(tiny_run.data / "demo_00"), 32)
     perfect, off = (
-        score.ClipScores(data, MouthDistances(OneFace(), OneFace())) for _ in range(2)
+        ClipScores(score.scorer(), FacePairs(OneFace(), OneFace())) for _ in range(2)
     )
     for index in data.test_frames[:2]:
         truth = data.frame(index)[0]
-        perfect.add(index, truth)
+        score.add_frame(perfect, data, index, truth)
         # 0.1 up or down, whichever stays in [0, 1].
-        off.add(index, truth + np.float32(0.1) * np.where(truth < 0.5, 1, -1))
+        shifted = truth + np.float32(0.1) * np.where(truth < 0.5, 1, -1)
+        score.add_frame(off, data, index, shifted)
     perfect, off = perfect.result(), off.result()
     assert perfect["frame"]["psnr"] == perfect["lip"]["psnr"] == metrics.PSNR_CAP
     assert perfect["frame"]["ssim"] == pytest.approx(1)

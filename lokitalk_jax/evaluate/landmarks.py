@@ -36,8 +36,8 @@ def mouth_distance(truth: np.ndarray, prediction: np.ndarray) -> float:
     return float(np.linalg.norm((a - a.mean(0)) - (b - b.mean(0)), axis=-1).mean())
 
 
-class MouthDistances:
-    """LMD of a clip, gathered frame by frame."""
+class FacePairs:
+    """The faces of true and rendered frames, gathered in order: 11 KB a frame."""
 
     def __init__(self, truth_detector: Detector, prediction_detector: Detector):
         """Takes the detectors.
@@ -49,11 +49,11 @@ class MouthDistances:
             them over from the truth.
         """
         self._detectors = truth_detector, prediction_detector
-        self._sum = 0.0
-        self._count = 0
-        self._missed = 0
+        self._found: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def add(self, truth: np.ndarray, prediction: np.ndarray) -> float | None:
+    def add(
+        self, truth: np.ndarray, prediction: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Adds a frame.
 
         Args:
@@ -61,8 +61,7 @@ class MouthDistances:
           prediction: uint8 RGB [H, W, 3].
 
         Returns:
-          LMD of the largest true face and the rendered face nearest to it, pixels;
-          None where either image shows no face.
+          the frame's rows of `truth` and `prediction`.
         """
         # Both always look, as a detector that follows faces must miss no frame.
         found = [
@@ -71,19 +70,58 @@ class MouthDistances:
                 self._detectors, (truth, prediction), strict=True
             )
         ]
-        if not all(found):
-            self._missed += 1
-            return None
-        face = found[0][0]
+        face = found[0][0] if found[0] else _NONE
+        # Several faces may be rendered; the one meant is where the true one is.
         nearest = min(
-            found[1], key=lambda other: np.linalg.norm((other - face)[:, :2].mean(0))
+            found[1],
+            key=lambda other: np.linalg.norm((other - face)[:, :2].mean(0)),
+            default=_NONE,
         )
-        distance = mouth_distance(face, nearest)
-        self._sum += distance
-        self._count += 1
-        return distance
+        self._found.append((face, nearest))
+        return self._found[-1]
 
-    def result(self) -> dict[str, float | int | None]:
-        """{"lmd_px": mean or None, "missed_faces": frames without one}, for JSON."""
-        mean = self._sum / self._count if self._count else None
-        return {"lmd_px": mean, "missed_faces": self._missed}
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def truth(self) -> np.ndarray:
+        """Landmarks float32 [F, 478, 3], the largest true face; NaN where none is."""
+        return self._stacked(0)
+
+    @property
+    def prediction(self) -> np.ndarray:
+        """Landmarks [F, 478, 3], the rendered face nearest to it; NaN where none is."""
+        return self._stacked(1)
+
+    def _stacked(self, which: int) -> np.ndarray:
+        faces_ = [pair[which] for pair in self._found]
+        return np.stack(faces_) if faces_ else np.empty((0, *_NONE.shape), np.float32)
+
+
+_NONE = np.full((faces.LANDMARK_COUNT, 3), np.nan, np.float32)
+
+
+def face_rows(
+    truth: np.ndarray, prediction: np.ndarray
+) -> list[dict[str, float | None]]:
+    """LMD of each frame, None where truth or render shows no face.
+
+    Args:
+      truth: [F, 478, 3], pixels; NaN where there is no face.
+      prediction: [F, 478, 3].
+
+    Returns:
+      {"lmd_px", "lmd_face"}, the latter in widths of the true face.
+    """
+    rows = []
+    for one, other in zip(truth, prediction, strict=True):
+        distance = mouth_distance(one, other)
+        if not np.isfinite(distance):
+            rows.append({"lmd_px": None, "lmd_face": None})
+            continue
+        width = np.linalg.norm(np.subtract(*one[list(_CHEEKS), :2]))
+        rows.append({"lmd_px": distance, "lmd_face": distance / float(width)})
+    return rows
+
+
+_CHEEKS = (234, 454)  # the outer ends of the face oval

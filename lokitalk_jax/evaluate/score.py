@@ -1,25 +1,29 @@
 """Scores a run on its held-out frames, and shows what was scored.
 
-<out>/metrics.json   `evaluate` says what it holds
+<out>/metrics.json, frames.csv, report.html: see `results`
       <id>.mp4       truth, render and error side by side
       <id>.png       some frames with their maps
 """
 
 import contextlib
 import functools
-import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
-from lokitalk_jax import backdrop, motion, perceptual, reenact, structs, video_io
+from lokitalk_jax import backdrop, motion, reenact, structs, video_io
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.evaluate import metrics, panels, sheets, spoken
-from lokitalk_jax.evaluate.landmarks import MouthDistances
+from lokitalk_jax.evaluate import behind_head, panels, results, sheets, spoken
+from lokitalk_jax.evaluate.clip_scores import ClipScores
+from lokitalk_jax.evaluate.frame_scores import FrameScorer, Row
+from lokitalk_jax.evaluate.gallery import Gallery
+from lokitalk_jax.evaluate.landmarks import FacePairs
+from lokitalk_jax.evaluate.report import Clip
 from lokitalk_jax.portraits import Portrait
 from lokitalk_jax.prepare import faces
 from lokitalk_jax.rendering import Rendered
@@ -28,13 +32,28 @@ from lokitalk_jax.run import Avatar, Run
 _SHEET_ROWS = 6
 
 
+class Options(NamedTuple):
+    """How a run is scored.
+
+    Attributes:
+      max_frames: scores this many frames, spread over the held-out ones; None is all.
+      signals: what drives the lips: tracked, or audio, the clip's sound.
+      protocol: full, where everything is synthesised, or peer, see `behind_head`.
+      vgg: LPIPS by VGG16 beside AlexNet.
+    """
+
+    max_frames: int | None = None
+    signals: str = "tracked"
+    protocol: str = "full"
+    vgg: bool = False
+
+
 def evaluate(
     run: Run,
     names: Sequence[str],
     out: pathlib.Path,
     data_root: pathlib.Path | None = None,
-    max_frames: int | None = None,
-    signals: str = "tracked",
+    options: Options = Options(),  # noqa: B008 (a tuple)
 ) -> dict:
     """Scores identities of a run.
 
@@ -43,13 +62,11 @@ def evaluate(
       names: of its identities.
       out: folder for the results, made where missing.
       data_root: where the identity folders are now; None is where they were trained.
-      max_frames: scores this many frames, spread over the held-out ones.
-      signals: what drives the lips: tracked, or audio, the clip's sound.
+      options: how.
 
     Returns:
-      what metrics.json holds: {"config_hash", "step", "size", "protocol",
-      "identities": {name: {signals: see `ClipScores`}}}; with audio the columns
-      "still_mouth" and "shuffled_audio" beside it, see `spoken.motions`.
+      what metrics.json holds, see `results.write`. With audio the columns
+      "still_mouth" and "shuffled_audio" stand beside it, see `spoken.motions`.
 
     Raises:
       ValueError: the frames that an identity was trained on are gone or are others,
@@ -59,85 +76,59 @@ def evaluate(
     # Before the first frame is rendered, as every one of them must be there.
     truths = {name: _truth(run, name, data_root) for name in names}
     people = {name: (run.avatar(name), data) for name, data in truths.items()}
-    return evaluate_avatars(run, people, out, max_frames, signals)
+    return evaluate_avatars(run, people, out, options)
 
 
 def evaluate_avatars(
     run: Run,
     people: Mapping[str, tuple[Avatar, Dataset]],
     out: pathlib.Path,
-    max_frames: int | None = None,
-    signals: str = "tracked",
+    options: Options = Options(),  # noqa: B008 (a tuple)
 ) -> dict:
     """Scores avatars against clips; arguments and result as in `evaluate`.
 
     Args:
       run: whose shared parameters they have.
       people: by name, the avatar and the true clip.
-      out, max_frames, signals: see `evaluate`.
+      out, options: see `evaluate`.
     """
     out.mkdir(parents=True, exist_ok=True)
-    scores = {
-        name: _evaluate_one(run, avatar, data, out, max_frames, signals)
-        for name, (avatar, data) in people.items()
-    }
-    result = {
+    clips = [
+        clip
+        for avatar, data in people.values()
+        for clip in _evaluate_one(run, avatar, data, out, options)
+    ]
+    header = {
         "config_hash": run.config_hash,
         "step": run.step,
         "size": run.config.data.size,
-        "protocol": "full",
-        "identities": scores,
+        "protocol": options.protocol,
+        "signals": options.signals,
     }
-    with folder.replacing(out / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(result, indent=2) + "\n")
-    return result
+    return results.write(out, header, clips)
 
 
-class ClipScores:
-    """The scores of one clip, gathered frame by frame."""
-
-    def __init__(self, data: Dataset, distances: MouthDistances):
-        """Starts with no frame.
-
-        Args:
-          data: the true clip.
-          distances: fresh; gathers the mouth landmarks.
-        """
-        self._data = data
-        self._distances = distances
-        self._means = metrics.RegionMeans()
-        self._lpips_params = jax.device_put(perceptual.lpips_params("alex"))
-
-    def add(self, index: int, prediction: np.ndarray) -> None:
-        """Adds a frame.
-
-        Args:
-          index: its number in the clip.
-          prediction: float32 [H, W, 3] in [0, 1], before any video encoding.
-        """
-        truth = self._data.frame(index)[0]
-        lpips = _lpips_alex(self._lpips_params, truth[None], prediction[None])
-        more = {"lpips_alex": float(lpips[0])}
-        self._means.add(truth, prediction, self._data.region_masks(index), more)
-        self._distances.add(
-            np.asarray(self._data.frames[index]), sheets.to_uint8(prediction)
-        )
-
-    def result(self) -> dict:
-        """The means so far, ready for JSON.
-
-        Returns:
-          {"frame": {"psnr", "ssim", "lpips_alex"}, "lip", "eye", "head" and "torso":
-          {"psnr"}, "lmd_px", "missed_faces", "frames"}; see `metrics` and `landmarks`.
-        """
-        means, distances = self._means.result(), self._distances.result()
-        return {**means, **distances, "frames": self._means.frame_count}
+def add_frame(
+    scores: ClipScores, data: Dataset, index: int, prediction: np.ndarray
+) -> Row:
+    """Adds a prediction, float32 [H, W, 3] in [0, 1], of frame `index` of a clip."""
+    truth = np.asarray(data.frames[index])
+    return scores.add(index, truth, prediction, lambda _: data.region_masks(index))
 
 
 def rendered_frames(
-    avatar: Avatar, frames: Sequence[int], moved: motion.Motion | None = None
+    avatar: Avatar,
+    frames: Sequence[int],
+    moved: motion.Motion | None = None,
+    torsos_of: Dataset | None = None,
 ) -> Iterator[tuple[int, Rendered, np.ndarray]]:
     """Renders frames of a clip as tracked, or moved otherwise, over its own plate.
+
+    Args:
+      avatar: who is rendered.
+      frames: numbers of the frames.
+      moved: another motion of these frames.
+      torsos_of: the true clip, whose torsos then stand in for the rendered one.
 
     Yields:
       the frame's number, its maps in host memory, and its picture, float32 [H, W, 3]
@@ -145,14 +136,21 @@ def rendered_frames(
     """
     portrait = avatar.portrait
     moved = moved or motion.tracked(portrait, frames)
-    rendered = reenact.stream(
-        avatar.renderer,
-        moved.frames(),
-        backdrop.find("plate", portrait),
-    )
+    if torsos_of is None:
+        plate = backdrop.find("plate", portrait)
+        rendered = reenact.stream(avatar.renderer, moved.frames(), plate)
+    else:
+        rendered = _over_torsos(avatar, frames, moved, torsos_of)
     for index, maps in zip(frames, rendered, strict=True):
         maps = jax.device_get(maps)
         yield int(index), maps, np.clip(maps.rgb, 0, 1)
+
+
+def _over_torsos(avatar, frames, moved, data: Dataset) -> Iterator[Rendered]:
+    for index, (pose, signals) in zip(frames, moved.frames(), strict=True):
+        rgb, labels = (np.asarray(x[index]) for x in (data.frames, data.labels))
+        behind = behind_head.backdrop(rgb, labels, avatar.portrait.plate)
+        yield avatar.renderer(pose, signals, behind, torso=False)
 
 
 def score_tracked(
@@ -175,14 +173,17 @@ def score_tracked(
       see `ClipScores.result`.
     """
     with detectors() as pair:
-        scores = ClipScores(data, MouthDistances(*pair))
+        scores = ClipScores(scorer(), FacePairs(*pair))
         for index, maps, picture in rendered_frames(avatar, frames, moved):
-            scores.add(index, picture)
+            add_frame(scores, data, index, picture)
             see(index, maps)
         return scores.result()
 
 
-_lpips_alex = jax.jit(functools.partial(perceptual.lpips, net="alex"))
+@functools.cache
+def scorer(vgg: bool = False) -> FrameScorer:
+    """The one scorer of the process, so that weights are placed once."""
+    return FrameScorer(vgg)
 
 
 def _truth(run: Run, name: str, data_root: pathlib.Path | None) -> Dataset:
@@ -237,48 +238,56 @@ def _same_clip(data: Dataset, portrait: Portrait) -> bool:
 
 
 def _evaluate_one(
-    run: Run,
+    run: Run, avatar: Avatar, data: Dataset, out: pathlib.Path, options: Options
+) -> list[Clip]:
+    """The clips of one person, see `evaluate`."""
+    frames = _spread(avatar.portrait.test_frames, options.max_frames)
+    if options.signals == "tracked":
+        ways = {"tracked": motion.tracked(avatar.portrait, frames)}
+    else:
+        ways = spoken.motions(run, avatar.portrait, frames)
+    return [
+        _clip(avatar, data, frames, way, moved, out, options)
+        for way, moved in ways.items()
+    ]
+
+
+def _clip(
     avatar: Avatar,
     data: Dataset,
+    frames: list[int],
+    way: str,
+    moved: motion.Motion,
     out: pathlib.Path,
-    max_frames: int | None,
-    signals: str,
-) -> dict:
-    """Scores of one person by column, see `evaluate`."""
-    frames = _spread(avatar.portrait.test_frames, max_frames)
-    if signals == "tracked":
-        moved = motion.tracked(avatar.portrait, frames)
-        return {signals: _show(avatar, data, frames, moved, out)}
-    ways = spoken.motions(run, avatar.portrait, frames)
-    scores = {signals: _show(avatar, data, frames, ways.pop(signals), out)}
-    return scores | {
-        way: score_tracked(avatar, data, frames, moved=moved)
-        for way, moved in ways.items()
-    }
-
-
-def _show(
-    avatar: Avatar, data: Dataset, frames: list[int], moved, out: pathlib.Path
-) -> dict:
-    """Scores of some frames, with a video and a sheet of them."""
-    name = data.name
-    on_sheet = set(_spread(frames, _SHEET_ROWS))
-    rendered = rendered_frames(avatar, frames, moved)
-    rows, labels = [], []
-    with detectors() as pair, _video(out / f"{name}.mp4", data, frames) as video:
-        scores = ClipScores(data, MouthDistances(*pair))
-        progress = tqdm(rendered, f"scoring {name}", len(frames), unit="frame")
+    options: Options,
+) -> Clip:
+    """Scores some frames; those driven as asked for with a video and a sheet."""
+    name, shown = data.name, way == options.signals
+    torsos_of = data if options.protocol == "peer" else None
+    rendered = rendered_frames(avatar, frames, moved, torsos_of)
+    on_sheet = set(_spread(frames, _SHEET_ROWS)) if shown else ()
+    gallery, rows, labels = Gallery(), [], []
+    path, sheet = out / f"{name}.mp4", out / f"{name}.png"
+    video = _video(path, data, frames) if shown else contextlib.nullcontext()
+    with detectors() as pair, video as writer:
+        scores = ClipScores(scorer(options.vgg), FacePairs(*pair))
+        progress = tqdm(rendered, f"scoring {name}, {way}", len(frames), unit="frame")
         for index, maps, prediction in progress:
-            scores.add(index, prediction)
+            row = add_frame(scores, data, index, prediction)
+            if not shown:
+                continue
             pictures = panels.comparison(data.frame(index)[0], prediction)
-            video.write(panels.row(pictures))
+            compared = panels.row(pictures)
+            writer.write(compared)
+            gallery.add(row["frame.psnr"], index, compared)
             if index in on_sheet:
                 pictures |= panels.maps(maps, avatar.depth_range)
                 labels.append([f"frame {index}", *list(pictures)[1:]])
                 rows.append([panels.enlarged(one) for one in pictures.values()])
-    sheet = sheets.contact_sheet(rows, labels)
-    folder.write_image(out / f"{name}.png", sheet)
-    return scores.result()
+    if not shown:
+        return Clip(name, way, scores)
+    folder.write_image(sheet, sheets.contact_sheet(rows, labels))
+    return Clip(name, way, scores, gallery, path, sheet)
 
 
 def _spread(frames: Sequence[int], count: int | None) -> list[int]:

@@ -1,0 +1,58 @@
+"""The true torso as a backdrop: what peers paste their rendered head onto.
+
+ER-NeRF and its kin train and score a head alone, composited over the frame's own torso
+and a still background. The torso behind the head is not seen; it is continued upwards
+from its edge, as their preparation does, so that a head which turns away shows cloth
+and neck there and not the truth.
+"""
+
+import cv2
+import numpy as np
+
+from lokitalk_jax.data import folder
+
+_REACH = 0.1  # how far the torso is continued, in frame heights
+_INSET = 2  # pixels below the edge, where the colour is not mixed with the head's
+
+
+def torso_image(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The torso of a frame, continued behind the head.
+
+    Args:
+      rgb: uint8 [H, W, 3].
+      labels: uint8 [H, W], see `folder`.
+
+    Returns:
+      uint8 RGBA [H, W, 4], alpha 255 on the torso and 0 elsewhere.
+    """
+    torso, head = labels == folder.TORSO, labels == folder.HEAD
+    height = labels.shape[0]
+    reach = max(round(_REACH * height), 1)
+    image = np.where(torso[..., None], rgb, 0)
+    row = np.arange(height)[:, None]
+    # Per column, the first torso pixel that has the head right above it.
+    edge = torso & np.roll(head, 1, axis=0) & (row > 0)
+    there = edge.any(axis=0)
+    top = np.where(there, edge.argmax(axis=0), height)
+    source = np.clip(top + _INSET, 0, height - 1)
+    # Only as deep as the torso goes; a thin strand gives its own colour.
+    column = np.arange(labels.shape[1])
+    source = np.where(torso[source, column], source, np.minimum(top, height - 1))
+    filled = there & (row < top) & (row >= top - reach) & head
+    colour = cv2.blur(image[source, column][None], (5, 1))[0]
+    image = np.where(filled[..., None], colour, image)
+    alpha = np.where(torso | filled, 255, 0)
+    return np.concatenate([image, alpha[..., None]], -1).astype(np.uint8)
+
+
+def backdrop(rgb: np.ndarray, labels: np.ndarray, plate: np.ndarray) -> np.ndarray:
+    """The torso of a frame over a plate, float32 [H, W, 3] in [0, 1].
+
+    Args:
+      rgb: uint8 [H, W, 3].
+      labels: uint8 [H, W], see `folder`.
+      plate: uint8 [H, W, 3].
+    """
+    torso = torso_image(rgb, labels)
+    shown = np.where(torso[..., 3:] > 0, torso[..., :3], plate)
+    return shown.astype(np.float32) / 255

@@ -1,0 +1,57 @@
+"""Label images of our own and of other programs."""
+
+import pathlib
+
+import cv2
+import numpy as np
+
+from lokitalk_jax.data import folder
+
+# RGB of face-parsing maps (AD-NeRF and all that prepare data as it does); grey and
+# black lie inside the head in TalkingGaussian's.
+_COLOURS = {
+    (255, 255, 255): folder.BACKGROUND,
+    (255, 0, 0): folder.TORSO,
+    (0, 255, 0): folder.TORSO,  # neck
+    (0, 0, 255): folder.HEAD,
+    (100, 100, 100): folder.HEAD,
+    (0, 0, 0): folder.HEAD,
+}
+
+
+def read(path: pathlib.Path) -> np.ndarray:
+    """Labels of a picture.
+
+    Args:
+      path: a grey picture of our labels, or a parsing map in colours.
+
+    Returns:
+      uint8 [H, W], see `folder`.
+
+    Raises:
+      ValueError: it is no picture, or holds other values.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ValueError(f"{path} is missing or not an image; give another --labels")
+    if image.ndim == 2:
+        if image.max() > folder.HEAD:
+            raise ValueError(
+                f"{path} holds the value {image.max()}; labels are 0 background, 1 "
+                "torso, 2 head"
+            )
+        return image
+    rgb = image[..., 2::-1].astype(np.int32)
+    packed = rgb @ np.array([1 << 16, 1 << 8, 1])
+    labels = np.full(packed.shape, 255, np.uint8)
+    for (red, green, blue), label in _COLOURS.items():
+        labels[packed == (red << 16 | green << 8 | blue)] = label
+    unknown = labels == 255
+    if unknown.any():
+        colour = tuple(int(x) for x in rgb[unknown][0])
+        raise ValueError(
+            f"{path} has pixels of the colour {colour}, which is no class of a parsing "
+            "map (head blue, neck green, torso red, background white); was it resized "
+            "or saved as JPEG?"
+        )
+    return labels

@@ -1,0 +1,46 @@
+"""What scoring leaves behind.
+
+<out>/metrics.json   what was scored and how, and the scores of every clip
+      frames.csv     the scores of every frame
+      report.html    both as one page with pictures
+"""
+
+import json
+import pathlib
+from collections.abc import Sequence
+
+from lokitalk_jax.data import folder
+from lokitalk_jax.evaluate import clip_table, report
+
+
+def write(out: pathlib.Path, header: dict, clips: Sequence[report.Clip]) -> dict:
+    """Writes the three files; nothing is written of a result that cannot be told.
+
+    Args:
+      out: a folder that is there.
+      header: "config_hash", "step", "size", "protocol" and "signals" of all clips.
+      clips: what was scored.
+
+    Returns:
+      what metrics.json holds: the header and {"identities": {name: {column: see
+      `ClipScores.result`}}}.
+
+    Raises:
+      OSError: a file could not be written.
+    """
+    identities: dict = {}
+    for clip in clips:
+        identities.setdefault(clip.identity, {})[clip.column] = clip.scores.result()
+    result = {**header, "identities": identities}
+    text = json.dumps(result, indent=2, allow_nan=False) + "\n"
+    tables = {
+        (clip.identity, clip.column): (clip.scores.frames, clip.scores.rows())
+        for clip in clips
+    }
+    page = report.page(result, clips)
+    clip_table.write(out / "frames.csv", tables)
+    with folder.replacing(out / "report.html") as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    with folder.replacing(out / "metrics.json") as temporary:
+        temporary.write_text(text)
+    return result
