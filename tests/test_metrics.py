@@ -8,6 +8,7 @@ import pytest
 from lokitalk_jax import video_io
 from lokitalk_jax.evaluate import (
     clip_table,
+    face_scores,
     landmarks,
     metrics,
     sharpness,
@@ -248,8 +249,8 @@ class KnownFaces:
     def __init__(self, *answers):
         self._answers = iter(answers)
 
-    def detect(self, rgb):
-        return next(self._answers)
+    def faces(self, rgb):
+        return [faces.Face(points) for points in next(self._answers)]
 
 
 def face(seed=0):
@@ -258,25 +259,31 @@ def face(seed=0):
 
 def test_mouth_distance_ignores_where_the_mouth_is():
     truth, moved = face(), face() + np.float32([30, -20, 5])
-    assert landmarks.mouth_distance(truth, moved) == pytest.approx(0, abs=1e-4)
+
+    def distance():
+        return face_scores.mouth_distance(truth[None], moved[None])[0]
+
+    assert distance() == pytest.approx(0, abs=1e-4)
     # One point of twenty moved by 2 px: it keeps 19/20 of that from the mean, and
     # the others get 1/20 each.
-    moved[landmarks.MOUTH[0], 0] += 2
+    moved[face_scores.MOUTH[0], 0] += 2
     wanted = (2 * 19 / 20 + 19 * 2 / 20) / 20
-    assert landmarks.mouth_distance(truth, moved) == pytest.approx(wanted, abs=1e-4)
-    assert len(set(landmarks.MOUTH)) == 20 and set(landmarks.MOUTH) <= set(faces.LIPS)
+    assert distance() == pytest.approx(wanted, abs=1e-4)
+    assert len(set(face_scores.MOUTH)) == 20 and set(face_scores.MOUTH) <= set(
+        faces.LIPS
+    )
 
 
 def found_in(pairs, count):
     rgb = np.zeros((8, 8, 3), np.uint8)
     for _ in range(count):
         pairs.add(rgb, rgb)
-    return landmarks.face_rows(pairs.truth, pairs.prediction)
+    return face_scores.rows(pairs.truth, pairs.prediction, np.arange(count))
 
 
 def test_missed_faces_are_left_out():
     smile = face()
-    smile[landmarks.MOUTH[0], 0] += 2
+    smile[face_scores.MOUTH[0], 0] += 2
     far = face(1) + 500
     pairs = landmarks.FacePairs(
         KnownFaces([face()], [face()], [], [face()]),
@@ -286,7 +293,7 @@ def test_missed_faces_are_left_out():
     assert rows[0]["lmd_px"] == pytest.approx(0.19, abs=1e-4)  # of the nearer face
     width = np.linalg.norm(face()[234, :2] - face()[454, :2])
     assert rows[0]["lmd_face"] == pytest.approx(0.19 / width, abs=1e-6)
-    assert rows[1] == rows[2] == {"lmd_px": None, "lmd_face": None}
+    assert set(rows[1].values()) == set(rows[2].values()) == {None}
     assert rows[3]["lmd_px"] == 0
     summary = clip_table.summary(rows, 1)
     assert summary["lmd_px"] == pytest.approx(0.095, abs=1e-4)
@@ -312,8 +319,7 @@ def test_mouth_distance_tells_frames_of_a_real_clip_apart():
         for _, rgb in frames:
             apart.add(rgb, frames[0][1])
     same, apart = (
-        clip_table.summary(landmarks.face_rows(p.truth, p.prediction), 25)["lmd_px"]
-        for p in (same, apart)
+        face_scores.mouth_distance(p.truth, p.prediction).mean() for p in (same, apart)
     )
     assert same == pytest.approx(0, abs=0.05) and apart > 0.3
 

@@ -286,10 +286,10 @@ def test_evaluation_of_some_frames_of_one_person(tiny_run, tmp_path):  # noqa: F
 class OneFace:
     """Stands in for the detector: a face that shifts with the picture's brightness."""
 
-    def detect(self, rgb):
+    def faces(self, rgb):
         points = np.random.default_rng(0).uniform(0, 40, (478, 3))
         points[:, 0] *= 1 + rgb.mean() / 255
-        return [points]
+        return [faces.Face(points)]
 
 
 def test_scores_of_predictions_whose_error_is_known(tiny_run):  # noqa: F811

@@ -1,43 +1,24 @@
-"""Mouth landmark distance (LMD): does the rendered mouth take the true shape.
-
-As in ER-NeRF and InsTaG: the 20 mouth points of the 68-point face, each set moved to
-its own mean, and the mean distance in pixels of the frame. A distance in pixels grows
-with the frame, so it compares at one size only. Their points come from another
-detector (FAN); these are the nearest points of MediaPipe's face mesh.
-"""
+"""The faces of true and rendered frames, found once for all scores that need them."""
 
 from typing import Protocol
 
 import numpy as np
 
-from lokitalk_jax.prepare import faces
-
-MOUTH = faces.MESH_TO_68[48:68]
+from lokitalk_jax.prepare.faces import LANDMARK_COUNT, Face
 
 
 class Detector(Protocol):
     """What finds faces; `faces.FaceDetector` does."""
 
-    def detect(self, rgb: np.ndarray) -> list[np.ndarray]:
-        """Landmarks [478, 3], pixels, of each face in uint8 RGB, largest first."""
+    def faces(self, rgb: np.ndarray) -> list[Face]:
+        """The faces in uint8 RGB [H, W, 3], the largest first."""
 
 
-def mouth_distance(truth: np.ndarray, prediction: np.ndarray) -> float:
-    """LMD of one face.
-
-    Args:
-      truth: [478, 3], landmarks, pixels; depth is not used.
-      prediction: [478, 3].
-
-    Returns:
-      Mean distance of the mouth points, pixels, after each mouth is centred.
-    """
-    a, b = (np.float64(points)[list(MOUTH), :2] for points in (truth, prediction))
-    return float(np.linalg.norm((a - a.mean(0)) - (b - b.mean(0)), axis=-1).mean())
+_NONE = Face(np.full((LANDMARK_COUNT, 3), np.nan, np.float32))
 
 
 class FacePairs:
-    """The faces of true and rendered frames, gathered in order: 11 KB a frame."""
+    """Faces gathered in order: 12 KB a frame."""
 
     def __init__(self, truth_detector: Detector, prediction_detector: Detector):
         """Takes the detectors.
@@ -49,11 +30,9 @@ class FacePairs:
             them over from the truth.
         """
         self._detectors = truth_detector, prediction_detector
-        self._found: list[tuple[np.ndarray, np.ndarray]] = []
+        self._found: list[tuple[Face, Face]] = []
 
-    def add(
-        self, truth: np.ndarray, prediction: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def add(self, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         """Adds a frame.
 
         Args:
@@ -61,11 +40,11 @@ class FacePairs:
           prediction: uint8 RGB [H, W, 3].
 
         Returns:
-          the frame's rows of `truth` and `prediction`.
+          the true face's landmarks, [478, 3], NaN where there is none.
         """
         # Both always look, as a detector that follows faces must miss no frame.
         found = [
-            detector.detect(frame)
+            detector.faces(frame)
             for detector, frame in zip(
                 self._detectors, (truth, prediction), strict=True
             )
@@ -74,11 +53,13 @@ class FacePairs:
         # Several faces may be rendered; the one meant is where the true one is.
         nearest = min(
             found[1],
-            key=lambda other: np.linalg.norm((other - face)[:, :2].mean(0)),
+            key=lambda other: np.linalg.norm(
+                (other.landmarks - face.landmarks)[:, :2].mean(0)
+            ),
             default=_NONE,
         )
         self._found.append((face, nearest))
-        return self._found[-1]
+        return face.landmarks
 
     def __len__(self) -> int:
         return len(self._found)
@@ -93,35 +74,28 @@ class FacePairs:
         """Landmarks [F, 478, 3], the rendered face nearest to it; NaN where none is."""
         return self._stacked(1)
 
+    def blendshapes(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] | None:
+        """Scores [F, 52] of truth and prediction, NaN where unknown, and their names.
+
+        Returns:
+          None where no face has any.
+        """
+        known = [f.blendshapes for pair in self._found for f in pair if f.blendshapes]
+        if not known:
+            return None
+        names = tuple(known[0])
+        unknown = dict.fromkeys(names, np.nan)
+        sides = (
+            np.array(
+                [
+                    list((pair[k].blendshapes or unknown).values())
+                    for pair in self._found
+                ]
+            )
+            for k in range(2)
+        )
+        return *sides, names
+
     def _stacked(self, which: int) -> np.ndarray:
-        faces_ = [pair[which] for pair in self._found]
-        return np.stack(faces_) if faces_ else np.empty((0, *_NONE.shape), np.float32)
-
-
-_NONE = np.full((faces.LANDMARK_COUNT, 3), np.nan, np.float32)
-
-
-def face_rows(
-    truth: np.ndarray, prediction: np.ndarray
-) -> list[dict[str, float | None]]:
-    """LMD of each frame, None where truth or render shows no face.
-
-    Args:
-      truth: [F, 478, 3], pixels; NaN where there is no face.
-      prediction: [F, 478, 3].
-
-    Returns:
-      {"lmd_px", "lmd_face"}, the latter in widths of the true face.
-    """
-    rows = []
-    for one, other in zip(truth, prediction, strict=True):
-        distance = mouth_distance(one, other)
-        if not np.isfinite(distance):
-            rows.append({"lmd_px": None, "lmd_face": None})
-            continue
-        width = np.linalg.norm(np.subtract(*one[list(_CHEEKS), :2]))
-        rows.append({"lmd_px": distance, "lmd_face": distance / float(width)})
-    return rows
-
-
-_CHEEKS = (234, 454)  # the outer ends of the face oval
+        found = [pair[which].landmarks for pair in self._found]
+        return np.stack(found) if found else np.empty((0, LANDMARK_COUNT, 3))

@@ -30,8 +30,11 @@ _SCORES = (
     ("sync.correlation", "Lips and sound, correlation", 3, "more"),
     ("sync.correlation_truth", "the truth's own", 3, None),
     ("sync.lag_ms", "Lag of the lips, ms", 0, None),
-    ("sync.sync_c", "Sync-C", 3, "more"),
-    ("sync.sync_d", "Sync-D", 3, "less"),
+    ("sync.lag_ms_truth", "the truth's own", 0, None),
+    ("syncnet.sync_c", "Sync-C", 3, "more"),
+    ("syncnet.sync_d", "Sync-D", 3, "less"),
+    ("syncnet_truth.sync_c", "Sync-C, truth", 3, None),
+    ("syncnet_truth.sync_d", "Sync-D, truth", 3, None),
 )
 _REGIONS = ("lip", "eye", "head", "torso")
 _CURVES = (

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+import scipy.io.wavfile
 from tqdm import tqdm
 
 from lokitalk_jax import backdrop, motion, reenact, structs, video_io
@@ -270,7 +271,7 @@ def _clip(
     path, sheet = out / f"{name}.mp4", out / f"{name}.png"
     video = _video(path, data, frames) if shown else contextlib.nullcontext()
     with detectors() as pair, video as writer:
-        scores = ClipScores(scorer(options.vgg), FacePairs(*pair))
+        scores = ClipScores(scorer(options.vgg), FacePairs(*pair), _sound(data))
         progress = tqdm(rendered, f"scoring {name}, {way}", len(frames), unit="frame")
         for index, maps, prediction in progress:
             row = add_frame(scores, data, index, prediction)
@@ -301,8 +302,18 @@ def _spread(frames: Sequence[int], count: int | None) -> list[int]:
 def detectors() -> Iterator[list[faces.FaceDetector]]:
     """Two detectors: one may follow faces, so truth and render have each their own."""
     model = faces.find_model()
-    with faces.FaceDetector(model) as first, faces.FaceDetector(model) as second:
+    with (
+        faces.FaceDetector(model, blendshapes=True) as first,
+        faces.FaceDetector(model, blendshapes=True) as second,
+    ):
         yield [first, second]
+
+
+def _sound(data: Dataset) -> np.ndarray | None:
+    """What is said in a clip, float32 [S], or None."""
+    if data.folder.audio_path is None:
+        return None
+    return scipy.io.wavfile.read(data.folder.audio_path)[1] / np.float32(32768)
 
 
 def _video(path: pathlib.Path, data: Dataset, frames: list[int]):

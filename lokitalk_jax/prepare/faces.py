@@ -12,6 +12,7 @@ import os
 import pathlib
 import threading
 import warnings
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -59,6 +60,19 @@ MESH_TO_68 += (78, 82, 13, 312, 308, 317, 14, 87)
 
 # The detector misses small faces: frames smaller than this are enlarged for it.
 _DETECTION_SIZE = 256
+
+
+class Face(NamedTuple):
+    """A face that was found.
+
+    Attributes:
+      landmarks: float32 [478, 3], see the module.
+      blendshapes: scores in [0, 1] by name; None where they were not asked for, or the
+        detector has none.
+    """
+
+    landmarks: np.ndarray
+    blendshapes: dict[str, float] | None = None
 
 
 def find_model(path: str | None = None) -> pathlib.Path | None:
@@ -128,22 +142,26 @@ class FaceDetector:
     clip, in order.
     """
 
-    def __init__(self, model_path: pathlib.Path | None = None):
+    def __init__(
+        self, model_path: pathlib.Path | None = None, blendshapes: bool = False
+    ):
         """Loads the model.
 
         Args:
           model_path: a FaceLandmarker `.task` file, or None for the face mesh.
+          blendshapes: finds expressions too, which the face mesh cannot.
 
         Raises:
           ValueError: the file is missing or not a FaceLandmarker model.
         """
         self.model_path = model_path and pathlib.Path(model_path)
         with quiet(), old_protobuf():
-            self._find = self._landmarker() if model_path else self._mesh()
+            found = self._landmarker(blendshapes) if model_path else self._mesh()
+            self._find = found
             # The native code speaks once more at its first image.
             self._find(np.zeros((_DETECTION_SIZE, _DETECTION_SIZE, 3), np.uint8))
 
-    def _landmarker(self):
+    def _landmarker(self, blendshapes: bool):
         from mediapipe import Image, ImageFormat
         from mediapipe.tasks.python import BaseOptions, vision
 
@@ -153,6 +171,7 @@ class FaceDetector:
             base_options=BaseOptions(model_asset_buffer=self.model_path.read_bytes()),
             running_mode=vision.RunningMode.IMAGE,
             num_faces=MAX_FACES,
+            output_face_blendshapes=blendshapes,
         )
         try:
             landmarker = vision.FaceLandmarker.create_from_options(options)
@@ -161,11 +180,17 @@ class FaceDetector:
                 f"{self.model_path} is not a FaceLandmarker model; download {MODEL_URL}"
             ) from error
         self.close = landmarker.close
-        return lambda rgb: (
-            landmarker.detect(
-                Image(image_format=ImageFormat.SRGB, data=rgb)
-            ).face_landmarks
-        )
+
+        def find(rgb: np.ndarray) -> list:
+            found = landmarker.detect(Image(image_format=ImageFormat.SRGB, data=rgb))
+            scores = [
+                {one.category_name: one.score for one in face}
+                for face in found.face_blendshapes or []
+            ]
+            scores = scores or [None] * len(found.face_landmarks)
+            return list(zip(found.face_landmarks, scores, strict=True))
+
+        return find
 
     def _mesh(self):
         from mediapipe.python.solutions.face_mesh import FaceMesh
@@ -173,7 +198,8 @@ class FaceDetector:
         mesh = FaceMesh(max_num_faces=MAX_FACES, refine_landmarks=True)
         self.close = mesh.close
         return lambda rgb: [
-            face.landmark for face in mesh.process(rgb).multi_face_landmarks or []
+            (face.landmark, None)
+            for face in mesh.process(rgb).multi_face_landmarks or []
         ]
 
     def __enter__(self) -> "FaceDetector":
@@ -183,13 +209,17 @@ class FaceDetector:
         self.close()
 
     def detect(self, rgb: np.ndarray) -> list[np.ndarray]:
+        """Landmarks alone of `faces`."""
+        return [face.landmarks for face in self.faces(rgb)]
+
+    def faces(self, rgb: np.ndarray) -> list[Face]:
         """Finds up to three faces.
 
         Args:
           rgb: uint8 [H, W, 3].
 
         Returns:
-          For each face float32 [478, 3] (see the module), the largest first.
+          the faces, the largest first.
 
         Raises:
           ValueError: `rgb` is not an RGB image of bytes.
@@ -208,8 +238,13 @@ class FaceDetector:
         scale = np.float32([width, height, width])
         with old_protobuf():
             found = self._find(np.ascontiguousarray(rgb))
-        faces = [np.float32([[p.x, p.y, p.z] for p in face]) * scale for face in found]
-        return sorted(faces, key=lambda face: -np.ptp(face[:, :2], axis=0).prod())
+        faces = [
+            Face(np.float32([[p.x, p.y, p.z] for p in points]) * scale, scores)
+            for points, scores in found
+        ]
+        return sorted(
+            faces, key=lambda face: -np.ptp(face.landmarks[:, :2], axis=0).prod()
+        )
 
 
 @contextlib.contextmanager
