@@ -448,3 +448,18 @@ def test_flags_that_do_not_belong_together_are_refused(flags, capsys):
         render.main(flags)
     assert stopped.value.code == 2
     assert "belong" in capsys.readouterr().err
+
+
+def test_protocols_are_told_apart(tiny_run, tmp_path):  # noqa: F811
+    scores = {}
+    for protocol in "full", "peer":
+        out = tmp_path / protocol
+        flags = ("--identity=demo_00", "--max_frames=2", f"--protocol={protocol}")
+        command(tiny_run, "--evaluate", *flags, f"--out={out}")
+        result = json.loads((out / "metrics.json").read_text())
+        assert result["protocol"] == protocol
+        assert f"<b>{protocol}</b>" in (out / "report.html").read_text()
+        scores[protocol] = result["identities"]["demo_00"]["tracked"]
+    # The torso is the true one there, whatever the model makes of it.
+    assert scores["peer"]["torso"]["psnr"] > scores["full"]["torso"]["psnr"] + 3
+    assert scores["peer"]["frame"]["psnr"] > scores["full"]["frame"]["psnr"]

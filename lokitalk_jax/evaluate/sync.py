@@ -90,7 +90,7 @@ def agreement(openings: np.ndarray, asked: np.ndarray) -> Sync | None:
     return Sync(
         correlation=float(found[MAX_LAG]),
         best=float(found[best]),
-        lag_ms=1000 / structs.FPS * (lags[best] + _vertex(found, best)),
+        lag_ms=float(1000 / structs.FPS * (lags[best] + _vertex(found, best))),
         elsewhere=float(found[away].max()),
     )
 

@@ -129,5 +129,7 @@ def _legacy(data: bytes) -> Any:
         (count,) = struct.unpack("<q", file.read(8))
         storage = storages[str(key)]
         raw = file.read(count * storage.dtype.itemsize)
+        if len(raw) < count * storage.dtype.itemsize:
+            raise pickle.UnpicklingError("it ends too early; copy it again")
         storage.values = np.frombuffer(raw, storage.dtype)
     return tensors
