@@ -1,4 +1,8 @@
-"""Makes identity folders of videos: see docs/data.md."""
+"""Makes identity folders of videos, and looks data folders over: see docs/data.md.
+
+python prepare.py --video=me.mp4 --out=data/me
+python prepare.py --check=data/me
+"""
 
 import argparse
 import errno
@@ -9,12 +13,15 @@ import sys
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 
+from lokitalk_jax.doctor import check
 from lokitalk_jax.prepare import pipeline, workspace
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Prepares every --video; returns the exit status."""
-    flags = _parser().parse_args(arguments)
+    flags = _flags(arguments)
+    if flags.check:
+        return _check(flags.check, flags.json)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     failures = 0
     try:
@@ -52,6 +59,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failures else 0
 
 
+def _check(path: pathlib.Path, as_json: bool) -> int:
+    found = check.examine(path)
+    print((check.as_json if as_json else check.as_text)(path, found))
+    return 1 if check.failed(found) else 0
+
+
 def _outs(videos, out) -> dict[pathlib.Path, pathlib.Path]:
     """The folder of each video: --out itself, or one per file name under it."""
     out = pathlib.Path(out)
@@ -67,12 +80,21 @@ def _outs(videos, out) -> dict[pathlib.Path, pathlib.Path]:
     return {path: out / path.stem for path in videos}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument(
-        "--video", action="append", required=True, help="a video; may be repeated"
+def _flags(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("--out", required=True, help="the identity folder to write")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--video", action="append", help="a video; may be repeated")
+    source.add_argument(
+        "--check",
+        type=pathlib.Path,
+        help="look over a data folder of ours, ER-NeRF, SyncTalk or TalkingGaussian",
+    )
+    parser.add_argument("--json", action="store_true", help="--check for programs")
+    parser.add_argument("--out", help="the identity folder to write")
     parser.add_argument("--size", type=int, default=512, help="longest side, pixels")
     parser.add_argument(
         "--crop",
@@ -88,7 +110,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--end", type=float, help="seconds")
     parser.add_argument("--no-audio", action="store_true", help="prepare without sound")
     parser.add_argument("--png", action="store_true", help="store frames without loss")
-    return parser
+    flags = parser.parse_args(arguments)
+    if not flags.check and not flags.out:
+        parser.error("--video needs --out, the identity folder to write")
+    if flags.json and not flags.check:
+        parser.error("--json belongs to --check")
+    return flags
 
 
 if __name__ == "__main__":

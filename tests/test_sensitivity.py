@@ -131,7 +131,7 @@ def ranked(scores, path, worst=max):
         ("frame.ssim", min, {"blur"}),
         ("frame.psnr", min, {"cast"}),
         ("torso.psnr", min, {"torso shift", "cast"}),
-        ("torso.lpips_alex", max, {"torso shift", "blur"}),
+        ("torso.ssim", min, {"torso shift"}),
         ("eye_ratio_error", max, {"held blink"}),
         ("blendshapes_upper", max, {"held blink"}),
         ("lmd_px", max, {"frozen lips"}),

@@ -1,0 +1,120 @@
+"""Picture files: whether they are whole, of one size, and repeat each other."""
+
+import pathlib
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from lokitalk_jax.doctor.finding import ERROR, WARNING, Finding, listed
+from lokitalk_jax.prepare import timeline, video
+
+_PNG_END = b"IEND\xaeB`\x82"
+_JPEG_END = b"\xff\xd9"
+
+# Below the preparation's own limit, as frames that it kept lie around that.
+_REPEAT = timeline.REPEAT / 2
+
+
+def read(path: pathlib.Path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray | None:
+    """A picture, or None where the file is missing, cut off or no picture.
+
+    A JPEG that is cut off decodes, grey from there on, so its end is looked at.
+    """
+    if not path.is_file():
+        return None
+    data = path.read_bytes()
+    end = _PNG_END if path.suffix == ".png" else _JPEG_END
+    if end not in data[-32:]:
+        return None
+    return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+
+
+class Faults:
+    """Gathers what is wrong with a folder of pictures, so that it is told once."""
+
+    def __init__(self, where: str, remedy: str):
+        """Takes the folder's name and what to do about faults of it."""
+        self._where, self._remedy = where, remedy
+        self._bad: list[int] = []
+        self._odd: dict[str, list[int]] = {}
+
+    def add(self, index: int, picture: np.ndarray | None, wanted: tuple) -> bool:
+        """Looks at a picture.
+
+        Args:
+          index: its number.
+          picture: what `read` gave.
+          wanted: shape that it should have.
+
+        Returns:
+          whether it can be used.
+        """
+        if picture is None:
+            self._bad.append(index)
+            return False
+        if picture.dtype != np.uint8 or picture.shape != wanted:
+            kind = f"{picture.dtype} {_size(picture.shape)} instead of {_size(wanted)}"
+            self._odd.setdefault(kind, []).append(index)
+            return False
+        return True
+
+    def findings(self) -> Iterator[Finding]:
+        """What was gathered."""
+        if self._bad:
+            yield Finding(
+                ERROR,
+                "unreadable_picture",
+                self._where,
+                f"missing, cut off or no picture: {listed(self._bad)}",
+                self._remedy,
+            )
+        for kind, indices in self._odd.items():
+            yield Finding(
+                ERROR,
+                "picture_size",
+                self._where,
+                f"{listed(indices)}: {kind}",
+                self._remedy,
+            )
+
+
+class Repeats:
+    """Finds frames that repeat the one before."""
+
+    def __init__(self):
+        """Starts before the first frame."""
+        self._before: np.ndarray | None = None
+        self._index = 0
+        self.repeated: list[int] = []
+
+    def add(self, frame: np.ndarray) -> None:
+        """Looks at the next frame, uint8 [H, W, 3]."""
+        size = (video.THUMBNAIL, video.THUMBNAIL)
+        small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        small = small.astype(np.float32)
+        if self._before is not None:
+            block, _ = video.change(self._before, small)
+            if block < _REPEAT:
+                self.repeated.append(self._index)
+        self._before = small
+        self._index += 1
+
+    def findings(self, flagged: np.ndarray, where: str) -> Iterator[Finding]:
+        """What is repeated, beside what is said to be, bool [F]."""
+        hidden = [i for i in self.repeated if i < len(flagged) and not flagged[i]]
+        if len(hidden) > 0.05 * self._index:
+            yield Finding(
+                WARNING,
+                "unmarked_repeats",
+                where,
+                f"{len(hidden)} of {self._index} frames repeat the one before and are "
+                f"not marked: {listed(hidden)}",
+                "prepare the video again, which finds and marks them",
+            )
+
+
+def _size(shape: tuple) -> str:
+    height, width, *channels = shape
+    names = {(): "grey", (3,): "RGB", (4,): "RGBA"}
+    return f"{width}x{height} {names.get(tuple(channels), channels)}"

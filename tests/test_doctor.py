@@ -1,0 +1,451 @@
+import json
+import shutil
+
+import cv2
+import numpy as np
+import peer_folder
+import pytest
+import tiny_folder
+from scipy.spatial.transform import Rotation
+
+import prepare
+from lokitalk_jax.data import folder
+from lokitalk_jax.doctor import check, finding
+from lokitalk_jax.prepare import audio, lips, pose
+
+COUNT, SIZE, FOCAL = 44, 64, 110.0
+
+
+def good_tracks():
+    """Landmarks that fit their poses, of a head that turns and blinks."""
+    matrices = peer_folder.poses(COUNT)
+    axes = np.diag([1.0, -1.0, -1.0])
+    ours = np.tile(np.eye(4), (COUNT, 1, 1))
+    ours[:, :3, :3] = axes @ matrices[:, :3, :3] @ axes
+    ours[:, :3, 3] = matrices[:, :3, 3] @ axes
+    points = pose.canonical_points()
+    points = np.concatenate([points, points[:10]])
+    placed = points @ np.swapaxes(ours[:, :3, :3], 1, 2) + ours[:, None, :3, 3]
+    flat = FOCAL * placed[..., :2] / placed[..., 2:] + SIZE / 2
+    depth = FOCAL * (placed[..., 2:] - 0.6) / 0.6
+    landmarks = np.float32(np.concatenate([flat, depth], -1))
+    ours = np.float32(ours)
+    eyes = np.full((COUNT, 2), 0.3, np.float32)
+    eyes[20:23] = 0.08
+    centre = SIZE / 2, SIZE / 2
+    return folder.Tracks(
+        head_to_camera=ours,
+        landmarks=landmarks,
+        lips=lips.lips_in_head_frame(landmarks, ours, FOCAL, centre),
+        eye_ratio=eyes,
+        valid=np.ones(COUNT, bool),
+        duplicate=np.zeros(COUNT, bool),
+    )
+
+
+def write_identity(path):
+    tracks = good_tracks()
+    tiny_folder.write(path, COUNT, SIZE, SIZE, **tracks._asdict())
+    rng = np.random.default_rng(0)
+    for i in range(COUNT):
+        hull = cv2.convexHull(np.int32(tracks.landmarks[i, :468, :2]))
+        labels = np.full((SIZE, SIZE), folder.BACKGROUND, np.uint8)
+        labels[44:, 10:54] = folder.TORSO
+        cv2.fillConvexPoly(labels, hull, folder.HEAD)
+        noise = rng.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)
+        name = f"{i:06d}.png"
+        folder.write_image(path / "labels" / name, labels)
+        folder.write_image(path / "frames" / name, noise)
+    audio.write(path, rng.normal(0, 0.2, COUNT * 640))
+    change_meta(path, focal=FOCAL, source={}, quality={})
+    return path
+
+
+def change_meta(path, **fields):
+    file = path / "identity.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
+
+
+def change_tracks(path, **changes):
+    """Replaces arrays of tracks.npz; None drops one."""
+    with np.load(path / "tracks.npz") as stored:
+        arrays = dict(stored) | changes
+    np.savez(path / "tracks.npz", **{k: v for k, v in arrays.items() if v is not None})
+
+
+def shift(array, by=1):
+    return np.roll(array, by, axis=0)
+
+
+def with_nan(array, row=7):
+    array = array.copy()
+    array[row, 0] = np.nan
+    return array
+
+
+def truncate(file, keep=0.6):
+    data = file.read_bytes()
+    file.write_bytes(data[: int(len(data) * keep)])
+
+
+def mirror(poses):
+    poses = poses.copy()
+    poses[3, :3, 0] *= -1
+    return poses
+
+
+def swap_labels(path):
+    for file in (path / "labels").iterdir():
+        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(file), np.array([0, 2, 1], np.uint8)[image])
+
+
+def odd_label(path):
+    image = np.full((SIZE, SIZE), 7, np.uint8)
+    cv2.imwrite(str(path / "labels" / "000004.png"), image)
+
+
+def repeat_frames(path):
+    for i in range(1, COUNT, 4):
+        data = (path / "frames" / f"{i - 1:06d}.png").read_bytes()
+        (path / "frames" / f"{i:06d}.png").write_bytes(data)
+
+
+def jump(tracks):
+    landmarks = tracks.landmarks.copy()
+    landmarks[30:, :, 0] += 30
+    poses = tracks.head_to_camera.copy()
+    poses[30:, 0, 3] += 30 * 0.6 / FOCAL
+    return {"landmarks": landmarks, "head_to_camera": poses}
+
+
+def write_plate(path, seen=1.0, size=SIZE):
+    plate = np.zeros((size, size, 4), np.uint8)
+    plate[: int(seen * size), :, 3] = 255
+    cv2.imwrite(str(path / "background.png"), plate)
+
+
+T = good_tracks()
+TURNED = Rotation.from_euler("y", 0.3).as_matrix()
+
+# What is done to a good folder, the check that must find it, and words of its message.
+OWN = {
+    "unreadable JSON": (
+        lambda p: (p / "identity.json").write_text("{"), "manifest", "not valid JSON"),
+    "wrong schema": (lambda p: change_meta(p, schema=7), "schema", "schema 7"),
+    "JSON list": (
+        lambda p: (p / "identity.json").write_text("[]"),
+        "manifest", "not a JSON object"),
+    "unknown field": (lambda p: change_meta(p, foo=1), "manifest", "unknown 'foo'"),
+    "text for a number": (
+        lambda p: change_meta(p, height="64"), "manifest", "height of the wrong type"),
+    "no manifest": (
+        lambda p: (p / "identity.json").unlink(), "unfinished", "no such file"),
+    "unfinished": (
+        lambda p: ((p / "identity.json").unlink(), (p / ".prepare").mkdir()),
+        "unfinished", "not finished"),
+    "split": (lambda p: change_meta(p, train_frames=COUNT), "split", "44 of 44"),
+    "fps": (lambda p: change_meta(p, fps=30), "fps", "30 frames a second"),
+    "odd size": (lambda p: change_meta(p, width=63), "odd_size", "odd side"),
+    "other size": (
+        lambda p: change_meta(p, width=62),
+        "picture_size", "instead of 62x64"),
+    "more frames said": (
+        lambda p: change_meta(p, frame_count=50), "tracks_length", "44 rows for 50"),
+    "shifted poses": (
+        lambda p: change_tracks(p, head_to_camera=shift(T.head_to_camera)),
+        "index_shift", "better"),
+    "shifted landmarks": (
+        lambda p: change_tracks(p, landmarks=shift(T.landmarks, 2)),
+        "index_shift", "frame i-2 better"),
+    "truncated frame": (
+        lambda p: truncate(p / "frames" / "000003.png"), "unreadable_picture", "3"),
+    "truncated mask": (
+        lambda p: truncate(p / "masks" / "000005.png"), "unreadable_picture", "5"),
+    "missing frame": (
+        lambda p: (p / "frames" / "000009.png").unlink(), "unreadable_picture", "9"),
+    "extra frames": (
+        lambda p: cv2.imwrite(str(p / "frames" / "000044.png"), np.zeros((8, 8, 3))),
+        "extra_files", "beyond the 44 frames"),
+    "no tracks": (lambda p: (p / "tracks.npz").unlink(), "no_tracks", "no such file"),
+    "truncated tracks": (
+        lambda p: truncate(p / "tracks.npz"), "tracks_unreadable", "cannot be read"),
+    "wrong dtype": (
+        lambda p: change_tracks(p, head_to_camera=T.head_to_camera.astype(float)),
+        "tracks_type", "float64"),
+    "wrong shape": (
+        lambda p: change_tracks(p, landmarks=T.landmarks[:, :468]),
+        "tracks_type", "(44, 468, 3)"),
+    "missing array": (
+        lambda p: change_tracks(p, lips=None),
+        "tracks_missing", "no lips"),
+    "NaN pose": (
+        lambda p: change_tracks(p, head_to_camera=with_nan(T.head_to_camera)),
+        "not_finite", "head_to_camera is not finite in frames 7"),
+    "mirrored pose": (
+        lambda p: change_tracks(p, head_to_camera=mirror(T.head_to_camera)),
+        "not_rigid", "frames 3"),
+    "millimetres": (
+        lambda p: change_tracks(
+            p, head_to_camera=T.head_to_camera * np.float32([1, 1, 1, 1000])
+            + np.float32([0, 0, 0, 0])),
+        "not_rigid", "rotation"),
+    "centimetres": (
+        lambda p: change_tracks(p, head_to_camera=far(T.head_to_camera)),
+        "depth", "60"),
+    "other focal": (
+        lambda p: change_meta(p, focal=170.0),
+        "reprojection", "average face"),
+    "faceless": (
+        lambda p: change_tracks(p, valid=np.arange(COUNT) > 4), "faceless", "5 of 44"),
+    "no face at all": (
+        lambda p: change_tracks(p, valid=np.zeros(COUNT, bool)),
+        "faceless", "no frame"),
+    "marked repeats": (
+        lambda p: change_tracks(p, duplicate=np.arange(COUNT) % 5 == 4),
+        "repeats", "8 of 44"),
+    "hidden repeats": (repeat_frames, "unmarked_repeats", "11 of 44"),
+    "cut": (lambda p: change_tracks(p, **jump(T)), "jump", "frames 30"),
+    "swapped labels": (swap_labels, "labels_off_face", "not labelled head"),
+    "unknown label": (odd_label, "label_values", "above 2"),
+    "no plate": (
+        lambda p: (p / "background.png").unlink(), "unreadable_picture", "missing"),
+    "plate of another size": (
+        lambda p: write_plate(p, size=32), "picture_size", "32x32 RGBA"),
+    "plate hardly seen": (lambda p: write_plate(p, 0.1), "plate_seen", "only 9%"),
+    "no sound": (lambda p: (p / "audio.wav").unlink(), "no_sound", "no such file"),
+    "sound of 44.1 kHz": (
+        lambda p: peer_folder.write_wav(p / "audio.wav", COUNT * 1764, 44100),
+        "sound_rate", "44100 Hz"),
+    "stereo": (
+        lambda p: peer_folder.write_wav(p / "audio.wav", COUNT * 640, channels=2),
+        "sound_channels", "2 channels"),
+    "short sound": (
+        lambda p: peer_folder.write_wav(p / "audio.wav", 9000),
+        "sound_short", "0.56 s"),
+    "long sound": (
+        lambda p: peer_folder.write_wav(p / "audio.wav", 60000),
+        "sound_long", "3.75 s"),
+    "quiet sound": (
+        lambda p: peer_folder.write_wav(p / "audio.wav", COUNT * 640, loud=0.01),
+        "sound_quiet", "-40 dB"),
+    "silence": (
+        lambda p: peer_folder.write_wav(p / "audio.wav", COUNT * 640, loud=0.0),
+        "sound_silent", "nothing is heard"),
+    "clipped sound": (
+        lambda p: audio.write(p, np.random.default_rng(0).normal(0, 1, COUNT * 640)),
+        "sound_clipped", "full scale"),
+    "sound that is none": (
+        lambda p: (p / "audio.wav").write_bytes(b"RIFFhello"),
+        "sound_unreadable", "not a WAV"),
+    "no features": (
+        lambda p: (p / "audio_features.npz").unlink(), "no_features", "no such file"),
+    "features of another length": (
+        lambda p: np.savez(p / "audio_features.npz", log_mel=np.zeros((90, 80), "f4"),
+                           log_mel_rate=100.0), "features_length", "0.90 s"),
+    "features of another kind": (
+        lambda p: np.savez(p / "audio_features.npz", log_mel=np.zeros((176, 29), "f4"),
+                           log_mel_rate=100.0), "features_shape", "(176, 29)"),
+    "damaged features": (
+        lambda p: truncate(p / "audio_features.npz"), "features_unreadable", "read"),
+}  # fmt: skip
+
+
+def far(poses):
+    poses = poses.copy()
+    poses[:, :3, 3] *= 100
+    return poses
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("doctor")
+    peer_folder.write(root / "peer", COUNT)
+    return write_identity(root / "own"), root / "peer"
+
+
+@pytest.fixture
+def own(made, tmp_path):
+    return copy(made[0], tmp_path / "own")
+
+
+@pytest.fixture
+def peer(made, tmp_path):
+    return copy(made[1], tmp_path / "peer")
+
+
+def copy(source, target):
+    return shutil.copytree(source, target)
+
+
+def test_a_good_folder_has_no_faults(own, capsys):
+    found = check.examine(own)
+    assert {one.severity for one in found} <= {finding.NOTE}
+    assert not check.failed(found)
+    assert prepare.main([f"--check={own}"]) == 0
+    assert "1 note" in capsys.readouterr().out
+
+
+def found_in(path, name, words, capsys):
+    """The finding, by way of the command for programs; never a traceback."""
+    status = prepare.main([f"--check={path}", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    checks = {one["check"]: one for one in told["findings"]}
+    assert "internal" not in checks, checks["internal"]
+    assert name in checks, list(checks)
+    assert any(
+        words in one["seen"] and one["remedy"]
+        for one in told["findings"]
+        if one["check"] == name
+    ), checks[name]
+    errors = [one for one in told["findings"] if one["severity"] == "error"]
+    assert status == bool(errors) and told["ok"] == (not errors)
+    return checks[name]["severity"]
+
+
+MERELY_WARNED = {
+    "odd_size", "repeats", "unmarked_repeats", "jump", "plate_seen", "sound_long",
+    "sound_quiet", "sound_silent", "sound_clipped", "expressions",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", OWN)
+def test_every_fault_of_ours_is_told(own, fault, capsys):
+    spoil, name, words = OWN[fault]
+    spoil(own)
+    severity = found_in(own, name, words, capsys)
+    if fault != "faceless":
+        wanted = finding.WARNING if name in MERELY_WARNED else finding.ERROR
+        assert severity == wanted
+
+
+def edit_json(path, change):
+    file = path / "transforms_train.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def shift_poses(path):
+    for name in ("train", "val"):
+        file = path / f"transforms_{name}.json"
+        content = json.loads(file.read_text())
+        matrices = [np.linalg.inv(m) for m in peer_folder.poses(COUNT + 1)]
+        for frame in content["frames"]:
+            frame["transform_matrix"] = matrices[frame["img_id"] + 1].tolist()
+        file.write_text(json.dumps(content))
+
+
+def swap_parsing(path):
+    for file in (path / "parsing").iterdir():
+        image = cv2.imread(str(file))
+        cv2.imwrite(str(file), np.ascontiguousarray(image[..., ::-1]))
+
+
+def pose_of(content, index=2):
+    return content["frames"][index]["transform_matrix"]
+
+
+def scale_poses(content):
+    for frame in content["frames"]:
+        for row in frame["transform_matrix"][:3]:
+            row[3] *= 1000
+
+
+PEER = {
+    "landmarks of a frame missing": (
+        lambda p: (p / "ori_imgs" / "7.lms").unlink(),
+        "landmarks_missing", "none of frames 7"),
+    "unreadable landmarks": (
+        lambda p: (p / "ori_imgs" / "7.lms").write_text("1 2 3"),
+        "landmarks_unreadable", "7"),
+    "NaN landmarks": (
+        lambda p: np.savetxt(p / "ori_imgs" / "3.lms", np.full((68, 2), np.nan)),
+        "not_finite", "3"),
+    "shifted poses": (shift_poses, "index_shift", "better"),
+    "no transforms": (
+        lambda p: (p / "transforms_val.json").unlink(), "transforms", "no such file"),
+    "unreadable transforms": (
+        lambda p: (p / "transforms_train.json").write_text("{"),
+        "transforms", "cannot be read"),
+    "no focal": (
+        lambda p: edit_json(p, lambda c: c.pop("focal_len")),
+        "transforms", "focal_len"),
+    "pose of 3 rows": (
+        lambda p: edit_json(p, lambda c: pose_of(c).pop()), "transforms", "(3, 4)"),
+    "NaN pose": (
+        lambda p: edit_json(p, lambda c: pose_of(c)[0].__setitem__(0, float("nan"))),
+        "not_rigid", "frames 2"),
+    "poses missing": (
+        lambda p: edit_json(p, lambda c: c["frames"].pop()), "pose_count", "43 poses"),
+    "pose twice": (
+        lambda p: edit_json(p, lambda c: c["frames"].append(c["frames"][0])),
+        "transforms", "occurs twice"),
+    "millimetres": (lambda p: edit_json(p, scale_poses), "depth", "from the head"),
+    "frame missing": (
+        lambda p: (p / "ori_imgs" / "5.jpg").unlink(), "missing_frames", "5"),
+    "truncated frame": (
+        lambda p: truncate(p / "gt_imgs" / "5.jpg"), "unreadable_picture", "5"),
+    "other size": (
+        lambda p: cv2.imwrite(str(p / "gt_imgs" / "5.jpg"), np.zeros((8, 8, 3))),
+        "picture_size", "8x8"),
+    "no plate": (lambda p: (p / "bc.jpg").unlink(), "unreadable_picture", "missing"),
+    "swapped channels": (swap_parsing, "parsing_swapped", "torso (red) above it"),
+    "unknown colour": (
+        lambda p: cv2.imwrite(
+            str(p / "parsing" / "0.png"), np.full((SIZE, SIZE, 3), 77, np.uint8)),
+        "parsing_colours", "(77, 77, 77)"),
+    "sound of 44.1 kHz": (
+        lambda p: peer_folder.write_wav(p / "aud.wav", COUNT * 1764, 44100),
+        "sound_rate", "44100"),
+    "no sound": (lambda p: (p / "aud.wav").unlink(), "no_sound", "no such file"),
+    "features of no kind": (
+        lambda p: np.save(p / "aud.npy", np.zeros((COUNT, 16, 31))),
+        "features_kind", "no known kind"),
+    "features too short": (
+        lambda p: np.save(p / "aud_hu.npy", np.zeros((30, 2, 1024), "f4")),
+        "features_length", "30 rows for 44"),
+    "damaged features": (
+        lambda p: truncate(p / "aud_ds.npy"), "features_unreadable", "read"),
+    "expressions too short": (
+        lambda p: (p / "au.csv").write_text("frame, AU45_r\n0, 0.1\n"),
+        "expressions", "1 rows for 44"),
+    "other blendshapes": (
+        lambda p: np.save(p / "bs.npy", np.zeros((COUNT, 7))),
+        "expressions", "(44, 7)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", PEER)
+def test_every_fault_of_peers_is_told(peer, fault, capsys):
+    spoil, name, words = PEER[fault]
+    spoil(peer)
+    found_in(peer, name, words, capsys)
+
+
+def test_a_good_folder_of_peers_has_no_faults(peer, tmp_path):
+    found = check.examine(peer)
+    assert {one.severity for one in found} == {finding.NOTE}
+    seen = {one.check: one.seen for one in found}
+    assert seen["features_kind"].startswith("DeepSpeech")
+    assert "ER-NeRF" in seen["parsing_flavour"]
+    peer_folder.write(tmp_path / "tg", 12, gaussian=True)
+    flavours = [o.seen for o in check.examine(tmp_path / "tg") if "flavour" in o.check]
+    assert "TalkingGaussian" in flavours[0]
+    peer_folder.write(tmp_path / "odd", 12, width=65)
+    found = check.examine(tmp_path / "odd")
+    assert [o.check for o in found if o.severity == finding.WARNING] == ["odd_size"]
+
+
+def test_other_places_are_told(tmp_path, monkeypatch):
+    assert check.examine(tmp_path / "gone")[0].check == "no_folder"
+    assert check.examine(tmp_path)[0].check == "unknown_layout"
+    # Even what nobody thought of ends as a finding.
+    monkeypatch.setattr(check.identity, "examine", lambda path: 1 / 0)
+    (tmp_path / "identity.json").write_text("")
+    found = check.examine(tmp_path)
+    assert found[0].check == "internal" and "ZeroDivisionError" in found[0].seen
+    with pytest.raises(SystemExit):
+        prepare.main(["--check=x", "--video=y"])
+    with pytest.raises(SystemExit):
+        prepare.main(["--video=y"])
