@@ -2,6 +2,8 @@
 
 python prepare.py --video=me.mp4 --out=data/me
 python prepare.py --check=data/me
+python prepare.py --import=ernerf/data/obama --out=data/obama
+python prepare.py --export=data/me --out=ernerf/data/me
 """
 
 import argparse
@@ -14,6 +16,7 @@ import sys
 os.environ.setdefault("GLOG_minloglevel", "2")
 
 from lokitalk_jax.doctor import check
+from lokitalk_jax.interop import peer_export, peer_import
 from lokitalk_jax.prepare import pipeline, workspace
 
 
@@ -22,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     flags = _flags(arguments)
     if flags.check:
         return _check(flags.check, flags.json)
+    if flags.imported or flags.exported:
+        return _convert(flags)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     failures = 0
     try:
@@ -65,6 +70,25 @@ def _check(path: pathlib.Path, as_json: bool) -> int:
     return 1 if check.failed(found) else 0
 
 
+def _convert(flags: argparse.Namespace) -> int:
+    """Brings another program's folder in, or writes one for it."""
+    try:
+        if flags.imported:
+            meta = peer_import.import_folder(flags.imported, flags.out, flags.model)
+            print(
+                f"{flags.out}: {meta.frame_count} frames of {meta.width}x{meta.height}, "
+                f"{meta.quality}; look at {pathlib.Path(flags.out) / 'preview.mp4'}"
+            )
+        else:
+            count = peer_export.export_folder(flags.exported, flags.out)
+            print(f"{flags.out}: {count} frames; still to be made:")
+            print("\n".join(f"  {one}" for one in peer_export.STILL_TO_MAKE))
+    except (ValueError, OSError) as error:
+        print(f"prepare: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def _outs(videos, out) -> dict[pathlib.Path, pathlib.Path]:
     """The folder of each video: --out itself, or one per file name under it."""
     out = pathlib.Path(out)
@@ -93,6 +117,18 @@ def _flags(arguments: list[str] | None) -> argparse.Namespace:
         type=pathlib.Path,
         help="look over a data folder of ours, ER-NeRF, SyncTalk or TalkingGaussian",
     )
+    source.add_argument(
+        "--import",
+        dest="imported",
+        type=pathlib.Path,
+        help="make an identity folder of one of ER-NeRF, SyncTalk or TalkingGaussian",
+    )
+    source.add_argument(
+        "--export",
+        dest="exported",
+        type=pathlib.Path,
+        help="write an identity folder as these programs read it",
+    )
     parser.add_argument("--json", action="store_true", help="--check for programs")
     parser.add_argument("--out", help="the identity folder to write")
     parser.add_argument("--size", type=int, default=512, help="longest side, pixels")
@@ -112,7 +148,7 @@ def _flags(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--png", action="store_true", help="store frames without loss")
     flags = parser.parse_args(arguments)
     if not flags.check and not flags.out:
-        parser.error("--video needs --out, the identity folder to write")
+        parser.error("--out is needed, the folder to write")
     if flags.json and not flags.check:
         parser.error("--json belongs to --check")
     return flags

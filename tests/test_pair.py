@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 
 from lokitalk_jax import video_io
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import behind_head, folder, label_images
 from lokitalk_jax.evaluate import (
     __main__,
-    behind_head,
     frame_source,
     gallery,
-    label_images,
     pair,
 )
 from lokitalk_jax.prepare import faces

@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from lokitalk_jax.data import folder, regions
+from lokitalk_jax.data import folder, label_images, regions
 from lokitalk_jax.drive import sound_file
 from lokitalk_jax.evaluate import (
     frame_source,
-    label_images,
     panels,
     results,
     syncnet,

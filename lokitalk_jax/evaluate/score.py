@@ -17,9 +17,9 @@ import scipy.io.wavfile
 from tqdm import tqdm
 
 from lokitalk_jax import backdrop, motion, reenact, structs, video_io
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import behind_head, folder
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.evaluate import behind_head, panels, results, sheets, spoken
+from lokitalk_jax.evaluate import panels, results, sheets, spoken
 from lokitalk_jax.evaluate.clip_scores import ClipScores
 from lokitalk_jax.evaluate.frame_scores import FrameScorer, Row
 from lokitalk_jax.evaluate.gallery import Gallery

@@ -4,6 +4,7 @@ Every stage leaves files that the next ones read, so that one that was finished 
 never done again: a run that was killed goes on where it was.
 """
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def prepare(
             "silent identity"
         )
     found_model = faces.find_model(model)
-    with workspace.Workspace(Path(out), clip, options) as work:
+    known = workspace.described(clip.path) | dataclasses.asdict(options)
+    with workspace.Workspace(Path(out), known) as work:
         if not work.finished:
             _run_stages(clip, work, options, found_model, workers or os.cpu_count())
     return folder.IdentityFolder(out).meta

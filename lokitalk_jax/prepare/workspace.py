@@ -65,7 +65,7 @@ class Options:
 
 
 class Workspace:
-    """Claims a folder for one video; refusing the video takes back what was written.
+    """Claims a folder for one source; refusing the video takes back what was written.
 
     Attributes:
       path: the folder.
@@ -73,18 +73,18 @@ class Workspace:
       finished: whether the identity is complete.
     """
 
-    def __init__(self, path: Path, clip: video.Clip, options: Options):
+    def __init__(self, path: Path, source: dict):
         """Looks at the folder, without touching it.
+
+        Args:
+          path: the folder.
+          source: what it is made of and how; another folder's differs.
 
         Raises:
           ValueError: it holds another identity, or things that are none of ours.
         """
         self.path = path
-        self.source = {
-            "name": clip.path.name,
-            "sha256": _sha256(clip.path),
-            **dataclasses.asdict(options),
-        }
+        self.source = source
         self._cache = path / ".prepare"
         self._manifest = self._cache / "manifest.json"
         self.finished = (path / "identity.json").is_file()
@@ -164,6 +164,11 @@ def versions(face_model: Path | None) -> dict[str, str]:
     found = {name: importlib.metadata.version(name) for name in names}
     model = face_model.name if face_model else "face mesh of mediapipe"
     return found | {"face_model": model}
+
+
+def described(path: Path) -> dict[str, str]:
+    """A file by which a source is known again."""
+    return {"name": path.name, "sha256": _sha256(path)}
 
 
 def _sha256(path: Path) -> str:

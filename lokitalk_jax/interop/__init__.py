@@ -1,0 +1,1 @@
+"""Data folders of other programs, in and out."""

@@ -1,0 +1,178 @@
+"""An identity folder of a folder of ER-NeRF, SyncTalk or TalkingGaussian.
+
+Frames, poses, focal length, parsing maps, background and sound are theirs. Landmarks are
+found anew, since 68 points are too few for our lips; eyes and lips follow from them, and
+from their place under the given poses follows where our head frame is. Audio features,
+action units and torso pictures are not needed: ours are made of sound and frames.
+"""
+
+import pathlib
+import shutil
+
+import cv2
+import numpy as np
+import scipy.io.wavfile
+
+from lokitalk_jax import structs
+from lokitalk_jax.data import folder, label_images
+from lokitalk_jax.doctor import check, finding, peer, pictures
+from lokitalk_jax.interop import peer_poses
+from lokitalk_jax.prepare import (
+    audio,
+    faces,
+    lips,
+    pose,
+    stages,
+    survey,
+    torso,
+    workspace,
+)
+
+
+def import_folder(
+    source: pathlib.Path, out: pathlib.Path, model: str | None = None
+) -> folder.Meta:
+    """Writes the identity folder `out`; goes on where an earlier call was stopped.
+
+    Args:
+      source: their folder.
+      out: new, or begun by the same call.
+      model: a FaceLandmarker model; see `faces.find_model`.
+
+    Raises:
+      ValueError: the doctor finds an error in `source`, too few frames show a face, or
+        `out` holds something else.
+      OSError: a file could not be written; the same call continues later.
+    """
+    source = pathlib.Path(source)
+    if not peer.is_one(source):
+        raise ValueError(
+            f"{source} is not laid out as ER-NeRF or SyncTalk do: it holds neither "
+            "transforms_train.json nor ori_imgs"
+        )
+    errors = [one for one in check.examine(source) if one.severity == finding.ERROR]
+    if errors:
+        told = "\n  ".join(str(one) for one in errors)
+        raise ValueError(f"{source} cannot be imported as it is:\n  {told}")
+    known = workspace.described(source / peer_poses.SPLITS[0]) | {"imported": True}
+    with workspace.Workspace(pathlib.Path(out), known) as work:
+        if not work.finished:
+            _run_stages(source, work, faces.find_model(model))
+    return folder.IdentityFolder(out).meta
+
+
+def _run_stages(source, work, model) -> None:
+    theirs = peer_poses.read(source)
+    count = len(theirs.camera_to_head)
+    files = stages.Files(work.path, png=False)
+    repeated = work.cached(
+        "repeats", lambda: [_write_frames(source, files, count)], lambda x: x[0]
+    )
+    landmarks, valid = work.cached(
+        "landmarks", lambda: stages.find_landmarks(files, count, model), tuple
+    )
+    if (~valid).mean() >= survey.MAX_FACELESS:
+        raise ValueError(survey.faceless_message(source.name, (~valid).mean()))
+    focal, principal = theirs.focal, theirs.principal
+    poses = peer_poses.to_ours(theirs.camera_to_head)
+    rigid = list(pose.RIGID)
+    head = peer_poses.fit_head(
+        poses[valid],
+        pose.canonical_points()[rigid],
+        (landmarks[valid][:, rigid, :2].astype(np.float64) - principal) / focal,
+    )
+    poses = peer_poses.of_our_head(poses, head).astype(np.float32)
+    _write_labels(source, files, count)
+    motion = work.cached(
+        "torso",
+        lambda: stages.register_torso(files, poses, valid),
+        torso.Motion._make,
+    )
+    tracks = folder.Tracks(
+        head_to_camera=poses,
+        landmarks=landmarks,
+        lips=lips.lips_in_head_frame(landmarks, poses, focal, principal),
+        eye_ratio=lips.eye_ratios(landmarks),
+        valid=valid,
+        duplicate=repeated,
+        torso_to_camera=torso.poses(motion, poses, valid, focal, principal),
+    )
+    folder.write_tracks(work.path, tracks)
+    seen = _write_plate(source, files, count)
+    rate, samples = scipy.io.wavfile.read(source / "aud.wav")
+    assert rate == structs.AUDIO_RATE  # the doctor saw to it
+    length = count * structs.AUDIO_RATE // structs.FPS
+    padded = np.zeros(length, np.float32)
+    padded[: min(len(samples), length)] = samples[:length] / np.float32(32768)
+    audio.write(work.path, padded)
+    sound = work.path / "audio.wav"
+    stages.write_preview(files, tracks, focal, principal, sound)
+    height, width = files.read_rgb(0).shape[:2]
+    meta = folder.Meta(
+        height=height,
+        width=width,
+        focal=focal,
+        principal=principal,
+        frame_count=count,
+        train_frames=theirs.train_frames,
+        source=work.source,
+        versions=workspace.versions(model),
+        quality={
+            "reprojection_px": round(head.error * pose.REFERENCE_FOCAL, 4),
+            "head_scale": round(head.scale, 4),
+            "faceless_frames": int((~valid).sum()),
+            "duplicate_frames": int(repeated.sum()),
+            "torso_correlation": round(float(np.median(motion.correlation)), 4),
+            "torso_tracked": tracks.torso_to_camera is not None,
+            "plate_seen": round(seen, 4),
+        },
+    )
+    folder.write_meta(work.path, meta)
+
+
+def _even(image: np.ndarray) -> np.ndarray:
+    """Without an odd last row or column, which no video can have."""
+    height, width = image.shape[:2]
+    return image[: height - height % 2, : width - width % 2]
+
+
+def _write_frames(source, files: stages.Files, count: int) -> np.ndarray:
+    """Takes frames over; bool [F], which of them repeat the one before."""
+    repeats = pictures.Repeats()
+    for i in stages.progress_bar("frames")(range(count)):
+        path = source / "ori_imgs" / f"{i}.jpg"
+        image = cv2.imread(str(path))
+        repeats.add(image)
+        if files.frame(i).exists():
+            continue
+        if image.shape == _even(image).shape:
+            # The bytes themselves, since every encoding loses a little.
+            with folder.replacing(files.frame(i)) as temporary:
+                shutil.copyfile(path, temporary)
+        else:
+            folder.write_image(files.frame(i), _even(image)[..., ::-1])
+    repeated = np.zeros(count, bool)
+    repeated[repeats.repeated] = True
+    return repeated
+
+
+def _write_labels(source, files: stages.Files, count: int) -> None:
+    for i in stages.progress_bar("labels")(range(count)):
+        if files.labels(i).exists():
+            continue
+        labels = _even(label_images.read(source / "parsing" / f"{i}.png"))
+        person = np.where(labels == folder.BACKGROUND, 0, 255).astype(np.uint8)
+        # Their maps end at whole pixels, a person does not.
+        folder.write_image(files.mask(i), cv2.GaussianBlur(person, (3, 3), 0))
+        folder.write_image(files.labels(i), labels)
+
+
+def _write_plate(source, files: stages.Files, count: int) -> float:
+    """Writes background.png; returns the share of it that was seen in some frame."""
+    rgb = _even(cv2.imread(str(source / "bc.jpg")))[..., ::-1]
+    seen = np.zeros(rgb.shape[:2], bool)
+    for i in np.unique(np.linspace(0, count - 1, 64).astype(int)):
+        seen |= cv2.imread(str(files.mask(i)), cv2.IMREAD_GRAYSCALE) == 0
+    alpha = np.where(seen, 255, 0).astype(np.uint8)
+    folder.write_image(files.out / "background.png", np.dstack([rgb, alpha]))
+    return float(seen.mean())
