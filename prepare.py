@@ -57,10 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
             return 1
         else:
-            print(
-                f"{out}: {meta.frame_count} frames of {meta.width}x{meta.height}, "
-                f"{meta.quality}; look at {out / 'preview.mp4'}"
-            )
+            print(_summary(out, meta))
     return 1 if failures else 0
 
 
@@ -75,10 +72,7 @@ def _convert(flags: argparse.Namespace) -> int:
     try:
         if flags.imported:
             meta = peer_import.import_folder(flags.imported, flags.out, flags.model)
-            print(
-                f"{flags.out}: {meta.frame_count} frames of {meta.width}x{meta.height}, "
-                f"{meta.quality}; look at {pathlib.Path(flags.out) / 'preview.mp4'}"
-            )
+            print(_summary(flags.out, meta))
         else:
             count = peer_export.export_folder(flags.exported, flags.out)
             print(f"{flags.out}: {count} frames; still to be made:")
@@ -87,6 +81,12 @@ def _convert(flags: argparse.Namespace) -> int:
         print(f"prepare: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _summary(out, meta) -> str:
+    size = f"{meta.frame_count} frames of {meta.width}x{meta.height}"
+    preview = pathlib.Path(out) / "preview.mp4"
+    return f"{out}: {size}, {meta.quality}; look at {preview}"
 
 
 def _outs(videos, out) -> dict[pathlib.Path, pathlib.Path]:
