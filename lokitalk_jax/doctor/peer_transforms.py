@@ -1,6 +1,7 @@
 """Checks of the camera poses in folders of ER-NeRF, SyncTalk and TalkingGaussian."""
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
 

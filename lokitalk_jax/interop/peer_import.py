@@ -1,8 +1,8 @@
 """An identity folder of a folder of ER-NeRF, SyncTalk or TalkingGaussian.
 
 Frames, poses, focal length, parsing maps, background and sound are theirs. Landmarks
-are found anew, since 68 points are too few for our lips; eyes and lips follow from them,
-and from their place under the given poses follows where our head frame is. Audio
+are found anew, since 68 points are too few for our lips; eyes and lips follow from
+them, and from their place under the given poses follows where our head frame is. Audio
 features, action units and torso pictures are not needed: ours are made of sound and
 frames.
 """
