@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from lokitalk_jax import perceptual, structs
-from lokitalk_jax.evaluate import metrics, sharpness, sheets, similarity
+from lokitalk_jax.evaluate import fan, metrics, sharpness, sheets, similarity
 
 Row = dict[str, float | None]
 
@@ -22,6 +22,7 @@ class FrameScorer:
         Args:
           vgg: scores with VGG16 beside AlexNet, which takes ten times as long.
         """
+        self._fan = fan.find()
         nets = ("alex", "vgg") if vgg else ("alex",)
         self._nets = {net: jax.device_put(perceptual.lpips_params(net)) for net in nets}
 
@@ -39,7 +40,7 @@ class FrameScorer:
           "frame.psnr", "frame.ssim", "frame.ms_ssim", "frame.lpips_alex", "frame.cpbd",
           "frame.cpbd_truth", and of each region "lip.psnr", "lip.ssim",
           "lip.lpips_alex" and "lip.pixels", the size of the region; with VGG also
-          "lpips_vgg" of each. None where a score does not exist: the region is empty,
+          "lpips_vgg" of each; where FAN is installed "lmd_fan_px", see `fan`. None where a score does not exist: the region is empty,
           or the frame too small.
 
         Raises:
@@ -78,6 +79,9 @@ class FrameScorer:
             for name, value in zip(("frame", *structs.REGIONS), found, strict=True):
                 usable = np.isfinite(value)
                 row[f"{name}.lpips_{net}"] = float(value) if usable else None
+        if self._fan:
+            points = (self._fan(sheets.to_uint8(x)) for x in (truth, prediction))
+            row["lmd_fan_px"] = fan.mouth_distance(*points)
         return row
 
 

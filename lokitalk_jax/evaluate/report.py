@@ -20,6 +20,7 @@ _SCORES = (
     ("frame.cpbd", "CPBD, render", 3, "more"),
     ("frame.cpbd_truth", "CPBD, truth", 3, None),
     ("lmd_px", "LMD, pixels", 3, "less"),
+    ("lmd_fan_px", "LMD by FAN, pixels", 3, "less"),
     ("lmd_face", "LMD, face widths", 4, "less"),
     ("eye_ratio_error", "Eye ratio error", 4, "less"),
     ("blendshapes_upper", "Upper face blendshape error", 4, "less"),
