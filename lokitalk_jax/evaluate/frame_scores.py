@@ -40,8 +40,8 @@ class FrameScorer:
           "frame.psnr", "frame.ssim", "frame.ms_ssim", "frame.lpips_alex", "frame.cpbd",
           "frame.cpbd_truth", and of each region "lip.psnr", "lip.ssim",
           "lip.lpips_alex" and "lip.pixels", the size of the region; with VGG also
-          "lpips_vgg" of each; where FAN is installed "lmd_fan_px", see `fan`. None where
-          a score does not exist: the region is empty, or the frame too small.
+          "lpips_vgg" of each; where FAN is installed "lmd_fan_px", see `fan`. None
+          where a score does not exist: the region is empty, or the frame too small.
 
         Raises:
           ValueError: the shapes do not fit, values are not in [0, 1], or the frames
