@@ -9,7 +9,7 @@ import numpy as np
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 
 _WIDTH, _HEIGHT = 720, 150
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 8, 20
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 8, 8, 20
 
 
 def curves(
@@ -45,7 +45,7 @@ def curves(
             f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(value):.1f}" '
             f'y2="{y(value):.1f}" class="rule"/>'
             f'<text x="{_LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">'
-            f"{value:.4g}</text>"
+            f"{value:.3g}</text>"
         )
     for frame, anchor in (frames[0], "start"), (frames[-1], "end"):
         parts.append(

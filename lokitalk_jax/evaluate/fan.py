@@ -20,7 +20,7 @@ Finder = Callable[[np.ndarray], np.ndarray | None]
 
 
 def find() -> Finder | None:
-    """The network on the CPU, or None where the package or its weights are not there."""
+    """The network on the CPU; None where the package or its weights are missing."""
     if importlib.util.find_spec("face_alignment") is None:
         return None
     home = os.environ.get("TORCH_HOME", "~/.cache/torch")

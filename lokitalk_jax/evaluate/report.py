@@ -221,10 +221,12 @@ def _shown(clip: Clip) -> str:
     """Video, worst and best frames, and maps of a clip."""
     parts = []
     if clip.video:
+        best = clip.gallery.best() if clip.gallery else []
+        poster = f' poster="{_data_url("image/jpeg", best[0].jpeg)}"' if best else ""
         data = _data_url("video/mp4", clip.video.read_bytes())
         parts.append(
             "<figure><figcaption>Truth, render, error</figcaption>"
-            f'<video controls loop muted preload="metadata" src="{data}"></video>'
+            f'<video controls loop muted preload="metadata"{poster} src="{data}"></video>'
             "</figure>"
         )
     if clip.gallery:

@@ -34,7 +34,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums;
   font-size: .875rem; }
 th, td { padding: .4rem .7rem; text-align: right; border-bottom: 1px solid var(--rule);
   white-space: nowrap; vertical-align: top; }
-tr:first-child th { white-space: normal; min-width: 4.5rem; color: var(--soft);
+tr:first-child th { white-space: normal; min-width: 6rem; color: var(--soft);
   font-weight: 600; vertical-align: bottom; }
 tr th:first-child { text-align: left; position: sticky; left: 0;
   background: var(--paper); }
