@@ -226,7 +226,8 @@ def _shown(clip: Clip) -> str:
         data = _data_url("video/mp4", clip.video.read_bytes())
         parts.append(
             "<figure><figcaption>Truth, render, error</figcaption>"
-            f'<video controls loop muted preload="metadata"{poster} src="{data}"></video>'
+            f'<video controls loop muted preload="metadata"{poster} src="{data}">'
+            "</video>"
             "</figure>"
         )
     if clip.gallery:
