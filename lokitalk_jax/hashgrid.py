@@ -176,29 +176,30 @@ def _forward_by_axis(table: Array, points: Array, spec: GridSpec) -> Array:
 def _backward_scan(table: Array, points: Array, cotangent: Array, spec: GridSpec):
     levels, _ = _levels(spec)
     entries = 2**spec.log2_entries
-    flat = table.reshape(-1)
 
     def step(carry, inputs):
-        d_table, d_points = carry
+        d_table, d_axes = carry
         level, d_features = inputs  # d_features [P, C]
+        slopes = [0, 0, 0]
         for corner in _CORNERS:
             rows, weight, derivatives = _corner(points, level, corner, entries)
             d_table = d_table.at[rows].add(
                 weight[:, None] * d_features, mode="promise_in_bounds"
             )
-            # Scalar gathers, with the indices and not the gathered values broadcast
-            # over the axes, have one consumer each: XLA fuses them into the sum.
-            rows = jnp.broadcast_to(rows, (3, *rows.shape)) * np.uint32(spec.features)
-            along = sum(
-                _take(flat, rows + np.uint32(c)) * d_features[:, c]
-                for c in range(spec.features)
-            )  # [3, P]
-            d_points = d_points + jnp.stack(derivatives) * along
-        return (d_table, d_points), None
+            # Rows are gathered anew for each axis, in the form of the forward pass: each
+            # axis is then one loop over contiguous [P, C], which XLA vectorises.
+            found = _take(table, rows)
+            slopes = [
+                s + d[:, None] * found for s, d in zip(slopes, derivatives, strict=True)
+            ]
+        # Features are summed after the last level: a reduction in here would keep the
+        # gathers out of that loop.
+        d_axes = [d + s * d_features for d, s in zip(d_axes, slopes, strict=True)]
+        return (d_table, d_axes), None
 
-    start = jnp.zeros_like(table), jnp.zeros_like(points)
-    (d_table, d_points), _ = jax.lax.scan(step, start, (_scalars(levels), cotangent))
-    return d_table, d_points
+    start = jnp.zeros_like(table), [jnp.zeros_like(cotangent[0])] * 3
+    (d_table, d_axes), _ = jax.lax.scan(step, start, (_scalars(levels), cotangent))
+    return d_table, jnp.stack([jnp.sum(d, axis=-1) for d in d_axes])
 
 
 def _backward_by_axis(table: Array, points: Array, cotangent: Array, spec: GridSpec):
