@@ -87,11 +87,15 @@ class Decoder(nn.Module):
         # Light stays with the room: where a ray meets the torso, its direction is
         # taken relative to the torso, which does not turn with the head.
         turned = jnp.einsum("bij,brj->bri", deformed.torso_rotation, directions)
-        harmonics = encodings.spherical_harmonics(jnp.stack([directions, turned]))
-        on_head, on_torso = jnp.repeat(self.from_direction(harmonics), samples, axis=2)
-        # Light says nothing about where the torso begins.
+        on_head, on_torso = (
+            jnp.repeat(encodings.spherical_harmonics(x), samples, axis=1)
+            for x in (directions, turned)
+        )
+        # Light says nothing about where the torso begins. Harmonics are mixed, and not
+        # what the layer makes of them, since nothing has to be learned through them.
         torso = jax.lax.stop_gradient(deformed.gates[..., 3:])
-        hidden = self.from_density(geometry) + on_head + torso * (on_torso - on_head)
+        harmonics = on_head + torso * (on_torso - on_head)
+        hidden = self.from_density(geometry) + self.from_direction(harmonics)
         hidden += self.from_appearance_code(codes["appearance"])
         hidden = nn.relu(self.colour_hidden(nn.relu(hidden)))
         return nn.sigmoid(self.colour_out(hidden))

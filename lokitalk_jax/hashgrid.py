@@ -155,17 +155,15 @@ def _columns(levels: _Levels) -> _Levels:
     )
 
 
-def _forward_unrolled(table: Array, points: Array, spec: GridSpec) -> Array:
+def _forward_scan(table: Array, points: Array, spec: GridSpec) -> Array:
     levels, _ = _levels(spec)
-    entries = 2**spec.log2_entries
-    return jnp.stack(
-        [
-            _level_features(
-                table, points, jax.tree.map(lambda x, i=i: x[i], levels), entries
-            )
-            for i in range(spec.levels)
-        ]
-    )
+
+    # Unrolled levels are quicker alone, but a caller that turns the axes then drags the
+    # lookups into its own, slow order; XLA does not fuse out of a loop.
+    def level_features(_, level):
+        return None, _level_features(table, points, level, 2**spec.log2_entries)
+
+    return jax.lax.scan(level_features, None, _scalars(levels))[1]
 
 
 def _forward_by_axis(table: Array, points: Array, spec: GridSpec) -> Array:
@@ -186,8 +184,8 @@ def _backward_scan(table: Array, points: Array, cotangent: Array, spec: GridSpec
             d_table = d_table.at[rows].add(
                 weight[:, None] * d_features, mode="promise_in_bounds"
             )
-            # Rows are gathered anew for each axis, in the form of the forward pass: each
-            # axis is then one loop over contiguous [P, C], which XLA vectorises.
+            # Rows are gathered anew for each axis, in the form of the forward pass:
+            # each is then one loop over contiguous [P, C], which XLA vectorises.
             found = _take(table, rows)
             slopes = [
                 s + d[:, None] * found for s, d in zip(slopes, derivatives, strict=True)
@@ -240,7 +238,7 @@ def encode(table: Array, points: Array, spec: GridSpec) -> Array:
     return jax.lax.platform_dependent(
         table,
         points,
-        cpu=functools.partial(_forward_unrolled, spec=spec),
+        cpu=functools.partial(_forward_scan, spec=spec),
         default=functools.partial(_forward_by_axis, spec=spec),
     )
 
