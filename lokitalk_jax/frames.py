@@ -1,4 +1,8 @@
-"""Whole frames: tiles of rays through one compiled program."""
+"""Whole frames through one compiled program, which leaves out empty background.
+
+A frame is looked at coarsely first. Pixels near which nothing was seen show what is
+behind the person; the others are rendered, tile by tile.
+"""
 
 import functools
 
@@ -6,13 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lokitalk_jax import model, sampling
+from lokitalk_jax import compaction, model, rays, sampling
 from lokitalk_jax.rendering import Rendered
-from lokitalk_jax.structs import Signals
+from lokitalk_jax.structs import REGIONS, Signals
 
 Array = jax.Array
 
-_TILE = 4096  # rays; between 1024 and 16384 the speed differs by a few per cent
+_TILE = 1024  # rays; larger tiles waste more in the last one
+_TILE_POINTS = 4096  # of a survey
+_COARSE = 4  # pixels between the rays of the first look
+_SEEN = 1e-3  # opacity; a quarter of what a byte can show
 
 
 def pixel_centres(height: int, width: int) -> np.ndarray:
@@ -32,42 +39,91 @@ def survey(spec: model.Model, shared: dict, person: dict, signals: Signals) -> A
       signals: of B frames, leaves [B, ...].
     """
     centres = jnp.asarray(sampling.cell_centres(spec.sampling))
-    tiles = -(-len(centres) // _TILE)
-    padded = jnp.pad(centres, ((0, tiles * _TILE - len(centres)), (0, 0)), mode="edge")
+    tiles = -(-len(centres) // _TILE_POINTS)
+    padded = jnp.pad(
+        centres, ((0, tiles * _TILE_POINTS - len(centres)), (0, 0)), mode="edge"
+    )
 
     def frame(one: Signals) -> Array:
         def tile(points: Array) -> Array:
             batch = jax.tree.map(lambda x: x[None], one)
             return model.density(spec, shared, person, points[None], batch)[0]
 
-        return jax.lax.map(tile, padded.reshape(tiles, _TILE, 3)).reshape(-1)
+        return jax.lax.map(tile, padded.reshape(tiles, _TILE_POINTS, 3)).reshape(-1)
 
     densest = jnp.max(jax.lax.map(frame, signals), axis=0)
     return densest[: len(centres)].reshape(spec.sampling.cells)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _render(
-    spec, torso, shared, person, density, pixels, plate, intrinsics, pose, signals
+    spec, size, torso, shared, person, density, intrinsics, plate, pose, signals
 ):
-    def tile(inputs):
-        at, behind = inputs
+    height, width = size
+    one = jax.tree.map(lambda x: x[None], signals)
+
+    def look(pixels: Array, behind: Array) -> Rendered:
         rendered, _ = model.render(
             spec,
             shared,
             person,
             density,
-            at[None],
+            pixels[None],
             intrinsics,
             pose[None],
-            jax.tree.map(lambda x: x[None], signals),
+            one,
             behind[None],
             torso=torso,
         )
         return jax.tree.map(lambda x: x[0], rendered)
 
-    rendered = jax.lax.map(tile, (pixels, plate))
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rendered)
+    coarse = jnp.asarray(_coarse_pixels(height, width))
+    opaque = look(coarse.reshape(-1, 2), jnp.zeros((coarse.size // 2, 3))).alpha
+    near = _near(opaque.reshape(coarse.shape[:2]) > _SEEN, height, width)
+
+    pixels = jnp.asarray(pixel_centres(height, width))
+    plate = plate.reshape(-1, 3)
+    nothing = jnp.zeros(height * width)
+    _, far = rays.box_interval(
+        rays.generate(pixels, intrinsics, pose),
+        jnp.array(spec.sampling.low),
+        jnp.array(spec.sampling.high),
+    )
+    no_regions = jnp.zeros((height * width, len(REGIONS)))
+    rendered = compaction.map_kept(
+        lambda entries: look(pixels[entries], plate[entries]),
+        near.reshape(-1),
+        min(_TILE, height * width),
+        Rendered(plate, nothing, far, no_regions, no_regions),
+    )
+    return jax.tree.map(lambda x: x.reshape(height, width, *x.shape[1:]), rendered)
+
+
+def _coarse_pixels(height: int, width: int) -> np.ndarray:
+    """Pixel centres that stand `_COARSE` apart and frame the picture. [h, w, 2]."""
+    rows, columns = (
+        np.linspace(0.5, n - 0.5, -(-(n - 1) // _COARSE) + 1, dtype=np.float32)
+        for n in (height, width)
+    )
+    return np.stack(np.meshgrid(columns, rows), axis=-1)
+
+
+def _near(seen: Array, height: int, width: int) -> Array:
+    """Pixels of the coarse cells at one of whose corners something was seen.
+
+    Args:
+      seen: bool [h, w], at `_coarse_pixels`.
+      height, width: of the picture.
+
+    Returns:
+      bool [height, width].
+    """
+    cells = seen[1:, 1:] | seen[:-1, 1:] | seen[1:, :-1] | seen[:-1, :-1]
+    row, column = (
+        np.minimum(np.arange(n) * count // max(n - 1, 1), count - 1)
+        for n, count in zip((height, width), cells.shape, strict=True)
+    )
+    return cells[row][:, column]
 
 
 class FrameRenderer:
@@ -95,10 +151,6 @@ class FrameRenderer:
         """
         self._spec = spec
         self.height, self.width = height, width
-        tiles = -(-height * width // _TILE)
-        self._tile = -(-height * width // tiles)
-        self._padding = tiles * self._tile - height * width
-        self._pixels = jnp.asarray(self._tiled(pixel_centres(height, width)))
         # Wherever they come from: a shard of another device, or host memory.
         self._fixed = jax.device_put((shared, person, density), jax.local_devices()[0])
         self._intrinsics = jnp.asarray(intrinsics)
@@ -106,10 +158,6 @@ class FrameRenderer:
     def at(self, height: int, width: int, intrinsics: np.ndarray) -> "FrameRenderer":
         """The same person at another size; see `__init__`."""
         return FrameRenderer(self._spec, *self._fixed, height, width, intrinsics)
-
-    def _tiled(self, rays: np.ndarray) -> np.ndarray:
-        rays = np.pad(rays, ((0, self._padding), (0, 0)), mode="edge")
-        return rays.reshape(-1, self._tile, rays.shape[-1])
 
     def __call__(
         self, pose: Array, signals: Signals, plate: np.ndarray, torso: bool = True
@@ -125,17 +173,13 @@ class FrameRenderer:
         Returns:
           maps of [H, W, ...].
         """
-        rendered = _render(
+        return _render(
             self._spec,
+            (self.height, self.width),
             torso,
             *self._fixed,
-            self._pixels,
-            self._tiled(np.asarray(plate, np.float32).reshape(-1, 3)),
             self._intrinsics,
+            jnp.asarray(plate, jnp.float32),
             pose,
             signals,
-        )
-        count = self.height * self.width
-        return jax.tree.map(
-            lambda x: x[:count].reshape(self.height, self.width, *x.shape[1:]), rendered
         )

@@ -1,7 +1,9 @@
 """Re-enactment: a motion in, the frames of a portrait out, one at a time."""
 
+import collections
 import pathlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -15,14 +17,17 @@ from lokitalk_jax.motion import Frame
 from lokitalk_jax.rendering import Rendered
 from lokitalk_jax.run import Avatar
 
+_AHEAD = 2  # frames worked on at once
+
 
 def stream(
     renderer: FrameRenderer, moved: Iterable[Frame], plate: np.ndarray
 ) -> Iterator[Rendered]:
     """Renders frames in order.
 
-    The next frame is asked for before the one at hand is given out, so that the
-    device works while the caller does.
+    Two frames are worked on while the caller is busy with the one before them: XLA's
+    CPU backend leaves cores idle within a frame, and a GPU does while its host writes
+    a video.
 
     Args:
       renderer: of the person.
@@ -32,14 +37,17 @@ def stream(
     Yields:
       maps [H, W, ...], on the device.
     """
-    ready = None
-    for pose, signals in moved:
-        asked = renderer(pose, signals, plate)
-        if ready is not None:
-            yield ready
-        ready = asked
-    if ready is not None:
-        yield ready
+    def render(pose, signals) -> Rendered:
+        return jax.block_until_ready(renderer(pose, signals, plate))
+
+    with ThreadPoolExecutor(_AHEAD) as workers:
+        asked = collections.deque()
+        for pose, signals in moved:
+            asked.append(workers.submit(render, pose, signals))
+            if len(asked) > _AHEAD:
+                yield asked.popleft().result()
+        while asked:
+            yield asked.popleft().result()
 
 
 def sound(path: pathlib.Path | None, frames: range) -> tuple[np.ndarray, int] | None:

@@ -17,6 +17,12 @@ from lokitalk_jax.structs import Rays
 Array = jax.Array
 
 
+# Where in its bin a station stands. Not in the middle: on the way from the front of
+# the box to its back, every third would lie on a face between two cells, and rounding
+# would choose one of them.
+_STATION = 0.47
+
+
 class SamplingSpec(NamedTuple):
     """Sizes of the guided sampling; static.
 
@@ -123,7 +129,7 @@ def guided_samples(
       distances [..., R, S], increasing, and widths [..., R, S].
     """
     length = (far - near)[..., None]
-    stations = (jnp.arange(spec.bins) + 0.5) / spec.bins
+    stations = (jnp.arange(spec.bins) + _STATION) / spec.bins
     points = (
         rays.origins[..., None, :]
         + rays.directions[..., None, :]
@@ -132,10 +138,9 @@ def guided_samples(
     weights = composite_weights(read_density(density, points, spec), length / spec.bins)
     # A cell is wide and the maximum over signals comes early, so the true surface may
     # lie in a neighbouring bin.
-    edge = jnp.zeros_like(weights[..., :1])
-    before = jnp.concatenate([edge, weights[..., :-1]], axis=-1)
-    after = jnp.concatenate([weights[..., 1:], edge], axis=-1)
-    weights = jnp.maximum(weights, jnp.maximum(before, after))
+    window = (1,) * (weights.ndim - 1) + (3,)
+    ones = (1,) * weights.ndim
+    weights = jax.lax.reduce_window(weights, 0.0, jax.lax.max, window, ones, "SAME")
     total = jnp.sum(weights, axis=-1, keepdims=True)
     share = weights / (total + 1e-6)
     share = (1 - spec.uniform) * share + spec.uniform / spec.bins

@@ -108,18 +108,19 @@ def test_video_shows_the_rendered_frames_in_order(tiny_run, avatar, tmp_path):  
         assert metrics.psnr(other, np.float32(one / 255)) > 30
 
 
-def test_stream_is_one_frame_ahead_of_the_reader(avatar):
+def test_stream_is_two_frames_ahead_of_the_reader(avatar):
     asked = []
 
     def renderer(pose, signals, plate):
-        asked.append(len(asked))
-        return asked[-1]
+        time.sleep(0.02 * (len(asked) % 2))  # later frames may be ready before
+        asked.append(pose)
+        return pose
 
     moved = motion.tracked(avatar.portrait, range(6)).frames()
     stream = reenact.stream(renderer, moved, None)
     for index, frame in enumerate(stream):
         assert frame == index
-        assert len(asked) == min(index + 2, 6)
+        assert len(asked) <= min(index + 3, 6)
     nothing = motion.tracked(avatar.portrait, range(0))
     assert list(reenact.stream(renderer, nothing.frames(), None)) == []
 

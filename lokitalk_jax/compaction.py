@@ -1,0 +1,42 @@
+"""Work on some entries of arrays only, in shapes that are known when compiling."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+def map_kept(function: Callable[[Array], Any], keep: Array, tile: int, others: Any):
+    """Applies a function where a mask is set.
+
+    The entries that are kept move together, and a loop goes over as many tiles as they
+    fill: its length depends on the mask, the shapes do not.
+
+    Args:
+      function: numbers of entries, int32 [tile], to a tree of values [tile, ...].
+      keep: bool [M].
+      tile: entries that the function sees at once.
+      others: the tree of values [M, ...] where the mask is not set.
+
+    Returns:
+      a tree of values [M, ...].
+    """
+    size = keep.shape[0]
+    rank = jnp.cumsum(keep, dtype=jnp.int32) - 1
+    # Places that no entry fills name entry M, which is dropped when values are put back.
+    kept = jnp.full(-(-size // tile) * tile, size, jnp.int32)
+    kept = kept.at[jnp.where(keep, rank, kept.size)].set(
+        jnp.arange(size, dtype=jnp.int32), mode="drop"
+    )
+
+    def step(i, values):
+        entries = jax.lax.dynamic_slice_in_dim(kept, i * tile, tile)
+        found = function(jnp.minimum(entries, size - 1))
+        return jax.tree.map(
+            lambda old, new: old.at[entries].set(new, mode="drop"), values, found
+        )
+
+    return jax.lax.fori_loop(0, (rank[-1] + tile) // tile, step, others)
