@@ -26,7 +26,7 @@ def map_kept(function: Callable[[Array], Any], keep: Array, tile: int, others: A
     """
     size = keep.shape[0]
     rank = jnp.cumsum(keep, dtype=jnp.int32) - 1
-    # Places that no entry fills name entry M, which is dropped when values are put back.
+    # Places that no entry fills name entry M, which is dropped when values go back.
     kept = jnp.full(-(-size // tile) * tile, size, jnp.int32)
     kept = kept.at[jnp.where(keep, rank, kept.size)].set(
         jnp.arange(size, dtype=jnp.int32), mode="drop"

@@ -102,7 +102,7 @@ def _render(
 def _coarse_pixels(height: int, width: int) -> np.ndarray:
     """Pixel centres that stand `_COARSE` apart and frame the picture. [h, w, 2]."""
     rows, columns = (
-        np.linspace(0.5, n - 0.5, -(-(n - 1) // _COARSE) + 1, dtype=np.float32)
+        np.linspace(0.5, n - 0.5, max(-(-(n - 1) // _COARSE), 1) + 1, dtype=np.float32)
         for n in (height, width)
     )
     return np.stack(np.meshgrid(columns, rows), axis=-1)

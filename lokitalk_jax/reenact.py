@@ -37,6 +37,7 @@ def stream(
     Yields:
       maps [H, W, ...], on the device.
     """
+
     def render(pose, signals) -> Rendered:
         return jax.block_until_ready(renderer(pose, signals, plate))
 

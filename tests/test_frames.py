@@ -1,0 +1,86 @@
+"""Whole frames: what is left out, and that nothing is missed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lokitalk_jax import canonical, compaction, frames, identity, model
+from tests import tiny_model
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_map_kept_sees_every_kept_entry_once(share):
+    keep = np.random.default_rng(0).uniform(size=37) < share
+    others = {"a": jnp.full(37, -1.0), "b": jnp.zeros((37, 2))}
+
+    def function(entries):
+        return {"a": entries.astype(jnp.float32), "b": jnp.ones((len(entries), 2))}
+
+    found = jax.jit(lambda k: compaction.map_kept(function, k, 5, others))(keep)
+    np.testing.assert_array_equal(found["a"], np.where(keep, np.arange(37), -1))
+    np.testing.assert_array_equal(found["b"], np.tile(keep[:, None], 2))
+
+
+@pytest.mark.parametrize(("height", "width"), [(9, 13), (16, 16), (1, 5), (4, 7)])
+def test_one_seen_coarse_ray_keeps_every_pixel_around_it(height, width):
+    coarse = frames._coarse_pixels(height, width)
+    np.testing.assert_allclose(coarse[0, 0], 0.5)
+    np.testing.assert_allclose(coarse[-1, -1], (width - 0.5, height - 0.5))
+    pixels = frames.pixel_centres(height, width).reshape(height, width, 2)
+    pitch = np.array(
+        [
+            (n - 1) / (count - 1)
+            for n, count in zip((width, height), coarse.shape[1::-1], strict=True)
+        ]
+    )
+    for row, column in np.ndindex(coarse.shape[:2]):
+        seen = np.zeros(coarse.shape[:2], bool)
+        seen[row, column] = True
+        near = np.asarray(frames._near(jnp.asarray(seen), height, width))
+        away = np.abs(pixels - coarse[row, column])
+        inside = (away < pitch).all(-1) | (away == 0).all(-1)
+        assert near[inside].all()
+        assert not near[(away > pitch + 1).any(-1)].any()
+    assert not frames._near(jnp.zeros(coarse.shape[:2], bool), height, width).any()
+
+
+def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
+    c = tiny_model.config()
+    spec, state = model.from_config(c), tiny_model.random_state(c, 1)
+    shared = state.params["shared"]
+    # So thin that a good part of the picture is below what is seen.
+    shared = shared | {"static": canonical.thinned(shared["static"], 6.0)}
+    own = jax.tree.map(lambda x: x[0], state.params["identity"])
+    person = identity.combine(shared["common"], own)
+    batch = jax.tree.map(lambda x: x[0, 0], tiny_model.batch(c, 1).signals)
+    pose = jnp.eye(4).at[2, 3].set(0.8)
+    height, width = 40, 36
+    intrinsics = np.float32([50, width / 2, height / 2])
+    plate = np.random.default_rng(0).uniform(size=(height, width, 3)).astype("f4")
+
+    renderer = frames.FrameRenderer(
+        spec, shared, person, state.density[0], height, width, intrinsics
+    )
+    frame = renderer(pose, batch, plate)
+    whole, _ = model.render(
+        spec,
+        shared,
+        person,
+        state.density[0],
+        frames.pixel_centres(height, width)[None],
+        intrinsics,
+        pose[None],
+        jax.tree.map(lambda x: x[None], batch),
+        plate.reshape(1, -1, 3),
+    )
+    left_out = np.asarray(frame.alpha == 0)
+    assert 0.1 < left_out.mean() < 0.9
+    np.testing.assert_array_equal(frame.rgb[left_out], plate[left_out])
+    for name, atol in (("rgb", 1 / 255), ("alpha", 1 / 255), ("regions", 1 / 255)):
+        one, other = getattr(frame, name), getattr(whole, name)[0]
+        error = np.abs(one - other.reshape(one.shape)).reshape(height * width, -1)
+        assert np.quantile(error.max(-1), 0.999) < atol
+    np.testing.assert_allclose(
+        frame.depth[~left_out], whole.depth[0].reshape(height, width)[~left_out], 1e-4
+    )
