@@ -143,7 +143,7 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    process._keep_memory()
+    process.tune_memory()
     _POINTS = flags.DEFINE_integer("points", 65536, "Points.")
     _LOG2 = flags.DEFINE_integer("log2_entries", 15, "T = 2 ** this.")
     _ROUNDS = flags.DEFINE_integer("rounds", 20, "Runs of each form.")

@@ -4,8 +4,12 @@ A machine's speed drifts, so an absolute time on a CPU tells little. Programs th
 compared run one after the other in every round, and a ratio is taken of their medians.
 """
 
+import gzip
 import json
+import pathlib
+import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -42,11 +46,7 @@ def in_turns(
     """
     compiled, facts = {}, {}
     for name, (function, arguments) in programs.items():
-        began = time.perf_counter()
-        compiled[name] = jax.jit(function).lower(*arguments).compile()
-        seconds = time.perf_counter() - began
-        memory = compiled[name].memory_analysis()
-        facts[name] = seconds, (memory.temp_size_in_bytes if memory else 0) / 1e6
+        compiled[name], *facts[name] = compile_timed(function, arguments)
     times = {name: [] for name in programs}
     for _ in range(warm_up + rounds):
         for name, (_, arguments) in programs.items():
@@ -61,6 +61,51 @@ def in_turns(
         )
         for name, values in times.items()
     }
+
+
+def compile_timed(function: Callable, arguments: tuple):
+    """A compiled program, the seconds that it took, and its temporary memory in MB."""
+    began = time.perf_counter()
+    program = jax.jit(function).lower(*arguments).compile()
+    seconds = time.perf_counter() - began
+    memory = program.memory_analysis()
+    return program, seconds, (memory.temp_size_in_bytes if memory else 0) / 1e6
+
+
+def by_scope(
+    program: jax.stages.Compiled, arguments: tuple, scopes: Mapping[str, str]
+) -> dict[str, float]:
+    """Milliseconds of a program by the part of the source that they come from.
+
+    From a profile: milliseconds of all threads, so that they add up to more than the
+    program takes where parts run beside each other.
+
+    Args:
+      program: compiled.
+      arguments: of it.
+      scopes: by part, a pattern for the names of operations; the first that is found
+        counts. What none names is "other".
+    """
+    names = {}
+    for line in program.as_text().splitlines():
+        if found := re.match(r'\s*(?:ROOT )?%?([\w.-]+) = .*op_name="([^"]*)"', line):
+            names[found[1]] = found[2]
+    runs, total = 3, dict.fromkeys([*scopes, "other"], 0.0)
+    jax.block_until_ready(program(*arguments))
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            for _ in range(runs):
+                jax.block_until_ready(program(*arguments))
+        (trace,) = pathlib.Path(folder).glob("plugins/profile/*/*.trace.json.gz")
+        events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+    for event in events:
+        operation = event.get("args", {}).get("hlo_op", "")
+        # Loops hold what is listed by itself.
+        if operation and not operation.startswith(("while", "call", "conditional")):
+            name = names.get(operation, operation)
+            part = next((k for k, v in scopes.items() if re.search(v, name)), "other")
+            total[part] += event["dur"] / 1000 / runs
+    return total
 
 
 def peaks(rounds: int = 10) -> dict[str, float]:

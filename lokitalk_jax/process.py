@@ -12,7 +12,7 @@ import jax
 def start() -> None:
     """Sets the process up; call it before JAX touches a device."""
     _speak()
-    _keep_memory()
+    tune_memory()
     _cache_programs()
     _join_cluster()
 
@@ -27,7 +27,7 @@ def _speak() -> None:
     own.propagate = False
 
 
-def _keep_memory() -> None:
+def tune_memory() -> None:
     """Stops glibc from handing freed memory back, which XLA:CPU asks for every call.
 
     Page faults on it cost a third of a training step and more of a render. Memory then

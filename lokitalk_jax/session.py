@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from lokitalk_jax import (
     losses,
@@ -94,14 +95,19 @@ def begin(config: ml_collections.ConfigDict) -> Session:
         shardings,
         sharding.by_identity(cast.mesh),
     )
-    lpips_params = perceptual.lpips_params("alex") if config.train.perceptual else None
+    lpips_params = None
+    if config.train.perceptual:
+        everywhere = NamedSharding(cast.mesh, PartitionSpec())
+        lpips_params = jax.device_put(perceptual.lpips_params("alex"), everywhere)
     batches = Batches(config, cast)
 
     def advance(state, step: int, batch: Batch):
         if step % config.train.density_every == 0:
             state = density(state, batch)
         in_patches = step >= batches.patches_from
-        return train(state, batch, lpips_params if in_patches else None)
+        # Whatever still had to be sent to the devices here would hold up every step.
+        with jax.transfer_guard("disallow"):
+            return train(state, batch, lpips_params if in_patches else None)
 
     return Session(config, cast, spec, state, batches, advance)
 

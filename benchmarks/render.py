@@ -1,6 +1,6 @@
 """How many frames a second are rendered, and where does the time go?
 
-    python -m benchmarks.render_speed --workdir=runs/me --sizes=64,96,128
+    python -m benchmarks.render --workdir=runs/me --sizes=64,96,128
 
 Frames of a run at several sizes: rendering alone, and with what follows it (to the host
 as bytes, into a video file). One JSON line a size.
@@ -71,7 +71,7 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    process._keep_memory()
+    process.tune_memory()
     _WORKDIR = flags.DEFINE_string("workdir", None, "A run.", required=True)
     _IDENTITY = flags.DEFINE_string("identity", None, "Whom to render.")
     _SIZES = flags.DEFINE_list("sizes", ["64", "96", "128"], "Longest sides, pixels.")
