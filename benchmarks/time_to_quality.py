@@ -1,0 +1,155 @@
+r"""How many seconds of training until a portrait is good, and how fast is it rendered?
+
+    python -m benchmarks.time_to_quality --data=data/me --preset=gpu --minutes=3
+    python -m benchmarks.time_to_quality --data=data/me --prior=runs/prior \
+        --max_seconds=5
+
+Trains one person, from scratch or from a prior, and scores held-out frames on the way
+(PSNR of frame and head; needs no face tracker). Seconds are of the wall and of training
+alone: neither compiling nor scoring counts. One JSON line with the curve, the seconds
+until 95% of the last PSNR, steps a second, frames a second with what is rendered at
+the end, and the device's peak memory.
+"""
+
+import itertools
+import time
+
+import jax
+import numpy as np
+from absl import app, flags
+
+from benchmarks import measure
+from configs import adapt, single_id
+from lokitalk_jax import identity, motion, portraits, process, reenact, sharding
+from lokitalk_jax import run as runs
+from lokitalk_jax.data import references
+from lokitalk_jax.evaluate import metrics
+from lokitalk_jax.session import Session, begin
+from lokitalk_jax.structs import REGIONS
+
+_TEST_FRAMES = 12  # of the clip, evenly spread over the held-out ones
+_TIMED_FRAMES = 40  # rendered for frames a second, after two
+
+
+def reached(curve: list[dict], share: float) -> float | None:
+    """Seconds until the frame's PSNR is a share of the last one, between marks by line.
+
+    Args:
+      curve: dicts with "seconds" and "frame", in order.
+      share: of the last PSNR.
+    """
+    wanted = share * curve[-1]["frame"]
+    if curve[0]["frame"] >= wanted:
+        return curve[0]["seconds"]
+    for one, other in itertools.pairwise(curve):
+        if other["frame"] >= wanted:
+            part = (wanted - one["frame"]) / (other["frame"] - one["frame"])
+            return one["seconds"] + part * (other["seconds"] - one["seconds"])
+    return None
+
+
+def avatar_of(session: Session, state, portrait) -> runs.Avatar:
+    """The person as a state has them."""
+    own, density = sharding.local_slice((state.params["identity"], state.density), 0)
+    shared = sharding.local(state.params["shared"])
+    person = identity.combine(shared["common"], own)
+    config, spec = session.config, session.spec
+    return runs.assemble(spec, config, portrait, shared, person, density)
+
+
+def score(avatar: runs.Avatar, data) -> dict[str, float]:
+    """PSNR of held-out frames, {"frame", "head"}, dB."""
+    shown = references.spread(avatar.portrait.test_frames, _TEST_FRAMES)
+    plate = avatar.portrait.plate / np.float32(255)
+    moved = motion.tracked(avatar.portrait, shown).frames()
+    drawn = reenact.stream(avatar.renderer, moved, plate)
+    pictures = np.stack([np.clip(maps.rgb, 0, 1) for maps in drawn])
+    truth = np.stack([np.float32(data.frames[i]) / 255 for i in shown])
+    head = REGIONS.index("head")
+    heads = np.stack([data.region_masks(i)[..., head] for i in shown])
+    whole = np.ones_like(heads)
+    return {
+        "frame": metrics.masked_psnr(truth, pictures, whole),
+        "head": metrics.masked_psnr(truth, pictures, heads),
+    }
+
+
+def frames_per_second(avatar: runs.Avatar) -> float:
+    """Frames rendered and brought to the host, one after the other."""
+    at = motion.to_and_fro(avatar.portrait.frame_count, _TIMED_FRAMES + 2)
+    plate = avatar.portrait.plate / np.float32(255)
+    moved = motion.tracked(avatar.portrait, at).frames()
+    for index, maps in enumerate(reenact.stream(avatar.renderer, moved, plate)):
+        np.asarray(maps.rgb)
+        if index == 1:
+            began = time.perf_counter()
+    return _TIMED_FRAMES / (time.perf_counter() - began)
+
+
+def train(session: Session, minutes: float, portrait, data):
+    """Trains; returns the curve, the last state, and steps done."""
+    source = session.batches.iterate(0)
+    first = next(source)
+    # Donated buffers are gone, so that compiling takes a copy.
+    spare = jax.tree.map(lambda leaf: leaf.copy(), session.state)
+    jax.block_until_ready(session.advance(spare, 0, first))
+    state, seconds, curve, step = session.state, 0.0, [], 0
+    batches = itertools.chain([first], source)
+    mark, last = 1.0, session.config.train.steps
+    while True:
+        ends = step == last or seconds > 60 * minutes
+        if not curve or seconds >= mark or ends:
+            avatar = avatar_of(session, state, portrait)
+            curve.append({"seconds": seconds, "step": step} | score(avatar, data))
+            mark = max(1.4 * seconds, 1.0)
+        if ends:
+            source.close()
+            return curve, avatar, step
+        # Several steps at once, since waiting for each would slow them down.
+        began = time.perf_counter()
+        for _ in range(min(10, last - step)):
+            state, _ = session.advance(state, step, next(batches))
+            step += 1
+        jax.block_until_ready(state)
+        seconds += time.perf_counter() - began
+
+
+def main(_) -> None:
+    """Trains, scores, renders."""
+    config = (adapt if _PRIOR.value else single_id).get_config(_PRESET.value)
+    config.prior, config.data.root = _PRIOR.value, _DATA.value
+    config.start = "mean"
+    config.data.max_seconds = _MAX_SECONDS.value
+    config.data.size = _SIZE.value or config.data.size
+    config.train.steps = _STEPS.value or config.train.steps
+    config.train.perceptual = 0.0
+    session = begin(config)
+    (data,) = session.cast.datasets
+    portrait = portraits.make(data, session.cast.fitted)
+    curve, avatar, steps = train(session, _MINUTES.value, portrait, data)
+    memory = jax.local_devices()[0].memory_stats() or {}
+    measure.report(
+        "time_to_quality",
+        preset=config.preset,
+        start="prior" if _PRIOR.value else "scratch",
+        size=config.data.size,
+        video_seconds=_MAX_SECONDS.value,
+        steps=steps,
+        steps_per_second=steps / curve[-1]["seconds"],
+        seconds_to_95_percent=reached(curve, 0.95),
+        frames_per_second=frames_per_second(avatar),
+        device_peak_mb=memory.get("peak_bytes_in_use", 0) / 1e6,
+        curve=[{k: round(float(v), 2) for k, v in one.items()} for one in curve],
+    )
+
+
+if __name__ == "__main__":
+    process.tune_memory()
+    _DATA = flags.DEFINE_string("data", None, "An identity folder.", required=True)
+    _PRIOR = flags.DEFINE_string("prior", "", "A run to start from.")
+    _PRESET = flags.DEFINE_string("preset", "", "cpu or gpu; the backend's.")
+    _SIZE = flags.DEFINE_integer("size", 0, "Longest side, pixels; the preset's.")
+    _STEPS = flags.DEFINE_integer("steps", 0, "Of the schedule; the preset's.")
+    _MINUTES = flags.DEFINE_float("minutes", 3.0, "Of training at most.")
+    _MAX_SECONDS = flags.DEFINE_float("max_seconds", 0.0, "Of video; 0 takes all.")
+    app.run(main)
