@@ -8,7 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint bench clean
 
 setup: $(STAMP)
 
@@ -39,6 +39,16 @@ demo: setup
 	$(RUN) render.py --workdir=runs/demo --evaluate --max_frames=8
 	@echo "The videos are runs/demo/demo.mp4 (re-enacted) and runs/demo/speech.mp4 (driven by"
 	@echo "another voice); figures and pictures are in runs/demo/evaluation."
+
+# Ratios on this machine, in under ten minutes; a JSON line each.
+bench: setup
+	@test -d data/demo || $(RUN) -c 'from lokitalk_jax.data import demo; demo.make_cast("data/demo")'
+	$(RUN) -m benchmarks.hashgrid --points=65536
+	$(RUN) -m benchmarks.hashgrid --points=1048576 --rounds=3
+	$(RUN) -m benchmarks.train_step --data=data/demo/demo_00
+	$(RUN) -m benchmarks.loader --data=data/demo/demo_00
+	$(RUN) -m benchmarks.scaling
+	$(RUN) -m benchmarks.time_to_quality --data=data/demo/demo_00 --preset=cpu --minutes=1
 
 clean:
 	rm -rf $(VENV) runs/demo data/demo

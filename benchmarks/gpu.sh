@@ -7,7 +7,7 @@
 # runs/prior a run to adapt from. Each line of results/results.jsonl is one measurement;
 # what failed says so in results/log.txt and does not keep the others from running.
 # WHEELS=folder installs missing packages from there. PRESET=cpu SIZE=64 MINUTES=0.2
-# tries the script where there is no GPU.
+# PATIENCE=5 tries the script where there is no GPU.
 set -u
 data=${1:?an identity folder} out=${2:?a folder for results} prior=${3:-}
 preset=${PRESET:-gpu} size=${SIZE:-512} minutes=${MINUTES:-1.5} python=${PYTHON:-python3}
@@ -24,7 +24,7 @@ fi
 
 # measure SECONDS MODULE FLAGS...: one benchmark, ended after so many seconds.
 measure() {
-  local limit=$1
+  local limit=$(($1 * ${PATIENCE:-1}))
   shift
   echo "== $*" | tee -a "$log"
   timeout "$limit" "$python" -m "$@" 2>>"$log" | grep '^{' | tee -a "$results"

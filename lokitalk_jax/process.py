@@ -8,11 +8,14 @@ import platform
 
 import jax
 
+_SLOW_ATOMICS = ("0.10.2", "0.11.0")
+
 
 def start() -> None:
     """Sets the process up; call it before JAX touches a device."""
     _speak()
     tune_memory()
+    use_native_atomics()
     _cache_programs()
     _join_cluster()
 
@@ -43,6 +46,19 @@ def tune_memory() -> None:
     libc.mallopt(mmap_max, 0)
     libc.mallopt(trim_threshold, 2**31 - 1)
     libc.mallopt(top_pad, 256 << 20)
+
+
+def use_native_atomics() -> None:
+    """Has GPUs add single numbers up by their own atomics, on the jaxlibs that do not.
+
+    Those write a loop of compare and swap (openxla/xla#46225), hundreds of times slower
+    where many threads add to one number, unless tiny numbers are flushed to zero.
+    Pairs, which the hash grid has, are not affected (`benchmarks/gpu_compile.py`). To
+    be dropped with support for those versions.
+    """
+    given = os.environ.get("XLA_FLAGS", "")
+    if jax.lib.__version__ in _SLOW_ATOMICS and "xla_gpu_ftz" not in given:
+        os.environ["XLA_FLAGS"] = f"{given} --xla_gpu_ftz=true".strip()
 
 
 def _cache_programs() -> None:

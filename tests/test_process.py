@@ -1,0 +1,46 @@
+"""How a command's process starts."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from lokitalk_jax import process
+
+_SEEN = """
+import os
+from lokitalk_jax import process
+process.start()
+import jax
+jax.numpy.ones(2) + 1
+print(os.environ.get("XLA_FLAGS", ""), jax.config.jax_compilation_cache_dir)
+"""
+
+
+@pytest.mark.parametrize("version", ["0.10.1", "0.10.2", "0.11.0", "0.11.1"])
+def test_flushing_is_asked_for_where_atomics_are_slow(version, monkeypatch):
+    monkeypatch.setattr(jax.lib, "__version__", version)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=x")
+    process.use_native_atomics()
+    asked = "--xla_gpu_ftz=true" in os.environ["XLA_FLAGS"].split()
+    assert asked == (version in ("0.10.2", "0.11.0"))
+    assert "--xla_dump_to=x" in os.environ["XLA_FLAGS"].split()
+
+
+def test_a_choice_that_was_made_is_kept(monkeypatch):
+    monkeypatch.setattr(jax.lib, "__version__", "0.10.2")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_ftz=false")
+    process.use_native_atomics()
+    assert os.environ["XLA_FLAGS"] == "--xla_gpu_ftz=false"
+
+
+def test_a_process_starts_with_a_cache_in_the_users_folder(tmp_path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "XLA_FLAGS": ""}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", _SEEN], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith(str(tmp_path / "lokitalk-jax" / "xla"))
