@@ -6,10 +6,11 @@ The grid's GPU form (16 levels, T = 2**19) is compiled for an NVIDIA H200 that n
 be there, forward and with the gradients of table and points. One JSON line tells how
 many kernels each becomes, the memory besides inputs and outputs, and how the table's
 gradient is added up: by native atomics, of vectors where an entry has several features,
-or by a loop of compare and swap, which is slow where many points meet in one entry
-(jaxlib 0.10.2 and 0.11.2 write that loop for one feature; XLA_FLAGS=--xla_gpu_ftz=true
-avoids it). Install nvidia-cuda-nvcc-cu12 and jax-cuda12-plugin and jax-cuda12-pjrt of
-jax's own version; without them the benchmark says that it is skipped.
+or by a loop of compare and swap, which is slow where many points meet in one entry. Of
+jaxlib 0.10.0 to 0.11.2, 0.10.2 and 0.11.0 write that loop for one feature;
+XLA_FLAGS=--xla_gpu_ftz=true avoids it. Install jax-cuda12-plugin and jax-cuda12-pjrt of
+jax's own version, and nvidia-cuda-nvcc-cu12 where no CUDA toolkit is; without a plugin
+the benchmark says that it is skipped.
 """
 
 import collections
@@ -17,6 +18,7 @@ import importlib.metadata
 import os
 import pathlib
 import re
+import shutil
 import sys
 import tempfile
 
@@ -29,6 +31,7 @@ from benchmarks import measure
 from lokitalk_jax import hashgrid
 
 PLUGINS = ("jax-cuda12-pjrt", "jax-cuda13-pjrt")
+ASSEMBLERS = ("nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")
 
 # A GpuTargetConfigProto of XLA: sizes and rates of the H200 (SXM) as NVIDIA gives them
 # in its data sheet and, for compute capability 9.0, in the CUDA programming guide.
@@ -36,29 +39,16 @@ H200 = """
 gpu_device_info {
   name: "NVIDIA H200"
   cuda_compute_capability { major: 9 feature_extension: ACCELERATED_FEATURES }
-  core_count: 132
-  fpus_per_core: 128
-  clock_rate_ghz: 1.98
-  memory_bandwidth: 4800000000000
-  device_memory_size: 141000000000
+  core_count: 132 fpus_per_core: 128 clock_rate_ghz: 1.98 device_address_bits: 64
+  memory_bandwidth: 4800000000000 device_memory_size: 141000000000
   l2_cache_size: 52428800
-  device_address_bits: 64
-  threads_per_warp: 32
-  threads_per_block_limit: 1024
-  threads_per_core_limit: 2048
-  thread_dim_limit_x: 1024
-  thread_dim_limit_y: 1024
-  thread_dim_limit_z: 64
-  block_dim_limit_x: 2147483647
-  block_dim_limit_y: 65535
-  block_dim_limit_z: 65535
-  registers_per_core_limit: 65536
-  registers_per_block_limit: 65536
-  shared_memory_per_block: 49152
-  shared_memory_per_block_optin: 232448
+  threads_per_warp: 32 threads_per_block_limit: 1024 threads_per_core_limit: 2048
+  thread_dim_limit_x: 1024 thread_dim_limit_y: 1024 thread_dim_limit_z: 64
+  block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535
+  registers_per_core_limit: 65536 registers_per_block_limit: 65536
+  shared_memory_per_block: 49152 shared_memory_per_block_optin: 232448
   shared_memory_per_core: 233472
-  driver_version: "12.8.0"
-  runtime_version: "12.8.0"
+  driver_version: "12.8.0" runtime_version: "12.8.0"
   compile_time_toolkit_version: "12.8.0"
 }
 platform_name: "CUDA"
@@ -66,15 +56,10 @@ dnn_version_info { major: 9 minor: 10 }
 """
 
 
-def plugins() -> dict[str, str]:
-    """Versions of the installed compilers for NVIDIA GPUs, by package."""
-    found = {}
-    for name in PLUGINS:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def installed(packages: tuple[str, ...]) -> dict[str, str]:
+    """Versions of those packages that are installed, by name."""
+    found = {d.name: d.version for d in importlib.metadata.distributions()}
+    return {name: found[name] for name in packages if name in found}
 
 
 def compiled_facts(function, arguments) -> dict:
@@ -91,7 +76,7 @@ def compiled_facts(function, arguments) -> dict:
       `cas_loop`, whether there are any.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # Since jaxlib 0.11 kernels are written out only if the last option is given.
+        # By jaxlib 0.11.2 kernels are written out only if the last option is given.
         options = {"xla_dump_to": folder, "xla_dump_emitter_re": ".*"}
         compiled = jax.jit(function).lower(*arguments).compile(options)
         ptx = "".join(p.read_text() for p in sorted(pathlib.Path(folder).glob("*.ptx")))
@@ -114,10 +99,12 @@ def compiled_facts(function, arguments) -> dict:
 
 def main(_) -> None:
     """Compiles, and prints the line."""
-    compilers = plugins()
+    compilers = installed(PLUGINS)
     if not compilers:
         print(f"gpu_compile: skipped, as neither of {PLUGINS} is installed")
         return
+    if not installed(ASSEMBLERS) and not shutil.which("ptxas"):  # XLA would crash
+        sys.exit(f"gpu_compile: no ptxas on PATH; install one of {ASSEMBLERS}")
     # Nothing is run; without this, JAX looks for a GPU and for all of CUDA's libraries.
     jax.config.update("jax_platforms", "cpu")
     spec = hashgrid.GridSpec(16, _FEATURES.value, 16, 2048, 19)
@@ -137,7 +124,8 @@ def main(_) -> None:
         forward = compiled_facts(lambda *x: hashgrid.encode(*x, spec), arguments)
         both = compiled_facts(jax.value_and_grad(loss, (0, 1)), arguments)
     except (NotImplementedError, jax.errors.JaxRuntimeError) as error:
-        sys.exit(f"gpu_compile: {compilers} did not compile for the H200: {error}")
+        reason = str(error).partition("\n")[0]
+        sys.exit(f"gpu_compile: {compilers} did not compile for the H200: {reason}")
     if not both["kernels"]:
         sys.exit(f"gpu_compile: {compilers} wrote no PTX, so atomics are not known")
     measure.report(

@@ -1,0 +1,153 @@
+"""How fast are batches drawn, beside decoding a step's frames from disk?
+
+    python -m benchmarks.loader --data=data/demo/demo_00 --size=64
+
+As in training: `Batches`, whose threads read ahead, and each batch put on the device,
+taken as fast as they come. The baseline goes the same way, but decodes and resizes the
+frames of a step whenever it needs them, and draws pixels evenly, which costs less than
+by importance. Both in turns, for each number of threads. The loader's resized frames
+are made anew in a temporary folder (`opening_s`). All files are in memory by then: no
+disk is measured. One JSON line.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from unittest import mock
+
+import cv2
+import jax
+import numpy as np
+from absl import app, flags
+
+from benchmarks import measure
+from configs import base
+from lokitalk_jax import batches, process
+from lokitalk_jax.cast import load_cast
+from lokitalk_jax.data import frame_cache, regions
+from lokitalk_jax.data.folder import HEAD, TORSO
+from lokitalk_jax.data.loader import Loader
+from lokitalk_jax.structs import Batch
+
+
+class PlainLoader(Loader):
+    """Keeps nothing between steps: reads and resizes the frames that a step needs."""
+
+    def batch(self, step: int) -> Batch:
+        """The batch of `step`, of the contents that the real loader's has."""
+        batch = self._empty()
+        _, b, r = self._shape
+        for slot, data in enumerate(self.datasets):
+            rng = np.random.default_rng([step, slot])
+            frames = rng.choice(data.train_frames, b)
+            column = rng.integers(0, data.width, (b, r))
+            row = rng.integers(0, data.height, (b, r))
+            pixels = np.stack([column, row], -1).astype(np.float32) + 0.5
+            for k, index in enumerate(frames):
+                at = row[k], column[k]
+                rgb, mask, shares = _decoded(data, index)
+                batch.rgb[slot, k] = rgb[at] / np.float32(255)
+                batch.alpha[slot, k] = mask[at] / np.float32(255)
+                batch.regions[slot, k, :, 2:] = shares[at] / np.float32(255)
+            batch.pixels[slot] = pixels
+            batch.plate[slot] = data.plate[row, column] / np.float32(255)
+            batch.regions[slot, ..., :2] = regions.ellipses(data.shapes, frames, pixels)
+            batch.intrinsics[slot] = data.intrinsics
+            batch.head_to_camera[slot] = data.tracks.head_to_camera[frames]
+            for into, leaf in zip(batch.signals, self._signals[slot], strict=True):
+                into[slot] = leaf[frames]
+            batch.weight[slot] = 1
+        return batch
+
+
+def _decoded(data, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A frame uint8 [H, W, 3], its mask [H, W] and regions [H, W, 2], at H x W."""
+
+    def small(image: np.ndarray) -> np.ndarray:
+        size = data.width, data.height
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+    folder = data.folder
+    labels, mask = folder.labels(index), small(folder.mask(index))
+    shares = [small((labels == k).astype(np.float32)) for k in (HEAD, TORSO)]
+    rgb = small(np.ascontiguousarray(folder.frame(index)))
+    return rgb, mask, regions.soften(np.stack(shares, -1), mask)
+
+
+def taken(source: Iterator, skipped: int, count: int) -> list[float]:
+    """Seconds of `count` batches, after the first ones, which fill the queue."""
+    seconds = []
+    for _ in range(skipped + count):
+        began = time.perf_counter()
+        jax.block_until_ready(next(source))
+        seconds.append(time.perf_counter() - began)
+    source.close()
+    return seconds[skipped:]
+
+
+def summary(seconds: Sequence[float], rays: int) -> dict[str, float]:
+    """Of batches of so many rays: {"median_ms", "p90_ms", ... a second}.
+
+    Rates are of the whole time: of batches read ahead some come at once, others late.
+    """
+    rate = len(seconds) / sum(seconds)
+    return {
+        "median_ms": float(f"{1000 * np.median(seconds):.3g}"),
+        "p90_ms": float(f"{1000 * np.percentile(seconds, 90):.3g}"),
+        "batches_per_second": float(f"{rate:.4g}"),
+        "rays_per_second": float(f"{rate * rays:.4g}"),
+    }
+
+
+def main(_) -> None:
+    """Measures both loaders in turns, for each number of threads."""
+    config = base.get_config("cpu")
+    config.data.root, config.data.size = _DATA.value, _SIZE.value
+    config.data.frames_per_step = _FRAMES.value
+    config.data.rays_per_frame = _RAYS.value
+    rays, skipped = _FRAMES.value * _RAYS.value, 2 * config.data.prefetch
+    kinds = {"ours": Loader, "plain": PlainLoader}
+    with tempfile.TemporaryDirectory() as folder:
+        config.data.cache = folder
+        began = time.perf_counter()
+        cast = load_cast(config)
+        opening = time.perf_counter() - began
+        data, timings, ratios = cast.datasets[0], {}, {}
+        same = (_decoded(data, 0)[0] == data.images[0, ..., frame_cache.RGB]).all()
+        for threads in map(int, _THREADS.value):
+            config.data.threads = threads
+            seconds = {name: [] for name in kinds}
+            for _ in range(_ROUNDS.value):
+                for name, kind in kinds.items():
+                    with mock.patch.object(batches, "Loader", kind):
+                        source = batches.Batches(config, cast).iterate(0)
+                    seconds[name] += taken(source, skipped, _BATCHES.value)
+            found = {name: summary(each, rays) for name, each in seconds.items()}
+            timings |= {f"{name}, {threads} threads": x for name, x in found.items()}
+            ratio = sum(seconds["plain"]) / sum(seconds["ours"])
+            ratios[f"{threads} threads"] = float(f"{ratio:.3g}")
+    measure.report(
+        "loader",
+        identities=len(cast.names),
+        pixels=[data.height, data.width],
+        folder_pixels=[data.folder.meta.height, data.folder.meta.width],
+        frames=_FRAMES.value,
+        rays=rays,
+        batches=_BATCHES.value * _ROUNDS.value,
+        opening_s=opening,
+        same_colours=bool(same),
+        timings=timings,
+        plain_over_ours=ratios,
+    )
+
+
+if __name__ == "__main__":
+    process.tune_memory()
+    _DATA = flags.DEFINE_string("data", "data/demo/demo_00", "An identity folder.")
+    _SIZE = flags.DEFINE_integer("size", 64, "Longest side, pixels.")
+    _FRAMES = flags.DEFINE_integer("frames", 4, "Frames of a step.")
+    _RAYS = flags.DEFINE_integer("rays", 96, "Rays of a frame.")
+    _THREADS = flags.DEFINE_list("threads", ["1", "2"], "Threads that read ahead.")
+    _BATCHES = flags.DEFINE_integer("batches", 50, "Batches of a turn.")
+    _ROUNDS = flags.DEFINE_integer("rounds", 3, "Turns of each loader.")
+    app.run(main)
