@@ -44,11 +44,10 @@ class PlainLoader(Loader):
             row = rng.integers(0, data.height, (b, r))
             pixels = np.stack([column, row], -1).astype(np.float32) + 0.5
             for k, index in enumerate(frames):
-                at = row[k], column[k]
-                rgb, mask, shares = _decoded(data, index)
-                batch.rgb[slot, k] = rgb[at] / np.float32(255)
-                batch.alpha[slot, k] = mask[at] / np.float32(255)
-                batch.regions[slot, k, :, 2:] = shares[at] / np.float32(255)
+                parts = _decoded(data, index)
+                rgb, mask, shares = (x[row[k], column[k]] / 255 for x in parts)
+                batch.rgb[slot, k], batch.alpha[slot, k] = rgb, mask
+                batch.regions[slot, k, :, 2:] = shares
             batch.pixels[slot] = pixels
             batch.plate[slot] = data.plate[row, column] / np.float32(255)
             batch.regions[slot, ..., :2] = regions.ellipses(data.shapes, frames, pixels)
@@ -74,22 +73,20 @@ def _decoded(data, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return rgb, mask, regions.soften(np.stack(shares, -1), mask)
 
 
-def taken(source: Iterator, skipped: int, count: int) -> list[float]:
-    """Seconds of `count` batches, after the first ones, which fill the queue."""
-    seconds = []
-    for _ in range(skipped + count):
-        began = time.perf_counter()
+def taken(source: Iterator, skipped: int, length: float) -> list[float]:
+    """Seconds of each batch for so long, after the first ones, which fill the queue."""
+    for _ in range(skipped):
+        next(source)
+    seconds, end = [], time.perf_counter() + length
+    while (began := time.perf_counter()) < end:
         jax.block_until_ready(next(source))
         seconds.append(time.perf_counter() - began)
     source.close()
-    return seconds[skipped:]
+    return seconds
 
 
 def summary(seconds: Sequence[float], rays: int) -> dict[str, float]:
-    """Of batches of so many rays: {"median_ms", "p90_ms", ... a second}.
-
-    Rates are of the whole time: of batches read ahead some come at once, others late.
-    """
+    """Of batches of so many rays; some come at once, so rates are of the whole time."""
     rate = len(seconds) / sum(seconds)
     return {
         "median_ms": float(f"{1000 * np.median(seconds):.3g}"),
@@ -102,9 +99,8 @@ def summary(seconds: Sequence[float], rays: int) -> dict[str, float]:
 def main(_) -> None:
     """Measures both loaders in turns, for each number of threads."""
     config = base.get_config("cpu")
-    config.data.root, config.data.size = _DATA.value, _SIZE.value
-    config.data.frames_per_step = _FRAMES.value
-    config.data.rays_per_frame = _RAYS.value
+    config.data.update(root=_DATA.value, size=_SIZE.value)
+    config.data.update(frames_per_step=_FRAMES.value, rays_per_frame=_RAYS.value)
     rays, skipped = _FRAMES.value * _RAYS.value, 2 * config.data.prefetch
     kinds = {"ours": Loader, "plain": PlainLoader}
     with tempfile.TemporaryDirectory() as folder:
@@ -121,10 +117,10 @@ def main(_) -> None:
                 for name, kind in kinds.items():
                     with mock.patch.object(batches, "Loader", kind):
                         source = batches.Batches(config, cast).iterate(0)
-                    seconds[name] += taken(source, skipped, _BATCHES.value)
+                    seconds[name] += taken(source, skipped, _SECONDS.value)
             found = {name: summary(each, rays) for name, each in seconds.items()}
             timings |= {f"{name}, {threads} threads": x for name, x in found.items()}
-            ratio = sum(seconds["plain"]) / sum(seconds["ours"])
+            ratio = np.divide(*(found[n]["batches_per_second"] for n in kinds))
             ratios[f"{threads} threads"] = float(f"{ratio:.3g}")
     measure.report(
         "loader",
@@ -133,7 +129,7 @@ def main(_) -> None:
         folder_pixels=[data.folder.meta.height, data.folder.meta.width],
         frames=_FRAMES.value,
         rays=rays,
-        batches=_BATCHES.value * _ROUNDS.value,
+        seconds=_SECONDS.value * _ROUNDS.value,
         opening_s=opening,
         same_colours=bool(same),
         timings=timings,
@@ -148,6 +144,6 @@ if __name__ == "__main__":
     _FRAMES = flags.DEFINE_integer("frames", 4, "Frames of a step.")
     _RAYS = flags.DEFINE_integer("rays", 96, "Rays of a frame.")
     _THREADS = flags.DEFINE_list("threads", ["1", "2"], "Threads that read ahead.")
-    _BATCHES = flags.DEFINE_integer("batches", 50, "Batches of a turn.")
-    _ROUNDS = flags.DEFINE_integer("rounds", 3, "Turns of each loader.")
+    _SECONDS = flags.DEFINE_float("seconds", 1.0, "Of a turn.")
+    _ROUNDS = flags.DEFINE_integer("rounds", 4, "Turns of each loader.")
     app.run(main)

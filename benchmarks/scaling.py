@@ -3,17 +3,16 @@
     python -m benchmarks.scaling
 
 One identity a device: for each number of host devices a process compiles the step of
-`configs/multi_id.py:cpu`, and XLA's program tells its collectives and memory; nothing is
-run. Then a table of what the *gpu* preset would send to 1 to 512 GPUs, ON PAPER: bytes
-are those of the shared parameters (that they are what is sent is checked on the cpu
-preset), rates and latencies are the constants below, and no step is run beside the
-sending. XLA may split the sum on a GPU, which adds latency. A table and one JSON line.
+`configs/multi_id.py:cpu`, and XLA's program tells its collectives and memory. Nothing
+is run. Then a table of what the *gpu* preset would send to 1 to 512 GPUs, ON PAPER: its
+bytes are those of the shared parameters (`as_reckoned`: so they are in the compiled
+programs), rates and latencies are the constants below, and nothing is computed while
+bytes are sent. A table and one JSON line.
 """
 
+import functools
 import json
-import math
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -29,10 +28,10 @@ from lokitalk_jax import losses, model, optimizer, sharding, train_step
 # NVIDIA's data sheets of the H100 and H200 SXM. InfiniBand: one 400 Gb/s port for each
 # GPU, as in NVIDIA's DGX H100 user guide.
 GPUS_OF_NODE, NVLINK, INFINIBAND = 8, 450e9, 50e9
-# Seconds a message of a ring waits, besides its bytes: what NCCL itself reckons with
-# (`hwLatencies`, ring, protocol Simple, in its src/graph/tuning.cc).
+# Seconds that a message waits besides its bytes, as NCCL reckons (`hwLat` in its
+# src/graph/tuning.cc: ring, protocol Simple). A tree would send fewer messages.
 NVLINK_HOP, INFINIBAND_HOP = 3.4e-6, 14e-6
-EFFICIENCY = 0.9
+GPUS, EFFICIENCY = (1, 8, 64, 512), 0.9
 
 
 def ring_seconds(count: int, size: float, rate: float, hop: float = 0.0) -> float:
@@ -44,17 +43,13 @@ def ring_seconds(count: int, size: float, rate: float, hop: float = 0.0) -> floa
 def sum_seconds(gpus: int, size: float, latency: bool = False) -> float:
     """Seconds of an all-reduce of `size` bytes, within nodes and then between them.
 
-    Within a node each GPU comes to hold the node's sum of one share of the bytes; GPUs
-    of the same share sum it between nodes, all at once; then the node puts it together.
-
-    Args:
-      gpus: of all nodes; up to a node's, or a multiple of it.
-      size: bytes.
-      latency: whether messages wait.
+    Each GPU of a node sums one share of the bytes, then with its peers of other nodes,
+    all shares at once; then the node puts them together. `gpus` are up to a node's, or
+    a multiple of it; `latency` tells whether messages wait.
     """
     inside = min(gpus, GPUS_OF_NODE)
     within = ring_seconds(inside, size, NVLINK, latency * NVLINK_HOP)
-    share, nodes = size / inside, math.ceil(gpus / GPUS_OF_NODE)
+    share, nodes = size / inside, -(-gpus // GPUS_OF_NODE)
     return within + ring_seconds(nodes, share, INFINIBAND, latency * INFINIBAND_HOP)
 
 
@@ -71,16 +66,14 @@ def shared_bytes(config) -> int:
     return 4 + sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
 
-def compiled_facts(config, identities: int) -> dict:
-    """Of the step of N identities on all devices of this process; does not run it."""
-    mesh = sharding.make_mesh(identities)
-    spec = model.from_config(config)
+def compiled_facts(config) -> dict:
+    """Of the step of an identity on each of this process's devices; not run."""
+    identities = jax.device_count()
+    mesh, spec = sharding.make_mesh(identities), model.from_config(config)
     rates = {name: config.lr[name] for name in optimizer.LearningRates._fields}
     rule = optimizer.make(optimizer.LearningRates(**rates), 100, 5, 0.1)
-    shapes = jax.eval_shape(
-        lambda key: train_step.init_state(spec, rule, key, identities),
-        jax.random.key(0),
-    )
+    init = functools.partial(train_step.init_state, spec, rule, identities=identities)
+    shapes = jax.eval_shape(init, jax.random.key(0))
     shardings = sharding.state_shardings(shapes, mesh)
     train, _ = train_step.compile_steps(
         spec,
@@ -102,10 +95,9 @@ def compiled_facts(config, identities: int) -> dict:
     program = train.lower(state, batch, None).compile()
     memory, found = program.memory_analysis(), collectives(program.as_text())
     return {
-        "devices": jax.device_count(),
+        "devices": identities,
         "collectives": [kind for kind, _ in found],
         "bytes": sum(size for _, size in found),
-        # Of one device: what it holds between steps, and what a step needs on top.
         "held_mb": round(memory.argument_size_in_bytes / 1e6, 2),
         "temporary_mb": round(memory.temp_size_in_bytes / 1e6, 2),
     }
@@ -116,42 +108,42 @@ def on_paper(gpus: int, size: int) -> dict:
     row = {"gpus": gpus}
     for name, latency in (("", False), ("_with_latency", True)):
         seconds = sum_seconds(gpus, size, latency)
-        row[f"ms{name}"] = round(1e3 * seconds, 4)
-        row[f"least_compute_ms{name}"] = round(1e3 * least_compute(seconds), 3)
+        row["ms" + name] = round(1e3 * seconds, 4)
+        row["least_compute_ms" + name] = round(1e3 * least_compute(seconds), 3)
     return row
 
 
 def main(_) -> None:
     """Compiles in a process for each number of devices, and reckons in this one."""
     if _INSIDE.value:
-        config = multi_id.get_config("cpu")
-        print(json.dumps(compiled_facts(config, jax.device_count())))
+        print(json.dumps(compiled_facts(multi_id.get_config("cpu"))))
         return
     jax.config.update("jax_platforms", "cpu")
     compiled = []
     for devices in _DEVICES.value:
         flag = f"--xla_force_host_platform_device_count={devices}"
-        run = subprocess.run(
+        line = subprocess.check_output(
             [sys.executable, "-m", "benchmarks.scaling", "--inside"],
-            check=True,
-            stdout=subprocess.PIPE,
-            cwd=pathlib.Path(__file__).resolve().parents[1],
             env=os.environ | {"XLA_FLAGS": flag, "JAX_PLATFORMS": "cpu"},
         )
-        compiled.append(json.loads(run.stdout))
+        compiled.append(json.loads(line))
     size = {name: shared_bytes(multi_id.get_config(name)) for name in ("cpu", "gpu")}
-    paper = [on_paper(int(gpus), size["gpu"]) for gpus in _GPUS.value]
+    paper = [on_paper(gpus, size["gpu"]) for gpus in GPUS]
     print(f"ON PAPER, {size['gpu'] / 1e6:.1f} MB a step:")
-    print("| " + " | ".join(paper[0]) + " |\n" + "|---" * len(paper[0]) + "|")
-    for row in paper:
-        print("| " + " | ".join(map(str, row.values())) + " |")
-    facts = {"preset": "cpu", "compiled": compiled, "shared_bytes": size}
-    facts["device"], facts["devices"] = "compiled for the host, not run", 0
-    measure.report("scaling", **facts, on_paper=paper)
+    for row in [paper[0], ["---"] * len(paper[0]), *(x.values() for x in paper)]:
+        print("|", " | ".join(map(str, row)), "|")
+    measure.report(
+        "scaling",
+        device="compiled for the host, not run",
+        devices=0,
+        compiled=compiled,
+        shared_bytes=size,
+        as_reckoned=all(x["bytes"] in (0, size["cpu"]) for x in compiled),
+        on_paper=paper,
+    )
 
 
 if __name__ == "__main__":
     _DEVICES = flags.DEFINE_list("devices", ["1", "2", "4", "8"], "Host devices.")
-    _GPUS = flags.DEFINE_list("gpus", ["1", "8", "64", "512"], "Of the table.")
     _INSIDE = flags.DEFINE_bool("inside", False, "Compile for this process's devices.")
     app.run(main)

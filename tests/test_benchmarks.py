@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks of swaps, ablations, poses and first looks."""
+"""The arithmetic of the benchmarks that are more than times."""
 
 import importlib
 import types
@@ -6,7 +6,15 @@ import types
 import numpy as np
 import pytest
 
-from benchmarks import ablate, pose_distance, swap, zero_shot
+from benchmarks import (
+    ablate,
+    loader,
+    pose_distance,
+    prepare,
+    scaling,
+    swap,
+    zero_shot,
+)
 from benchmarks.outlines import distances, outlines
 
 
@@ -106,3 +114,37 @@ def test_the_first_look_table_ends_with_the_means():
 
     found = {n: {"encoder": scores(h)} for n, h in {"ann": 20.0, "bob": 24.0}.items()}
     assert zero_shot.table(found).splitlines()[-1] == "| mean | 22.00 | 0.1000 |"
+
+
+def test_a_ring_costs_nothing_alone_and_twice_as_much_for_twice_the_bytes():
+    assert scaling.ring_seconds(1, 8e6, 1e9, hop=1e-6) == 0
+    assert scaling.ring_seconds(2, 8e6, 1e9) == pytest.approx(8e-3)
+    once, twice = (scaling.ring_seconds(8, size, 1e9) for size in (8e6, 16e6))
+    assert twice == pytest.approx(2 * once)
+    # However many devices, each sends its bytes at most twice.
+    assert once < scaling.ring_seconds(10_000, 8e6, 1e9) < 16e-3
+    assert scaling.ring_seconds(8, 0, 1e9, hop=1e-6) == pytest.approx(14e-6)
+
+
+def test_nodes_sum_among_themselves_what_each_gpu_holds_a_share_of():
+    one = scaling.ring_seconds(8, 8e6, scaling.NVLINK)
+    assert scaling.sum_seconds(8, 8e6) == one
+    between = scaling.ring_seconds(4, 1e6, scaling.INFINIBAND)
+    assert scaling.sum_seconds(32, 8e6) == pytest.approx(one + between)
+    assert scaling.sum_seconds(32, 8e6, latency=True) > one + between
+    assert scaling.least_compute(2.0, 0.9) == pytest.approx(18)
+
+
+def test_rates_of_batches_are_of_the_whole_time():
+    found = loader.summary([0.001, 0.001, 0.001, 0.037], rays=100)
+    assert (found["median_ms"], found["batches_per_second"]) == (1, 100)
+    assert found["rays_per_second"] == 10_000
+
+
+def test_time_of_an_inner_stage_is_not_the_outer_ones():
+    ticks = iter([0.0, 1.0, 3.0, 3.5, 4.5, 10.0])
+    watch = prepare.Stopwatch(lambda: next(ticks))
+    load = watch.timed("load", lambda x: x)
+    with watch.stage("outer"):
+        assert load("model") == "model" and load("again") == "again"
+    assert watch.seconds == {"load": 3.0, "outer": 7.0}
