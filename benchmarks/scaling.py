@@ -10,7 +10,6 @@ programs), rates and latencies are the constants below, and nothing is computed 
 bytes are sent. A table and one JSON line.
 """
 
-import functools
 import json
 import os
 import subprocess
@@ -20,9 +19,9 @@ import jax
 from absl import app, flags
 
 from benchmarks import measure
-from benchmarks.scaling_identities import collectives, empty_batch
+from benchmarks.scaling_identities import collectives, compile_step
 from configs import multi_id
-from lokitalk_jax import losses, model, optimizer, sharding, train_step
+from lokitalk_jax import model
 
 # Bytes a second of one GPU, each direction. NVLink: half of the 900 GB/s of both in
 # NVIDIA's data sheets of the H100 and H200 SXM. InfiniBand: one 400 Gb/s port for each
@@ -68,34 +67,10 @@ def shared_bytes(config) -> int:
 
 def compiled_facts(config) -> dict:
     """Of the step of an identity on each of this process's devices; not run."""
-    identities = jax.device_count()
-    mesh, spec = sharding.make_mesh(identities), model.from_config(config)
-    rates = {name: config.lr[name] for name in optimizer.LearningRates._fields}
-    rule = optimizer.make(optimizer.LearningRates(**rates), 100, 5, 0.1)
-    init = functools.partial(train_step.init_state, spec, rule, identities=identities)
-    shapes = jax.eval_shape(init, jax.random.key(0))
-    shardings = sharding.state_shardings(shapes, mesh)
-    train, _ = train_step.compile_steps(
-        spec,
-        losses.LossWeights(**config.loss),
-        rule,
-        config.seed,
-        range(identities),
-        mesh.shape["identity"],
-        config.train.density_points,
-        shardings,
-        sharding.by_identity(mesh),
-    )
-    batch = empty_batch(config, identities)
-    state, batch = jax.tree.map(
-        lambda leaf, at: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=at),
-        (shapes, batch),
-        (shardings, sharding.batch_shardings(batch, mesh)),
-    )
-    program = train.lower(state, batch, None).compile()
+    program, _, _, _ = compile_step(config, jax.device_count())
     memory, found = program.memory_analysis(), collectives(program.as_text())
     return {
-        "devices": identities,
+        "devices": jax.device_count(),
         "collectives": [kind for kind, _ in found],
         "bytes": sum(size for _, size in found),
         "held_mb": round(memory.argument_size_in_bytes / 1e6, 2),

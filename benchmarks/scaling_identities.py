@@ -70,8 +70,13 @@ def empty_batch(config, identities: int) -> Batch:
     )
 
 
-def measure(config, identities: int) -> dict:
-    """Compiles and runs the step of N identities on all devices of this process."""
+def compile_step(config, identities: int):
+    """The step of N identities on all devices of this process, compiled and not run.
+
+    Returns:
+      the program, the shapes of its state with their shardings, an empty batch, and the
+      mesh.
+    """
     mesh = sharding.make_mesh(identities)
     spec = model.from_config(config)
     rates = optimizer.LearningRates(**{k: config.lr[k] for k in _RATES})
@@ -101,12 +106,17 @@ def measure(config, identities: int) -> dict:
         shapes,
         shardings,
     )
-    program = train.lower(placed, batch, None).compile()
+    return train.lower(placed, batch, None).compile(), placed, batch, mesh
+
+
+def measure(config, identities: int) -> dict:
+    """Compiles and runs the step of N identities on all devices of this process."""
+    program, shapes, batch, mesh = compile_step(config, identities)
     memory = program.memory_analysis()
     found = collectives(program.as_text())
     state = jax.jit(
         lambda: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes),
-        out_shardings=shardings,
+        out_shardings=jax.tree.map(lambda s: s.sharding, shapes),
     )()
     seconds = []
     for _ in range(_RUNS + 1):
