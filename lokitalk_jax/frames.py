@@ -16,7 +16,9 @@ from lokitalk_jax.structs import REGIONS, Signals
 
 Array = jax.Array
 
-_TILE = 1024  # rays; larger tiles waste more in the last one
+# Rays looked at together, at least and at most, and shares of a frame between: small
+# tiles leave a large device idle, large ones are wasted where few rays are left.
+_TILE, _TILE_MAX, _TILES = 1024, 16384, 32
 _TILE_POINTS = 4096  # of a survey
 _COARSE = 4  # pixels between the rays of the first look
 _SEEN = 1e-3  # opacity; a quarter of what a byte can show
@@ -77,9 +79,14 @@ def _render(
         )
         return jax.tree.map(lambda x: x[0], rendered)
 
-    coarse = jnp.asarray(_coarse_pixels(height, width))
-    opaque = look(coarse.reshape(-1, 2), jnp.zeros((coarse.size // 2, 3))).alpha
-    near = _near(opaque.reshape(coarse.shape[:2]) > _SEEN, height, width)
+    coarse = jnp.asarray(_coarse_pixels(height, width)).reshape(-1, 2)
+    opaque = compaction.map_kept(
+        lambda entries: look(coarse[entries], jnp.zeros((len(entries), 3))).alpha,
+        jnp.ones(len(coarse), bool),
+        _tile(len(coarse)),
+        jnp.zeros(len(coarse)),
+    )
+    near = _near(opaque > _SEEN, height, width)
 
     pixels = jnp.asarray(pixel_centres(height, width))
     plate = plate.reshape(-1, 3)
@@ -93,17 +100,30 @@ def _render(
     rendered = compaction.map_kept(
         lambda entries: look(pixels[entries], plate[entries]),
         near.reshape(-1),
-        min(_TILE, height * width),
+        _tile(height * width),
         Rendered(plate, nothing, far, no_regions, no_regions),
     )
     return jax.tree.map(lambda x: x.reshape(height, width, *x.shape[1:]), rendered)
 
 
+def _tile(rays: int) -> int:
+    return min(rays, _TILE_MAX, max(_TILE, rays // _TILES))
+
+
+def _coarse_size(height: int, width: int) -> tuple[int, int]:
+    """h, w: rows and columns of rays, the cells between which are `_COARSE` wide."""
+    return tuple(max(-(-(n - 1) // _COARSE), 1) + 1 for n in (height, width))
+
+
 def _coarse_pixels(height: int, width: int) -> np.ndarray:
-    """Pixel centres that stand `_COARSE` apart and frame the picture. [h, w, 2]."""
+    """Where the rays of the first look are, the first and last pixels among them.
+
+    Returns:
+      [h, w, 2], x and y in pixels.
+    """
     rows, columns = (
-        np.linspace(0.5, n - 0.5, max(-(-(n - 1) // _COARSE), 1) + 1, dtype=np.float32)
-        for n in (height, width)
+        np.linspace(0.5, n - 0.5, count, dtype=np.float32)
+        for n, count in zip((height, width), _coarse_size(height, width), strict=True)
     )
     return np.stack(np.meshgrid(columns, rows), axis=-1)
 
@@ -112,12 +132,13 @@ def _near(seen: Array, height: int, width: int) -> Array:
     """Pixels of the coarse cells at one of whose corners something was seen.
 
     Args:
-      seen: bool [h, w], at `_coarse_pixels`.
+      seen: bool [h * w], at `_coarse_pixels`.
       height, width: of the picture.
 
     Returns:
       bool [height, width].
     """
+    seen = seen.reshape(_coarse_size(height, width))
     cells = seen[1:, 1:] | seen[:-1, 1:] | seen[1:, :-1] | seen[:-1, :-1]
     row, column = (
         np.minimum(np.arange(n) * count // max(n - 1, 1), count - 1)
