@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 import prepare
 from lokitalk_jax.data import folder
-from lokitalk_jax.doctor import check, finding
+from lokitalk_jax.doctor import check, finding, pictures
 from lokitalk_jax.prepare import audio, lips, pose
 
 COUNT, SIZE, FOCAL = 44, 64, 110.0
@@ -449,3 +449,16 @@ def test_other_places_are_told(tmp_path, monkeypatch):
         prepare.main(["--check=x", "--video=y"])
     with pytest.raises(SystemExit):
         prepare.main(["--video=y"])
+
+
+def test_repeats_keep_their_numbers_beside_an_unreadable_frame():
+    rng = np.random.default_rng(0)
+    shown = rng.integers(0, 255, (6, 64, 64, 3), np.uint8)
+    shown[5] = shown[4]
+    repeats = pictures.Repeats()
+    for index in (0, 1, 3, 4, 5):  # 2 cannot be read
+        repeats.add(index, shown[index])
+    assert repeats.repeated == [5]
+    assert not list(repeats.findings(np.arange(6) == 5, "frames", "remedy"))
+    (found,) = repeats.findings(np.zeros(6, bool), "frames", "remedy")
+    assert "1 of 5" in found.seen and found.remedy == "remedy"

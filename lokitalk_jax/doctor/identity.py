@@ -147,7 +147,7 @@ def _pictures(view: View, arrays: folder.Tracks | None) -> Iterator[Finding]:
     for i in progress:
         frame = pictures.read(_frame_path(path, i), cv2.IMREAD_COLOR)
         if faults["frames"].add(i, frame, (*size, 3)):
-            repeats.add(frame)
+            repeats.add(i, frame)
         mask = pictures.read(path / "masks" / f"{i:06d}.png")
         faults["masks"].add(i, mask, size)
         labels = pictures.read(path / "labels" / f"{i:06d}.png")
@@ -175,7 +175,8 @@ def _pictures(view: View, arrays: folder.Tracks | None) -> Iterator[Finding]:
             f"were head and torso swapped, or frames shifted? {AGAIN}",
         )
     if arrays is not None:
-        yield from repeats.findings(arrays.duplicate, "frames")
+        remedy = "prepare the video again, which finds and marks them"
+        yield from repeats.findings(arrays.duplicate, "frames", remedy)
 
 
 def _frame_path(path: pathlib.Path, index: int) -> pathlib.Path:

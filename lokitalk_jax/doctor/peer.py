@@ -114,7 +114,7 @@ def _images(path, images):
                 shape = picture.shape[:2]
             wanted = (*(shape or (0, 0)), channels)
             if faults[kind].add(index, picture, wanted) and kind == "ori_imgs":
-                repeats.add(picture)
+                repeats.add(index, picture)
     for kind, (_, _, needed) in kinds.items():
         if not there[kind]:
             if needed:
@@ -122,7 +122,9 @@ def _images(path, images):
                 yield Finding(ERROR, "no_frames", kind, seen, AGAIN)
             continue
         yield from faults[kind].findings()
-    yield from repeats.findings(np.zeros(len(images), bool), "ori_imgs")
+    yield from repeats.findings(
+        np.zeros(len(images), bool), "ori_imgs", "import the folder, which marks them"
+    )
     return shape
 
 

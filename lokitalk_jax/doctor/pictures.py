@@ -84,33 +84,35 @@ class Repeats:
 
     def __init__(self):
         """Starts before the first frame."""
-        self._before: np.ndarray | None = None
-        self._index = 0
+        self._before: tuple[int, np.ndarray] | None = None
+        self._seen = 0
         self.repeated: list[int] = []
 
-    def add(self, frame: np.ndarray) -> None:
-        """Looks at the next frame, uint8 [H, W, 3]."""
+    def add(self, index: int, frame: np.ndarray) -> None:
+        """Looks at the next readable frame, uint8 [H, W, 3], and its number."""
         size = (video.THUMBNAIL, video.THUMBNAIL)
         small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
         small = small.astype(np.float32)
-        if self._before is not None:
-            block, _ = video.change(self._before, small)
+        if self._before is not None and self._before[0] == index - 1:
+            block, _ = video.change(self._before[1], small)
             if block < _REPEAT:
-                self.repeated.append(self._index)
-        self._before = small
-        self._index += 1
+                self.repeated.append(index)
+        self._before = index, small
+        self._seen += 1
 
-    def findings(self, flagged: np.ndarray, where: str) -> Iterator[Finding]:
+    def findings(
+        self, flagged: np.ndarray, where: str, remedy: str
+    ) -> Iterator[Finding]:
         """What is repeated, beside what is said to be, bool [F]."""
         hidden = [i for i in self.repeated if i < len(flagged) and not flagged[i]]
-        if len(hidden) > 0.05 * self._index:
+        if len(hidden) > 0.05 * self._seen:
             yield Finding(
                 WARNING,
                 "unmarked_repeats",
                 where,
-                f"{len(hidden)} of {self._index} frames repeat the one before and are "
+                f"{len(hidden)} of {self._seen} frames repeat the one before and are "
                 f"not marked: {listed(hidden)}",
-                "prepare the video again, which finds and marks them",
+                remedy,
             )
 
 

@@ -143,7 +143,7 @@ def _write_frames(source, files: stages.Files, count: int) -> np.ndarray:
     for i in stages.progress_bar("frames")(range(count)):
         path = source / "ori_imgs" / f"{i}.jpg"
         image = cv2.imread(str(path))
-        repeats.add(image)
+        repeats.add(i, image)
         if files.frame(i).exists():
             continue
         if image.shape == _even(image).shape:
