@@ -54,7 +54,7 @@ def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
     out = layers["density_out"]
     contrast = out | {"kernel": out["kernel"].at[:, 0].multiply(20)}
     static = {"params": layers | {"density_out": contrast}}
-    shared = shared | {"static": canonical.thinned(static, 20.0)}
+    shared = shared | {"static": canonical.thinned(static, 23.0)}
     own = jax.tree.map(lambda x: x[0], state.params["identity"])
     person = identity.combine(shared["common"], own)
     batch = jax.tree.map(lambda x: x[0, 0], tiny_model.batch(c, 1).signals)
@@ -79,7 +79,7 @@ def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
         plate.reshape(1, -1, 3),
     )
     left_out = np.asarray(frame.alpha == 0)
-    assert 0.05 < left_out.mean() < 0.9
+    assert 0.1 < left_out.mean() < 0.9
     assert np.quantile(whole.alpha, 0.9) > 0.5
     np.testing.assert_array_equal(frame.rgb[left_out], plate[left_out])
     for name in "rgb", "alpha", "regions":
