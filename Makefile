@@ -38,7 +38,7 @@ demo: setup
 	$(RUN) render.py --workdir=runs/demo --identity=demo_00 --audio=data/demo/demo_01/audio.wav --out=runs/demo/speech.mp4
 	$(RUN) render.py --workdir=runs/demo --evaluate --max_frames=8
 	@echo "The videos are runs/demo/demo.mp4 (re-enacted) and runs/demo/speech.mp4 (driven by"
-	@echo "another voice); figures and pictures are in runs/demo/evaluation."
+	@echo "another voice); figures and pictures are in runs/demo/evaluation/*."
 
 # Ratios on this machine, in under ten minutes; a JSON line each.
 bench: setup

@@ -131,19 +131,21 @@ def _evaluate(flags: argparse.Namespace) -> None:
     from lokitalk_jax.run import Run
 
     run = Run(flags.workdir)
+    signals = flags.signals or "tracked"
+    options = score.Options(flags.max_frames, signals, flags.protocol, flags.vgg)
+    # A folder for each way of scoring, so that none takes the place of another.
+    results = flags.workdir / "evaluation" / f"{options.protocol}_{signals}"
     if flags.reference:
         avatar, data = newcomer.zero_shot(run, flags.reference)
-        out = flags.out or flags.workdir / "zero_shot" / data.name
-        options = score.Options(flags.max_frames, "tracked", flags.protocol, flags.vgg)
+        out = flags.out or results / "zero_shot" / data.name
         score.evaluate_avatars(run, {data.name: (avatar, data)}, out, options)
-        _LOG.info("%s: open report.html", out)
-        return
-    names = run.identities if flags.identity is None else [run.named(flags.identity)]
-    out = flags.out or flags.workdir / "evaluation"
-    options = score.Options(
-        flags.max_frames, flags.signals or "tracked", flags.protocol, flags.vgg
-    )
-    score.evaluate(run, names, out, flags.data, options)
+    elif flags.identity is None:
+        out = flags.out or results
+        score.evaluate(run, run.identities, out, flags.data, options)
+    else:
+        name = run.named(flags.identity)
+        out = flags.out or results / name
+        score.evaluate(run, [name], out, flags.data, options)
     _LOG.info("%s: open report.html", out)
 
 

@@ -458,7 +458,17 @@ def test_repeats_keep_their_numbers_beside_an_unreadable_frame():
     repeats = pictures.Repeats()
     for index in (0, 1, 3, 4, 5):  # 2 cannot be read
         repeats.add(index, shown[index])
-    assert repeats.repeated == [5]
+    assert repeats.repeated() == [5]
     assert not list(repeats.findings(np.arange(6) == 5, "frames", "remedy"))
     (found,) = repeats.findings(np.zeros(6, bool), "frames", "remedy")
     assert "1 of 5" in found.seen and found.remedy == "remedy"
+
+
+def test_a_repeat_may_differ_by_what_a_codec_leaves():
+    rng = np.random.default_rng(0)
+    shown = rng.uniform(20, 235, (12, 64, 64, 3))
+    shown[2::3] = shown[1::3] + rng.normal(0, 1.4, shown[1::3].shape)
+    repeats = pictures.Repeats()
+    for index, frame in enumerate(shown):
+        repeats.add(index, frame.astype(np.uint8))
+    assert repeats.repeated() == [2, 5, 8, 11]

@@ -157,6 +157,17 @@ def test_export_and_import_give_the_same_poses(imported, tmp_path, found_faces, 
     assert "is there already" in capsys.readouterr().err
 
 
+def test_an_import_marks_repeats(tmp_path, found_faces):
+    source = tmp_path / "theirs"
+    peer_folder.write(source, 33)
+    for i in range(2, 33, 3):
+        pictures = source / "ori_imgs"
+        shutil.copyfile(pictures / f"{i - 1}.jpg", pictures / f"{i}.jpg")
+    peer_import.import_folder(source, tmp_path / "ours")
+    found = folder.IdentityFolder(tmp_path / "ours").tracks().duplicate
+    assert np.flatnonzero(found).tolist() == list(range(2, 33, 3))
+
+
 def test_an_import_goes_on_where_it_was_stopped(tmp_path, found_faces, monkeypatch):
     peer_folder.write(tmp_path / "theirs", 22)
     broken = peer_import._write_labels

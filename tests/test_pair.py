@@ -102,6 +102,8 @@ def test_two_folders_are_scored_frame_by_frame(tmp_path):
     mean = np.mean([float(row["frame.psnr"]) for row in table])
     assert mean == pytest.approx(scores["frame"]["psnr"], abs=1e-3)
     assert table[0]["frame.ms_ssim"] == "" and table[0]["identity"] == "soft"
+    assert table[0]["driven_by"] == table[0]["signals"] == "audio"
+    assert (table[0]["protocol"], table[0]["size"]) == ("full", "64")
 
     page = Page()
     page.feed((out / "report.html").read_text())
@@ -119,6 +121,8 @@ def test_equal_videos_have_no_error(tmp_path):
     assert scores["frame"]["lpips_alex"] == pytest.approx(0, abs=1e-6)
     assert scores["lmd_px"] == 0 and scores["shape_error"] < 1e-9
     assert scores["head"]["psnr"] is None  # no labels
+    page = (tmp_path / "scores" / "report.html").read_text()
+    assert "truth, unstated: lip" in page and "truth, unstated: head" not in page
 
 
 def refusal(tmp_path, truth, prediction, **more):
@@ -139,11 +143,13 @@ def test_frames_that_do_not_belong_together_are_refused(tmp_path):
     message = refusal(tmp_path, truth, late)
     assert "3 frames later" in message and message.startswith(str(late))
     assert refusal(tmp_path, late, truth).startswith(str(late))
-    with video_io.VideoWriter(tmp_path / "fast.mp4", 30, size=(64, 64)) as writer:
-        for index in range(30):
-            writer.write(picture(index))
-    message = refusal(tmp_path, truth, tmp_path / "fast.mp4")
-    assert "30 frames a second" in message and "-r 25" in message
+    for count, remedy in ((36, "ffmpeg -i IN -r 25"), (30, "ffmpeg -r 25 -i IN")):
+        path = tmp_path / f"{count}.mp4"
+        with video_io.VideoWriter(path, 30, size=(64, 64)) as writer:
+            for index in range(count):
+                writer.write(picture(index))
+        message = refusal(tmp_path, truth, path)
+        assert "30 frames a second" in message and remedy in message
     assert not (tmp_path / "scores").exists()
     out, _ = scored(tmp_path, truth, late, any_lag=True)
     assert (out / "report.html").is_file()

@@ -455,14 +455,15 @@ def test_flags_that_do_not_belong_together_are_refused(flags, capsys):
 
 
 def test_protocols_are_told_apart(tiny_run, tmp_path):  # noqa: F811
-    scores = {}
+    run, scores = copied(tiny_run, tmp_path), {}
     for protocol in "full", "peer":
-        out = tmp_path / protocol
         flags = ("--identity=demo_00", "--max_frames=2", f"--protocol={protocol}")
-        command(tiny_run, "--evaluate", *flags, f"--out={out}")
+        command(run, "--evaluate", *flags)
+    for protocol in "full", "peer":
+        out = run.workdir / "evaluation" / f"{protocol}_tracked" / "demo_00"
         result = json.loads((out / "metrics.json").read_text())
         assert result["protocol"] == protocol
-        assert f"<b>{protocol}</b>" in (out / "report.html").read_text()
+        assert f"<td>{protocol}</td>" in (out / "report.html").read_text()
         scores[protocol] = result["identities"]["demo_00"]["tracked"]
     # The torso is the true one there, whatever the model makes of it.
     assert scores["peer"]["torso"]["psnr"] > scores["full"]["torso"]["psnr"] + 3

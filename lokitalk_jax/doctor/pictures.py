@@ -12,9 +12,6 @@ from lokitalk_jax.prepare import timeline, video
 _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
 
-# Below the preparation's own limit, as frames that it kept lie around that.
-_REPEAT = timeline.REPEAT / 2
-
 
 def read(path: pathlib.Path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray | None:
     """A picture, or None where the file is missing, cut off or no picture.
@@ -80,37 +77,45 @@ class Faults:
 
 
 class Repeats:
-    """Finds frames that repeat the one before."""
+    """Finds frames that repeat the one before, as preparation does."""
 
     def __init__(self):
         """Starts before the first frame."""
         self._before: tuple[int, np.ndarray] | None = None
-        self._seen = 0
-        self.repeated: list[int] = []
+        self._numbers: list[int] = []
+        self._changes: list[float] = []
 
     def add(self, index: int, frame: np.ndarray) -> None:
         """Looks at the next readable frame, uint8 [H, W, 3], and its number."""
         size = (video.THUMBNAIL, video.THUMBNAIL)
         small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
         small = small.astype(np.float32)
+        change = np.inf
         if self._before is not None and self._before[0] == index - 1:
-            block, _ = video.change(self._before[1], small)
-            if block < _REPEAT:
-                self.repeated.append(index)
+            change, _ = video.change(self._before[1], small)
         self._before = index, small
-        self._seen += 1
+        self._numbers.append(index)
+        self._changes.append(change)
+
+    def repeated(self) -> list[int]:
+        """Numbers of the frames that repeat the one before."""
+        if not self._changes:
+            return []
+        repeats = timeline.repeats(np.array(self._changes))
+        return np.array(self._numbers)[repeats].tolist()
 
     def findings(
         self, flagged: np.ndarray, where: str, remedy: str
     ) -> Iterator[Finding]:
         """What is repeated, beside what is said to be, bool [F]."""
-        hidden = [i for i in self.repeated if i < len(flagged) and not flagged[i]]
-        if len(hidden) > 0.05 * self._seen:
+        seen = len(self._numbers)
+        hidden = [i for i in self.repeated() if i < len(flagged) and not flagged[i]]
+        if len(hidden) > 0.05 * seen:
             yield Finding(
                 WARNING,
                 "unmarked_repeats",
                 where,
-                f"{len(hidden)} of {self._seen} frames repeat the one before and are "
+                f"{len(hidden)} of {seen} frames repeat the one before and are "
                 f"not marked: {listed(hidden)}",
                 remedy,
             )

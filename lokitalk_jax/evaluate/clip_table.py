@@ -61,12 +61,17 @@ def summary(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
     return {**means, "intervals": intervals}
 
 
-def write(path: pathlib.Path, tables: Mapping[tuple[str, ...], tuple]) -> None:
+def write(
+    path: pathlib.Path,
+    facts: Mapping[str, object],
+    tables: Mapping[tuple[str, str], tuple],
+) -> None:
     """Writes rows of frames as a CSV file.
 
     Args:
       path: replaced at once when all is written.
-      tables: labels of a table (identity, signals) to its frame numbers and rows.
+      facts: what is the same in every row, such as protocol and size; each is a column.
+      tables: by identity and what drove it, frame numbers and rows.
 
     Raises:
       OSError: it could not be written.
@@ -76,12 +81,12 @@ def write(path: pathlib.Path, tables: Mapping[tuple[str, ...], tuple]) -> None:
     )
     with folder.replacing(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["identity", "signals", "frame", *keys])
+        writer.writerow(["identity", "driven_by", *facts, "frame", *keys])
         for labels, (frames, rows) in tables.items():
             for frame, row in zip(frames, rows, strict=True):
                 values = (row.get(key) for key in keys)
                 cells = ["" if value is None else f"{value:.6g}" for value in values]
-                writer.writerow([*labels, frame, *cells])
+                writer.writerow([*labels, *facts.values(), frame, *cells])
 
 
 def _check(rows: Sequence[Mapping[str, float | None]]) -> None:

@@ -156,10 +156,16 @@ def check_pair(
     (a, one), (b, other) = truth, prediction
     for source in a, b:
         if source.fps is not None and abs(source.fps - structs.FPS) > 0.01:
+            remedy = f"convert it first, as with ffmpeg -i IN -r {structs.FPS}"
+            if one.count == other.count and a.fps != b.fps:
+                # Converting would leave frames out, and lengths that differ.
+                remedy = (
+                    f"both have {one.count} frames, so only its rate seems to be "
+                    f"written wrongly: set it, as with ffmpeg -r {structs.FPS} -i IN"
+                )
             raise ValueError(
                 f"{source.path} has {source.fps:.4g} frames a second; scores are of "
-                f"{structs.FPS}: convert both videos first, as with "
-                f"ffmpeg -i IN -r {structs.FPS} -crf 10 OUT.mp4"
+                f"{structs.FPS}; {remedy} -crf 10 OUT.mp4"
             )
     if (one.height, one.width) != (other.height, other.width):
         raise ValueError(
@@ -178,6 +184,6 @@ def check_pair(
         behind, ahead = (b.path, a.path) if late > 0 else (a.path, b.path)
         raise ValueError(
             f"{behind} shows what {ahead} shows, but {abs(late)} frames later; cut "
-            f"{abs(late)} frames from its start and as many from the end of the other, "
-            "or give --any-lag if the delay is to be scored"
+            f"{abs(late)} frames from the start of {behind} and as many from the end "
+            f"of {ahead}, or give --any-lag if the delay is to be scored"
         )

@@ -99,10 +99,10 @@ def page(result: dict, clips: Sequence[Clip]) -> str:
         f"<h1>Scores of {html.escape(title)}</h1>",
         _provenance(result),
         "<h2>Whole frame</h2>",
-        _table(people),
+        _table(result),
         _note(result),
         "<h2>By region</h2>",
-        _region_table(people),
+        _region_table(result),
     ]
     for name in people:
         mine = [clip for clip in clips if clip.identity == name]
@@ -140,44 +140,61 @@ def _note(result: dict) -> str:
     )
 
 
-def _table(people: dict) -> str:
-    """One row a clip, one column a score that any clip has."""
-    rows = [
-        (f"{n}, {c}", s) for n, columns in people.items() for c, s in columns.items()
+def _rows(result: dict) -> list[tuple[str, dict]]:
+    """Name and scores of every clip."""
+    return [
+        (f"{name}, {column}", found)
+        for name, columns in result["identities"].items()
+        for column, found in columns.items()
     ]
+
+
+def _mode(protocol: str, size: object, frames: object) -> str:
+    """The cells that say what a row is of, under `_MODE`."""
+    return "".join(f"<td>{html.escape(str(x))}</td>" for x in (protocol, size, frames))
+
+
+_MODE = "<th></th><th>protocol</th><th>pixels</th><th>frames</th>"
+
+
+def _table(result: dict) -> str:
+    """One row a clip, one column a score that any clip has."""
+    rows = _rows(result)
     there = [one for one in _SCORES if any(_at(s, one[0]) is not None for _, s in rows)]
     head = "".join(
         f"<th>{title}{ {'more': ' &uarr;', 'less': ' &darr;', None: ''}[better] }</th>"
         for _, title, _, better in there
     )
-    lines = [f"<tr><th></th><th>frames</th>{head}</tr>"]
+    lines = [f"<tr>{_MODE}{head}</tr>"]
     for name, found in rows:
+        mode = _mode(result["protocol"], result["size"], found["frames"])
         cells = "".join(_cell(found, key, digits) for key, _, digits, _ in there)
-        lines.append(
-            f"<tr><th>{html.escape(name)}</th><td>{found['frames']}</td>{cells}</tr>"
-        )
+        lines.append(f"<tr><th>{html.escape(name)}</th>{mode}{cells}</tr>")
     for name, known in _PAPER:
         cells = "".join(
             f"<td>{known[key]:.{digits}f}</td>" if key in known else "<td></td>"
             for key, _, digits, _ in there
         )
-        lines.append(f'<tr class="paper"><th>{name}</th><td></td>{cells}</tr>')
+        mode = _mode("not published", 512, "")
+        lines.append(f'<tr class="paper"><th>{name}</th>{mode}{cells}</tr>')
     return f'<div class="wide"><table>{"".join(lines)}</table></div>'
 
 
-def _region_table(people: dict) -> str:
-    """One row a clip and region."""
-    lines = ["<tr><th></th><th>PSNR, dB &uarr;</th><th>SSIM &uarr;</th>"]
+def _region_table(result: dict) -> str:
+    """One row a clip and region that it has scores of."""
+    lines = [f"<tr>{_MODE}<th>PSNR, dB &uarr;</th><th>SSIM &uarr;</th>"]
     lines[0] += "<th>LPIPS, AlexNet &darr;</th></tr>"
-    for name, columns in people.items():
-        for column, found in columns.items():
-            for region in _REGIONS:
-                cells = "".join(
-                    _cell(found, f"{region}.{key}", digits)
-                    for key, digits in (("psnr", 2), ("ssim", 4), ("lpips_alex", 4))
-                )
-                title = html.escape(f"{name}, {column}: {region}")
-                lines.append(f"<tr><th>{title}</th>{cells}</tr>")
+    for name, found in _rows(result):
+        mode = _mode(result["protocol"], result["size"], found["frames"])
+        for region in _REGIONS:
+            if _at(found, f"{region}.psnr") is None:
+                continue
+            cells = "".join(
+                _cell(found, f"{region}.{key}", digits)
+                for key, digits in (("psnr", 2), ("ssim", 4), ("lpips_alex", 4))
+            )
+            title = html.escape(f"{name}: {region}")
+            lines.append(f"<tr><th>{title}</th>{mode}{cells}</tr>")
     return f'<div class="wide"><table>{"".join(lines)}</table></div>'
 
 

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from lokitalk_jax.data import folder
 from lokitalk_jax.evaluate import clip_table, report
 
+# Without these a table could be read as one of something else.
+_FACTS = ("protocol", "signals", "size", "config_hash", "step")
+
 
 def write(out: pathlib.Path, header: dict, clips: Sequence[report.Clip]) -> dict:
     """Writes the three files; nothing is written of a result that cannot be told.
@@ -38,7 +41,8 @@ def write(out: pathlib.Path, header: dict, clips: Sequence[report.Clip]) -> dict
         for clip in clips
     }
     page = report.page(result, clips)
-    clip_table.write(out / "frames.csv", tables)
+    facts = {key: result[key] for key in _FACTS}
+    clip_table.write(out / "frames.csv", facts, tables)
     with folder.replacing(out / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     with folder.replacing(out / "metrics.json") as temporary:

@@ -153,7 +153,7 @@ def _write_frames(source, files: stages.Files, count: int) -> np.ndarray:
         else:
             folder.write_image(files.frame(i), _even(image)[..., ::-1])
     repeated = np.zeros(count, bool)
-    repeated[repeats.repeated] = True
+    repeated[repeats.repeated()] = True
     return repeated
 
 

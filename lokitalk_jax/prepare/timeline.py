@@ -49,9 +49,7 @@ def lay_out(
       end: ticks stop before it; by default the end of the last frame.
     """
     times = np.asarray(times, np.float64)
-    threshold = np.clip(_REPEAT_SHARE * np.median(changes), REPEAT, _REPEAT_LIVELY)
-    repeated = changes < threshold
-    repeated[0] = False
+    repeated = repeats(changes)
     kept = np.arange(len(times))
     first = max(start, times[0])
     last = times[-1] + spacing(times)
@@ -69,6 +67,18 @@ def lay_out(
     return Timeline(source, duplicate, float(first))
 
 
+def repeats(changes: np.ndarray) -> np.ndarray:
+    """Which frames repeat the one before, bool [S]; never the first.
+
+    Args:
+      changes: [S], see `lay_out`.
+    """
+    threshold = np.clip(_REPEAT_SHARE * np.median(changes), REPEAT, _REPEAT_LIVELY)
+    repeated = changes < threshold
+    repeated[0] = False
+    return repeated
+
+
 def spacing(times: np.ndarray) -> float:
     """Seconds from one frame to the next, mostly."""
     return float(np.median(np.diff(times))) if len(times) > 1 else 1 / structs.FPS
@@ -77,9 +87,9 @@ def spacing(times: np.ndarray) -> float:
 def _holds_25_in_30(times: np.ndarray, repeated: np.ndarray) -> bool:
     if len(times) < 12 or not 29 < 1 / spacing(times) < 31:
         return False
-    repeats = repeated[: len(times) // 6 * 6].reshape(-1, 6).sum(1)
-    moving = repeats < 4
-    return np.sum(repeats == 1) > 0.7 * np.sum(moving) > 0
+    counts = repeated[: len(times) // 6 * 6].reshape(-1, 6).sum(1)
+    moving = counts < 4
+    return np.sum(counts == 1) > 0.7 * np.sum(moving) > 0
 
 
 def _drop_pulldown(times, repeated):
