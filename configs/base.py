@@ -90,6 +90,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     model.identity_offset = True  # a canonical grid of one's own beside the common one
     model.decoder_width = 64
     model.condition_decoder = True  # the density sees lip and eye signals
+    # Type in which hidden layers compute; parameters, points and colours are float32.
+    model.compute = "bfloat16" if gpu else "float32"
     model.geometry = 15  # units from the density net to the colour net
     model.feature_scale = 10.0  # grid features start near zero
     model.grid_scale = 1e-3  # range of the first grid values

@@ -1,5 +1,7 @@
 """Density and colour of canonical points (LokiTalk, figure 2: the static net)."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -22,26 +24,30 @@ class Decoder(nn.Module):
       geometry: units handed from density to colour.
       feature_scale: multiplies the grid's features, which start near zero.
       conditioned: whether the density sees the lip and eye signals.
+      compute: type in which hidden layers compute; parameters, density and colour stay
+        float32.
     """
 
     width: int
     geometry: int
     feature_scale: float
     conditioned: bool
+    compute: str
 
     def setup(self):
         """Builds the layers."""
-        self.from_grid = nn.Dense(self.width)
-        self.from_geometry_code = nn.Dense(self.width, use_bias=False)
+        hidden = functools.partial(nn.Dense, self.width, dtype=self.compute)
+        self.from_grid = hidden()
+        self.from_geometry_code = hidden(use_bias=False)
         if self.conditioned:
-            self.from_lip = nn.Dense(self.width, use_bias=False)
-            self.from_eye = nn.Dense(self.width, use_bias=False)
-        self.density_out = nn.Dense(1 + self.geometry)
-        self.from_density = nn.Dense(self.width)
-        self.from_direction = nn.Dense(self.width, use_bias=False)
-        self.from_appearance_code = nn.Dense(self.width, use_bias=False)
-        self.colour_hidden = nn.Dense(self.width)
-        self.colour_out = nn.Dense(3)
+            self.from_lip = hidden(use_bias=False)
+            self.from_eye = hidden(use_bias=False)
+        self.density_out = nn.Dense(1 + self.geometry, dtype=jnp.float32)
+        self.from_density = hidden()
+        self.from_direction = hidden(use_bias=False)
+        self.from_appearance_code = hidden(use_bias=False)
+        self.colour_hidden = hidden()
+        self.colour_out = nn.Dense(3, dtype=jnp.float32)
 
     def density(self, features: Array, deformed: Deformed, codes: dict):
         """Density and geometry features of points.
@@ -66,7 +72,7 @@ class Decoder(nn.Module):
             )
             # A product of matrices, since XLA's CPU backend reduces the gradient of a
             # broadcast product an order of magnitude slower.
-            hidden += deformed.gates[..., :2] @ signals
+            hidden += deformed.gates[..., :2].astype(self.compute) @ signals
         out = self.density_out(nn.relu(hidden))
         # exp overflows above 88; 11 is opaque within a tenth of a millimetre.
         return jnp.exp(jnp.minimum(out[..., 0], 11.0)), out[..., 1:]

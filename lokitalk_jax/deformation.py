@@ -9,6 +9,7 @@ first of all a rigid motion about a pivot in the neck, X_r. Gates say where a re
 is; they start as anatomical guesses and are tied to image masks by the losses.
 """
 
+import functools
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -59,6 +60,7 @@ class RegionFields(nn.Module):
       embedding: E, units of a signal's embedding.
       octaves: of the positional encoding.
       scale: of the offsets at the start, units of `UNIT`.
+      compute: type in which layers compute; parameters and offsets stay float32.
     """
 
     regions: tuple[str, ...]
@@ -67,6 +69,7 @@ class RegionFields(nn.Module):
     embedding: int
     octaves: int
     scale: float
+    compute: str
 
     @nn.compact
     def __call__(self, points, code, signals, last_layers):
@@ -78,23 +81,22 @@ class RegionFields(nn.Module):
           signals: by region [B, ...].
           last_layers: by region [H, 3].
         """
-        trunk = nn.Dense(self.width, name="position")(
+        dense = functools.partial(nn.Dense, dtype=self.compute)
+        trunk = dense(self.width, name="position")(
             encodings.positional(points, self.octaves)
         )
-        trunk = nn.relu(trunk + nn.Dense(self.width, use_bias=False, name="code")(code))
-        trunk = nn.relu(nn.Dense(self.width, name="trunk")(trunk))
+        trunk = nn.relu(trunk + dense(self.width, use_bias=False, name="code")(code))
+        trunk = nn.relu(dense(self.width, name="trunk")(trunk))
         offsets, embedded = {}, {}
         for region in self.regions:
             # A signal is one per frame: it is embedded once, not once per point.
-            e = nn.relu(
-                nn.Dense(self.embedding, name=f"{region}_signal")(signals[region])
-            )
-            e = nn.Dense(self.embedding, name=f"{region}_embedding")(e)
-            joined = nn.Dense(self.hidden, name=f"{region}_joint")(trunk)
-            joined += nn.Dense(self.hidden, use_bias=False, name=f"{region}_drive")(e)[
-                :, None
-            ]
-            offsets[region] = self.scale * (nn.relu(joined) @ last_layers[region])
+            e = nn.relu(dense(self.embedding, name=f"{region}_signal")(signals[region]))
+            e = dense(self.embedding, name=f"{region}_embedding")(e)
+            joined = dense(self.hidden, name=f"{region}_joint")(trunk)
+            drive = dense(self.hidden, use_bias=False, name=f"{region}_drive")(e)
+            joined = nn.relu(joined + drive[:, None])
+            # Millimetres count: the last product is summed up in float32.
+            offsets[region] = self.scale * (joined @ last_layers[region])
             embedded[region] = e
         return offsets, embedded
 
@@ -106,22 +108,24 @@ class GateLogits(nn.Module):
       count: gates.
       width: hidden units.
       octaves: of the positional encoding.
+      compute: type in which the hidden layer computes.
     """
 
     count: int
     width: int
     octaves: int
+    compute: str
 
     @nn.compact
     def __call__(self, points, code):
         """Logits [B, Q, count] at points [B, Q, 3] for a dynamic code [D]."""
-        hidden = nn.Dense(self.width, name="position")(
-            encodings.positional(points, self.octaves)
-        )
-        hidden += nn.Dense(self.width, use_bias=False, name="code")(code)
-        return nn.Dense(self.count, kernel_init=nn.initializers.zeros, name="logits")(
-            nn.relu(hidden)
-        )
+        dense = functools.partial(nn.Dense, self.width, dtype=self.compute)
+        hidden = dense(name="position")(encodings.positional(points, self.octaves))
+        hidden += dense(use_bias=False, name="code")(code)
+        zeros = nn.initializers.zeros
+        return nn.Dense(
+            self.count, dtype=jnp.float32, kernel_init=zeros, name="logits"
+        )(nn.relu(hidden))
 
 
 def _ellipsoid(points: Array, centre, radii) -> Array:
@@ -173,6 +177,7 @@ class Deformation(nn.Module):
       anatomical_gates: whether gates start from an average face; else at one half.
       torso_residual: whether the torso has a field on top of its pivot motion.
       cascade: whether the body stage sees points that the face stage has moved.
+      compute: type in which hidden layers compute.
     """
 
     width: int
@@ -185,14 +190,17 @@ class Deformation(nn.Module):
     anatomical_gates: bool
     torso_residual: bool
     cascade: bool
+    compute: str
 
     def setup(self):
         """Builds the fields and the gates."""
         sizes = (self.width, self.hidden, self.embedding, self.octaves, self.scale)
+        sizes = (*sizes, self.compute)
         self.face = RegionFields(FACE, *sizes)
         self.body = RegionFields(BODY if self.torso_residual else BODY[:1], *sizes)
-        self.face_gates = GateLogits(2, self.gate_width, self.gate_octaves)
-        self.torso_gate = GateLogits(1, self.gate_width, self.gate_octaves)
+        gate = (self.gate_width, self.gate_octaves, self.compute)
+        self.face_gates = GateLogits(2, *gate)
+        self.torso_gate = GateLogits(1, *gate)
 
     def __call__(self, points: Array, signals: Signals, person: dict) -> Deformed:
         """Carries points of the head frame to the canonical space.

@@ -18,7 +18,7 @@ class HolisticDeformation(nn.Module):
     """Takes the place of `deformation.Deformation`.
 
     Attributes:
-      width, hidden, embedding, octaves, scale: see `deformation.RegionFields`.
+      width, hidden, embedding, octaves, scale, compute: see `deformation.RegionFields`.
     """
 
     width: int
@@ -26,6 +26,7 @@ class HolisticDeformation(nn.Module):
     embedding: int
     octaves: int
     scale: float
+    compute: str
 
     @nn.compact
     def __call__(self, points, signals: Signals, person: dict) -> Deformed:
@@ -35,6 +36,7 @@ class HolisticDeformation(nn.Module):
         and eyes are everywhere, so that the decoder sees their signals as they are.
         """
         sizes = (self.width, self.hidden, self.embedding, self.octaves, self.scale)
+        sizes = (*sizes, self.compute)
         everything = jnp.concatenate(list(signals), axis=-1)
         deltas, _ = RegionFields(REGIONS, *sizes, name="field")(
             points,

@@ -72,6 +72,7 @@ def from_config(config) -> Model:
             geometry=m.geometry,
             feature_scale=m.feature_scale,
             conditioned=m.condition_decoder,
+            compute=m.compute,
         ),
         identity=identity.IdentitySpec(
             code=m.code,
@@ -115,6 +116,7 @@ def _deformation(m) -> tuple[nn.Module, tuple[str, ...]]:
         "embedding": m.signal_embedding,
         "octaves": m.octaves,
         "scale": m.offset_scale,
+        "compute": m.compute,
     }
     if m.fields == "holistic":
         return HolisticDeformation(**sizes), holistic.REGIONS

@@ -10,7 +10,9 @@ from lokitalk_jax import model
 from lokitalk_jax.canonical import Decoder
 from lokitalk_jax.deformation import Deformed
 
-DECODER = Decoder(width=8, geometry=3, feature_scale=10.0, conditioned=True)
+DECODER = Decoder(
+    width=8, geometry=3, feature_scale=10.0, conditioned=True, compute="float32"
+)
 FRAMES, RAYS, SAMPLES, FEATURES, CODE = 2, 3, 2, 4, 5
 POINTS = RAYS * SAMPLES
 

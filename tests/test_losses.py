@@ -59,6 +59,34 @@ def samples(case):
     return run(*case)[1]
 
 
+def test_half_precision_stays_inside(case):
+    shared, own, density, batch = case
+    found = {}
+    for compute in "float32", "bfloat16":
+        config = CONFIG.copy_and_resolve_references()
+        config.model.compute = compute
+        spec = model.from_config(config)
+
+        @jax.jit
+        def gradients(params, spec=spec):
+            def loss(params):
+                key, weights = jax.random.key(0), tiny_model.weights(CONFIG)
+                return losses.identity_loss(spec, weights, *params, density, batch, key)
+
+            return jax.value_and_grad(loss, has_aux=True)(params)
+
+        (value, terms), grads = gradients((shared, own))
+        assert all(x.dtype == jnp.float32 for x in jax.tree.leaves((terms, grads)))
+        found[compute] = (
+            value,
+            np.concatenate([np.ravel(x) for x in jax.tree.leaves(grads)]),
+        )
+    (one, exact), (other, near) = found.values()
+    assert one != other and abs(one - other) < 0.02 * one
+    likeness = exact @ near / np.linalg.norm(exact) / np.linalg.norm(near)
+    assert likeness > 0.97
+
+
 def test_magnitude_is_the_mean_square_of_what_is_seen(samples):
     offsets = np.zeros(samples.deformed.offsets.shape, np.float32)
     weights = np.zeros(samples.weights.shape, np.float32)
