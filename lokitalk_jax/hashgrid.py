@@ -11,7 +11,7 @@ wants few kernels, so there the levels are an array axis.
 import functools
 import itertools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -91,12 +91,52 @@ def dense_rows(spec: GridSpec) -> int:
     return int(levels.first[np.argmin(levels.dense)])
 
 
-def _corner(points: Array, level: _Levels, corner: np.ndarray, entries: int):
+class _Cells(NamedTuple):
+    """The cells that points are in; both can be indexed by an axis.
+
+    Attributes:
+      index: uint32, number of the cell along the axis.
+      fraction: place in the cell, 0 to 1.
+    """
+
+    index: Any
+    fraction: Any
+
+
+def _cells(coordinates: Array, level: _Levels) -> _Cells:
+    """Cells of coordinates in [0, 1], each by itself, at scalars or columns."""
+    scale = jnp.asarray(level.cells, coordinates.dtype)
+    return _cells_at(coordinates * scale, scale)
+
+
+def _cells_at(position: Array, scale: Array) -> _Cells:
+    # The last cell is closed: a point on the far face belongs to it.
+    cell = jnp.minimum(jnp.floor(position), scale - 1)
+    return _Cells(cell.astype(jnp.uint32), position - cell)
+
+
+def _cells_by_axis(points: Array, level: _Levels) -> _Cells:
+    """Cells of points [3, ..., P] in the unit cube, three arrays for each field."""
+    each = [_cells(points[axis], level) for axis in range(3)]
+    return _Cells([one.index for one in each], [one.fraction for one in each])
+
+
+def _cells_at_once(points: Array, level: _Levels) -> _Cells:
+    """The same with the axes in one array, and points outside moved to the cube.
+
+    A GPU then finds features in one kernel. Axes that are taken apart, or points that
+    are moved, before they are scaled would be written out first by another one.
+    """
+    scale = jnp.asarray(level.cells, points.dtype)
+    return _cells_at(jnp.clip(points * scale, 0, scale), scale)
+
+
+def _corner(cells: _Cells, level: _Levels, corner: np.ndarray, entries: int):
     """Row, weight and the weight's derivatives of one corner.
 
     Args:
-      points: [3, P] in the unit cube.
-      level: one level's scalars, or [L]-leading arrays with a trailing axis of 1.
+      cells: of the points.
+      level: the same levels' scalars or columns.
       corner: [3] of 0 and 1.
       entries: 2**log2_entries.
 
@@ -104,18 +144,14 @@ def _corner(points: Array, level: _Levels, corner: np.ndarray, entries: int):
       rows [..., P] uint32, weight [..., P], and its derivative by each axis, a list of
       three [..., P].
     """
+    scale = jnp.asarray(level.cells, cells.fraction[0].dtype)
     sides, slopes, row_dense, row_hash = [], [], 0, 0
     for axis in range(3):
-        cells = level.cells
-        scale = jnp.asarray(cells, points.dtype)
-        position = points[axis] * scale
-        # The last cell is closed: a point on the far face belongs to it.
-        cell = jnp.minimum(jnp.floor(position), scale - 1)
-        fraction = position - cell
+        fraction = cells.fraction[axis]
         side = corner[axis] == 1
         sides.append(fraction if side else 1 - fraction)
         slopes.append(scale if side else -scale)
-        index = cell.astype(jnp.uint32) + corner[axis]
+        index = cells.index[axis] + corner[axis]
         row_dense = row_dense + index * level.strides[axis]
         row_hash = row_hash ^ (index * _PRIMES[axis])
     row = jnp.where(level.dense, row_dense, row_hash & np.uint32(entries - 1))
@@ -132,10 +168,10 @@ def _take(table: Array, rows: Array) -> Array:
     return table.at[rows].get(mode="promise_in_bounds")
 
 
-def _level_features(table: Array, points: Array, level: _Levels, entries: int) -> Array:
+def _features(table: Array, cells: _Cells, level: _Levels, entries: int) -> Array:
     total = 0
     for corner in _CORNERS:
-        rows, weight, _ = _corner(points, level, corner, entries)
+        rows, weight, _ = _corner(cells, level, corner, entries)
         total = total + weight[..., None] * _take(table, rows)
     return total
 
@@ -157,18 +193,31 @@ def _columns(levels: _Levels) -> _Levels:
 
 def _forward_scan(table: Array, points: Array, spec: GridSpec) -> Array:
     levels, _ = _levels(spec)
+    points = jnp.clip(points, 0.0, 1.0)
 
     # Unrolled levels are quicker alone, but a caller that turns the axes then drags the
     # lookups into its own, slow order; XLA does not fuse out of a loop.
     def level_features(_, level):
-        return None, _level_features(table, points, level, 2**spec.log2_entries)
+        cells = _cells_by_axis(points, level)
+        return None, _features(table, cells, level, 2**spec.log2_entries)
 
     return jax.lax.scan(level_features, None, _scalars(levels))[1]
 
 
-def _forward_by_axis(table: Array, points: Array, spec: GridSpec) -> Array:
+def _forward_by_axis(table: Array, points: Array, spec: GridSpec, cells_of) -> Array:
     levels, _ = _levels(spec)
-    return _level_features(table, points, _columns(levels), 2**spec.log2_entries)
+    columns = _columns(levels)
+    cells = cells_of(points[:, None], columns)
+    return _features(table, cells, columns, 2**spec.log2_entries)
+
+
+def _forward(table: Array, points: Array, spec: GridSpec, cells_of) -> Array:
+    return jax.lax.platform_dependent(
+        table,
+        points,
+        cpu=functools.partial(_forward_scan, spec=spec),
+        default=functools.partial(_forward_by_axis, spec=spec, cells_of=cells_of),
+    )
 
 
 def _backward_scan(table: Array, points: Array, cotangent: Array, spec: GridSpec):
@@ -178,9 +227,9 @@ def _backward_scan(table: Array, points: Array, cotangent: Array, spec: GridSpec
     def step(carry, inputs):
         d_table, d_axes = carry
         level, d_features = inputs  # d_features [P, C]
-        slopes = [0, 0, 0]
+        cells, slopes = _cells_by_axis(points, level), [0, 0, 0]
         for corner in _CORNERS:
-            rows, weight, derivatives = _corner(points, level, corner, entries)
+            rows, weight, derivatives = _corner(cells, level, corner, entries)
             d_table = d_table.at[rows].add(
                 weight[:, None] * d_features, mode="promise_in_bounds"
             )
@@ -203,11 +252,10 @@ def _backward_scan(table: Array, points: Array, cotangent: Array, spec: GridSpec
 def _backward_by_axis(table: Array, points: Array, cotangent: Array, spec: GridSpec):
     levels, _ = _levels(spec)
     columns = _columns(levels)
+    cells = _cells_by_axis(points, columns)
     rows, weights, d_points = [], [], 0
     for corner in _CORNERS:
-        row, weight, derivatives = _corner(
-            points, columns, corner, 2**spec.log2_entries
-        )
+        row, weight, derivatives = _corner(cells, columns, corner, 2**spec.log2_entries)
         along = jnp.sum(_take(table, row) * cotangent, axis=-1)  # [L, P]
         d_points = d_points + jnp.stack(
             [jnp.sum(d * along, axis=0) for d in derivatives]
@@ -234,17 +282,13 @@ def encode(table: Array, points: Array, spec: GridSpec) -> Array:
     Returns:
       [L, P, C].
     """
-    points = jnp.clip(points, 0.0, 1.0)
-    return jax.lax.platform_dependent(
-        table,
-        points,
-        cpu=functools.partial(_forward_scan, spec=spec),
-        default=functools.partial(_forward_by_axis, spec=spec),
-    )
+    return _forward(table, points, spec, _cells_at_once)
 
 
 def _encode_fwd(table, points, spec):
-    return encode(table, points, spec), (table, points)
+    # Axes apart, as the backward pass has them, so that XLA finds rows to share.
+    features = _forward(table, jnp.clip(points, 0.0, 1.0), spec, _cells_by_axis)
+    return features, (table, points)
 
 
 def _encode_bwd(spec, residuals, cotangent):

@@ -1,5 +1,6 @@
 """The hash grid against a slow reference, its gradients, and its two formulations."""
 
+import functools
 import itertools
 
 import jax
@@ -65,7 +66,13 @@ def test_levels_that_fit_are_dense():
     assert hashgrid.dense_rows(everything) == hashgrid.table_shape(everything)[0]
 
 
-@pytest.mark.parametrize("forward", [hashgrid._forward_scan, hashgrid._forward_by_axis])
+BY_AXIS = [
+    functools.partial(hashgrid._forward_by_axis, cells_of=cells_of)
+    for cells_of in (hashgrid._cells_by_axis, hashgrid._cells_at_once)
+]
+
+
+@pytest.mark.parametrize("forward", [hashgrid._forward_scan, *BY_AXIS])
 def test_formulations_agree(table, points, forward):
     """Either forward, differentiated by JAX, is the oracle of either backward."""
     points = np.clip(points, 0.01, 0.99)
@@ -84,6 +91,14 @@ def test_formulations_agree(table, points, forward):
         got = jax.jit(backward, static_argnums=3)(table, points, cotangent, SPEC)
         for a, b in zip(got, wanted, strict=True):
             np.testing.assert_allclose(a, b, atol=3e-5)
+
+
+def test_every_formulation_moves_points_to_the_cube(table):
+    outside = np.float32([[-0.2, 0.5, 1.3], [0.4, 1.1, -3.0], [0.7, 0.2, 2.0]])
+    inside = np.clip(outside, 0, 1)
+    wanted = hashgrid._forward_scan(table, inside, SPEC)
+    for forward in hashgrid._forward_scan, BY_AXIS[1]:
+        np.testing.assert_allclose(forward(table, outside, SPEC), wanted, atol=1e-6)
 
 
 def test_gradients_are_finite_differences(table, points):
