@@ -5,8 +5,10 @@
 The grid of the README's 3D form (16 levels, two features, T = 2**15), at points along
 rays as a renderer meets them: forward, gradient of the table, gradients of table and
 points. The two baselines are plain differentiation of level after level, and one flat
-gather of all corners of all levels. One JSON line, with the roofline: the bytes that
-must be read and written at least, at the rate at which this machine copies memory.
+gather of all corners of all levels. Beside them stands what peers use instead, three
+grids over pairs of axes (ER-NeRF), written like the first baseline: twelve corners a
+level for eight, in tables of the same size. One JSON line, with the roofline: the bytes
+that must be read and written at least, at the rate at which this machine copies memory.
 """
 
 import functools
@@ -21,6 +23,8 @@ from benchmarks import measure
 from lokitalk_jax import hashgrid, process
 
 SAMPLES = 16  # of a ray
+_PRIMES = np.array([1, 2654435761, 805459861], np.uint32)
+_PLANES = (0, 1), (1, 2), (0, 2)
 
 
 def ray_points(count: int) -> jax.Array:
@@ -35,38 +39,38 @@ def ray_points(count: int) -> jax.Array:
 
 
 def _rows_and_weights(points, cells, dense, first, entries):
-    """Of one level: eight rows [8, P] and weights [8, P]."""
+    """Of one level at points [D, P]: rows and weights [2**D, P] of the corners."""
     position = points * cells
     cell = jnp.minimum(jnp.floor(position), cells - 1)
     fraction = position - cell
     rows, weights = [], []
-    for corner in itertools.product((0, 1), repeat=3):
+    for corner in itertools.product((0, 1), repeat=len(points)):
         index = cell.astype(jnp.uint32) + np.array(corner, np.uint32)[:, None]
         if dense:
-            row = index[0] + (cells + 1) * (index[1] + (cells + 1) * index[2])
+            row = sum(x * np.uint32((cells + 1) ** i) for i, x in enumerate(index))
         else:
-            row = index[0] ^ (index[1] * np.uint32(2654435761))
-            row = (row ^ (index[2] * np.uint32(805459861))) & np.uint32(entries - 1)
-        sides = [fraction[i] if corner[i] else 1 - fraction[i] for i in range(3)]
-        rows.append(row.astype(jnp.uint32) + np.uint32(first))
-        weights.append(sides[0] * sides[1] * sides[2])
+            spread = [x * prime for x, prime in zip(index, _PRIMES, strict=False)]
+            row = functools.reduce(jnp.bitwise_xor, spread) & np.uint32(entries - 1)
+        sides = [f if side else 1 - f for f, side in zip(fraction, corner, strict=True)]
+        rows.append(row + np.uint32(first))
+        weights.append(functools.reduce(jnp.multiply, sides))
     return jnp.stack(rows), jnp.stack(weights)
 
 
 def _every_level(points, spec):
-    levels, _ = hashgrid._levels(spec)
-    return [
-        _rows_and_weights(points, int(n), bool(dense), int(first), 2**spec.log2_entries)
-        for n, dense, first in zip(
-            levels.cells, levels.dense, levels.first, strict=True
-        )
-    ]
+    """Rows and weights of every level, and how many rows a table has."""
+    entries, first, found = 2**spec.log2_entries, 0, []
+    for n in hashgrid._levels(spec)[0].cells.tolist():
+        whole = (n + 1) ** len(points)
+        found.append(_rows_and_weights(points, n, whole <= entries, first, entries))
+        first += min(whole, entries)
+    return found, first
 
 
 def unrolled(table, points, spec):
     """Level after level, corner after corner; JAX differentiates it."""
     features = []
-    for rows, weights in _every_level(points, spec):
+    for rows, weights in _every_level(points, spec)[0]:
         total = 0
         for row, weight in zip(rows, weights, strict=True):
             found = table.at[row].get(mode="promise_in_bounds")
@@ -78,23 +82,33 @@ def unrolled(table, points, spec):
 def flat(table, points, spec):
     """One gather of all corners of all levels; JAX differentiates it."""
     rows, weights = (
-        jnp.stack(x) for x in zip(*_every_level(points, spec), strict=True)
+        jnp.stack(x) for x in zip(*_every_level(points, spec)[0], strict=True)
     )
     found = table.at[rows].get(mode="promise_in_bounds")  # [L, 8, P, C]
     return (weights[..., None] * found).sum(1)
 
 
-FORMS = {"ours": hashgrid.encode, "unrolled": unrolled, "flat": flat}
+def planes(tables, points, spec):
+    """Features of three grids [3, rows, C] over pairs of axes, [L, P, 3 C]."""
+    found = [
+        unrolled(table, points[jnp.array(pair)], spec)
+        for table, pair in zip(tables, _PLANES, strict=True)
+    ]
+    return jnp.concatenate(found, axis=-1)
+
+
+FORMS = {
+    "ours": hashgrid.encode,
+    "unrolled": unrolled,
+    "flat": flat,
+    "planes": planes,
+}
 
 
 def main(_) -> None:
     """Measures all forms in turns."""
     spec = hashgrid.GridSpec(16, 2, 16, 2048, _LOG2.value)
-    table = hashgrid.init_table(jax.random.key(0), spec, 1e-2)
     points = ray_points(_POINTS.value)
-    cotangent = jax.random.normal(
-        jax.random.key(1), (spec.levels, _POINTS.value, spec.features)
-    )
 
     def gradient(form, arguments):
         def pulled(table, points, cotangent):
@@ -105,12 +119,17 @@ def main(_) -> None:
 
     programs = {}
     for name, form in FORMS.items():
-        run = (
-            functools.partial(form, spec=spec)
-            if form is not hashgrid.encode
-            else (lambda table, points: hashgrid.encode(table, points, spec))
-        )
-        programs[f"{name}, forward"] = run, (table, points)
+        shape = hashgrid.table_shape(spec)
+        if form is planes:
+            shape = 3, _every_level(points[:2], spec)[1], spec.features
+        table = 1e-2 * jax.random.normal(jax.random.key(0), shape)
+
+        def forward(table, points, form=form):
+            return form(table, points, spec)
+
+        found = jax.eval_shape(forward, table, points)
+        cotangent = jax.random.normal(jax.random.key(1), found.shape)
+        programs[f"{name}, forward"] = forward, (table, points)
         both = (table, points, cotangent)
         programs[f"{name}, table"] = gradient(form, (0,)), both
         programs[f"{name}, table and points"] = gradient(form, (0, 1)), both
@@ -120,7 +139,8 @@ def main(_) -> None:
         f"{kind}: {other} / ours": found[f"{other}, {kind}"].median_ms
         / found[f"ours, {kind}"].median_ms
         for kind in kinds
-        for other in ("unrolled", "flat")
+        for other in FORMS
+        if other != "ours"
     }
     # Each corner is read once forwards, read once and added to twice over backwards.
     corners = spec.levels * 8 * _POINTS.value * spec.features * 4

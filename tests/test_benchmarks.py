@@ -3,6 +3,8 @@
 import importlib
 import types
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -15,7 +17,9 @@ from benchmarks import (
     swap,
     zero_shot,
 )
+from benchmarks import hashgrid as grids
 from benchmarks.outlines import distances, outlines
+from lokitalk_jax import hashgrid
 
 
 def test_lips_that_follow_correlate_and_still_ones_do_not():
@@ -148,3 +152,19 @@ def test_time_of_an_inner_stage_is_not_the_outer_ones():
     with watch.stage("outer"):
         assert load("model") == "model" and load("again") == "again"
     assert watch.seconds == {"load": 3.0, "outer": 7.0}
+
+
+def test_baselines_of_the_hash_grid_are_the_hash_grid():
+    spec = hashgrid.GridSpec(3, 2, 4, 20, 8)
+    table = hashgrid.init_table(jax.random.key(0), spec, 1.0)
+    points = grids.ray_points(40)
+    wanted = hashgrid.encode(table, points, spec)
+    for form in grids.unrolled, grids.flat:
+        np.testing.assert_allclose(form(table, points, spec), wanted, atol=1e-5)
+    ones = jnp.ones((3, grids._every_level(points[:2], spec)[1], 2))
+    found = grids.planes(ones, points, spec)
+    assert found.shape == (3, 40, 6)
+    np.testing.assert_allclose(found, 1, atol=1e-6)
+    # Each pair of axes has a table of its own, which sees no other axis.
+    told = grids.planes(ones * jnp.arange(3.0)[:, None, None], points, spec)
+    np.testing.assert_allclose(told, np.tile([0, 0, 1, 1, 2, 2], (3, 40, 1)), atol=1e-6)
