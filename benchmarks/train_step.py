@@ -5,8 +5,8 @@
 The compiled step of one person (gradients, optimiser, metrics), the visit to the
 density grid that every eighth step makes, and beside them the step with a hash grid
 that JAX differentiates by itself. One JSON line: times in turns, the share of each part
-from a profile, rays a second, and the floating point operations that XLA counts against
-what the machine reaches in a matrix product.
+from a profile, rays a second, and the floating point operations and bytes that XLA
+counts against what the machine reaches in a matrix product and a copy.
 """
 
 import functools
@@ -82,7 +82,8 @@ def main(_) -> None:
     parts = measure.by_scope(step, arguments, PARTS)
     whole = sum(parts.values())
     milliseconds = found["step"].median_ms
-    operations = (step.cost_analysis() or {}).get("flops", 0.0)
+    cost = step.cost_analysis() or {}
+    operations, moved = cost.get("flops", 0.0), cost.get("bytes accessed", 0.0)
     peaks = measure.peaks()
     rays = config.data.frames_per_step * config.data.rays_per_frame
     memory = jax.local_devices()[0].memory_stats() or {}
@@ -96,6 +97,8 @@ def main(_) -> None:
         plain_over_ours=found["step, plain grid"].median_ms / milliseconds,
         rays_per_second=1000 * rays / milliseconds,
         gflop=operations / 1e9,
+        gb_accessed=moved / 1e9,
+        share_of_copy_rate=moved / 1e6 / milliseconds / peaks["copy_gb_s"],
         share_of_matmul_rate=operations / 1e6 / milliseconds / peaks["matmul_gflops"],
         device_peak_mb=memory.get("peak_bytes_in_use", 0) / 1e6,
         **peaks,
