@@ -127,25 +127,29 @@ def _speak(flags: argparse.Namespace) -> None:
 
 def _evaluate(flags: argparse.Namespace) -> None:
     from lokitalk_jax import newcomer
-    from lokitalk_jax.evaluate import score
+    from lokitalk_jax.evaluate import results, score
     from lokitalk_jax.run import Run
 
     run = Run(flags.workdir)
     signals = flags.signals or "tracked"
     options = score.Options(flags.max_frames, signals, flags.protocol, flags.vgg)
     # A folder for each way of scoring, so that none takes the place of another.
-    results = flags.workdir / "evaluation" / f"{options.protocol}_{signals}"
+    way = f"{options.protocol}_{signals}"
+    way += f"_{flags.max_frames}_frames" if flags.max_frames else ""
+    folder = flags.workdir / "evaluation" / way
     if flags.reference:
         avatar, data = newcomer.zero_shot(run, flags.reference)
-        out = flags.out or results / "zero_shot" / data.name
-        score.evaluate_avatars(run, {data.name: (avatar, data)}, out, options)
+        out = flags.out or folder / "zero_shot" / data.name
+        found = score.evaluate_avatars(run, {data.name: (avatar, data)}, out, options)
     elif flags.identity is None:
-        out = flags.out or results
-        score.evaluate(run, run.identities, out, flags.data, options)
+        out = flags.out or folder
+        found = score.evaluate(run, run.identities, out, flags.data, options)
     else:
         name = run.named(flags.identity)
-        out = flags.out or results / name
-        score.evaluate(run, [name], out, flags.data, options)
+        out = flags.out or folder / name
+        found = score.evaluate(run, [name], out, flags.data, options)
+    for line in results.summary(found):
+        _LOG.info("%s", line)
     _LOG.info("%s: open report.html", out)
 
 

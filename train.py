@@ -35,8 +35,8 @@ def main(_) -> None:
     """Reads the flags and trains."""
     from lokitalk_jax import trainer
 
-    # Orbax tells every file that it writes.
-    absl_logging.set_verbosity(absl_logging.WARNING)
+    # Orbax tells every file that it writes, and warns of runs that are only read.
+    absl_logging.set_verbosity(absl_logging.ERROR)
     workdir = pathlib.Path(_WORKDIR.value or _default_workdir())
     config = _CONFIG.value
     _LOG.info("run %s, preset %s", workdir, config.preset)

@@ -22,7 +22,6 @@ from lokitalk_jax import process, signals, structs
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.folder import IdentityFolder, Tracks
 from lokitalk_jax.drive import audio2motion, speech, voice
-from lokitalk_jax.portraits import Portrait
 
 _BLOCKS, _GUARD = 5, 12  # frames next to a block that is left out are not learned from
 _LAGS = np.arange(-12, 13)
@@ -72,16 +71,11 @@ class Clip:
             np.arange(len(self.usable)) * audio2motion.ROWS_PER_FRAME,
         )
 
-    def portrait(self, fitted: signals.Fitted, train: np.ndarray) -> Portrait:
+    def learned_from(self, fitted: signals.Fitted, train: np.ndarray) -> voice.Clip:
         """What `voice` needs of the clip."""
-        fields = dict.fromkeys(Portrait._fields)
-        fields |= {
-            "name": self.name,
-            "audio": self.audio,
-            "head_to_camera": self.usable,
-        }
-        fields["signals"] = signals.apply(fitted, self.name, self.tracks)
-        return Portrait(**fields | {"train_frames": np.flatnonzero(train)})
+        lip = signals.apply(fitted, self.name, self.tracks).lip
+        train, test = np.flatnonzero(train), np.flatnonzero(~train)
+        return voice.Clip(self.name, self.audio, lip, train, test)
 
 
 class Ridge:
@@ -143,10 +137,7 @@ def learn(clips: list[Clip], rows: dict[str, np.ndarray], seed: int):
     spec, training = audio2motion.Spec(), audio2motion.Training()
     fitted = signals.fit({c.name: c.tracks for c in clips}, rows)
     speakers = [
-        voice.speaker(
-            spec, c.portrait(fitted, rows[c.name]), np.flatnonzero(rows[c.name]), seed
-        )
-        for c in clips
+        voice.speaker(spec, c.learned_from(fitted, rows[c.name]), seed) for c in clips
     ]
     params = audio2motion.fit(spec, training, speakers, seed)
     return voice.Voice(spec, params, {}), fitted.lip_basis

@@ -6,11 +6,12 @@
 # data/me is an identity folder of 512 pixels, results a folder that is made, and
 # runs/prior a run to adapt from. Each line of results/results.jsonl is one measurement;
 # what failed says so in results/log.txt and does not keep the others from running.
-# WHEELS=folder installs missing packages from there. PRESET=cpu SIZE=64 MINUTES=0.2
-# PATIENCE=5 tries the script where there is no GPU.
+# WHEELS=folder installs missing packages from there. PRESET=cpu SIZE=64 MINUTES=0.3
+# POINTS=131072 PATIENCE=5 tries the script where there is no GPU.
 set -u
 data=${1:?an identity folder} out=${2:?a folder for results} prior=${3:-}
 preset=${PRESET:-gpu} size=${SIZE:-512} minutes=${MINUTES:-1.5} python=${PYTHON:-python3}
+points=${POINTS:-1048576}
 mkdir -p "$out"
 results=$(realpath "$out")/results.jsonl log=$(realpath "$out")/log.txt
 : >"$results"
@@ -32,7 +33,7 @@ measure() {
 }
 
 measure 60 benchmarks.hashgrid --points=65536
-measure 60 benchmarks.hashgrid --points=1048576 --log2_entries=19 --rounds=5
+measure 60 benchmarks.hashgrid --points="$points" --log2_entries=19 --rounds=5
 measure 90 benchmarks.train_step --data="$data" --preset="$preset" --size="$size" \
   --rays=$([ "$preset" = gpu ] && echo 16384 || echo 512)
 measure 150 benchmarks.time_to_quality --data="$data" --preset="$preset" --size="$size" \

@@ -32,6 +32,10 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.start = "encoder"  # how a new person of a prior starts: encoder or mean
     c.common = "free"  # how fast a prior's common parts go on learning: slow, frozen
 
+    # What drives the lips while portraits are trained: tracked, or audio, what sound
+    # makes of them, for portraits that sound will drive.
+    c.lips = "tracked"
+
     c.data = data = ml_collections.ConfigDict()
     data.root = ""  # identity folder, or a folder of them; "" makes the demo cast
     data.cache = ""  # folder of resized frames; "" keeps them beside the identity

@@ -1,9 +1,10 @@
 """Training batches on the devices, from the first phase to the last."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import jax
 import ml_collections
+import numpy as np
 
 from lokitalk_jax import sharding
 from lokitalk_jax.cast import Cast
@@ -15,8 +16,13 @@ from lokitalk_jax.structs import Batch
 class Batches:
     """Batches on the devices, rays first and patches from the perceptual phase on."""
 
-    def __init__(self, config: ml_collections.ConfigDict, cast: Cast):
-        """Opens the loaders of both phases."""
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        cast: Cast,
+        lips: Mapping[str, np.ndarray],
+    ):
+        """Opens the loaders of both phases; for `lips` see `Loader`."""
         data, train = config.data, config.train
         self._cast = cast
         self.patches_from = round(train.steps * (1 - train.perceptual))
@@ -31,6 +37,7 @@ class Batches:
                 importance=drawing.Importance(**data.importance),
                 patch=patch,
                 references=references.from_config(config),
+                lips=lips,
                 threads=data.threads,
                 prefetch=data.prefetch,
             )

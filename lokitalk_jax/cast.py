@@ -26,6 +26,7 @@ class Cast(NamedTuple):
       names: of all identities.
       slots: of the axis N that this process loads.
       datasets: of those slots; None where a slot is padding.
+      folders: of all identities.
       fitted: signals of all identities.
       mesh: the devices.
       count: N, padding included.
@@ -34,6 +35,7 @@ class Cast(NamedTuple):
     names: list[str]
     slots: list[int]
     datasets: list[Dataset | None]
+    folders: list[IdentityFolder]
     fitted: signals.Fitted
     mesh: jax.sharding.Mesh
     count: int
@@ -93,6 +95,7 @@ def load_cast(config: ml_collections.ConfigDict, lip_basis=None) -> Cast:
         datasets=[
             open_dataset(folders[i]) if i < len(folders) else None for i in slots
         ],
+        folders=folders,
         fitted=fitted,
         mesh=mesh,
         count=count,

@@ -20,11 +20,13 @@ from lokitalk_jax import (
     perceptual,
     portraits,
     sharding,
+    signals,
     train_step,
 )
 from lokitalk_jax.batches import Batches
 from lokitalk_jax.cast import Cast, load_cast
-from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.data.dataset import Dataset, read_tracks
+from lokitalk_jax.drive import audio2motion, cross_fit, lips, voice
 from lokitalk_jax.run import Run
 from lokitalk_jax.structs import Batch
 
@@ -99,7 +101,7 @@ def begin(config: ml_collections.ConfigDict) -> Session:
     if config.train.perceptual:
         everywhere = NamedSharding(cast.mesh, PartitionSpec())
         lpips_params = jax.device_put(perceptual.lpips_params("alex"), everywhere)
-    batches = Batches(config, cast)
+    batches = Batches(config, cast, _lips(config, cast, prior))
 
     def advance(state, step: int, batch: Batch):
         if step % config.train.density_every == 0:
@@ -110,6 +112,27 @@ def begin(config: ml_collections.ConfigDict) -> Session:
             return train(state, batch, lpips_params if in_patches else None)
 
     return Session(config, cast, spec, state, batches, advance)
+
+
+def _lips(config, cast: Cast, prior: Run | None) -> dict[str, np.ndarray]:
+    """Lip signals that take the place of the tracked ones, by name."""
+    if config.lips == "tracked":
+        return {}
+    if config.lips != "audio":
+        raise ValueError(f"lips is {config.lips!r}; it must be tracked or audio")
+    clips, mouths = [], {}
+    for found in cast.folders:
+        tracks, train = read_tracks(found, config.data.max_seconds or None)
+        lip = signals.apply(cast.fitted, found.name, tracks).lip
+        frames = np.flatnonzero(train)
+        # Nothing is held out here, so that nothing is measured either.
+        clips.append(voice.Clip(found.name, found.audio_path, lip, frames, frames[:0]))
+        mouths[found.name] = lips.mouth(cast.fitted, found.name, lip[frames])
+    known = portraits.load_all(prior.workdir, besides=cast.names) if prior else []
+    others = [voice.clip_of(one) for one in known]
+    _LOG.info("fitting lips to sound, for the portraits to learn from")
+    training = audio2motion.Training(**config.voice)
+    return cross_fit.told_lips(clips, others, mouths, training, config.seed)
 
 
 def _adapted(prior: Run, config, state, cast: Cast, shardings):

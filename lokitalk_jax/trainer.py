@@ -134,7 +134,8 @@ def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     if run.config.prior:
         prior = pathlib.Path(run.config.prior)
         people += portraits.load_all(prior, besides=run.identities)
-    voice.fit_run(workdir, people, config.voice, config.seed)
+    clips = [voice.clip_of(one) for one in people]
+    voice.fit_run(workdir, clips, config.voice, config.seed)
 
 
 def _log(log, progress, step: int, metrics: dict, names: list[str], rate: float):

@@ -122,7 +122,7 @@ def test_equal_videos_have_no_error(tmp_path):
     assert scores["lmd_px"] == 0 and scores["shape_error"] < 1e-9
     assert scores["head"]["psnr"] is None  # no labels
     page = (tmp_path / "scores" / "report.html").read_text()
-    assert "truth, unstated: lip" in page and "truth, unstated: head" not in page
+    assert "<th>truth: lip</th>" in page and "<th>truth: head</th>" not in page
 
 
 def refusal(tmp_path, truth, prediction, **more):
@@ -151,7 +151,9 @@ def test_frames_that_do_not_belong_together_are_refused(tmp_path):
         message = refusal(tmp_path, truth, path)
         assert "30 frames a second" in message and remedy in message
     assert not (tmp_path / "scores").exists()
-    out, _ = scored(tmp_path, truth, late, any_lag=True)
+    out, result = scored(tmp_path, truth, late, any_lag=True)
+    assert result["late_frames"] == 3
+    assert "<dt>late by</dt><dd>3 frames</dd>" in (out / "report.html").read_text()
     assert (out / "report.html").is_file()
 
 
@@ -178,7 +180,7 @@ def test_files_that_are_no_frames_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
         frame_source.open_source(tmp_path / "gone")
     (tmp_path / "text.mp4").write_text("hello")
-    with pytest.raises(ValueError, match="holds no video"):
+    with pytest.raises(ValueError, match="is no video, or is cut off"):
         frame_source.open_source(tmp_path / "text.mp4")
     (truth / "5.png").write_bytes(b"cut off")
     with pytest.raises(ValueError, match=r"5\.png is not an image"):
@@ -248,5 +250,10 @@ def test_the_command_ends_cleanly(tmp_path, monkeypatch, capsys):
     )
     truth = write_folder(tmp_path / "truth", count=3)
     __main__.main([f"--truth={truth}", f"--pred={truth}", "--any-lag"])
-    assert "truth_scores: open report.html" in capsys.readouterr().out
-    assert (tmp_path / "truth_scores" / "metrics.json").is_file()
+    told = capsys.readouterr().out
+    assert "truth_scores: open report.html" in told
+    assert "PSNR 100.00" in told and "no face in 3 of 3 frames" in told
+    __main__.main([f"--truth={truth}", f"--pred={truth}", "--protocol=peer"])
+    for name, protocol in ("scores", "unstated"), ("scores_peer", "peer"):
+        result = json.loads((tmp_path / f"truth_{name}" / "metrics.json").read_text())
+        assert result["protocol"] == protocol

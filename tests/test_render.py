@@ -460,7 +460,7 @@ def test_protocols_are_told_apart(tiny_run, tmp_path):  # noqa: F811
         flags = ("--identity=demo_00", "--max_frames=2", f"--protocol={protocol}")
         command(run, "--evaluate", *flags)
     for protocol in "full", "peer":
-        out = run.workdir / "evaluation" / f"{protocol}_tracked" / "demo_00"
+        out = run.workdir / "evaluation" / f"{protocol}_tracked_2_frames" / "demo_00"
         result = json.loads((out / "metrics.json").read_text())
         assert result["protocol"] == protocol
         assert f"<td>{protocol}</td>" in (out / "report.html").read_text()

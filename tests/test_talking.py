@@ -24,8 +24,8 @@ def spoken_run(tiny_run, tmp_path_factory):
     """The tiny run with a voice, and a sound file."""
     root = tmp_path_factory.mktemp("spoken")
     shutil.copytree(tiny_run.workdir, root / "run")
-    people = portraits.load_all(root / "run")
-    spec = audio2motion.Spec(members=2, lip_dim=people[0].signals.lip.shape[-1])
+    people = [voice.clip_of(one) for one in portraits.load_all(root / "run")]
+    spec = audio2motion.Spec(members=2, lip_dim=people[0].lip.shape[-1])
     voice.save(root / "run", voice.fit(people, spec, TRAINING, seed=0))
     heard = voice.samples(people[0])[: int(SECONDS * structs.AUDIO_RATE)]
     scipy.io.wavfile.write(root / "said.wav", structs.AUDIO_RATE, heard)
@@ -55,7 +55,7 @@ def test_training_fits_a_voice_that_is_kept(tiny_run, tmp_path):
 
 
 def test_clips_without_sound_teach_no_voice(tiny_run):
-    people = portraits.load_all(tiny_run.workdir)
+    people = map(voice.clip_of, portraits.load_all(tiny_run.workdir))
     mute = [one._replace(audio=None) for one in people]
     with pytest.raises(ValueError, match="none of the clips has sound: demo_00, demo"):
         voice.fit(mute, audio2motion.Spec(), TRAINING, seed=0)

@@ -6,8 +6,9 @@ have seen, and an identity gets the same rays in whichever slot, on whichever ho
 
 import collections
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
+from types import MappingProxyType
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class Loader:
         importance: Importance = Importance(),  # noqa: B008 (immutable)
         patch: int | None = None,
         references: references.ReferenceSpec | None = None,
+        lips: Mapping[str, np.ndarray] = MappingProxyType({}),
         threads: int = 2,
         prefetch: int = 4,
     ):
@@ -51,6 +53,7 @@ class Loader:
           importance: of pixels, where no patches are drawn.
           patch: side of the patches, pixels; R is its square.
           references: of the identity encoder's pictures; None draws none.
+          lips: by name, lip signals [F, D_lip] that take the place of the tracked ones.
           threads: that read ahead in `iterate`.
           prefetch: batches read ahead.
 
@@ -87,9 +90,7 @@ class Loader:
         self._threads = threads
         self._prefetch = prefetch
         self._lip_dim = fitted.lip_basis.shape[0]
-        self._signals = [
-            data and signals.apply(fitted, data.name, data.tracks) for data in datasets
-        ]
+        self._signals = [data and _signals(data, fitted, lips) for data in datasets]
         self._keys = [data and zlib.crc32(data.name.encode()) for data in datasets]
 
     def batch(self, step: int) -> structs.Batch:
@@ -195,3 +196,8 @@ class Loader:
         return frames, drawing.draw_patches(
             rng, data, frames, self._patch, step % 2 == 0
         )
+
+
+def _signals(data: Dataset, fitted: signals.Fitted, lips) -> structs.Signals:
+    found = signals.apply(fitted, data.name, data.tracks)
+    return found._replace(lip=lips[data.name]) if data.name in lips else found

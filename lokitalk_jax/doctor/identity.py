@@ -12,11 +12,13 @@ import tqdm
 
 from lokitalk_jax import structs
 from lokitalk_jax.data import folder
-from lokitalk_jax.doctor import pictures, sound, tracks
+from lokitalk_jax.doctor import pictures, sound, timing, tracks
 from lokitalk_jax.doctor.finding import ERROR, NOTE, WARNING, Finding, listed
 from lokitalk_jax.prepare import pose
 
 AGAIN = "prepare the video again"
+_ENLARGED = 1.5
+_ALIKE = 0.7  # of a person in labels or mask, the share that is in both
 _SEEN = 0.25  # of the plate, below which much of the background is made up
 
 
@@ -42,6 +44,7 @@ def examine(path: pathlib.Path) -> Iterator[Finding]:
             arrays = one
     if arrays is not None:
         yield from tracks.examine(arrays, view.meta)
+    yield from _source(view.meta)
     yield from _pictures(view, arrays)
     yield from _plate(view)
     if view.meta.audio_rate is not None:
@@ -133,6 +136,16 @@ def _values(fields: dict, where: str) -> Iterator[Finding]:
         yield Finding(ERROR, "sound_rate", where, seen, AGAIN)
 
 
+def _source(meta: folder.Meta) -> Iterator[Finding]:
+    """Whether the video had as many pixels as the frames."""
+    window = meta.source.get("window")
+    if window and window["out_width"] > _ENLARGED * window["width"]:
+        times = window["out_width"] / window["width"]
+        seen = f"the video was enlarged {times:.1f} times to {meta.width} pixels"
+        remedy = "film nearer or larger, or prepare with a smaller --size"
+        yield Finding(WARNING, "enlarged", "frames", seen, remedy)
+
+
 def _pictures(view: View, arrays: folder.Tracks | None) -> Iterator[Finding]:
     """Every frame, mask and label image, one frame at a time."""
     meta, path = view.meta, view.path
@@ -140,7 +153,8 @@ def _pictures(view: View, arrays: folder.Tracks | None) -> Iterator[Finding]:
     faults = {
         kind: pictures.Faults(kind, AGAIN) for kind in ("frames", "masks", "labels")
     }
-    repeats, strange, off_face, looked = pictures.Repeats(), [], [], 0
+    repeats, moments = pictures.Repeats(), timing.Timing(meta.frame_count)
+    strange, off_face, off_mask, looked = [], [], [], 0
     progress = tqdm.tqdm(
         range(meta.frame_count), "checking", unit="frame", mininterval=1
     )
@@ -148,11 +162,15 @@ def _pictures(view: View, arrays: folder.Tracks | None) -> Iterator[Finding]:
         frame = pictures.read(_frame_path(path, i), cv2.IMREAD_COLOR)
         if faults["frames"].add(i, frame, (*size, 3)):
             repeats.add(i, frame)
+            moments.add_frame(i, frame)
         mask = pictures.read(path / "masks" / f"{i:06d}.png")
-        faults["masks"].add(i, mask, size)
+        masked = faults["masks"].add(i, mask, size)
         labels = pictures.read(path / "labels" / f"{i:06d}.png")
         if not faults["labels"].add(i, labels, size):
             continue
+        moments.add_labels(i, labels)
+        if masked and not _mask_of(labels, mask):
+            off_mask.append(i)
         if labels.max() > folder.HEAD:
             strange.append(i)
         elif arrays is not None and arrays.valid[i]:
@@ -174,7 +192,11 @@ def _pictures(view: View, arrays: folder.Tracks | None) -> Iterator[Finding]:
             f"{listed(off_face)}",
             f"were head and torso swapped, or frames shifted? {AGAIN}",
         )
+    if off_mask:
+        seen = f"{listed(off_mask)}: another person than in labels"
+        yield Finding(ERROR, "mask_off_labels", "masks", seen, AGAIN)
     if arrays is not None:
+        yield from moments.findings(arrays.landmarks, arrays.valid, AGAIN)
         remedy = "prepare the video again, which finds and marks them"
         yield from repeats.findings(arrays.duplicate, "frames", remedy)
 
@@ -184,9 +206,18 @@ def _frame_path(path: pathlib.Path, index: int) -> pathlib.Path:
     return jpeg if jpeg.exists() else jpeg.with_suffix(".png")
 
 
+def _mask_of(labels: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether a mask is of the person that is labelled."""
+    one, other = labels != folder.BACKGROUND, mask > 127
+    return np.sum(one & other) >= _ALIKE * np.sum(one | other)
+
+
 def _head_on_face(labels: np.ndarray, landmarks: np.ndarray) -> bool:
     height, width = labels.shape
-    points = landmarks[list(pose.RIGID), :2].astype(int)
+    points = landmarks[list(pose.RIGID), :2]
+    if not np.isfinite(points).all():
+        return True  # said by the checks of tracks
+    points = points.astype(int)
     inside = ((points >= 0) & (points < [width, height])).all(1)
     if not inside.any():
         return True

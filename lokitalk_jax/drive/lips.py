@@ -117,6 +117,23 @@ def finish(
     return _frames(state._replace(rows=rows), voice, person, gain, count)
 
 
+def of_sound(voice: Voice, person: Mouth, heard: np.ndarray, count: int) -> np.ndarray:
+    """Lips of frames whose whole sound is at hand, the same as streamed.
+
+    Args:
+      voice: of the run.
+      person: whose lips.
+      heard: float [S], 16 kHz mono.
+      count: F, frames from the beginning; the last that the sound has is held.
+
+    Returns:
+      float32 [F, D_lip].
+    """
+    state, first = push(begin(), voice, person, 1.0, heard)
+    found = np.concatenate([first, finish(state, voice, person, 1.0)[1]])
+    return found[np.minimum(np.arange(count), len(found) - 1)]
+
+
 def _frames(state: State, voice: Voice, person: Mouth, gain: float, until: int):
     """Lips of the frames before `until`; forgets the rows that no later one needs."""
     found, clamped = [], state.clamped

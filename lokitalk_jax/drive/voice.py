@@ -47,39 +47,59 @@ class Voice(NamedTuple):
     trust: dict[str, float]
 
 
-def samples(portrait: Portrait) -> np.ndarray:
+class Clip(NamedTuple):
+    """What there is to learn from in a clip of F frames.
+
+    Attributes:
+      name: whose.
+      audio: its sound, a 16 kHz WAV file; None where it has none.
+      lip: [F, D_lip], tracked coefficients.
+      train_frames, test_frames: frame numbers.
+    """
+
+    name: str
+    audio: pathlib.Path | None
+    lip: np.ndarray
+    train_frames: np.ndarray
+    test_frames: np.ndarray
+
+
+def clip_of(portrait: Portrait) -> Clip:
+    """The clip of a portrait."""
+    p = portrait
+    return Clip(p.name, p.audio, p.signals.lip, p.train_frames, p.test_frames)
+
+
+def samples(clip: Clip | Portrait) -> np.ndarray:
     """A clip's sound, float32 [S], 16 kHz mono in [-1, 1].
 
     Raises:
       ValueError: the clip has no sound.
     """
-    if portrait.audio is None:
-        raise ValueError(f"the clip of {portrait.name!r} has no sound")
-    return scipy.io.wavfile.read(portrait.audio)[1].astype(np.float32) / 32768
+    if clip.audio is None:
+        raise ValueError(f"the clip of {clip.name!r} has no sound")
+    return scipy.io.wavfile.read(clip.audio)[1].astype(np.float32) / 32768
 
 
-def speaker(
-    spec: audio2motion.Spec, portrait: Portrait, frames: np.ndarray, seed: int
-) -> audio2motion.Speaker:
-    """What the networks learn from of one clip.
+def speaker(spec: audio2motion.Spec, clip: Clip, seed: int) -> audio2motion.Speaker:
+    """What the networks learn from: the training frames of a clip.
 
     Args:
       spec: sizes.
-      portrait: of the clip, with its sound.
-      frames: numbers of the frames to learn from.
+      clip: with its sound.
       seed: of the changed versions.
     """
-    heard = samples(portrait)
-    times = np.arange(portrait.frame_count) * audio2motion.ROWS_PER_FRAME
+    heard = samples(clip)
+    times = np.arange(len(clip.lip)) * audio2motion.ROWS_PER_FRAME
     looked_at = [audio2motion.windows(spec, speech.features(heard), times)]
     for version in range(_VERSIONS):
         rng = np.random.default_rng((seed, version))
         changed, speed = _change(rng, heard)
         rows = speech.features(changed)
         looked_at.append(audio2motion.windows(spec, rows, times / speed))
-    usable = np.zeros(portrait.frame_count, bool)
-    usable[frames] = True
-    return audio2motion.Speaker(portrait.name, looked_at, portrait.signals.lip, usable)
+    usable = np.zeros(len(clip.lip), bool)
+    usable[clip.train_frames] = True
+    return audio2motion.Speaker(clip.name, looked_at, clip.lip, usable)
 
 
 def predict(voice: Voice, heard: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
@@ -99,7 +119,7 @@ _apply = jax.jit(audio2motion.apply, static_argnums=0)
 
 
 def fit(
-    portraits: Sequence[Portrait],
+    clips: Sequence[Clip],
     spec: audio2motion.Spec,
     training: audio2motion.Training,
     seed: int,
@@ -109,11 +129,8 @@ def fit(
     Raises:
       ValueError: no clip has sound, or enough frames.
     """
-    heard = [one for one in portraits if one.audio is not None]
-    if not heard:
-        names = ", ".join(one.name for one in portraits)
-        raise ValueError(f"none of the clips has sound: {names}")
-    speakers = [speaker(spec, one, one.train_frames, seed) for one in heard]
+    heard = with_sound(clips)
+    speakers = [speaker(spec, one, seed) for one in heard]
     params = audio2motion.fit(spec, training, speakers, seed)
     voice = Voice(spec, params, {})
     return voice._replace(
@@ -121,9 +138,22 @@ def fit(
     )
 
 
+def with_sound(clips: Sequence[Clip]) -> list[Clip]:
+    """Those that have sound.
+
+    Raises:
+      ValueError: none has.
+    """
+    heard = [one for one in clips if one.audio is not None]
+    if not heard:
+        names = ", ".join(one.name for one in clips)
+        raise ValueError(f"none of the clips has sound: {names}")
+    return heard
+
+
 def fit_run(
     workdir: pathlib.Path,
-    people: Sequence[Portrait],
+    clips: Sequence[Clip],
     config: ml_collections.ConfigDict,
     seed: int,
 ) -> Voice:
@@ -131,20 +161,20 @@ def fit_run(
 
     Args:
       workdir: of the run.
-      people: portraits to learn from, all in the run's lip basis.
+      clips: to learn from, all in the run's lip basis.
       config: section `voice` of `configs/base.py`.
       seed: of the run.
 
     Raises:
       ValueError: see `fit`.
     """
-    _LOG.info("fitting lips to the sound of %d clips", len(people))
-    spec = audio2motion.Spec(lip_dim=people[0].signals.lip.shape[-1])
-    voice = fit(people, spec, audio2motion.Training(**config), seed)
+    _LOG.info("fitting lips to sound, of %d people", len(clips))
+    spec = audio2motion.Spec(lip_dim=clips[0].lip.shape[-1])
+    voice = fit(clips, spec, audio2motion.Training(**config), seed)
     save(workdir, voice)
     for name, found in voice.trust.items():
         _LOG.info("voice: correlation %.2f with the held-out lips of %s", found, name)
-    if len(people) == 1:
+    if len(clips) == 1:
         _LOG.info(
             "voice: learned from one person, so other voices may drive the lips badly; "
             "a prior of several people helps"
@@ -157,11 +187,10 @@ def exists(workdir: pathlib.Path) -> bool:
     return (workdir / "voice.npz").is_file()
 
 
-def trust(voice: Voice, portrait: Portrait) -> float:
+def trust(voice: Voice, clip: Clip) -> float:
     """How well a voice does on the held-out end of a clip; see `Voice`."""
-    mean, _ = predict(voice, samples(portrait), portrait.frame_count)
-    some = portrait.test_frames
-    true, told = portrait.signals.lip[some], mean[some]
+    mean, _ = predict(voice, samples(clip), len(clip.lip))
+    true, told = clip.lip[clip.test_frames], mean[clip.test_frames]
     true, told = true - true.mean(0), told - told.mean(0)
     spread = np.sqrt((true**2).mean(0) * (told**2).mean(0))
     return float((true * told).mean(0).sum() / max(spread.sum(), 1e-9))
@@ -183,10 +212,10 @@ def load(workdir: pathlib.Path) -> Voice:
     """
     path = workdir / "voice.npz"
     if not exists(workdir):
-        raise ValueError(
-            f"{workdir} has no voice to drive it from sound; fit one with train.py "
-            f"--config=configs/audio2motion.py --workdir={workdir}"
-        )
+        remedy = f"train.py --config=configs/audio2motion.py --workdir={workdir}"
+        if not list(workdir.glob("identities/*/audio.wav")):
+            remedy = "train on clips with sound, or adapt a prior that has a voice"
+        raise ValueError(f"{workdir} has no voice to drive it from sound: {remedy}")
     with np.load(path) as stored:
         flat = dict(stored)
     meta = json.loads(str(flat.pop("meta")))

@@ -7,7 +7,7 @@ import argparse
 import pathlib
 import sys
 
-from lokitalk_jax.evaluate import pair
+from lokitalk_jax.evaluate import pair, results
 from lokitalk_jax.prepare import faces
 
 
@@ -15,14 +15,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Reads the flags and scores."""
     flags = _parse(arguments)
     stated = pair.Stated(flags.protocol, flags.signals)
-    out = flags.out or flags.pred.with_name(f"{flags.pred.stem}_scores")
+    out = flags.out or flags.pred.with_name(_folder_name(flags.pred, stated))
     try:
         model = faces.find_model(flags.model)
         with (
             faces.FaceDetector(model, blendshapes=True) as one,
             faces.FaceDetector(model, blendshapes=True) as other,
         ):
-            pair.score_pair(
+            found = pair.score_pair(
                 flags.truth,
                 flags.pred,
                 out,
@@ -35,7 +35,14 @@ def main(arguments: list[str] | None = None) -> None:
             )
     except (ValueError, OSError) as error:
         sys.exit(f"evaluate: {error}")
+    print("\n".join(results.summary(found)))
     print(f"{out}: open report.html")
+
+
+def _folder_name(pred: pathlib.Path, stated: pair.Stated) -> str:
+    """A name for each way of scoring, so that none takes the place of another."""
+    known = [one for one in stated if one != "unstated"]
+    return "_".join([pred.stem, "scores", *known])
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -48,7 +55,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--truth", type=pathlib.Path, required=True, help="video, or folder of frames")
     add("--pred", type=pathlib.Path, required=True, help="likewise, frame by frame")
-    add("--out", type=pathlib.Path, help="folder (default: beside --pred, _scores)")
+    add("--out", type=pathlib.Path, help="folder (default: NAME_scores beside --pred)")
     add(
         "--labels",
         type=pathlib.Path,

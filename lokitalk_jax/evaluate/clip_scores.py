@@ -22,6 +22,7 @@ class ClipScores:
         scorer: FrameScorer,
         pairs: landmarks.FacePairs,
         sound: np.ndarray | None = None,
+        true_sound: np.ndarray | None = None,
     ):
         """Starts with no frame.
 
@@ -30,10 +31,11 @@ class ClipScores:
           pairs: fresh; finds the faces.
           sound: what the prediction should say, float [S], 16 kHz mono in [-1, 1],
             from frame 0 of the clip on; None where there is none.
+          true_sound: what the truth says, where that is something else.
         """
         self._scorer = scorer
         self._pairs = pairs
-        self._sound = sound
+        self._sounds = sound, sound if true_sound is None else true_sound
         self._rows: list[Row] = []
         self.frames: list[int] = []
         self.more: dict = {}
@@ -95,14 +97,15 @@ class ClipScores:
     def _sync(self, truth: np.ndarray, prediction: np.ndarray) -> dict | None:
         first, last = self.frames[0], self.frames[-1]
         whole = last - first + 1 == len(self.frames) >= sync.MIN_FRAMES
-        if self._sound is None or not whole:
+        if self._sounds[0] is None or not whole:
             return None
-        # From the clip's start, as loudness is judged by what was heard before.
-        asked = sync.asked_openings(self._sound, last + 1)[first:]
-        sides = {
-            ending: sync.agreement(face_scores.mouth_openings(side), asked)
-            for ending, side in (("", prediction), ("_truth", truth))
-        }
+        sides = {}
+        for ending, side, sound in zip(
+            ("", "_truth"), (prediction, truth), self._sounds, strict=True
+        ):
+            # From the clip's start, as loudness is judged by what was heard before.
+            asked = sync.asked_openings(sound, last + 1)[first:]
+            sides[ending] = sync.agreement(face_scores.mouth_openings(side), asked)
         return {
             f"{key}{ending}": found and getattr(found, key)
             for ending, found in sides.items()

@@ -86,8 +86,14 @@ def open_source(path: pathlib.Path) -> FrameSource:
     try:
         with av.open(str(path)) as container:
             rate = container.streams.video[0].average_rate
-    except (av.FFmpegError, IndexError) as error:
-        raise ValueError(f"{path} holds no video: {error}") from error
+    except IndexError as error:
+        raise ValueError(
+            f"{path} holds no video stream; give a video or a folder of frames"
+        ) from error
+    except av.FFmpegError as error:
+        raise ValueError(
+            f"{path} is no video, or is cut off; write it again ({error.strerror})"
+        ) from error
     return FrameSource(path, None, float(rate) if rate else None)
 
 
@@ -145,9 +151,18 @@ def _correlation(one: np.ndarray, other: np.ndarray, by: int) -> float:
 
 
 def check_pair(
-    truth: tuple[FrameSource, Survey], prediction: tuple[FrameSource, Survey]
-) -> None:
+    truth: tuple[FrameSource, Survey],
+    prediction: tuple[FrameSource, Survey],
+    any_lag: bool = False,
+) -> int:
     """Refuses two sources whose frames do not belong together one by one.
+
+    Args:
+      truth, prediction: what is compared.
+      any_lag: takes them even where one comes later than the other.
+
+    Returns:
+      frames by which the prediction is late, see `lag`.
 
     Raises:
       ValueError: sizes, frame rates or numbers of frames differ, the frame rate is not
@@ -180,10 +195,11 @@ def check_pair(
             "same stretch first, as with ffmpeg -ss START -frames:v COUNT"
         )
     late = lag(one, other)
-    if late:
+    if late and not any_lag:
         behind, ahead = (b.path, a.path) if late > 0 else (a.path, b.path)
         raise ValueError(
             f"{behind} shows what {ahead} shows, but {abs(late)} frames later; cut "
             f"{abs(late)} frames from the start of {behind} and as many from the end "
             f"of {ahead}, or give --any-lag if the delay is to be scored"
         )
+    return late

@@ -72,20 +72,20 @@ def score_pair(
     weights = syncnet.load(syncnet_file) if syncnet_file else None
     sources = [frame_source.open_source(path) for path in (truth, prediction)]
     seen = [frame_source.survey(source) for source in sources]
-    if not any_lag:
-        frame_source.check_pair(*zip(sources, seen, strict=True))
+    late = frame_source.check_pair(*zip(sources, seen, strict=True), any_lag)
     count, height, width, _ = seen[0]
     label_files = _label_files(labels, count) if labels else [None] * count
     out.mkdir(parents=True, exist_ok=True)
     name = pathlib.Path(prediction).stem
     path = out / f"{name}.mp4"
+    true_sound, sound = _sound(truth), _sound(prediction)
+    heard = "prediction" if sound is not None else "truth"
     # A prediction without sound is to say what the truth says.
-    sound = _sound(prediction)
-    sound = _sound(truth) if sound is None else sound
+    sound = true_sound if sound is None else sound
     if weights and sound is None:
         raise ValueError(f"neither {truth} nor {prediction} has sound for SyncNet")
     pairs, gallery = FacePairs(*detectors), Gallery()
-    scores = ClipScores(FrameScorer(vgg), pairs, sound)
+    scores = ClipScores(FrameScorer(vgg), pairs, sound, true_sound)
     blank = np.zeros((height, width, 3), np.float32)
     size = panels.row(panels.comparison(blank, blank)).shape[1::-1]
     with VideoWriter(path, size=size) as writer:
@@ -106,6 +106,8 @@ def score_pair(
         "signals": stated.signals,
         "truth": str(truth),
         "prediction": str(prediction),
+        "late_frames": late,
+        "sound": None if sound is None else heard,
     }
     if weights:
         faces = {"syncnet_truth": pairs.truth, "syncnet": pairs.prediction}

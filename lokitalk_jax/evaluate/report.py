@@ -28,6 +28,7 @@ _SCORES = (
     ("jitter_px", "Jitter, render, pixels", 3, "less"),
     ("jitter_truth_px", "Jitter, truth, pixels", 3, None),
     ("shape_error", "Face shape error, face widths", 4, "less"),
+    ("missed_faces", "Frames without a face", 0, "less"),
     ("sync.correlation", "Lips and sound, correlation", 3, "more"),
     ("sync.correlation_truth", "the truth's own", 3, None),
     ("sync.lag_ms", "Lag of the lips, ms", 0, None),
@@ -120,6 +121,10 @@ def _provenance(result: dict) -> str:
         "size": f"{result['size']} pixels",
         "configuration": result["config_hash"],
         "step": result["step"],
+        "late by": f"{result['late_frames']} frames"
+        if result.get("late_frames")
+        else None,
+        "sound of": result.get("sound"),
     }
     shown = "".join(
         f"<dt>{key}</dt><dd>{html.escape(str(value))}</dd>"
@@ -133,7 +138,8 @@ def _note(result: dict) -> str:
     told = _PROTOCOLS.get(result["protocol"], "as stated by who made the prediction")
     return (
         f"<p>Protocol <b>{html.escape(result['protocol'])}</b>: {told}. Brackets hold "
-        "95% intervals, bootstrapped from blocks of a second. The paper's rows are at "
+        "95% intervals, bootstrapped from blocks of a second; a clip of no more than a "
+        "second has none. The paper's rows are at "
         "512 pixels under a protocol that it does not publish; LPIPS and distances in "
         "pixels shrink with the frame, so rows of another size or protocol do not "
         "compare.</p>"
@@ -143,7 +149,7 @@ def _note(result: dict) -> str:
 def _rows(result: dict) -> list[tuple[str, dict]]:
     """Name and scores of every clip."""
     return [
-        (f"{name}, {column}", found)
+        (name if column == "unstated" else f"{name}, {column}", found)
         for name, columns in result["identities"].items()
         for column, found in columns.items()
     ]

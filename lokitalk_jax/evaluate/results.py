@@ -48,3 +48,23 @@ def write(out: pathlib.Path, header: dict, clips: Sequence[report.Clip]) -> dict
     with folder.replacing(out / "metrics.json") as temporary:
         temporary.write_text(text)
     return result
+
+
+def summary(result: dict) -> list[str]:
+    """A line for each clip of what `write` gave, with how many faces are missing."""
+    lines = []
+    for name, columns in result["identities"].items():
+        for column, found in columns.items():
+            scores = {
+                "PSNR": (found["frame"]["psnr"], 2),
+                "LPIPS": (found["frame"]["lpips_alex"], 4),
+                "LMD": (found["lmd_px"], 3),
+            }
+            told = [f"{k} {x:.{n}f}" for k, (x, n) in scores.items() if x is not None]
+            if found["missed_faces"]:
+                told.append(
+                    f"no face in {found['missed_faces']} of {found['frames']} frames"
+                )
+            mode = f"{result['protocol']}, {column}, {result['size']} px"
+            lines.append(f"{name} ({mode}): {', '.join(told)}")
+    return lines

@@ -19,10 +19,8 @@ def clip_lips(run: Run, portrait: Portrait) -> np.ndarray:
     voice = voices.load(run.workdir)
     train = portrait.signals.lip[portrait.train_frames]
     person = lips.mouth(run.fitted, portrait.name, train)
-    state, first = lips.push(lips.begin(), voice, person, 1.0, voices.samples(portrait))
-    found = np.concatenate([first, lips.finish(state, voice, person, 1.0)[1]])
-    at = np.minimum(np.arange(portrait.frame_count), len(found) - 1)
-    return found[at]
+    heard = voices.samples(portrait)
+    return lips.of_sound(voice, person, heard, portrait.frame_count)
 
 
 def motions(run: Run, portrait: Portrait, frames: list[int]) -> dict[str, Motion]:

@@ -60,8 +60,10 @@ def load(path: pathlib.Path) -> dict[str, np.ndarray]:
       name to array, as published.
 
     Raises:
-      ValueError: the file is not SyncNet's.
+      ValueError: there is no such file, or it is not SyncNet's.
     """
+    if not path.is_file():
+        raise ValueError(f"no such file: {path}; give syncnet_v2.model")
     weights = torch_file.read(path)
     wanted = {
         f"net{kind}{part}.0.weight" for kind in ("cnn", "fc") for part in ("aud", "lip")

@@ -1,0 +1,98 @@
+"""Whether pictures and tracks show the same moments.
+
+Something moves in every picture of a person, and how much goes up and down with how
+much the landmarks move; a head's outline goes where the landmarks go. Shifted against
+each other by some frames, neither fits any more, and both fit again at the shift.
+"""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from lokitalk_jax.data import folder
+from lokitalk_jax.doctor.finding import ERROR, Finding
+from lokitalk_jax.prepare import video
+
+_MOST = 8  # frames of shift that are looked for
+_LEAST_PAIRS = 75  # neighbouring frames, below which chance finds shifts
+# A shift is told where it correlates at least so well, and so much better than none. On
+# six real clips pictures reach 0.89 to 0.97 unshifted and at most 0.81 next to that;
+# outlines 0.45 to 0.90, and up to 0.11 less next to that.
+_PICTURES, _OUTLINES, _BETTER = 0.6, 0.3, 0.15
+
+
+class Timing:
+    """Looks at frames and labels in order."""
+
+    def __init__(self, count: int):
+        """Starts before the first of `count` frames."""
+        self._motion = np.full((count, 1), np.nan)
+        self._outline = np.full((count, 2), np.nan)
+        self._before: tuple[int, np.ndarray] | None = None
+
+    def add_frame(self, index: int, frame: np.ndarray) -> None:
+        """Looks at a picture, uint8 [H, W, 3]."""
+        size = (video.THUMBNAIL, video.THUMBNAIL)
+        small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        small = small.astype(np.float32)
+        if self._before is not None and self._before[0] == index - 1:
+            _, moved = video.change(self._before[1], small)
+            self._motion[index] = np.log(moved + 0.5)
+        self._before = index, small
+
+    def add_labels(self, index: int, labels: np.ndarray) -> None:
+        """Looks at a label image, uint8 [H, W]."""
+        head = (labels == folder.HEAD).astype(np.float32)
+        small = cv2.resize(head, (64, 64), interpolation=cv2.INTER_AREA)
+        if small.any():
+            y, x = np.mgrid[:64, :64]
+            self._outline[index] = np.array([(small * x).sum(), (small * y).sum()])
+            self._outline[index] /= small.sum()
+
+    def findings(
+        self, landmarks: np.ndarray, valid: np.ndarray, remedy: str
+    ) -> Iterator[Finding]:
+        """Compares with landmarks [F, points, 2 or 3] of frames that have a face."""
+        points = np.where(valid[:, None, None], landmarks[..., :2], np.nan)
+        moved = np.diff(points, axis=0, prepend=np.nan)
+        speed = np.log(np.linalg.norm(moved, axis=-1).mean(-1)[:, None] + 0.05)
+        outline = np.diff(self._outline, axis=0, prepend=np.nan)
+        for where, seen, told, least in (
+            ("frames", self._motion, speed, _PICTURES),
+            ("labels", outline, moved.mean(1), _OUTLINES),
+        ):
+            late = shift(seen, told, least)
+            if late:
+                seen = f"they fit the tracks of {abs(late)} frames "
+                seen += "before" if late > 0 else "after"
+                yield Finding(ERROR, "shifted", where, seen, remedy)
+
+
+def shift(seen: np.ndarray, told: np.ndarray, least: float) -> int:
+    """Frames by which `seen` comes later than `told`.
+
+    Args:
+      seen, told: [F, channels] that go together; NaN where unknown.
+      least: correlation that a shift must have.
+
+    Returns:
+      0 where no shift fits clearly better, or there is too little to compare.
+    """
+    fits = {by: _correlation(seen, told, by) for by in range(-_MOST, _MOST + 1)}
+    best = max(fits, key=fits.get)
+    return best if fits[best] >= max(least, fits[0] + _BETTER) else 0
+
+
+def _correlation(seen: np.ndarray, told: np.ndarray, by: int) -> float:
+    count = len(seen) - abs(by)
+    if count < 1:
+        return -1.0
+    one, other = seen[max(by, 0) :][:count], told[max(-by, 0) :][:count]
+    both = np.isfinite(one).all(1) & np.isfinite(other).all(1)
+    if both.sum() < _LEAST_PAIRS:
+        return -1.0
+    one, other = (x[both] - x[both].mean(0) for x in (one, other))
+    return float(
+        (one * other).sum() / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-9)
+    )
