@@ -64,7 +64,8 @@ class Timing:
         ):
             late = shift(seen, told, least)
             if late:
-                seen = f"they fit the tracks of {abs(late)} frames "
+                unit = "frame" if abs(late) == 1 else "frames"
+                seen = f"they fit the tracks of {abs(late)} {unit} "
                 seen += "before" if late > 0 else "after"
                 yield Finding(ERROR, "shifted", where, seen, remedy)
 
