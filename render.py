@@ -105,8 +105,9 @@ def _speak(flags: argparse.Namespace) -> None:
         flags.head or flags.drive or "own",
         flags.gain,
         flags.seed,
+        flags.features,
     )
-    speaking = talking.Speaking(run, portrait.name, sources)
+    speaking = talking.Speaking(run, portrait.name, sources, flags.audio)
     spoken = talking.SpokenFile(speaking, flags.audio)
     moved = iter(spoken)
     if flags.export_curves:
@@ -196,6 +197,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     group = parser.add_argument_group("speaking")
     add = group.add_argument
     add("--audio", type=pathlib.Path, help="sound or video file that drives the lips")
+    add(
+        "--features",
+        type=pathlib.Path,
+        help=".npy file of that sound, for a voice that hears what other programs make",
+    )
     add("--gain", type=_gains, help="of regions' motion, such as lip:1.2,head:0.5")
     add("--seed", type=int, help="of the blinks (default 0)")
     add("--export-curves", type=pathlib.Path, help="write the signals into a .csv file")
@@ -237,7 +243,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if flags.prior and flags.identity:
         parser.error("--identity belongs to --workdir: see --help")
     flags.workdir = flags.workdir or flags.prior
-    speech = ("gain", "seed", "export_curves")
+    speech = ("gain", "seed", "export_curves", "features")
     alien = ("frames", "mute", "background", "maps", "size", "fps", "audio", "drive")
     alien += (*DRIVEN, *speech)
     if not flags.evaluate:

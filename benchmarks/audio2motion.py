@@ -61,13 +61,13 @@ class Clip:
     def __init__(self, path: pathlib.Path, spec: audio2motion.Spec):
         """Reads an identity folder."""
         opened = IdentityFolder(path)
-        self.name, self.audio = opened.name, opened.audio_path
+        self.name, self.path, self.audio = opened.name, path, opened.audio_path
         self.tracks: Tracks = opened.tracks()
         self.usable = self.tracks.valid & ~self.tracks.duplicate
         self.true = distances(self.tracks.lips.reshape(len(self.usable), -1))
         self.windows = audio2motion.windows(
             spec,
-            speech.features(voice.samples(self)),
+            speech.features(voice.samples(self), spec.hears),
             np.arange(len(self.usable)) * audio2motion.ROWS_PER_FRAME,
         )
 
@@ -75,7 +75,7 @@ class Clip:
         """What `voice` needs of the clip."""
         lip = signals.apply(fitted, self.name, self.tracks).lip
         train, test = np.flatnonzero(train), np.flatnonzero(~train)
-        return voice.Clip(self.name, self.audio, lip, train, test)
+        return voice.Clip(self.name, self.audio, self.path, lip, train, test)
 
 
 class Ridge:
@@ -132,9 +132,15 @@ def spoken(clip: Clip, made: voice.Voice, basis: np.ndarray, train: np.ndarray):
     return distances(own.lip_mean[0] + (mean * own.lip_scale[0]) @ own.lip_basis)
 
 
+def spec_of() -> audio2motion.Spec:
+    """The networks' sizes, for what is to be heard."""
+    kind = _HEARS.value
+    return audio2motion.Spec(hears=kind, inputs=speech.WIDTHS[kind])
+
+
 def learn(clips: list[Clip], rows: dict[str, np.ndarray], seed: int):
     """Audio2Motion from some clips, and its lip basis."""
-    spec, training = audio2motion.Spec(), audio2motion.Training()
+    spec, training = spec_of(), audio2motion.Training()
     fitted = signals.fit({c.name: c.tracks for c in clips}, rows)
     speakers = [
         voice.speaker(spec, c.learned_from(fitted, rows[c.name]), seed) for c in clips
@@ -219,7 +225,7 @@ def scores(clip: Clip, ways: dict[str, np.ndarray]) -> dict:
 def main(_) -> None:
     """Measures, and writes the figures."""
     out, data = pathlib.Path(_OUT.value), pathlib.Path(_DATA.value)
-    spec = audio2motion.Spec()
+    spec = spec_of()
     names = [source.split("+") for source in _SOURCES.value.split(",")]
     groups = {name: source[0] for source in names for name in source}
     clips = [Clip(data / name, spec) for name in groups]
@@ -238,6 +244,9 @@ if __name__ == "__main__":
         "sources", None, "Names of identities, those of one source joined by +."
     )
     _OUT = flags.DEFINE_string("out", "runs/audio2motion", "Figures.")
+    _HEARS = flags.DEFINE_enum(
+        "hears", "phones", list(speech.WIDTHS), "What is heard in the sound."
+    )
     _WITHIN = flags.DEFINE_bool("within", False, "Leave out blocks of each clip.")
     flags.mark_flags_as_required(["data", "sources"])
     process.start()

@@ -132,6 +132,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.voice = voice = ml_collections.ConfigDict()
     # From sound to lips, fitted when the portraits are done; 0 steps leave it out.
     voice.steps = 400
+    # What is heard: phones, mel (bands), both, or features that another program made, a
+    # .npy file in each identity folder (DeepSpeech, wav2vec, HuBERT, AVE, by shape).
+    voice.hears = "phones"
     voice.rate = 3e-3
     voice.decay = 0.05  # of the weights, against learning a clip by heart
     voice.velocity = 1.0  # weight of the squared error of the lips' velocity

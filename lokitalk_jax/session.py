@@ -26,7 +26,7 @@ from lokitalk_jax import (
 from lokitalk_jax.batches import Batches
 from lokitalk_jax.cast import Cast, load_cast
 from lokitalk_jax.data.dataset import Dataset, read_tracks
-from lokitalk_jax.drive import audio2motion, cross_fit, lips, voice
+from lokitalk_jax.drive import cross_fit, lips, voice
 from lokitalk_jax.run import Run
 from lokitalk_jax.structs import Batch
 
@@ -126,13 +126,16 @@ def _lips(config, cast: Cast, prior: Run | None) -> dict[str, np.ndarray]:
         lip = signals.apply(cast.fitted, found.name, tracks).lip
         frames = np.flatnonzero(train)
         # Nothing is held out here, so that nothing is measured either.
-        clips.append(voice.Clip(found.name, found.audio_path, lip, frames, frames[:0]))
+        audio, none = found.audio_path, frames[:0]
+        clips.append(voice.Clip(found.name, audio, found.path, lip, frames, none))
         mouths[found.name] = lips.mouth(cast.fitted, found.name, lip[frames])
     known = portraits.load_all(prior.workdir, besides=cast.names) if prior else []
     others = [voice.clip_of(one) for one in known]
     _LOG.info("fitting lips to sound, for the portraits to learn from")
-    training = audio2motion.Training(**config.voice)
-    return cross_fit.told_lips(clips, others, mouths, training, config.seed)
+    training = voice.training_from(config.voice)
+    return cross_fit.told_lips(
+        clips, others, mouths, config.voice.hears, training, config.seed
+    )
 
 
 def _adapted(prior: Run, config, state, cast: Cast, shardings):

@@ -13,7 +13,7 @@ TRAINING = audio2motion.Training(steps=250, batch=4, frames=20, rate=1e-2)
 def speaker(seed, count=200, name="anna"):
     """Lips that follow three channels of the sound as they are at the frame's time."""
     rng = np.random.default_rng(seed)
-    rows = rng.normal(size=(4 * count, speech.WIDTH)).astype("f4")
+    rows = rng.normal(size=(4 * count, SPEC.inputs)).astype("f4")
     rows[:, 3:] *= 0.1
     looked_at = audio2motion.windows(SPEC, rows, 4 * np.arange(count))
     lip = rows[::4, :3] + 0.1 * rng.normal(size=(count, 3)).astype("f4")
@@ -21,7 +21,7 @@ def speaker(seed, count=200, name="anna"):
 
 
 def test_windows_look_back_and_ahead_and_stop_at_the_ends():
-    rows = np.repeat(np.arange(100.0)[:, None], speech.WIDTH, 1)
+    rows = np.repeat(np.arange(100.0)[:, None], SPEC.inputs, 1)
     found = audio2motion.windows(SPEC, rows, np.array([0, 50, 99]))[..., 0]
     np.testing.assert_array_equal(found[1], 50 + SPEC.offsets)
     assert SPEC.offsets[0] == -SPEC.back and SPEC.offsets[-1] == SPEC.ahead

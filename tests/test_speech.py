@@ -16,28 +16,29 @@ def babble(seconds=3.0, seed=0):
     return (talking * buzz * first + 1e-4 * rng.normal(size=len(time))).astype("f4")
 
 
-def in_pieces(samples, sizes):
+def in_pieces(samples, sizes, kind):
     state, rows, at = speech.begin(), [], 0
     for size in sizes:
-        state, new = speech.push(state, samples[at : at + size])
+        state, new = speech.push(state, samples[at : at + size], kind)
         rows.append(new)
         at += size
-    return np.concatenate([*rows, speech.finish(state)])
+    return np.concatenate([*rows, speech.finish(state, kind)])
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_pieces_give_the_rows_of_the_whole(seed):
+@pytest.mark.parametrize("kind", speech.WIDTHS)
+@pytest.mark.parametrize("seed", range(2))
+def test_pieces_give_the_rows_of_the_whole(seed, kind):
     samples = babble(seed=seed)
     sizes = np.random.default_rng(seed).integers(0, 3000, 200)
-    whole = speech.features(samples)
-    assert whole.shape == (len(samples) // 160, speech.WIDTH)
-    np.testing.assert_allclose(in_pieces(samples, sizes), whole, atol=1e-4)
+    whole = speech.features(samples, kind)
+    assert whole.shape == (len(samples) // 160, speech.WIDTHS[kind])
+    np.testing.assert_allclose(in_pieces(samples, sizes, kind), whole, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [0, 1, 159, 160, 161, 500])
 def test_short_sound_gives_its_rows(count):
     rows = speech.features(babble()[:count])
-    assert rows.shape == (count // 160, speech.WIDTH)
+    assert rows.shape == (count // 160, speech.WIDTHS["phones"])
     assert np.isfinite(rows).all()
 
 
@@ -98,3 +99,22 @@ def test_a_broken_model_is_named(tmp_path):
     (tmp_path / "means").write_bytes(b"s3\nendhdr\n" + bytes(64))
     with pytest.raises(ValueError, match="means is not a Sphinx acoustic model"):
         phones._read(tmp_path / "means")
+
+
+def test_both_kinds_are_phones_and_bands():
+    samples = babble()
+    phones_, mel, both = (speech.features(samples, kind) for kind in speech.WIDTHS)
+    np.testing.assert_array_equal(both[:, :42], phones_[:, :-1])
+    np.testing.assert_array_equal(both[:, 42:], mel)
+    np.testing.assert_array_equal(mel[:, -1], phones_[:, -1])
+
+
+def test_a_tone_is_heard_in_its_band():
+    time = np.arange(32_000) / 16_000
+    noise = 1e-3 * np.random.default_rng(0).normal(size=len(time))
+    low, high = (
+        speech.features((0.1 * np.sin(2 * np.pi * hertz * time) + noise), "mel")
+        for hertz in (400, 3000)
+    )
+    loudest = [rows[150, :-1].argmax() for rows in (low, high)]
+    assert loudest[0] < 6 and 14 < loudest[1] < 22

@@ -8,11 +8,21 @@ import av
 import numpy as np
 import pytest
 import scipy.io.wavfile
+import tiny_model
 
 import render
 from configs import audio2motion as audio2motion_config
-from lokitalk_jax import portraits, structs, trainer
-from lokitalk_jax.drive import Portrait, Sources, audio2motion, curves, lips, voice
+from lokitalk_jax import portraits, session, structs, trainer
+from lokitalk_jax.drive import (
+    Portrait,
+    Sources,
+    audio2motion,
+    cross_fit,
+    curves,
+    lips,
+    talking,
+    voice,
+)
 from lokitalk_jax.run import Run
 
 TRAINING = audio2motion.Training(steps=30, batch=2, frames=10)
@@ -50,8 +60,8 @@ def test_training_fits_a_voice_that_is_kept(tiny_run, tmp_path):
     assert all(-1 <= found <= 1 for found in made.trust.values())
     again = voice.load(tmp_path / "run")
     person = portraits.load(tmp_path / "run", tiny_run.names[0])
-    mean, variance = voice.predict(again, voice.samples(person), 10)
-    assert mean.shape == variance.shape == (10, 3) and (variance > 0).all()
+    mean, variance = voice.predict(again, voice.clip_of(person))
+    assert mean.shape == variance.shape == (50, 3) and (variance > 0).all()
 
 
 def test_clips_without_sound_teach_no_voice(tiny_run):
@@ -85,7 +95,7 @@ def test_state_does_not_grow_with_the_sound(spoken_run):
     heard, opened = scipy.io.wavfile.read(path)[1], Run(run)
     person = opened.portrait(name)
     mouth = lips.mouth(opened.fitted, name, person.signals.lip)
-    state, sizes = lips.begin(), []
+    state, sizes = lips.begin(voice.load(run)), []
     for _ in range(8):
         state, _ = lips.push(state, voice.load(run), mouth, 1.0, heard)
         sizes.append(len(state.rows) + len(state.heard.samples))
@@ -161,7 +171,11 @@ def test_silence_closes_the_mouth(spoken_run):
     mouth = lips.mouth(opened.fitted, name, person.signals.lip)
     silence = np.zeros(structs.AUDIO_RATE, np.float32)
     state, spoken = lips.push(
-        lips.begin(), voice.load(run), mouth, 1.0, np.concatenate([heard, silence])
+        lips.begin(voice.load(run)),
+        voice.load(run),
+        mouth,
+        1.0,
+        np.concatenate([heard, silence]),
     )
     _, rest = lips.finish(state, voice.load(run), mouth, 1.0)
     found = np.concatenate([spoken, rest])
@@ -174,7 +188,9 @@ def test_lips_stay_near_what_was_seen(spoken_run):
     opened, heard = Run(run), scipy.io.wavfile.read(path)[1]
     person = opened.portrait(name)
     mouth = lips.mouth(opened.fitted, name, person.signals.lip)
-    state, wild = lips.push(lips.begin(), voice.load(run), mouth, 50.0, heard)
+    state, wild = lips.push(
+        lips.begin(voice.load(run)), voice.load(run), mouth, 50.0, heard
+    )
     room = (mouth.high - mouth.low) / 4
     assert (wild <= mouth.high + room).all() and (wild >= mouth.low - room).all()
     assert state.clamped > 0
@@ -209,3 +225,88 @@ def test_sources_of_other_people(spoken_run, tiny_run):
     portrait = Portrait.load(run, name, sources)
     frames = portrait.push(scipy.io.wavfile.read(path)[1])
     assert len(frames) + len(portrait.finish()) == np.ceil(SECONDS * structs.FPS)
+
+
+@pytest.fixture
+def with_features(spoken_run, tmp_path):
+    """A run whose voice hears DeepSpeech's features, and clips that have them."""
+    workdir = shutil.copytree(spoken_run[0], tmp_path / "run")
+    clips = []
+    for portrait in portraits.load_all(workdir):
+        clip = voice.clip_of(portrait)._replace(source=tmp_path / portrait.name)
+        clip.source.mkdir()
+        frames = np.random.default_rng(0).normal(size=(len(clip.lip), 16, 29))
+        np.save(clip.source / "aud_ds.npy", frames)
+        clips.append(clip)
+    spec = voice.spec_for("aud_ds.npy", clips)._replace(members=2)
+    voice.save(workdir, voice.fit(clips, spec, TRAINING, seed=0))
+    return workdir, spoken_run[1], spoken_run[2], clips
+
+
+def test_features_of_another_program_drive_lips(with_features, tmp_path):
+    workdir, name, sound, _ = with_features
+    frames = int(np.ceil(SECONDS * structs.FPS))
+    told = []
+    for seed in range(2):
+        path = tmp_path / f"{seed}.npy"
+        np.save(path, np.random.default_rng(seed).normal(size=(frames, 16, 29)))
+        sources = Sources(eye="open", head="still", features=path)
+        speaking = talking.Speaking(Run(workdir), name, sources, sound)
+        told.append(
+            [s.lip for _, s in talking.SpokenFile(speaking, sound)],
+        )
+        assert len(told[-1]) == frames and speaking.clamped == 0
+    assert np.abs(np.subtract(*told)).max() > 0.05  # they are heard
+
+
+def test_features_and_voice_must_fit(with_features, spoken_run, tmp_path):
+    workdir, name, sound, _ = with_features
+    with pytest.raises(ValueError, match="hears aud_ds.npy, and the features"):
+        Portrait.load(workdir, name)
+    np.save(tmp_path / "hu.npy", np.zeros((38, 2, 1024)))
+    sources = Sources(features=tmp_path / "hu.npy")
+    with pytest.raises(ValueError, match="HuBERT features, the voice has learned from"):
+        talking.Speaking(Run(workdir), name, sources, sound)
+    with pytest.raises(ValueError, match="hears phones"):
+        talking.Speaking(Run(spoken_run[0]), name, sources, sound)
+
+
+def test_voices_hear_what_they_are_told_to(with_features):
+    *_, clips = with_features
+    assert voice.spec_for("both", clips).inputs == 68
+    with pytest.raises(ValueError, match="voice.hears is 'noise'; it is phones, mel"):
+        voice.spec_for("noise", clips)
+    with pytest.raises(ValueError, match="no such file of audio features"):
+        voice.spec_for("aud_hu.npy", clips)
+
+
+def told_lips(clip, others, limits):
+    mouths = {clip.name: lips.Mouth(limits[0], limits.min(0), limits.max(0))}
+    training = TRAINING._replace(steps=3, frames=4)
+    return cross_fit.told_lips([clip], others, mouths, "mel", training, 0)[clip.name]
+
+
+def test_lips_are_told_by_who_has_not_learned_from_them(spoken_run):
+    clip, *others = map(voice.clip_of, portraits.load_all(spoken_run[0]))
+    told = told_lips(clip, others, clip.lip)
+    assert told.shape == clip.lip.shape and np.abs(told).max() > 0
+    part = np.array_split(clip.train_frames, cross_fit.STRETCHES)[1]
+    changed = clip.lip.copy()
+    changed[part] = 9.0
+    again = told_lips(clip._replace(lip=changed), others, clip.lip)
+    np.testing.assert_array_equal(again[part], told[part])
+    assert np.abs(again - told).max() > 1e-3  # the others' voices have learned from it
+
+
+def test_portraits_learn_from_lips_by_sound(tiny_run):
+    config = tiny_model.config()
+    config.data.root = str(tiny_run.data)
+    config.voice.update(steps=2, batch=1, frames=4)
+    tracked = next(session.begin(config).batches.iterate(0)).signals
+    config.lips = "audio"
+    spoken = next(session.begin(config).batches.iterate(0)).signals
+    assert np.abs(spoken.lip - tracked.lip).max() > 0.1
+    np.testing.assert_array_equal(spoken.head, tracked.head)
+    config.lips = "guessed"
+    with pytest.raises(ValueError, match="lips is 'guessed'; it must be tracked or"):
+        session.begin(config)

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from lokitalk_jax import structs
+from lokitalk_jax.data import audio_features
+from lokitalk_jax.data.audio_features import KINDS
 from lokitalk_jax.doctor.finding import ERROR, NOTE, WARNING, Finding
 
 _QUIET = -32.0  # dB of full scale, RMS
 _PER_FRAME = structs.AUDIO_RATE // structs.FPS
-
-# The last axis of features that other programs make, and their rows a frame.
-KINDS = {29: "DeepSpeech", 44: "wav2vec", 1024: "HuBERT", 512: "AVE"}
 
 
 def wav(path: pathlib.Path, frames: int, remedy: str) -> Iterator[Finding]:
@@ -137,10 +136,7 @@ def windows(path: pathlib.Path, frames: int) -> Iterator[Finding]:
             "make the features again",
         )
         return
-    # AVE keeps its one column last.
-    last = rows.shape[-2] if rows.ndim == 3 and rows.shape[-1] == 1 else rows.shape[-1:]
-    last = last if isinstance(last, int) else (last[0] if last else 0)
-    kind = KINDS.get(last)
+    kind = KINDS.get(audio_features.width(rows.shape))
     if kind is None:
         yield Finding(
             ERROR,

@@ -30,6 +30,9 @@ class Spec(NamedTuple):
       width: hidden units.
       dropout: share of the units that a training step leaves out.
       lip_dim: coefficients of the lip basis.
+      hears: what feature rows hold: a key of `speech.WIDTHS`, or the name of a file of
+        features that another program makes.
+      inputs: numbers in a feature row, loudness last.
     """
 
     back: int = 12
@@ -40,6 +43,8 @@ class Spec(NamedTuple):
     width: int = 32
     dropout: float = 0.5
     lip_dim: int = 8
+    hears: str = "phones"
+    inputs: int = speech.WIDTHS["phones"]
 
     @property
     def look_ahead(self) -> float:
@@ -75,7 +80,7 @@ class _Member(nn.Module):
 
 def init(spec: Spec, key: jax.Array) -> dict:
     """Parameters; leading axis members."""
-    windows = jnp.zeros((1, len(spec.offsets), speech.WIDTH))
+    windows = jnp.zeros((1, len(spec.offsets), spec.inputs))
     keys = jax.random.split(key, spec.members)
     return jax.vmap(lambda k: _Member(spec).init(k, windows, False))(keys)
 
@@ -85,11 +90,11 @@ def windows(spec: Spec, rows: np.ndarray, times: np.ndarray) -> np.ndarray:
 
     Args:
       spec: sizes.
-      rows: [time, 43], see `speech`; held before the first and after the last.
+      rows: [time, inputs], see `voice.rows`; held before the first and after the last.
       times: [F], the frames' times in rows, whole or not.
 
     Returns:
-      float32 [F, W, 43].
+      float32 [F, W, inputs].
     """
     at = np.round(times[:, None] + spec.offsets).astype(int)
     return rows[np.clip(at, 0, len(rows) - 1)]
@@ -101,7 +106,7 @@ def apply(spec: Spec, params: dict, looked_at) -> tuple[jax.Array, jax.Array]:
     Args:
       spec: sizes.
       params: see `init`.
-      looked_at: [..., W, 43], see `windows`.
+      looked_at: [..., W, inputs], see `windows`.
 
     Returns:
       mean and variance of the lip coefficients, [..., D_lip] each, in units of the
@@ -118,7 +123,8 @@ def loss(spec: Spec, params: dict, looked_at, lip, key: jax.Array, velocity: flo
     Args:
       spec: sizes.
       params: see `init`.
-      looked_at: [members, B, T, W, 43], stretches of T frames, others for each member.
+      looked_at: [members, B, T, W, inputs], stretches of T frames, others for each
+        member.
       lip: [members, B, T, D_lip], the tracked motion.
       key: of the dropout.
       velocity: weight of the second term.
@@ -142,7 +148,7 @@ class Speaker(NamedTuple):
 
     Attributes:
       name: whose.
-      looked_at: the clip's windows [F, W, 43], as they are and then changed.
+      looked_at: the clip's windows [F, W, inputs], as they are and then changed.
       lip: [F, D_lip], the tracked motion.
       usable: bool [F].
     """

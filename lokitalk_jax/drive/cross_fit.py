@@ -22,6 +22,7 @@ def told_lips(
     clips: Sequence[voice.Clip],
     others: Sequence[voice.Clip],
     mouths: Mapping[str, Mouth],
+    hears: str,
     training: audio2motion.Training,
     seed: int,
 ) -> dict[str, np.ndarray]:
@@ -31,6 +32,7 @@ def told_lips(
       clips: whose lips are asked for.
       others: to learn from besides, in the same lip basis.
       mouths: by the names of `clips`.
+      hears: what the voices hear, see `audio2motion.Spec`.
       training: of the voices.
       seed: of the voices.
 
@@ -44,7 +46,7 @@ def told_lips(
     for clip in clips:
         voice.samples(clip)  # refuses those without
     heard = voice.with_sound([*clips, *others])
-    spec = audio2motion.Spec(lip_dim=clips[0].lip.shape[-1])
+    spec = voice.spec_for(hears, clips)
     speakers = [voice.speaker(spec, clip, seed) for clip in heard]
     found = {clip.name: np.zeros_like(clip.lip) for clip in clips}
     for part in range(STRETCHES):
@@ -58,10 +60,10 @@ def told_lips(
         params = audio2motion.fit(spec, training, known, seed)
         made = voice.Voice(spec, params, {})
         for clip in clips:
-            sound, count = voice.samples(clip), len(clip.lip)
-            every = lips.of_sound(made, mouths[clip.name], sound, count)
-            rows = told[clip.name]
-            found[clip.name][rows] = every[rows]
+            heard, count = voice.rows(spec, clip), len(clip.lip)
+            every = lips.of_rows(made, mouths[clip.name], heard, count)
+            frames = told[clip.name]
+            found[clip.name][frames] = every[frames]
     return found
 
 

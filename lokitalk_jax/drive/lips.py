@@ -40,7 +40,7 @@ class State(NamedTuple):
 
     Attributes:
       heard: see `speech`.
-      rows: feature rows that the next frames look at.
+      rows: [time, inputs], feature rows that the next frames look at.
       first: number of the first of `rows`.
       frame: number of the next frame.
       samples: how many came in.
@@ -72,9 +72,9 @@ def mouth(fitted: Fitted, name: str, lip: np.ndarray) -> Mouth:
     return Mouth(closed, lip.min(0), lip.max(0))
 
 
-def begin() -> State:
+def begin(voice: Voice) -> State:
     """Before the first sample."""
-    rows = np.zeros((0, speech.WIDTH), np.float32)
+    rows = np.zeros((0, voice.spec.inputs), np.float32)
     return State(speech.begin(), rows, 0, 0, 0, 0)
 
 
@@ -94,7 +94,7 @@ def push(
       the state after it, and the lips of the frames that are complete by now,
       float32 [F, D_lip].
     """
-    heard, new = speech.push(state.heard, samples)
+    heard, new = speech.push(state.heard, samples, voice.spec.hears)
     state = state._replace(
         heard=heard,
         rows=np.concatenate([state.rows, new]),
@@ -110,28 +110,27 @@ def finish(
     state: State, voice: Voice, person: Mouth, gain: float
 ) -> tuple[State, np.ndarray]:
     """The frames that were waiting for sound that will not come."""
-    rows = np.concatenate([state.rows, speech.finish(state.heard)])
+    last = speech.finish(state.heard, voice.spec.hears)
+    rows = np.concatenate([state.rows, last])
     count = -(-state.samples * structs.FPS // structs.AUDIO_RATE)
     if not len(rows):  # less than a row of sound
-        rows = np.zeros((1, speech.WIDTH), np.float32)
+        rows = np.zeros((1, voice.spec.inputs), np.float32)
     return _frames(state._replace(rows=rows), voice, person, gain, count)
 
 
-def of_sound(voice: Voice, person: Mouth, heard: np.ndarray, count: int) -> np.ndarray:
+def of_rows(voice: Voice, person: Mouth, rows: np.ndarray, count: int) -> np.ndarray:
     """Lips of frames whose whole sound is at hand, the same as streamed.
 
     Args:
       voice: of the run.
       person: whose lips.
-      heard: float [S], 16 kHz mono.
-      count: F, frames from the beginning; the last that the sound has is held.
+      rows: [time, inputs], what it hears, see `voice.rows`.
+      count: F, frames from the beginning.
 
     Returns:
       float32 [F, D_lip].
     """
-    state, first = push(begin(), voice, person, 1.0, heard)
-    found = np.concatenate([first, finish(state, voice, person, 1.0)[1]])
-    return found[np.minimum(np.arange(count), len(found) - 1)]
+    return _frames(begin(voice)._replace(rows=rows), voice, person, 1.0, count)[1]
 
 
 def _frames(state: State, voice: Voice, person: Mouth, gain: float, until: int):

@@ -1,8 +1,9 @@
 """What is heard in speech, row by row, the same whether it streams or lies in a file.
 
-A row, a hundredth of a second, holds the 42 phone posteriors and the loudness. Level
-and room are taken out by a running mean of the cepstra over what was heard so far, so
-nothing waits for the end of a file: `push` any amount of sound, `finish` at its end.
+A row, a hundredth of a second, holds phone posteriors, log powers of mel bands, or
+both, and then the loudness. Level and room are taken out by a running mean of the bands
+over what was heard so far, so nothing waits for the end of a file: `push` any amount of
+sound, `finish` at its end.
 """
 
 import functools
@@ -17,11 +18,11 @@ from lokitalk_jax import structs
 from lokitalk_jax.drive import phones
 
 RATE = 100  # rows a second
-WIDTH = 43  # posteriors, then loudness
-
 # The front end of the acoustic model's feat.params.
 _FFT, _WINDOW, _HOP = 512, 410, structs.AUDIO_RATE // RATE
 _BANDS, _LOW, _HIGH = 25, 130.0, 6800.0
+# Numbers in a row by what it holds, the loudness included.
+WIDTHS = {"phones": 43, "mel": 26, "both": 68}
 _PRE_EMPHASIS, _LIFTER = 0.97, 22
 # Power of a 16-bit step: below it there is nothing.
 _FLOOR = 1e-7
@@ -29,10 +30,10 @@ _FLOOR = 1e-7
 # Seconds that a row hears beyond its own time.
 LOOK_AHEAD = _FFT / 2 / structs.AUDIO_RATE + phones.REACH / RATE
 
-# The running mean starts as so many rows of usual speech (the mean of six real clips),
-# and forgets in so many. Against the mean of the whole clip, which a stream does not
-# know, a ridge regression of lip distances falls from 0.46 to 0.43, for the shortest
-# clip from 0.45 to 0.28; with a start of 50 rows to 0.42.
+# The running mean starts as so many rows of usual speech (cepstra, the mean of six real
+# clips), and forgets in so many. Against the mean of the whole clip, which a stream
+# does not know, a ridge regression of lip distances falls from 0.46 to 0.43, for the
+# shortest clip from 0.45 to 0.28; with a start of 50 rows to 0.42.
 _USUAL = np.array([-49, 6, 6, 7, 0, -8, -5, -3, -4, 1, 0, 0, -1], np.float64)
 _START_ROWS, _MEMORY_ROWS = 200, 1500
 # Of loudness (the first cepstrum, five times the mean log power): rows so much (35 dB)
@@ -40,7 +41,7 @@ _START_ROWS, _MEMORY_ROWS = 200, 1500
 # loudest fades slowly.
 _SILENCE, _FADE = 40.0, 0.005
 _NOTHING = np.sqrt(_BANDS) * (np.log(_FLOOR) + 1)
-_LOUDNESS_SCALE, _POSTERIOR_SCALE = 12.0, 10.0
+_LOUDNESS_SCALE, _POSTERIOR_SCALE, _BAND_SCALE = 12.0, 10.0, 2.5
 
 
 class State(NamedTuple):
@@ -49,10 +50,10 @@ class State(NamedTuple):
     Attributes:
       last: the last sample heard.
       samples: pre-emphasised ones that the next rows need.
-      heard, rows: samples that came in, rows of cepstra made of them.
+      heard, rows: samples that came in, rows of bands made of them.
       loudest: of the recent past.
-      total: [13], weighted sum of cepstra; `count`, of the weights.
-      cepstra: [<= 6, 13], normalised rows that the next differences need.
+      total: [25], weighted sum of bands; `count`, of the weights.
+      bands: [<= 6, 25], normalised rows that the next differences need.
     """
 
     last: float
@@ -62,7 +63,7 @@ class State(NamedTuple):
     loudest: float
     total: np.ndarray
     count: float
-    cepstra: np.ndarray
+    bands: np.ndarray
 
 
 def begin() -> State:
@@ -73,37 +74,40 @@ def begin() -> State:
         heard=0,
         rows=0,
         loudest=_USUAL[0],
-        total=_USUAL * _START_ROWS,
+        total=_bands_of(_USUAL) * _START_ROWS,
         count=float(_START_ROWS),
-        cepstra=np.zeros((0, phones.CEPSTRA)),
+        bands=np.zeros((0, _BANDS)),
     )
 
 
-def push(state: State, samples: np.ndarray) -> tuple[State, np.ndarray]:
+def push(
+    state: State, samples: np.ndarray, kind: str = "phones"
+) -> tuple[State, np.ndarray]:
     """Hears some more.
 
     Args:
       state: so far.
       samples: float [S], 16 kHz mono in [-1, 1]; any number of them.
+      kind: what rows hold, a key of `WIDTHS`.
 
     Returns:
-      the state after it, and the rows that are complete by now, float32 [time, 43].
+      the state after it, and the rows that are complete by now, float32 [time, W].
     """
     samples = np.asarray(samples, np.float32)
     state = _append(state, samples)._replace(heard=state.heard + len(samples))
-    return _rows(state, last=False)
+    return _rows(state, kind, last=False)
 
 
-def finish(state: State) -> np.ndarray:
-    """The rows that were waiting for sound that will not come, float32 [time, 43]."""
+def finish(state: State, kind: str = "phones") -> np.ndarray:
+    """The rows that were waiting for sound that will not come, float32 [time, W]."""
     silence = np.zeros(_FFT // 2 + _HOP, np.float32)
-    return _rows(_append(state, silence), last=True)[1]
+    return _rows(_append(state, silence), kind, last=True)[1]
 
 
-def features(samples: np.ndarray) -> np.ndarray:
-    """All rows of a piece of sound, float32 [S // 160, 43]."""
-    state, rows = push(begin(), samples)
-    return np.concatenate([rows, finish(state)])
+def features(samples: np.ndarray, kind: str = "phones") -> np.ndarray:
+    """All rows of a piece of sound, float32 [S // 160, W]."""
+    state, rows = push(begin(), samples, kind)
+    return np.concatenate([rows, finish(state, kind)])
 
 
 def _append(state: State, samples: np.ndarray) -> State:
@@ -116,13 +120,12 @@ def _append(state: State, samples: np.ndarray) -> State:
     )
 
 
-def _rows(state: State, last: bool) -> tuple[State, np.ndarray]:
+def _rows(state: State, kind: str, last: bool) -> tuple[State, np.ndarray]:
     count = max((len(state.samples) - _FFT) // _HOP + 1, 0)
     if last:
         count = min(count, state.heard // _HOP - state.rows)
-    new = _cepstra(state.samples, count)
-    state, new = _normalise(state, new)
-    known = state.cepstra
+    state, new = _normalise(state, _bands(state.samples, count))
+    known = state.bands
     if len(new) and state.rows == 0:
         known = np.repeat(new[:1], phones.REACH, 0)
     known = np.concatenate([known, new])
@@ -131,28 +134,53 @@ def _rows(state: State, last: bool) -> tuple[State, np.ndarray]:
     state = state._replace(
         samples=state.samples[count * _HOP :],
         rows=state.rows + count,
-        cepstra=known[-2 * phones.REACH :],
+        bands=known[-2 * phones.REACH :],
     )
     if len(known) <= 2 * phones.REACH:
-        return state, np.zeros((0, WIDTH), np.float32)
-    loudness = known[phones.REACH : -phones.REACH, :1] / _LOUDNESS_SCALE
-    rows = [phones.posteriors(known) * _POSTERIOR_SCALE, np.clip(loudness, -3, 3)]
-    return state, np.concatenate(rows, -1).astype(np.float32)
+        return state, np.zeros((0, WIDTHS[kind]), np.float32)
+    here = known[phones.REACH : -phones.REACH]
+    parts = []
+    if kind in ("phones", "both"):
+        parts.append(phones.posteriors(_cepstra(known)) * _POSTERIOR_SCALE)
+    if kind in ("mel", "both"):
+        parts.append(here / _BAND_SCALE)
+    loudness = _loudness(here)[:, None] / _LOUDNESS_SCALE
+    parts.append(np.clip(loudness, -3, 3))
+    return state, np.concatenate(parts, -1).astype(np.float32)
 
 
-def _cepstra(samples: np.ndarray, count: int) -> np.ndarray:
-    """Mel cepstra [count, 13] of windows that start every `_HOP` samples."""
+def _bands(samples: np.ndarray, count: int) -> np.ndarray:
+    """Log powers [count, 25] of windows that start every `_HOP` samples."""
     if not count:
-        return np.zeros((0, phones.CEPSTRA))
-    window, bands, lifter = _front_end()
+        return np.zeros((0, _BANDS))
+    window, bands = _front_end()
     pieces = np.lib.stride_tricks.sliding_window_view(samples, _FFT)[::_HOP][:count]
     power = np.abs(scipy.fft.rfft(pieces * window, axis=-1)) ** 2 @ bands
-    log_power = np.log(np.maximum(power, _FLOOR)).astype(np.float64)
-    return scipy.fft.dct(log_power, norm="ortho")[:, : phones.CEPSTRA] * lifter
+    return np.log(np.maximum(power, _FLOOR)).astype(np.float64)
+
+
+_ORDER = np.arange(phones.CEPSTRA)
+_LIFT = 1 + _LIFTER / 2 * np.sin(np.pi * _ORDER / _LIFTER)
+
+
+def _cepstra(bands: np.ndarray) -> np.ndarray:
+    """Mel cepstra [..., 13] of log powers [..., 25]."""
+    return scipy.fft.dct(bands, norm="ortho")[..., : phones.CEPSTRA] * _LIFT
+
+
+def _bands_of(cepstra: np.ndarray) -> np.ndarray:
+    """The smoothest log powers [..., 25] that have these cepstra [..., 13]."""
+    return scipy.fft.idct(cepstra / _LIFT, n=_BANDS, norm="ortho")
+
+
+def _loudness(bands: np.ndarray) -> np.ndarray:
+    """The first cepstrum [...] of log powers [..., 25]."""
+    return bands.sum(-1) / np.sqrt(_BANDS)
 
 
 @functools.cache
-def _front_end() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _front_end() -> tuple[np.ndarray, np.ndarray]:
+    """Window [512], and weights of the bands [257, 25]."""
     window = np.zeros(_FFT, np.float32)
     side = (_FFT - _WINDOW) // 2
     window[side : side + _WINDOW] = scipy.signal.get_window("hamming", _WINDOW)
@@ -164,17 +192,16 @@ def _front_end() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         fmax=_HIGH,
         htk=True,
     ).T
-    order = np.arange(phones.CEPSTRA)
-    return window, bands, 1 + _LIFTER / 2 * np.sin(np.pi * order / _LIFTER)
+    return window, bands
 
 
-def _normalise(state: State, cepstra: np.ndarray) -> tuple[State, np.ndarray]:
-    """Takes the running mean of what was heard, each row included, out of cepstra."""
+def _normalise(state: State, bands: np.ndarray) -> tuple[State, np.ndarray]:
+    """Takes the running mean of what was heard, each row included, out of bands."""
     loudest, total, count = state.loudest, state.total, state.count
-    keep, out = 1 - 1 / _MEMORY_ROWS, np.empty_like(cepstra)
-    for i, row in enumerate(cepstra):
-        loudest = max(loudest - _FADE, row[0])
-        if row[0] > max(loudest - _SILENCE, _NOTHING):
+    keep, out = 1 - 1 / _MEMORY_ROWS, np.empty_like(bands)
+    for i, (row, loud) in enumerate(zip(bands, _loudness(bands), strict=True)):
+        loudest = max(loudest - _FADE, loud)
+        if loud > max(loudest - _SILENCE, _NOTHING):
             total, count = total * keep + row, count * keep + 1
         out[i] = row - total / count
     return state._replace(loudest=loudest, total=total, count=count), out

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax import backdrop, motion, newcomer, reenact, structs
-from lokitalk_jax.drive import curves, lips, sound_file
+from lokitalk_jax.drive import curves, lips, sound_file, speech
 from lokitalk_jax.drive import voice as voices
 from lokitalk_jax.evaluate import sheets
 from lokitalk_jax.motion import Frame
@@ -33,6 +33,8 @@ class Sources(NamedTuple):
         torso goes with it.
       gain: factors about the rest position, by region.
       seed: of the blinks.
+      features: what other programs hear in the sound, a .npy file, for a voice that has
+        learned from such.
     """
 
     lip: str = "audio"
@@ -40,6 +42,7 @@ class Sources(NamedTuple):
     head: str = "own"
     gain: Mapping[str, float] = {}
     seed: int = 0
+    features: pathlib.Path | None = None
 
 
 class Speaking:
@@ -50,8 +53,16 @@ class Speaking:
       clamped: in how many of them the lips were held within what was seen.
     """
 
-    def __init__(self, run: Run, name: str, sources: Sources):
+    def __init__(
+        self, run: Run, name: str, sources: Sources, sound: pathlib.Path | None = None
+    ):
         """Gets ready.
+
+        Args:
+          run: whose people speak.
+          name: who speaks.
+          sources: of the motion.
+          sound: the file that will be heard, where features of it are given.
 
         Raises:
           ValueError: a source is unknown, or lips are to come from speech and the run
@@ -70,8 +81,11 @@ class Speaking:
         self._mouth = lips.mouth(
             run.fitted, name, portrait.signals.lip[portrait.train_frames]
         )
-        self._state, self._pending = lips.begin(), 0
-        self._lip = self._source(run, "lip", sources.lip, {"audio": None})
+        self._state, self._pending, spoken = None, 0, None
+        if self._voice:
+            self._state = lips.begin(self._voice)
+            spoken = self._told(run, sources.features, sound)
+        self._lip = self._source(run, "lip", sources.lip, {"audio": spoken})
         self._eye = self._source(
             run, "eye", sources.eye, {"auto": curves.blinking(sources.seed)}
         )
@@ -82,7 +96,7 @@ class Speaking:
     @property
     def clamped(self) -> int:
         """See above."""
-        return self._state.clamped
+        return self._state.clamped if self._state else 0
 
     def push(self, samples: np.ndarray) -> Iterator[Frame]:
         """Hears samples [S], 16 kHz mono; gives the frames that are complete by now."""
@@ -124,6 +138,25 @@ class Speaking:
             )
             self.frames += 1
             yield curves.pose(self._portrait, head), signals
+
+    def _told(self, run: Run, features, sound) -> Iterator[np.ndarray] | None:
+        """Lips by features of another program; None where sound itself is heard."""
+        hears = self._voice.spec.hears
+        if (hears in speech.WIDTHS) != (features is None):
+            given = features or "none"
+            raise ValueError(
+                f"the voice of {run.workdir} hears {hears}, and the features given are "
+                f"{given}; features go with a voice that was fitted to such, "
+                "--config.voice.hears=NAME.npy"
+            )
+        if features is None:
+            return None
+        heard = np.concatenate(list(sound_file.read(sound)))
+        count = -(-len(heard) * structs.FPS // structs.AUDIO_RATE)
+        rows = voices.rows_of_file(self._voice.spec, features, heard, count)
+        spoken = lips.of_rows(self._voice, self._mouth, rows, count)
+        self._voice = None
+        return iter(spoken)
 
     def _source(self, run: Run, region: str, text: str, more: dict):
         """The curve that a region follows; of the head with the torso's beside it."""

@@ -20,7 +20,7 @@ import scipy.io.wavfile
 import scipy.signal
 
 from lokitalk_jax import structs
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import audio_features, folder
 from lokitalk_jax.drive import audio2motion, speech
 from lokitalk_jax.portraits import Portrait
 
@@ -53,12 +53,14 @@ class Clip(NamedTuple):
     Attributes:
       name: whose.
       audio: its sound, a 16 kHz WAV file; None where it has none.
+      source: the identity folder, where features of other programs lie.
       lip: [F, D_lip], tracked coefficients.
       train_frames, test_frames: frame numbers.
     """
 
     name: str
     audio: pathlib.Path | None
+    source: pathlib.Path
     lip: np.ndarray
     train_frames: np.ndarray
     test_frames: np.ndarray
@@ -66,8 +68,8 @@ class Clip(NamedTuple):
 
 def clip_of(portrait: Portrait) -> Clip:
     """The clip of a portrait."""
-    p = portrait
-    return Clip(p.name, p.audio, p.signals.lip, p.train_frames, p.test_frames)
+    p, lip = portrait, portrait.signals.lip
+    return Clip(p.name, p.audio, p.source, lip, p.train_frames, p.test_frames)
 
 
 def samples(clip: Clip | Portrait) -> np.ndarray:
@@ -81,6 +83,71 @@ def samples(clip: Clip | Portrait) -> np.ndarray:
     return scipy.io.wavfile.read(clip.audio)[1].astype(np.float32) / 32768
 
 
+def spec_for(hears: str, clips: Sequence[Clip]) -> audio2motion.Spec:
+    """Sizes of a voice that learns from clips; for `hears` see `audio2motion.Spec`.
+
+    Raises:
+      ValueError: it is neither something that is heard in sound nor the name of a file
+        of features that the first of the clips with sound has.
+    """
+    lip_dim = clips[0].lip.shape[-1]
+    if hears in speech.WIDTHS:
+        inputs = speech.WIDTHS[hears]
+    elif hears.endswith(".npy"):
+        first = with_sound(clips)[0]
+        inputs = audio_features.read(first.source / hears, len(first.lip)).shape[1] + 1
+    else:
+        raise ValueError(
+            f"voice.hears is {hears!r}; it is {', '.join(speech.WIDTHS)}, or the name "
+            "of a .npy file of features in each identity folder"
+        )
+    return audio2motion.Spec(lip_dim=lip_dim, hears=hears, inputs=inputs)
+
+
+def training_from(config: ml_collections.ConfigDict) -> audio2motion.Training:
+    """How a voice is trained, from section `voice` of `configs/base.py`."""
+    return audio2motion.Training(**{k: v for k, v in config.items() if k != "hears"})
+
+
+def rows(spec: audio2motion.Spec, clip: Clip) -> np.ndarray:
+    """What a voice hears in a clip, float32 [time, inputs], a hundred rows a second.
+
+    Raises:
+      ValueError: the clip has no sound, or not the features that the voice hears.
+    """
+    heard = samples(clip)
+    if spec.hears in speech.WIDTHS:
+        return speech.features(heard, spec.hears)
+    return rows_of_file(spec, clip.source / spec.hears, heard, len(clip.lip))
+
+
+def rows_of_file(
+    spec: audio2motion.Spec, path: pathlib.Path, heard: np.ndarray, frames: int
+) -> np.ndarray:
+    """The same from a file of features; loudness is that of the sound.
+
+    Args:
+      spec: of the voice.
+      path: see `audio_features.read`.
+      heard: float [S], 16 kHz mono.
+      frames: F of the clip or of the sound.
+
+    Raises:
+      ValueError: the features are of another kind than the voice has learned from.
+    """
+    found = audio_features.read(path, frames)
+    if found.shape[1] + 1 != spec.inputs:
+        kinds = audio_features.KINDS
+        raise ValueError(
+            f"{path} holds {kinds[found.shape[1]]} features, the voice has learned "
+            f"from {kinds[spec.inputs - 1]}"
+        )
+    found = found.repeat(audio2motion.ROWS_PER_FRAME // 2, axis=0)
+    loudness = speech.features(heard)[:, -1:]
+    loudness = loudness[np.minimum(np.arange(len(found)), len(loudness) - 1)]
+    return np.concatenate([found, loudness], axis=1)
+
+
 def speaker(spec: audio2motion.Spec, clip: Clip, seed: int) -> audio2motion.Speaker:
     """What the networks learn from: the training frames of a clip.
 
@@ -91,27 +158,22 @@ def speaker(spec: audio2motion.Spec, clip: Clip, seed: int) -> audio2motion.Spea
     """
     heard = samples(clip)
     times = np.arange(len(clip.lip)) * audio2motion.ROWS_PER_FRAME
-    looked_at = [audio2motion.windows(spec, speech.features(heard), times)]
-    for version in range(_VERSIONS):
+    looked_at = [audio2motion.windows(spec, rows(spec, clip), times)]
+    # Features that another program made cannot be made again of changed sound.
+    for version in range(_VERSIONS if spec.hears in speech.WIDTHS else 0):
         rng = np.random.default_rng((seed, version))
         changed, speed = _change(rng, heard)
-        rows = speech.features(changed)
-        looked_at.append(audio2motion.windows(spec, rows, times / speed))
+        found = speech.features(changed, spec.hears)
+        looked_at.append(audio2motion.windows(spec, found, times / speed))
     usable = np.zeros(len(clip.lip), bool)
     usable[clip.train_frames] = True
     return audio2motion.Speaker(clip.name, looked_at, clip.lip, usable)
 
 
-def predict(voice: Voice, heard: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
-    """Mean and variance of the lip coefficients [F, D_lip] of sound that is at hand.
-
-    Args:
-      voice: the networks.
-      heard: float [S], 16 kHz mono.
-      count: F, frames from the beginning.
-    """
-    times = np.arange(count) * audio2motion.ROWS_PER_FRAME
-    looked_at = audio2motion.windows(voice.spec, speech.features(heard), times)
+def predict(voice: Voice, clip: Clip) -> tuple[np.ndarray, ...]:
+    """Mean and variance of the lip coefficients [F, D_lip] by a clip's sound."""
+    times = np.arange(len(clip.lip)) * audio2motion.ROWS_PER_FRAME
+    looked_at = audio2motion.windows(voice.spec, rows(voice.spec, clip), times)
     return jax.device_get(_apply(voice.spec, voice.params, looked_at))
 
 
@@ -169,8 +231,8 @@ def fit_run(
       ValueError: see `fit`.
     """
     _LOG.info("fitting lips to sound, of %d people", len(clips))
-    spec = audio2motion.Spec(lip_dim=clips[0].lip.shape[-1])
-    voice = fit(clips, spec, audio2motion.Training(**config), seed)
+    spec = spec_for(config.hears, clips)
+    voice = fit(clips, spec, training_from(config), seed)
     save(workdir, voice)
     for name, found in voice.trust.items():
         _LOG.info("voice: correlation %.2f with the held-out lips of %s", found, name)
@@ -189,7 +251,7 @@ def exists(workdir: pathlib.Path) -> bool:
 
 def trust(voice: Voice, clip: Clip) -> float:
     """How well a voice does on the held-out end of a clip; see `Voice`."""
-    mean, _ = predict(voice, samples(clip), len(clip.lip))
+    mean, _ = predict(voice, clip)
     true, told = clip.lip[clip.test_frames], mean[clip.test_frames]
     true, told = true - true.mean(0), told - told.mean(0)
     spread = np.sqrt((true**2).mean(0) * (told**2).mean(0))

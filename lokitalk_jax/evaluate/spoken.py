@@ -19,8 +19,8 @@ def clip_lips(run: Run, portrait: Portrait) -> np.ndarray:
     voice = voices.load(run.workdir)
     train = portrait.signals.lip[portrait.train_frames]
     person = lips.mouth(run.fitted, portrait.name, train)
-    heard = voices.samples(portrait)
-    return lips.of_sound(voice, person, heard, portrait.frame_count)
+    heard = voices.rows(voice.spec, voices.clip_of(portrait))
+    return lips.of_rows(voice, person, heard, portrait.frame_count)
 
 
 def motions(run: Run, portrait: Portrait, frames: list[int]) -> dict[str, Motion]:

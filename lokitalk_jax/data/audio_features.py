@@ -1,0 +1,77 @@
+"""Features of speech that other programs make, told apart by their shape.
+
+DeepSpeech [F, 16, 29], wav2vec [F, 16, 44], HuBERT [F, 2, 1024] and AVE [F, 512, 1] as
+ER-NeRF and SyncTalk keep them, a window a frame; or plain rows [F, D] or [2 F, D], 25
+or 50 a second.
+"""
+
+import pathlib
+
+import numpy as np
+
+# By the numbers in a row.
+KINDS = {29: "DeepSpeech", 44: "wav2vec", 1024: "HuBERT", 512: "AVE"}
+
+# Rows or windows that may be missing at the end, as programs differ in how they round.
+_SHORT = 2
+
+
+def width(shape: tuple[int, ...]) -> int:
+    """Numbers in a row of features of some shape; 0 where that is of no known kind."""
+    # AVE keeps its one column last.
+    last = shape[-2:-1] if len(shape) == 3 and shape[-1] == 1 else shape[-1:]
+    return last[0] if last and last[0] in KINDS else 0
+
+
+def read(path: pathlib.Path, frames: int) -> np.ndarray:
+    """Reads features of a clip of some frames.
+
+    Returns:
+      float32 [2 * frames, D], 50 rows a second, each number with mean 0 and standard
+      deviation 1 over the clip; the last rows are repeated where they are missing.
+
+    Raises:
+      ValueError: there is no such file, it is of no known kind, is not finite, or is of
+        another length.
+    """
+    if not path.is_file():
+        raise ValueError(f"no such file of audio features: {path}")
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}); make the features again"
+        ) from error
+    size = width(found.shape)
+    if not size or found.ndim not in (2, 3):
+        known = ", ".join(f"{number} {name}" for number, name in KINDS.items())
+        raise ValueError(
+            f"{path} holds {found.dtype} {found.shape}, which is no known kind of "
+            f"audio features; known are rows of {known} numbers"
+        )
+    if not np.isfinite(found).all():
+        raise ValueError(f"{path} is not finite; make the features again")
+    rows, rate = _rows(found.astype(np.float32), frames)
+    if not 0 <= frames * rate - len(rows) <= _SHORT * rate:
+        raise ValueError(
+            f"{path} holds {len(found)} rows or windows for {frames} frames; make the "
+            "features again, 25 or 50 a second"
+        )
+    rows = rows[np.minimum(np.arange(frames * rate), len(rows) - 1)]
+    rows = (rows - rows.mean(0)) / np.maximum(rows.std(0), 1e-4)
+    return rows.repeat(2 // rate, axis=0)
+
+
+def _rows(found: np.ndarray, frames: int) -> tuple[np.ndarray, int]:
+    """Plain rows of rows or windows, and how many there are for a frame."""
+    if found.ndim == 2:
+        rate = 2 if len(found) > 1.5 * frames else 1
+        return found[: frames * rate], rate
+    found = found[:frames]
+    if found.shape[-1] == 1:
+        return found[..., 0], 1
+    # The two rows in the middle of a window are the frame's own.
+    middle = (found.shape[1] - 1) // 2
+    return found[:, middle : middle + 2].reshape(-1, found.shape[-1]), min(
+        found.shape[1], 2
+    )
