@@ -44,7 +44,7 @@ demo: setup
 bench: setup
 	@test -d data/demo || $(RUN) -c 'from lokitalk_jax.data import demo; demo.make_cast("data/demo")'
 	$(RUN) -m benchmarks.hashgrid --points=65536
-	$(RUN) -m benchmarks.hashgrid --points=1048576 --rounds=3
+	$(RUN) -m benchmarks.hashgrid --points=1048576 --rounds=3 --forms=ours,unrolled,flat
 	$(RUN) -m benchmarks.train_step --data=data/demo/demo_00
 	$(RUN) -m benchmarks.loader --data=data/demo/demo_00
 	$(RUN) -m benchmarks.scaling

@@ -118,7 +118,8 @@ def main(_) -> None:
         return pulled
 
     programs = {}
-    for name, form in FORMS.items():
+    for name in _FORMS.value:
+        form = FORMS[name]
         shape = hashgrid.table_shape(spec)
         if form is planes:
             shape = 3, _every_level(points[:2], spec)[1], spec.features
@@ -139,7 +140,7 @@ def main(_) -> None:
         f"{kind}: {other} / ours": found[f"{other}, {kind}"].median_ms
         / found[f"ours, {kind}"].median_ms
         for kind in kinds
-        for other in FORMS
+        for other in _FORMS.value
         if other != "ours"
     }
     # Each corner is read once forwards, read once and added to twice over backwards.
@@ -166,5 +167,6 @@ if __name__ == "__main__":
     process.tune_memory()
     _POINTS = flags.DEFINE_integer("points", 65536, "Points.")
     _LOG2 = flags.DEFINE_integer("log2_entries", 15, "T = 2 ** this.")
+    _FORMS = flags.DEFINE_list("forms", list(FORMS), "Which; ours among them.")
     _ROUNDS = flags.DEFINE_integer("rounds", 20, "Runs of each form.")
     app.run(main)
