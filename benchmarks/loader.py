@@ -116,7 +116,7 @@ def main(_) -> None:
             for _ in range(_ROUNDS.value):
                 for name, kind in kinds.items():
                     with mock.patch.object(batches, "Loader", kind):
-                        source = batches.Batches(config, cast, {}).iterate(0)
+                        source = batches.Batches(config, cast, {}, {}).iterate(0)
                     seconds[name] += taken(source, skipped, _SECONDS.value)
             found = {name: summary(each, rays) for name, each in seconds.items()}
             timings |= {f"{name}, {threads} threads": x for name, x in found.items()}

@@ -32,8 +32,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.start = "encoder"  # how a new person of a prior starts: encoder or mean
     c.common = "free"  # how fast a prior's common parts go on learning: slow, frozen
 
-    # What drives the lips while portraits are trained: tracked, or audio, what sound
-    # makes of them, for portraits that sound will drive.
+    # What drives the lips while portraits are trained: tracked; audio, what sound makes
+    # of them; or encoder, an audio encoder that is trained along. For portraits that
+    # sound will drive.
     c.lips = "tracked"
 
     c.data = data = ml_collections.ConfigDict()

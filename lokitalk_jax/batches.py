@@ -21,8 +21,9 @@ class Batches:
         config: ml_collections.ConfigDict,
         cast: Cast,
         lips: Mapping[str, np.ndarray],
+        heard: Mapping[str, np.ndarray],
     ):
-        """Opens the loaders of both phases; for `lips` see `Loader`."""
+        """Opens the loaders of both phases; for `lips` and `heard` see `Loader`."""
         data, train = config.data, config.train
         self._cast = cast
         self.patches_from = round(train.steps * (1 - train.perceptual))
@@ -38,6 +39,7 @@ class Batches:
                 patch=patch,
                 references=references.from_config(config),
                 lips=lips,
+                heard=heard,
                 threads=data.threads,
                 prefetch=data.prefetch,
             )

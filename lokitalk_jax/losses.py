@@ -134,6 +134,7 @@ def identity_loss(
       the loss and its terms, scalars.
     """
     place_key, smooth_key, own_key = jax.random.split(key, 3)
+    heard_key = jax.random.fold_in(key, 3)
     told = {}
     if spec.encoder:
         told = spec.encoder.apply(shared["encoder"], batch.references)
@@ -141,6 +142,7 @@ def identity_loss(
     if told:
         shared, own = _as_seen(shared, own, told, own_key, spec.own_dropout)
     person = identity.combine(shared["common"], own)
+    signals = model.heard_signals(spec, shared, batch.signals, batch.heard, heard_key)
     rendered, samples = model.render(
         spec,
         shared,
@@ -149,7 +151,7 @@ def identity_loss(
         batch.pixels,
         batch.intrinsics,
         batch.head_to_camera,
-        batch.signals,
+        signals,
         batch.plate,
         place_key,
     )
@@ -164,7 +166,7 @@ def identity_loss(
     }
     if weights.smoothness:
         terms["smoothness"] = smoothness(
-            spec, shared, person, samples, batch.signals, smooth_key
+            spec, shared, person, samples, signals, smooth_key
         )
     if lpips_params is not None:
         terms["lpips"] = _patch_lpips(lpips_params, rendered.rgb, batch.rgb)

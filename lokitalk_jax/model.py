@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from lokitalk_jax import hashgrid, holistic, identity, rays, rendering, sampling
 from lokitalk_jax.canonical import Decoder
 from lokitalk_jax.deformation import BODY, FACE, Deformation, Deformed
+from lokitalk_jax.drive import audio2motion, speech
 from lokitalk_jax.encoder import IdentityEncoder
 from lokitalk_jax.holistic import HolisticDeformation
 from lokitalk_jax.structs import REGIONS, TORSO_LAGS, UNIT, References, Signals
@@ -25,6 +26,7 @@ class Model(NamedTuple):
       lip_dim: coefficients of the lip signal.
       reference_size: E, pixels along a side of the encoder's pictures.
       own_dropout: how often a training step takes a person as the encoder sees them.
+      voice: sizes of the audio encoder that is trained along, if one is.
     """
 
     deformation: Deformation | HolisticDeformation
@@ -35,6 +37,7 @@ class Model(NamedTuple):
     encoder: IdentityEncoder | None
     reference_size: int
     own_dropout: float
+    voice: audio2motion.Spec | None
 
     @property
     def grid(self) -> hashgrid.GridSpec:
@@ -55,10 +58,10 @@ class Samples(NamedTuple):
 
 
 def from_config(config) -> Model:
-    """Unpacks the fields `model`, `grid`, `scene` and `sampling` of a config.
+    """Unpacks the fields `model`, `grid`, `scene`, `sampling` and `lips` of a config.
 
     Raises:
-      ValueError: `model.fields` is unknown.
+      ValueError: `model.fields` is unknown, or an audio encoder is to hear a file.
     """
     low = tuple(x / UNIT for x in config.scene.low)
     high = tuple(x / UNIT for x in config.scene.high)
@@ -105,7 +108,19 @@ def from_config(config) -> Model:
         else None,
         reference_size=m.reference_size,
         own_dropout=m.own_dropout,
+        voice=_voice(config) if config.lips == "encoder" else None,
     )
+
+
+def _voice(config) -> audio2motion.Spec:
+    hears = config.voice.hears
+    if hears not in speech.WIDTHS:
+        raise ValueError(
+            f"an audio encoder that is trained along hears sound, not {hears!r}; "
+            f"voice.hears is one of {', '.join(speech.WIDTHS)} then"
+        )
+    inputs = speech.WIDTHS[hears]
+    return audio2motion.Spec(lip_dim=config.model.lip_dim, hears=hears, inputs=inputs)
 
 
 def _deformation(m) -> tuple[nn.Module, tuple[str, ...]]:
@@ -157,10 +172,30 @@ def init(model: Model, key: Array, identities: int) -> dict:
         e = model.reference_size
         references = References(jnp.zeros((1, e, e, 4)), jnp.zeros((1, 8)))
         shared["encoder"] = model.encoder.init(encoder_key, references)
+    if model.voice:
+        shared["voice"] = audio2motion.init(model.voice, jax.random.fold_in(key, 4))
     return {
         "shared": shared,
         "identity": identity.init_own(common, identities, model.identity),
     }
+
+
+def heard_signals(
+    model: Model, shared: dict, signals: Signals, heard: Array | None, key: Array
+) -> Signals:
+    """Signals [B, ...] with the lips that the audio encoder hears, where there is one.
+
+    Args:
+      model: modules and sizes.
+      shared: parameters that all identities share.
+      signals: as tracked.
+      heard: [B, W, inputs], see `structs.Batch`.
+      key: of the encoder's dropout.
+    """
+    if not model.voice:
+        return signals
+    lip, _ = audio2motion.apply(model.voice, shared["voice"], heard, key)
+    return signals._replace(lip=lip)
 
 
 def _deform(model: Model, shared: dict, person: dict, points, signals) -> Deformed:

@@ -54,11 +54,12 @@ def inherit(config: ml_collections.ConfigDict, prior: Run) -> ml_collections.Con
 def common_parts(prior: Run, frozen: bool) -> dict:
     """A prior's shared parameters as newcomers start from them.
 
-    Without the encoder, which adapting does not need, and, where they are not frozen,
+    Without the encoders, which adapting does not need, and, where they are not frozen,
     with thinner surfaces, which can still move.
     """
     shared = prior.people[0]["shared"]
-    shared = {name: part for name, part in shared.items() if name != "encoder"}
+    encoders = ("encoder", "voice")
+    shared = {name: part for name, part in shared.items() if name not in encoders}
     if frozen:
         return shared
     return shared | {"static": canonical.thinned(shared["static"], _THINNER)}

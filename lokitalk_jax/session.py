@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from lokitalk_jax import (
+    heard,
     losses,
     model,
     newcomer,
@@ -20,13 +21,11 @@ from lokitalk_jax import (
     perceptual,
     portraits,
     sharding,
-    signals,
     train_step,
 )
 from lokitalk_jax.batches import Batches
 from lokitalk_jax.cast import Cast, load_cast
-from lokitalk_jax.data.dataset import Dataset, read_tracks
-from lokitalk_jax.drive import cross_fit, lips, voice
+from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.run import Run
 from lokitalk_jax.structs import Batch
 
@@ -85,6 +84,10 @@ def begin(config: ml_collections.ConfigDict) -> Session:
     state = jax.jit(init, out_shardings=shardings, compiler_options=_COMPILE_FAST)(key)
     if prior:
         state = _adapted(prior, config, state, cast, shardings)
+    sound = heard.begin(config, cast, prior and prior.workdir)
+    if sound.encoder:
+        encoder = jax.device_put(sound.encoder, shardings.params["shared"]["voice"])
+        state = state._replace(params=_with_shared(state.params, voice=encoder))
 
     train, density = train_step.compile_steps(
         spec,
@@ -101,7 +104,7 @@ def begin(config: ml_collections.ConfigDict) -> Session:
     if config.train.perceptual:
         everywhere = NamedSharding(cast.mesh, PartitionSpec())
         lpips_params = jax.device_put(perceptual.lpips_params("alex"), everywhere)
-    batches = Batches(config, cast, _lips(config, cast, prior))
+    batches = Batches(config, cast, sound.lips, sound.windows)
 
     def advance(state, step: int, batch: Batch):
         if step % config.train.density_every == 0:
@@ -112,30 +115,6 @@ def begin(config: ml_collections.ConfigDict) -> Session:
             return train(state, batch, lpips_params if in_patches else None)
 
     return Session(config, cast, spec, state, batches, advance)
-
-
-def _lips(config, cast: Cast, prior: Run | None) -> dict[str, np.ndarray]:
-    """Lip signals that take the place of the tracked ones, by name."""
-    if config.lips == "tracked":
-        return {}
-    if config.lips != "audio":
-        raise ValueError(f"lips is {config.lips!r}; it must be tracked or audio")
-    clips, mouths = [], {}
-    for found in cast.folders:
-        tracks, train = read_tracks(found, config.data.max_seconds or None)
-        lip = signals.apply(cast.fitted, found.name, tracks).lip
-        frames = np.flatnonzero(train)
-        # Nothing is held out here, so that nothing is measured either.
-        audio, none = found.audio_path, frames[:0]
-        clips.append(voice.Clip(found.name, audio, found.path, lip, frames, none))
-        mouths[found.name] = lips.mouth(cast.fitted, found.name, lip[frames])
-    known = portraits.load_all(prior.workdir, besides=cast.names) if prior else []
-    others = [voice.clip_of(one) for one in known]
-    _LOG.info("fitting lips to sound, for the portraits to learn from")
-    training = voice.training_from(config.voice)
-    return cross_fit.told_lips(
-        clips, others, mouths, config.voice.hears, training, config.seed
-    )
 
 
 def _adapted(prior: Run, config, state, cast: Cast, shardings):
@@ -155,6 +134,14 @@ def _adapted(prior: Run, config, state, cast: Cast, shardings):
     rows = [person(data) for data in cast.datasets]
     rows = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
     own, density = sharding.put_by_identity(rows, cast.slots, cast.count, cast.mesh)
-    shared = jax.device_put(shared, shardings.params["shared"])
+    placed = {
+        name: jax.device_put(part, shardings.params["shared"][name])
+        for name, part in shared.items()
+    }
     _LOG.info("starting from %s, step %d", prior.workdir, prior.step)
-    return state._replace(params={"shared": shared, "identity": own}, density=density)
+    params = _with_shared(state.params, **placed) | {"identity": own}
+    return state._replace(params=params, density=density)
+
+
+def _with_shared(params: dict, **parts) -> dict:
+    return params | {"shared": params["shared"] | parts}

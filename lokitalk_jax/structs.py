@@ -80,6 +80,8 @@ class Batch(NamedTuple):
       signals: leaves [N, B, ...].
       weight: [N], 1 for an identity, 0 for a slot that only pads the mesh.
       references: leaves [N, K, ...], or None where the model has no encoder.
+      heard: [N, B, W, inputs], windows of what is heard around the frames, see
+        `drive.audio2motion`; None where the model hears nothing.
     """
 
     pixels: Array
@@ -92,6 +94,7 @@ class Batch(NamedTuple):
     signals: Signals
     weight: Array
     references: References | None = None
+    heard: Array | None = None
 
 
 class Rays(NamedTuple):

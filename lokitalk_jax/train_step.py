@@ -177,9 +177,11 @@ def density_step(
     def visit(_, inputs):
         return None, jax.vmap(one)(*inputs)
 
-    def one(own, grid, signals, key):
+    def one(own, grid, signals, heard, key):
         shared = state.params["shared"]
         person = identity.combine(shared["common"], own)
+        heard_key = jax.random.fold_in(key, 1)
+        signals = model.heard_signals(spec, shared, signals, heard, heard_key)
         frames = signals.head.shape[0]
         cells, where = sampling.random_cells(key, (frames, points), spec.sampling)
         found = model.density(spec, shared, person, where, signals)
@@ -189,7 +191,8 @@ def density_step(
 
     keys = step_keys(seed + 1, state.step, ids)
     inputs = _slots_first(
-        (state.params["identity"], state.density, batch.signals, keys), lanes
+        (state.params["identity"], state.density, batch.signals, batch.heard, keys),
+        lanes,
     )
     _, density = jax.lax.scan(visit, None, inputs)
     return state._replace(density=_identities_first(density))

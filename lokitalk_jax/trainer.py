@@ -130,12 +130,23 @@ def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       ValueError: there is no such run, or its clips have no sound.
     """
     run = Run(workdir)
+    if run.spec.voice:
+        _keep_encoder(run)
+        return
     people = [run.portrait(name) for name in run.identities]
     if run.config.prior:
         prior = pathlib.Path(run.config.prior)
         people += portraits.load_all(prior, besides=run.identities)
     clips = [voice.clip_of(one) for one in people]
     voice.fit_run(workdir, clips, config.voice, config.seed)
+
+
+def _keep_encoder(run: Run) -> None:
+    """Keeps the audio encoder that was trained along as the run's voice."""
+    params = run.people[0]["shared"]["voice"]
+    made = voice.Voice(run.spec.voice, params, {})
+    clips = [voice.clip_of(run.portrait(name)) for name in run.identities]
+    voice.keep(run.workdir, made, clips)
 
 
 def _log(log, progress, step: int, metrics: dict, names: list[str], rate: float):

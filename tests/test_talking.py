@@ -5,6 +5,7 @@ import json
 import shutil
 
 import av
+import jax
 import numpy as np
 import pytest
 import scipy.io.wavfile
@@ -308,5 +309,31 @@ def test_portraits_learn_from_lips_by_sound(tiny_run):
     assert np.abs(spoken.lip - tracked.lip).max() > 0.1
     np.testing.assert_array_equal(spoken.head, tracked.head)
     config.lips = "guessed"
-    with pytest.raises(ValueError, match="lips is 'guessed'; it must be tracked or"):
+    with pytest.raises(ValueError, match="lips is 'guessed'; it is one of tracked"):
+        session.begin(config)
+
+
+def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
+    config = tiny_model.config()
+    config.data.root = str(tiny_run.data)
+    config.voice.update(steps=2, batch=1, frames=4, hears="mel")
+    config.lips = "encoder"
+    begun = session.begin(config)
+    source = begun.batches.iterate(0)
+    batch = next(source)
+    source.close()
+    assert batch.heard.shape[-1] == 26 and len(begun.spec.voice.offsets) == 11
+    before = jax.device_get(begun.state.params["shared"]["voice"])
+    trainer.train(config, tmp_path / "run")
+    run = Run(tmp_path / "run")
+    trained = run.people[0]["shared"]["voice"]
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before, trained)
+    assert moved["params"]["Dense_0"]["kernel"] > 1e-3  # by the pictures' loss alone
+    kept = voice.load(tmp_path / "run")
+    assert kept.spec == run.spec.voice and set(kept.trust) == set(tiny_run.names)
+    jax.tree.map(np.testing.assert_array_equal, kept.params, trained)
+    live = Portrait.load(tmp_path / "run", tiny_run.names[0])
+    assert len(live.push(np.zeros(16_000, np.float32))) > 10
+    config.voice.hears = "aud_hu.npy"
+    with pytest.raises(ValueError, match="trained along hears sound, not 'aud_hu.npy'"):
         session.begin(config)

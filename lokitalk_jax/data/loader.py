@@ -38,6 +38,7 @@ class Loader:
         patch: int | None = None,
         references: references.ReferenceSpec | None = None,
         lips: Mapping[str, np.ndarray] = MappingProxyType({}),
+        heard: Mapping[str, np.ndarray] = MappingProxyType({}),
         threads: int = 2,
         prefetch: int = 4,
     ):
@@ -54,6 +55,8 @@ class Loader:
           patch: side of the patches, pixels; R is its square.
           references: of the identity encoder's pictures; None draws none.
           lips: by name, lip signals [F, D_lip] that take the place of the tracked ones.
+          heard: by name, windows of all frames [F, W, inputs] for `Batch.heard`; all
+            identities have some, or none has.
           threads: that read ahead in `iterate`.
           prefetch: batches read ahead.
 
@@ -91,6 +94,7 @@ class Loader:
         self._prefetch = prefetch
         self._lip_dim = fitted.lip_basis.shape[0]
         self._signals = [data and _signals(data, fitted, lips) for data in datasets]
+        self._heard = heard
         self._keys = [data and zlib.crc32(data.name.encode()) for data in datasets]
 
     def batch(self, step: int) -> structs.Batch:
@@ -113,6 +117,8 @@ class Loader:
             batch.head_to_camera[slot] = data.tracks.head_to_camera[frames]
             for into, leaf in zip(batch.signals, self._signals[slot], strict=True):
                 into[slot] = leaf[frames]
+            if self._heard:
+                batch.heard[slot] = self._heard[data.name][frames]
             batch.weight[slot] = 1
             if self._references:
                 seen = self._draw_references(rng, slot)
@@ -170,7 +176,14 @@ class Loader:
             ),
             weight=zeros(n),
             references=self._empty_references(),
+            heard=self._empty_heard(),
         )
+
+    def _empty_heard(self) -> np.ndarray | None:
+        if not self._heard:
+            return None
+        shape = next(iter(self._heard.values())).shape[1:]
+        return np.zeros((*self._shape[:2], *shape), np.float32)
 
     def _empty_references(self) -> structs.References | None:
         if self._references is None:

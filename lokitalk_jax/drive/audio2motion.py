@@ -100,20 +100,28 @@ def windows(spec: Spec, rows: np.ndarray, times: np.ndarray) -> np.ndarray:
     return rows[np.clip(at, 0, len(rows) - 1)]
 
 
-def apply(spec: Spec, params: dict, looked_at) -> tuple[jax.Array, jax.Array]:
+def apply(
+    spec: Spec, params: dict, looked_at, key: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
     """Lip motion.
 
     Args:
       spec: sizes.
       params: see `init`.
+      key: of the dropout, while it is trained; None leaves nothing out.
       looked_at: [..., W, inputs], see `windows`.
 
     Returns:
       mean and variance of the lip coefficients, [..., D_lip] each, in units of the
       person's spread.
     """
-    each = jax.vmap(lambda p: _Member(spec).apply(p, looked_at, False))(params)
-    means, log_variances = each
+
+    def member(params, key):
+        rngs = {} if key is None else {"dropout": key}
+        return _Member(spec).apply(params, looked_at, key is not None, rngs=rngs)
+
+    keys = None if key is None else jax.random.split(key, spec.members)
+    means, log_variances = jax.vmap(member)(params, keys)
     return means.mean(0), means.var(0) + jnp.exp(log_variances).mean(0)
 
 

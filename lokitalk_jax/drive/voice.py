@@ -194,10 +194,7 @@ def fit(
     heard = with_sound(clips)
     speakers = [speaker(spec, one, seed) for one in heard]
     params = audio2motion.fit(spec, training, speakers, seed)
-    voice = Voice(spec, params, {})
-    return voice._replace(
-        trust={one.name: trust(voice, one) for one in heard if len(one.test_frames) > 2}
-    )
+    return Voice(spec, params, {})
 
 
 def with_sound(clips: Sequence[Clip]) -> list[Clip]:
@@ -232,15 +229,22 @@ def fit_run(
     """
     _LOG.info("fitting lips to sound, of %d people", len(clips))
     spec = spec_for(config.hears, clips)
-    voice = fit(clips, spec, training_from(config), seed)
-    save(workdir, voice)
-    for name, found in voice.trust.items():
-        _LOG.info("voice: correlation %.2f with the held-out lips of %s", found, name)
+    voice = keep(workdir, fit(clips, spec, training_from(config), seed), clips)
     if len(clips) == 1:
         _LOG.info(
             "voice: learned from one person, so other voices may drive the lips badly; "
             "a prior of several people helps"
         )
+    return voice
+
+
+def keep(workdir: pathlib.Path, voice: Voice, clips: Sequence[Clip]) -> Voice:
+    """Writes a voice into a run, with how well it does on clips, and says so."""
+    scored = [one for one in clips if one.audio and len(one.test_frames) > 2]
+    voice = voice._replace(trust={one.name: trust(voice, one) for one in scored})
+    save(workdir, voice)
+    for name, found in voice.trust.items():
+        _LOG.info("voice: correlation %.2f with the held-out lips of %s", found, name)
     return voice
 
 
