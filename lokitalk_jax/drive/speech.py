@@ -9,7 +9,6 @@ sound, `finish` at its end.
 import functools
 from typing import NamedTuple
 
-import librosa
 import numpy as np
 import scipy.fft
 import scipy.signal
@@ -181,6 +180,8 @@ def _loudness(bands: np.ndarray) -> np.ndarray:
 @functools.cache
 def _front_end() -> tuple[np.ndarray, np.ndarray]:
     """Window [512], and weights of the bands [257, 25]."""
+    import librosa  # takes a second, and training without sound does not need it
+
     window = np.zeros(_FFT, np.float32)
     side = (_FFT - _WINDOW) // 2
     window[side : side + _WINDOW] = scipy.signal.get_window("hamming", _WINDOW)
