@@ -6,7 +6,8 @@ Each source of clips is left out in turn (some hold several clips); Audio2Motion
 from the others and predicts the lips of the clips left out. Beside it stands a ridge
 regression on the same windows, which predicts the three distances themselves and whose
 strength is chosen by leaving out sources among those it learns from. With --within,
-five blocks of each clip are left out in turn instead, and nobody else takes part.
+five blocks of each clip are left out in turn instead, and nobody else takes part; or,
+for Audio2Motion, with --helped the clips of all other sources do, as those of a prior.
 Scored is the correlation with three distances of the lips (inner and outer opening,
 width), and the lag at which it is best; with --within the mean over the blocks, with
 the 95% interval of what Audio2Motion gains over the ridge.
@@ -16,6 +17,7 @@ import json
 import pathlib
 
 import numpy as np
+import scipy.stats
 from absl import app, flags
 
 from lokitalk_jax import process, signals, structs
@@ -138,15 +140,16 @@ def spec_of() -> audio2motion.Spec:
     return audio2motion.Spec(hears=kind, inputs=speech.WIDTHS[kind])
 
 
-def learn(clips: list[Clip], rows: dict[str, np.ndarray], seed: int):
-    """Audio2Motion from some clips, and its lip basis."""
+def learn(
+    clips: list[Clip], others: list[Clip], rows: dict[str, np.ndarray], seed: int
+):
+    """Audio2Motion from some clips and others that help, and its lip basis."""
     spec, training = spec_of(), audio2motion.Training()
-    fitted = signals.fit({c.name: c.tracks for c in clips}, rows)
-    speakers = [
-        voice.speaker(spec, c.learned_from(fitted, rows[c.name]), seed) for c in clips
-    ]
-    params = audio2motion.fit(spec, training, speakers, seed)
-    return voice.Voice(spec, params, {}), fitted.lip_basis
+    fitted = signals.fit({c.name: c.tracks for c in [*clips, *others]}, rows)
+    own, more = (
+        [c.learned_from(fitted, rows[c.name]) for c in part] for part in (clips, others)
+    )
+    return voice.fit(own, more, spec, training, seed), fitted.lip_basis
 
 
 def across(clips: list[Clip], groups: dict[str, str], seed: int) -> list[dict]:
@@ -154,7 +157,7 @@ def across(clips: list[Clip], groups: dict[str, str], seed: int) -> list[dict]:
     rows = []
     for left_out in sorted(set(groups.values())):
         known = [c for c in clips if groups[c.name] != left_out]
-        made, basis = learn(known, {c.name: c.usable for c in known}, seed)
+        made, basis = learn(known, [], {c.name: c.usable for c in known}, seed)
         weights = ridge_of_others(clips, groups, left_out)
         for clip in clips:
             if groups[clip.name] == left_out:
@@ -167,10 +170,14 @@ def across(clips: list[Clip], groups: dict[str, str], seed: int) -> list[dict]:
     return rows
 
 
-def within(clips: list[Clip], seed: int) -> list[dict]:
+def within(clips: list[Clip], groups: dict[str, str], seed: int) -> list[dict]:
     """Scores of each clip by its own other blocks, block by block."""
-    rows = []
+    rows, gains = [], []
     for clip in clips:
+        if _ONLY.value and clip.name not in _ONLY.value:
+            continue
+        helpers = [c for c in clips if groups[c.name] != groups[clip.name]]
+        helpers = helpers if _HELPED.value else []
         frames = np.arange(len(clip.usable))
         block = frames * _BLOCKS // len(frames)
         found = {"ours": [], "ridge": []}
@@ -178,7 +185,8 @@ def within(clips: list[Clip], seed: int) -> list[dict]:
             ends = frames[block == left_out][[0, -1]]
             far = (frames < ends[0] - _GUARD) | (frames > ends[1] + _GUARD)
             train, out = clip.usable & far, clip.usable & (block == left_out)
-            made, basis = learn([clip], {clip.name: train}, seed)
+            known = {c.name: c.usable for c in helpers} | {clip.name: train}
+            made, basis = learn([clip], helpers, known, seed)
             ways = {
                 "ours": spoken(clip, made, basis, train),
                 "ridge": told(clip, _ridge_of_blocks(clip, train, block)),
@@ -189,14 +197,18 @@ def within(clips: list[Clip], seed: int) -> list[dict]:
         for way, each in found.items():
             row[way] = [round(float(value), 3) for value in each]
             row[f"{way}_mean"] = round(float(np.mean(each)), 3)
-        gain = np.subtract(found["ours"], found["ridge"])
-        row["gain"] = round(float(gain.mean()), 3)
-        # Student's t of four degrees of freedom.
-        half = 2.776 * gain.std(ddof=1) / np.sqrt(_BLOCKS)
-        row["gain_95"] = round(float(half), 3)
+        gains.append(np.subtract(found["ours"], found["ridge"]))
+        row |= gained(gains[-1])
         rows.append(row)
         print(json.dumps(row), flush=True)
+    print("all blocks", gained(np.concatenate(gains)))
     return rows
+
+
+def gained(each: np.ndarray) -> dict[str, float]:
+    """Mean of gains [M] of blocks, and half its 95% interval by Student's t."""
+    half = scipy.stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / len(each) ** 0.5
+    return {"gain": round(float(each.mean()), 3), "gain_95": round(float(half), 3)}
 
 
 def _ridge_of_blocks(clip: Clip, train: np.ndarray, block: np.ndarray) -> np.ndarray:
@@ -230,7 +242,7 @@ def main(_) -> None:
     groups = {name: source[0] for source in names for name in source}
     clips = [Clip(data / name, spec) for name in groups]
     kind = "within" if _WITHIN.value else "across"
-    rows = within(clips, 0) if _WITHIN.value else across(clips, groups, 0)
+    rows = within(clips, groups, 0) if _WITHIN.value else across(clips, groups, 0)
     for way in ("ours", "ridge"):
         print(way, round(float(np.mean([r[f"{way}_mean"] for r in rows])), 3))
     out.mkdir(parents=True, exist_ok=True)
@@ -247,6 +259,8 @@ if __name__ == "__main__":
     _HEARS = flags.DEFINE_enum(
         "hears", "phones", list(speech.WIDTHS), "What is heard in the sound."
     )
+    _ONLY = flags.DEFINE_list("only", [], "With --within: score these alone.")
+    _HELPED = flags.DEFINE_bool("helped", False, "With --within: others help.")
     _WITHIN = flags.DEFINE_bool("within", False, "Leave out blocks of each clip.")
     flags.mark_flags_as_required(["data", "sources"])
     process.start()

@@ -69,7 +69,7 @@ def begin(
         return Heard(told, {}, None)
     spec = voice.spec_for(hears, clips)
     windows = {clip.name: _windows(spec, clip) for clip in clips}
-    made = voice.fit([*clips, *others], spec, training, config.seed)
+    made = voice.fit(clips, others, spec, training, config.seed)
     return Heard({}, windows, made.params)
 
 

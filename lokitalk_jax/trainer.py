@@ -133,12 +133,13 @@ def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     if run.spec.voice:
         _keep_encoder(run)
         return
-    people = [run.portrait(name) for name in run.identities]
+    clips = [voice.clip_of(run.portrait(name)) for name in run.identities]
+    known = []
     if run.config.prior:
         prior = pathlib.Path(run.config.prior)
-        people += portraits.load_all(prior, besides=run.identities)
-    clips = [voice.clip_of(one) for one in people]
-    voice.fit_run(workdir, clips, config.voice, config.seed)
+        known = portraits.load_all(prior, besides=run.identities)
+    others = [voice.clip_of(one) for one in known]
+    voice.fit_run(workdir, clips, others, config.voice, config.seed)
 
 
 def _keep_encoder(run: Run) -> None:

@@ -37,7 +37,7 @@ def spoken_run(tiny_run, tmp_path_factory):
     shutil.copytree(tiny_run.workdir, root / "run")
     people = [voice.clip_of(one) for one in portraits.load_all(root / "run")]
     spec = audio2motion.Spec(members=2, lip_dim=people[0].lip.shape[-1])
-    voice.save(root / "run", voice.fit(people, spec, TRAINING, seed=0))
+    voice.save(root / "run", voice.fit(people, [], spec, TRAINING, seed=0))
     heard = voice.samples(people[0])[: int(SECONDS * structs.AUDIO_RATE)]
     scipy.io.wavfile.write(root / "said.wav", structs.AUDIO_RATE, heard)
     return root / "run", tiny_run.names[0], root / "said.wav"
@@ -69,7 +69,7 @@ def test_clips_without_sound_teach_no_voice(tiny_run):
     people = map(voice.clip_of, portraits.load_all(tiny_run.workdir))
     mute = [one._replace(audio=None) for one in people]
     with pytest.raises(ValueError, match="none of the clips has sound: demo_00, demo"):
-        voice.fit(mute, audio2motion.Spec(), TRAINING, seed=0)
+        voice.fit(mute, [], audio2motion.Spec(), TRAINING, seed=0)
 
 
 def test_streaming_gives_the_frames_of_the_whole(spoken_run):
@@ -240,7 +240,7 @@ def with_features(spoken_run, tmp_path):
         np.save(clip.source / "aud_ds.npy", frames)
         clips.append(clip)
     spec = voice.spec_for("aud_ds.npy", clips)._replace(members=2)
-    voice.save(workdir, voice.fit(clips, spec, TRAINING, seed=0))
+    voice.save(workdir, voice.fit(clips, [], spec, TRAINING, seed=0))
     return workdir, spoken_run[1], spoken_run[2], clips
 
 

@@ -45,18 +45,17 @@ def told_lips(
     """
     for clip in clips:
         voice.samples(clip)  # refuses those without
-    heard = voice.with_sound([*clips, *others])
     spec = voice.spec_for(hears, clips)
-    speakers = [voice.speaker(spec, clip, seed) for clip in heard]
+    speakers = [voice.speaker(spec, clip, seed) for clip in clips]
+    helpers = [voice.speaker(spec, clip, seed) for clip in others if clip.audio]
     found = {clip.name: np.zeros_like(clip.lip) for clip in clips}
     for part in range(STRETCHES):
         told = {clip.name: _stretch(clip, part) for clip in clips}
         known = [
             one._replace(usable=one.usable & ~_widened(told[one.name]))
-            if one.name in told
-            else one
             for one in speakers
         ]
+        known = voice.weighted(known, helpers)
         params = audio2motion.fit(spec, training, known, seed)
         made = voice.Voice(spec, params, {})
         for clip in clips:
