@@ -33,7 +33,7 @@ def main(_) -> None:
     run = Run(pathlib.Path(_WORKDIR.value))
     name = run.named(_IDENTITY.value)
     sound = voice.samples(run.portrait(name))
-    portrait = Portrait.load(_WORKDIR.value, name)
+    portrait = Portrait.load(_WORKDIR.value, name, size=_SIZE.value)
     size = _CHUNK.value * structs.AUDIO_RATE // 1000
     chunks = round(_MINUTES.value * 60 * structs.AUDIO_RATE / size)
     portrait.push(sound[: structs.AUDIO_RATE])  # compiles
@@ -51,7 +51,7 @@ def main(_) -> None:
     slope = np.polyfit(np.arange(len(half)), half, 1)[0] if len(half) > 1 else None
     one_frame = np.median(work) / max(frames / chunks, 1e-9)
     result = {
-        "size": run.config.data.size,
+        "size": _SIZE.value or run.config.data.size,
         "minutes": _MINUTES.value,
         "frames": frames,
         "work_per_second_of_sound": sum(work) / (_MINUTES.value * 60),
@@ -67,6 +67,7 @@ def main(_) -> None:
 if __name__ == "__main__":
     _WORKDIR = flags.DEFINE_string("workdir", None, "A run with a voice.")
     _IDENTITY = flags.DEFINE_string("identity", None, "Whom to render.")
+    _SIZE = flags.DEFINE_integer("size", None, "Longest side, pixels; as trained.")
     _MINUTES = flags.DEFINE_float("minutes", 10.0, "Of sound.")
     _CHUNK = flags.DEFINE_integer("chunk", 80, "Length of a piece, milliseconds.")
     flags.mark_flag_as_required("workdir")
