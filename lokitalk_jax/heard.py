@@ -6,18 +6,23 @@ encoder  lips as an audio encoder tells them that is trained along with the port
          (LokiTalk, figure 1); it starts as a voice fitted to the tracked lips
 """
 
+import functools
 import logging
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import flax.traverse_util
+import jax
 import ml_collections
 import numpy as np
 
 from lokitalk_jax import portraits, signals
 from lokitalk_jax.cast import Cast
+from lokitalk_jax.data import folder as data_folder
 from lokitalk_jax.data.dataset import read_tracks
 from lokitalk_jax.drive import audio2motion, cross_fit, lips, voice
+from lokitalk_jax.run import Run
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,38 +44,81 @@ class Heard(NamedTuple):
 
 
 def begin(
-    config: ml_collections.ConfigDict, cast: Cast, prior: pathlib.Path | None
+    config: ml_collections.ConfigDict,
+    cast: Cast,
+    prior: Run | None,
+    workdir: pathlib.Path | None = None,
 ) -> Heard:
     """What `config.lips` asks for.
 
     Args:
       config: of the run.
       cast: who is trained.
-      prior: folder of the run that is adapted.
+      prior: the run that is adapted.
+      workdir: of the run; what is fitted is kept there as heard.npz, so that a run that
+        goes on learns from the same lips. None keeps nothing.
 
     Raises:
-      ValueError: `config.lips` is unknown, or a clip has no sound.
+      ValueError: `config.lips` is unknown, a clip has no sound, no voice is to be
+        fitted, or several processes train together.
     """
     if config.lips not in SOURCES:
         raise ValueError(f"lips is {config.lips!r}; it is one of {', '.join(SOURCES)}")
     if config.lips == "tracked":
+        if prior and prior.spec.voice:
+            _LOG.warning(
+                "the prior's lips come from an audio encoder, and here from tracks; "
+                "--config.lips=encoder goes on with it"
+            )
         return Heard({}, {}, None)
+    if jax.process_count() > 1:
+        # Fits of several machines would differ by rounding.
+        raise ValueError(
+            f"lips={config.lips} trains in one process, not in {jax.process_count()}; "
+            "use --config.lips=tracked there"
+        )
+    if config.voice.steps < 1:
+        raise ValueError(
+            f"lips={config.lips} needs a voice, and voice.steps is "
+            f"{config.voice.steps}; leave it at its default"
+        )
     clips = [_clip(config, cast, folder) for folder in cast.folders]
-    known = portraits.load_all(prior, besides=cast.names) if prior else []
+    known = portraits.load_all(prior.workdir, besides=cast.names) if prior else []
     others = [voice.clip_of(one) for one in known]
-    _LOG.info("fitting lips to sound, for the portraits to learn from")
     training, hears = voice.training_from(config.voice), config.voice.hears
     if config.lips == "audio":
         mouths = {
             clip.name: lips.mouth(cast.fitted, clip.name, clip.lip[clip.train_frames])
             for clip in clips
         }
-        told = cross_fit.told_lips(clips, others, mouths, hears, training, config.seed)
-        return Heard(told, {}, None)
+        ask = functools.partial(
+            cross_fit.told_lips, clips, others, mouths, hears, training, config.seed
+        )
+        return Heard(_kept(workdir, ask), {}, None)
     spec = voice.spec_for(hears, clips)
     windows = {clip.name: _windows(spec, clip) for clip in clips}
-    made = voice.fit(clips, others, spec, training, config.seed)
-    return Heard({}, windows, made.params)
+    if prior and prior.spec.voice == spec:
+        return Heard({}, windows, prior.people[0]["shared"]["voice"])
+
+    def fit() -> dict:
+        return voice.fit(clips, others, spec, training, config.seed).params
+
+    return Heard({}, windows, _kept(workdir, fit))
+
+
+def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
+    """A tree of arrays that is made once for a run."""
+    path = workdir and workdir / "heard.npz"
+    if path and path.is_file():
+        with np.load(path) as stored:
+            return flax.traverse_util.unflatten_dict(dict(stored), sep="/")
+    _LOG.info("fitting lips to sound, for the portraits to learn from")
+    made = make()
+    if path:
+        workdir.mkdir(parents=True, exist_ok=True)
+        with data_folder.replacing(path) as temporary:
+            np.savez(temporary, **flax.traverse_util.flatten_dict(made, sep="/"))
+    return made
 
 
 def _clip(config, cast: Cast, folder) -> voice.Clip:

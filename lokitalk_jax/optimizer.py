@@ -87,7 +87,12 @@ def make(
 
 
 def _owner(params) -> dict:
-    """The tree of `params` with 'own' below the key 'identity' and else 'common'."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: "own" if path[0].key == "identity" else "common", params
-    )
+    """The tree of `params` with 'own' for what newcomers bring and else 'common'."""
+
+    def owner(path, _) -> str:
+        # An audio encoder learns from the newcomers' speech, whatever stays as it is.
+        return (
+            "own" if path[0].key == "identity" or path[1].key == "voice" else "common"
+        )
+
+    return jax.tree_util.tree_map_with_path(owner, params)

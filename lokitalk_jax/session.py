@@ -57,8 +57,14 @@ class Session(NamedTuple):
     advance: Callable
 
 
-def begin(config: ml_collections.ConfigDict) -> Session:
+def begin(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path | None = None
+) -> Session:
     """Opens the data and makes a fresh state, from a prior where the config names one.
+
+    Args:
+      config: of the run.
+      workdir: of the run, see `heard.begin`.
 
     Raises:
       ValueError: config, data and prior do not fit together.
@@ -84,7 +90,7 @@ def begin(config: ml_collections.ConfigDict) -> Session:
     state = jax.jit(init, out_shardings=shardings, compiler_options=_COMPILE_FAST)(key)
     if prior:
         state = _adapted(prior, config, state, cast, shardings)
-    sound = heard.begin(config, cast, prior and prior.workdir)
+    sound = heard.begin(config, cast, prior, workdir)
     if sound.encoder:
         encoder = jax.device_put(sound.encoder, shardings.params["shared"]["voice"])
         state = state._replace(params=_with_shared(state.params, voice=encoder))

@@ -180,7 +180,7 @@ def density_step(
     def one(own, grid, signals, heard, key):
         shared = state.params["shared"]
         person = identity.combine(shared["common"], own)
-        heard_key = jax.random.fold_in(key, 1)
+        heard_key = jax.random.fold_in(key, 2)
         signals = model.heard_signals(spec, shared, signals, heard, heard_key)
         frames = signals.head.shape[0]
         cells, where = sampling.random_cells(key, (frames, points), spec.sampling)

@@ -53,7 +53,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
       FloatingPointError: a loss was not finite; names the step. The checkpoints
         before it are kept.
     """
-    session = begin(config)
+    session = begin(config, workdir)
     cast, state = session.cast, session.state
     resolved = session.config.to_dict()
     checkpoints = Checkpoints(workdir, config.train.checkpoint_every, config.train.keep)
@@ -110,10 +110,12 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
         stop.restore_handler()
         checkpoints.close()
     done = step == config.train.steps or stop.reason == stopping.TIME_IS_UP
-    first = jax.process_index() == 0
-    if done and first and config.voice.steps and not voice.exists(workdir):
+    if done:
         try:
-            fit_voice(config, workdir)
+            if session.spec.voice:
+                _keep_encoder(workdir)
+            elif config.voice.steps and not voice.exists(workdir):
+                fit_voice(config, workdir)
         except ValueError as error:
             _LOG.warning("sound cannot drive this run: %s", error)
     return step
@@ -121,6 +123,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
 
 def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Lets sound drive a run's people; what they add to a prior's they add here too.
+
+    All processes call it, as reading a run waits for all of them; the first one writes.
 
     Args:
       config: `voice` and `seed` of it.
@@ -130,9 +134,6 @@ def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       ValueError: there is no such run, or its clips have no sound.
     """
     run = Run(workdir)
-    if run.spec.voice:
-        _keep_encoder(run)
-        return
     clips = [voice.clip_of(run.portrait(name)) for name in run.identities]
     known = []
     if run.config.prior:
@@ -142,8 +143,9 @@ def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     voice.fit_run(workdir, clips, others, config.voice, config.seed)
 
 
-def _keep_encoder(run: Run) -> None:
+def _keep_encoder(workdir: pathlib.Path) -> None:
     """Keeps the audio encoder that was trained along as the run's voice."""
+    run = Run(workdir)
     params = run.people[0]["shared"]["voice"]
     made = voice.Voice(run.spec.voice, params, {})
     clips = [voice.clip_of(run.portrait(name)) for name in run.identities]

@@ -67,9 +67,13 @@ def test_rows_missing_at_the_end_are_repeated(tmp_path):
     [
         (np.zeros((FRAMES, 30)), "is no known kind of audio features"),
         (np.zeros(29), "is no known kind"),
-        (np.full((FRAMES, 29), np.nan), "is not finite"),
+        (np.full((FRAMES, 29), np.nan), "has to hold finite numbers"),
         (np.zeros((FRAMES - 3, 29)), "9 rows or windows for 12 frames"),
         (np.zeros((FRAMES // 2, 2, 1024)), "6 rows or windows for 12 frames"),
+        (np.zeros((4 * FRAMES, 29)), "48 rows or windows for 12 frames"),
+        (np.zeros((2 * FRAMES, 16, 29)), "24 rows or windows for 12 frames"),
+        (np.zeros((0, 29)), "0 rows or windows for 12 frames"),
+        (np.full((FRAMES, 29), "x"), "has to hold finite numbers"),
     ],
 )
 def test_what_cannot_be_used_is_refused(tmp_path, values, words):

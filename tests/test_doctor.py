@@ -517,6 +517,13 @@ def test_pictures_that_are_shifted_against_tracks_are_told():
     assert found.startswith("error: labels: they fit the tracks of 3 frames before")
 
 
+def test_a_frame_without_a_face_may_have_no_labels(own):
+    # As preparation leaves it: the person is masked, and nobody is labelled.
+    black(own / "labels", 1)
+    change_tracks(own, valid=np.arange(COUNT) > 0)
+    assert not check.failed(check.examine(own))
+
+
 def test_too_little_is_not_judged():
     rng = np.random.default_rng(0)
     told = rng.normal(size=(60, 1))

@@ -256,7 +256,11 @@ def test_features_of_another_program_drive_lips(with_features, tmp_path):
         told.append(
             [s.lip for _, s in talking.SpokenFile(speaking, sound)],
         )
-        assert len(told[-1]) == frames and speaking.clamped == 0
+        assert len(told[-1]) == frames
+    wild = sources._replace(gain={"lip": 50.0})
+    speaking = talking.Speaking(Run(workdir), name, wild, sound)
+    assert len(list(talking.SpokenFile(speaking, sound))) == frames
+    assert speaking.clamped > frames / 2
     assert np.abs(np.subtract(*told)).max() > 0.05  # they are heard
 
 
@@ -266,6 +270,10 @@ def test_features_and_voice_must_fit(with_features, spoken_run, tmp_path):
         Portrait.load(workdir, name)
     np.save(tmp_path / "hu.npy", np.zeros((38, 2, 1024)))
     sources = Sources(features=tmp_path / "hu.npy")
+    with pytest.raises(ValueError, match="features of whole files, so it cannot be"):
+        Portrait.load(workdir, name, sources)
+    with pytest.raises(ValueError, match="--features goes with --lip=audio"):
+        talking.Speaking(Run(workdir), name, sources._replace(lip="still"), sound)
     with pytest.raises(ValueError, match="HuBERT features, the voice has learned from"):
         talking.Speaking(Run(workdir), name, sources, sound)
     with pytest.raises(ValueError, match="hears phones"):

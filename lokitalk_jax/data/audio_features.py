@@ -12,7 +12,7 @@ import numpy as np
 # By the numbers in a row.
 KINDS = {29: "DeepSpeech", 44: "wav2vec", 1024: "HuBERT", 512: "AVE"}
 
-# Rows or windows that may be missing at the end, as programs differ in how they round.
+# Frames that may be missing or too many, as programs differ in how they round.
 _SHORT = 2
 
 
@@ -35,7 +35,10 @@ def read(path: pathlib.Path, frames: int) -> np.ndarray:
         another length.
     """
     if not path.is_file():
-        raise ValueError(f"no such file of audio features: {path}")
+        raise ValueError(
+            f"no such file of audio features: {path}; make them with the program that "
+            "they are of"
+        )
     try:
         found = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
@@ -49,10 +52,13 @@ def read(path: pathlib.Path, frames: int) -> np.ndarray:
             f"{path} holds {found.dtype} {found.shape}, which is no known kind of "
             f"audio features; known are rows of {known} numbers"
         )
-    if not np.isfinite(found).all():
-        raise ValueError(f"{path} is not finite; make the features again")
+    if not (np.issubdtype(found.dtype, np.floating) and np.isfinite(found).all()):
+        raise ValueError(
+            f"{path} is {found.dtype} and has to hold finite numbers; make the "
+            "features again"
+        )
     rows, rate = _rows(found.astype(np.float32), frames)
-    if not 0 <= frames * rate - len(rows) <= _SHORT * rate:
+    if not len(rows) or abs(frames * rate - len(rows)) > _SHORT * rate:
         raise ValueError(
             f"{path} holds {len(found)} rows or windows for {frames} frames; make the "
             "features again, 25 or 50 a second"
@@ -65,13 +71,10 @@ def read(path: pathlib.Path, frames: int) -> np.ndarray:
 def _rows(found: np.ndarray, frames: int) -> tuple[np.ndarray, int]:
     """Plain rows of rows or windows, and how many there are for a frame."""
     if found.ndim == 2:
-        rate = 2 if len(found) > 1.5 * frames else 1
-        return found[: frames * rate], rate
-    found = found[:frames]
+        return found, 2 if len(found) > 1.5 * frames else 1
     if found.shape[-1] == 1:
         return found[..., 0], 1
     # The two rows in the middle of a window are the frame's own.
     middle = (found.shape[1] - 1) // 2
-    return found[:, middle : middle + 2].reshape(-1, found.shape[-1]), min(
-        found.shape[1], 2
-    )
+    rows = found[:, middle : middle + 2]
+    return rows.reshape(-1, found.shape[-1]), rows.shape[1]

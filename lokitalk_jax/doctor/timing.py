@@ -15,11 +15,12 @@ from lokitalk_jax.doctor.finding import ERROR, Finding
 from lokitalk_jax.prepare import video
 
 _MOST = 8  # frames of shift that are looked for
-_LEAST_PAIRS = 75  # neighbouring frames, below which chance finds shifts
+_LEAST_PAIRS = 120  # neighbouring frames, below which chance finds shifts
+_UNKNOWN = -1.0  # stands for a correlation of too few
 # A shift is told where it correlates at least so well, and so much better than none. On
 # six real clips pictures reach 0.89 to 0.97 unshifted and at most 0.81 next to that;
 # outlines 0.45 to 0.90, and up to 0.11 less next to that.
-_PICTURES, _OUTLINES, _BETTER = 0.6, 0.3, 0.15
+_PICTURES, _OUTLINES, _BETTER = 0.6, 0.4, 0.15
 
 
 class Timing:
@@ -82,17 +83,19 @@ def shift(seen: np.ndarray, told: np.ndarray, least: float) -> int:
     """
     fits = {by: _correlation(seen, told, by) for by in range(-_MOST, _MOST + 1)}
     best = max(fits, key=fits.get)
+    if fits[0] == _UNKNOWN:
+        return 0
     return best if fits[best] >= max(least, fits[0] + _BETTER) else 0
 
 
 def _correlation(seen: np.ndarray, told: np.ndarray, by: int) -> float:
     count = len(seen) - abs(by)
     if count < 1:
-        return -1.0
+        return _UNKNOWN
     one, other = seen[max(by, 0) :][:count], told[max(-by, 0) :][:count]
     both = np.isfinite(one).all(1) & np.isfinite(other).all(1)
     if both.sum() < _LEAST_PAIRS:
-        return -1.0
+        return _UNKNOWN
     one, other = (x[both] - x[both].mean(0) for x in (one, other))
     return float(
         (one * other).sum() / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-9)

@@ -47,6 +47,11 @@ class Spec(NamedTuple):
     inputs: int = speech.WIDTHS["phones"]
 
     @property
+    def streams(self) -> bool:
+        """Whether rows are made of sound as it comes, and not read from a file."""
+        return self.hears in speech.WIDTHS
+
+    @property
     def look_ahead(self) -> float:
         """Seconds of sound after a frame's time that its motion waits for."""
         return self.ahead / speech.RATE + speech.LOOK_AHEAD

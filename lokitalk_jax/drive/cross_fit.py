@@ -47,7 +47,8 @@ def told_lips(
         voice.samples(clip)  # refuses those without
     spec = voice.spec_for(hears, clips)
     speakers = [voice.speaker(spec, clip, seed) for clip in clips]
-    helpers = [voice.speaker(spec, clip, seed) for clip in others if clip.audio]
+    helpers = [voice.speaker(spec, clip, seed) for clip in voice.helpers(spec, others)]
+    heard = {clip.name: voice.rows(spec, clip) for clip in clips}
     found = {clip.name: np.zeros_like(clip.lip) for clip in clips}
     for part in range(STRETCHES):
         told = {clip.name: _stretch(clip, part) for clip in clips}
@@ -59,8 +60,8 @@ def told_lips(
         params = audio2motion.fit(spec, training, known, seed)
         made = voice.Voice(spec, params, {})
         for clip in clips:
-            heard, count = voice.rows(spec, clip), len(clip.lip)
-            every = lips.of_rows(made, mouths[clip.name], heard, count)
+            person, count = mouths[clip.name], len(clip.lip)
+            every = lips.of_rows(made, person, heard[clip.name], count)
             frames = told[clip.name]
             found[clip.name][frames] = every[frames]
     return found

@@ -72,9 +72,15 @@ def mouth(fitted: Fitted, name: str, lip: np.ndarray) -> Mouth:
     return Mouth(closed, lip.min(0), lip.max(0))
 
 
-def begin(voice: Voice) -> State:
-    """Before the first sample."""
-    rows = np.zeros((0, voice.spec.inputs), np.float32)
+def begin(voice: Voice, rows: np.ndarray | None = None) -> State:
+    """Before the first sample.
+
+    Args:
+      voice: of the run.
+      rows: [time, inputs], all that will be heard, for a voice that hears a file.
+    """
+    if rows is None:
+        rows = np.zeros((0, voice.spec.inputs), np.float32)
     return State(speech.begin(), rows, 0, 0, 0, 0)
 
 
@@ -94,6 +100,10 @@ def push(
       the state after it, and the lips of the frames that are complete by now,
       float32 [F, D_lip].
     """
+    if not voice.spec.streams:
+        state = state._replace(samples=state.samples + len(samples))
+        until = state.samples * structs.FPS // structs.AUDIO_RATE
+        return _frames(state, voice, person, gain, until)
     heard, new = speech.push(state.heard, samples, voice.spec.hears)
     state = state._replace(
         heard=heard,
@@ -110,8 +120,10 @@ def finish(
     state: State, voice: Voice, person: Mouth, gain: float
 ) -> tuple[State, np.ndarray]:
     """The frames that were waiting for sound that will not come."""
-    last = speech.finish(state.heard, voice.spec.hears)
-    rows = np.concatenate([state.rows, last])
+    rows = state.rows
+    if voice.spec.streams:
+        last = speech.finish(state.heard, voice.spec.hears)
+        rows = np.concatenate([rows, last])
     count = -(-state.samples * structs.FPS // structs.AUDIO_RATE)
     if not len(rows):  # less than a row of sound
         rows = np.zeros((1, voice.spec.inputs), np.float32)
@@ -130,7 +142,7 @@ def of_rows(voice: Voice, person: Mouth, rows: np.ndarray, count: int) -> np.nda
     Returns:
       float32 [F, D_lip].
     """
-    return _frames(begin(voice)._replace(rows=rows), voice, person, 1.0, count)[1]
+    return _frames(begin(voice, rows), voice, person, 1.0, count)[1]
 
 
 def _frames(state: State, voice: Voice, person: Mouth, gain: float, until: int):

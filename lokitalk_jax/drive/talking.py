@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax import backdrop, motion, newcomer, reenact, structs
-from lokitalk_jax.drive import curves, lips, sound_file, speech
+from lokitalk_jax.drive import curves, lips, sound_file
 from lokitalk_jax.drive import voice as voices
 from lokitalk_jax.evaluate import sheets
 from lokitalk_jax.motion import Frame
@@ -81,11 +81,13 @@ class Speaking:
         self._mouth = lips.mouth(
             run.fitted, name, portrait.signals.lip[portrait.train_frames]
         )
-        self._state, self._pending, spoken = None, 0, None
+        if sources.features and not self._voice:
+            raise ValueError("--features goes with --lip=audio, which is the default")
+        self._state, self._pending = None, 0
         if self._voice:
-            self._state = lips.begin(self._voice)
-            spoken = self._told(run, sources.features, sound)
-        self._lip = self._source(run, "lip", sources.lip, {"audio": spoken})
+            rows = self._rows(run, sources.features, sound)
+            self._state = lips.begin(self._voice, rows)
+        self._lip = self._source(run, "lip", sources.lip, {"audio": None})
         self._eye = self._source(
             run, "eye", sources.eye, {"auto": curves.blinking(sources.seed)}
         )
@@ -139,24 +141,25 @@ class Speaking:
             self.frames += 1
             yield curves.pose(self._portrait, head), signals
 
-    def _told(self, run: Run, features, sound) -> Iterator[np.ndarray] | None:
-        """Lips by features of another program; None where sound itself is heard."""
-        hears = self._voice.spec.hears
-        if (hears in speech.WIDTHS) != (features is None):
-            given = features or "none"
+    def _rows(self, run: Run, features, sound) -> np.ndarray | None:
+        """All that a voice will hear, where that is a file and not the sound itself."""
+        spec = self._voice.spec
+        if spec.streams != (features is None):
             raise ValueError(
-                f"the voice of {run.workdir} hears {hears}, and the features given are "
-                f"{given}; features go with a voice that was fitted to such, "
-                "--config.voice.hears=NAME.npy"
+                f"the voice of {run.workdir} hears {spec.hears}, and the features "
+                f"given are {features or 'none'}; features go with a voice that was "
+                "fitted to such, --config.voice.hears=NAME.npy"
             )
         if features is None:
             return None
+        if sound is None:
+            raise ValueError(
+                f"the voice of {run.workdir} hears features of whole files, so it "
+                "cannot be driven live; use render.py --audio --features"
+            )
         heard = np.concatenate(list(sound_file.read(sound)))
         count = -(-len(heard) * structs.FPS // structs.AUDIO_RATE)
-        rows = voices.rows_of_file(self._voice.spec, features, heard, count)
-        spoken = lips.of_rows(self._voice, self._mouth, rows, count)
-        self._voice = None
-        return iter(spoken)
+        return voices.rows_of_file(spec, features, heard, count)
 
     def _source(self, run: Run, region: str, text: str, more: dict):
         """The curve that a region follows; of the head with the torso's beside it."""

@@ -122,7 +122,7 @@ def rows(spec: audio2motion.Spec, clip: Clip) -> np.ndarray:
       ValueError: the clip has no sound, or not the features that the voice hears.
     """
     heard = samples(clip)
-    if spec.hears in speech.WIDTHS:
+    if spec.streams:
         return speech.features(heard, spec.hears)
     return rows_of_file(spec, clip.source / spec.hears, heard, len(clip.lip))
 
@@ -149,7 +149,9 @@ def rows_of_file(
             f"from {kinds[spec.inputs - 1]}"
         )
     found = found.repeat(audio2motion.ROWS_PER_FRAME // 2, axis=0)
-    loudness = speech.features(heard)[:, -1:]
+    loudness = speech.features(heard, "mel")[:, -1:]
+    if not len(loudness):  # less than a row of sound
+        loudness = np.zeros((1, 1), np.float32)
     loudness = loudness[np.minimum(np.arange(len(found)), len(loudness) - 1)]
     return np.concatenate([found, loudness], axis=1)
 
@@ -166,7 +168,7 @@ def speaker(spec: audio2motion.Spec, clip: Clip, seed: int) -> audio2motion.Spea
     times = np.arange(len(clip.lip)) * audio2motion.ROWS_PER_FRAME
     looked_at = [audio2motion.windows(spec, rows(spec, clip), times)]
     # Features that another program made cannot be made again of changed sound.
-    for version in range(_VERSIONS if spec.hears in speech.WIDTHS else 0):
+    for version in range(_VERSIONS if spec.streams else 0):
         rng = np.random.default_rng((seed, version))
         changed, speed = _change(rng, heard)
         found = speech.features(changed, spec.hears)
@@ -206,12 +208,23 @@ def fit(
       ValueError: no clip has sound, or enough frames.
     """
     with_sound([*clips, *others])  # refuses where none has
-    own, more = (
-        [speaker(spec, one, seed) for one in part if one.audio]
-        for part in (clips, others)
-    )
+    own = [speaker(spec, one, seed) for one in clips if one.audio]
+    more = [speaker(spec, one, seed) for one in helpers(spec, others)]
     params = audio2motion.fit(spec, training, weighted(own, more), seed)
     return Voice(spec, params, {})
+
+
+def helpers(spec: audio2motion.Spec, others: Sequence[Clip]) -> list[Clip]:
+    """Those of others who have what a voice hears; the log names the rest."""
+    found = []
+    for one in others:
+        if one.audio is None or not (
+            spec.streams or (one.source / spec.hears).is_file()
+        ):
+            _LOG.info("voice: %s helps not, for want of %s", one.name, spec.hears)
+        else:
+            found.append(one)
+    return found
 
 
 def weighted(
@@ -256,7 +269,7 @@ def fit_run(
     _LOG.info("fitting lips to sound, of %d people", len(clips) + len(others))
     spec = spec_for(config.hears, [*clips, *others])
     made = fit(clips, others, spec, training_from(config), seed)
-    voice = keep(workdir, made, [*clips, *others])
+    voice = keep(workdir, made, [*clips, *helpers(spec, others)])
     if len(clips) + len(others) == 1:
         _LOG.info(
             "voice: learned from one person, so other voices may drive the lips badly; "
@@ -290,7 +303,9 @@ def trust(voice: Voice, clip: Clip) -> float:
 
 
 def save(workdir: pathlib.Path, voice: Voice) -> None:
-    """Writes a voice into a run."""
+    """Writes a voice into a run; one process does."""
+    if jax.process_index():
+        return
     flat = flax.traverse_util.flatten_dict(voice.params, sep="/")
     meta = json.dumps({"spec": voice.spec._asdict(), "trust": voice.trust})
     with folder.replacing(workdir / "voice.npz") as temporary:

@@ -246,7 +246,9 @@ def _evaluate_one(
     if options.signals == "tracked":
         ways = {"tracked": motion.tracked(avatar.portrait, frames)}
     else:
-        ways = spoken.motions(run, avatar.portrait, frames)
+        # Features of other programs lie beside the clip, wherever it is now.
+        portrait = avatar.portrait._replace(source=data.folder.path)
+        ways = spoken.motions(run, portrait, frames)
     return [
         _clip(avatar, data, frames, way, moved, out, options)
         for way, moved in ways.items()
