@@ -37,3 +37,18 @@ def test_two_processes_equal_one(people, whole_run, tmp_path):
     # Adam divides by the size of gradients, those that are rounding errors included.
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
         assert np.mean(np.abs(a - b) > 1e-4 + 1e-3 * np.abs(b)) < 0.01
+
+
+def test_two_processes_come_to_an_end(people, tmp_path):
+    run = tmp_path / "run"
+    # What follows the last step reads the run, for which processes wait for each other.
+    flags = ("--config.train.steps=4", "--config.voice.steps=2")
+    pair = tiny_train.start_pair(people, run, flags)
+    try:
+        for process in pair:
+            assert process.wait(timeout=120) == 0, tiny_train.log(run)
+    finally:
+        for process in pair:
+            process.kill()
+    assert tiny_train.log(run).count("none of the clips has sound") == 2
+    assert tiny_train.log(run).count("4 steps done") == 2

@@ -67,3 +67,16 @@ def test_a_parameter_without_gradient_stays():
     for _ in range(3):
         updates, moments = rule.update({"grid": jnp.zeros(4)}, moments, params)
         np.testing.assert_array_equal(updates["grid"], 0)
+
+
+def test_an_audio_encoder_learns_beside_frozen_common_parts():
+    rule = optimizer.make(RATES, 10, 0, 0.1, common="frozen")
+    params = {
+        "shared": {"voice": {"kernel": jnp.ones(2)}, "static": {"kernel": jnp.ones(2)}},
+        "identity": {"pivot": jnp.ones(3)},
+    }
+    grads = jax.tree.map(jnp.ones_like, params)
+    updates, _ = rule.update(grads, rule.init(params), params)
+    sizes = jax.tree.map(lambda x: float(jnp.abs(x).max()), updates)
+    assert sizes["shared"]["static"]["kernel"] == 0
+    assert sizes["shared"]["voice"]["kernel"] > 0 and sizes["identity"]["pivot"] > 0

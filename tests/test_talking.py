@@ -307,15 +307,22 @@ def test_lips_are_told_by_who_has_not_learned_from_them(spoken_run):
     assert np.abs(again - told).max() > 1e-3  # the others' voices have learned from it
 
 
-def test_portraits_learn_from_lips_by_sound(tiny_run):
+def test_portraits_learn_from_lips_by_sound(tiny_run, tmp_path, monkeypatch):
     config = tiny_model.config()
     config.data.root = str(tiny_run.data)
     config.voice.update(steps=2, batch=1, frames=4)
     tracked = next(session.begin(config).batches.iterate(0)).signals
     config.lips = "audio"
-    spoken = next(session.begin(config).batches.iterate(0)).signals
+    spoken = next(session.begin(config, tmp_path).batches.iterate(0)).signals
     assert np.abs(spoken.lip - tracked.lip).max() > 0.1
     np.testing.assert_array_equal(spoken.head, tracked.head)
+    # A run that goes on learns from the same lips, and fits nothing anew.
+    monkeypatch.setattr(cross_fit, "told_lips", lambda *_: pytest.fail("fitted anew"))
+    again = next(session.begin(config, tmp_path).batches.iterate(0)).signals
+    np.testing.assert_array_equal(again.lip, spoken.lip)
+    config.voice.steps = 0
+    with pytest.raises(ValueError, match="lips=audio needs a voice, and voice.steps"):
+        session.begin(config)
     config.lips = "guessed"
     with pytest.raises(ValueError, match="lips is 'guessed'; it is one of tracked"):
         session.begin(config)
@@ -340,6 +347,21 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     kept = voice.load(tmp_path / "run")
     assert kept.spec == run.spec.voice and set(kept.trust) == set(tiny_run.names)
     jax.tree.map(np.testing.assert_array_equal, kept.params, trained)
+    config.train.steps = 14  # a run that goes on keeps what it has learned since
+    trainer.train(config, tmp_path / "run")
+    run = Run(tmp_path / "run")
+    later = run.people[0]["shared"]["voice"]
+    jax.tree.map(
+        np.testing.assert_array_equal, voice.load(tmp_path / "run").params, later
+    )
+    assert np.abs(jax.tree.leaves(later)[1] - jax.tree.leaves(trained)[1]).max() > 0
+
+    adapting = config.copy_and_resolve_references()
+    adapting.prior, adapting.start = str(tmp_path / "run"), "mean"
+    adapting.common = "frozen"
+    taken = session.begin(adapting).state.params["shared"]["voice"]
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(taken), later)
+
     live = Portrait.load(tmp_path / "run", tiny_run.names[0])
     assert len(live.push(np.zeros(16_000, np.float32))) > 10
     config.voice.hears = "aud_hu.npy"

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import tiny_folder
 import tiny_model
@@ -51,16 +52,17 @@ def start(
     workdir: pathlib.Path,
     devices: int = 4,
     script: str | None = None,
+    more: Sequence[str] = (),
     **variables: str,
 ) -> subprocess.Popen:
-    """Starts `train.py`, or Python code that ends in running it."""
+    """Starts `train.py`, or Python code that ends in running it, with more flags."""
     workdir.mkdir(parents=True, exist_ok=True)
     options = [f"--{k}={v}" for k, v in tiny_model.COMPILE_FAST.items()]
     options.append(f"--xla_force_host_platform_device_count={devices}")
     command = ["train.py"] if script is None else ["-c", script]
     with open(workdir / "log.txt", "a") as log:
         return subprocess.Popen(
-            [sys.executable, *command, *flags(data, workdir)],
+            [sys.executable, *command, *flags(data, workdir), *more],
             cwd=ROOT,
             env=os.environ | {"XLA_FLAGS": " ".join(options)} | variables,
             stdout=log,
@@ -68,7 +70,9 @@ def start(
         )
 
 
-def start_pair(data: pathlib.Path, workdir: pathlib.Path) -> list[subprocess.Popen]:
+def start_pair(
+    data: pathlib.Path, workdir: pathlib.Path, more: Sequence[str] = ()
+) -> list[subprocess.Popen]:
     """Two processes of two devices each that train one model."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -78,6 +82,7 @@ def start_pair(data: pathlib.Path, workdir: pathlib.Path) -> list[subprocess.Pop
             data,
             workdir,
             devices=2,
+            more=more,
             LOKITALK_COORDINATOR=f"localhost:{port}",
             LOKITALK_PROCESSES="2",
             LOKITALK_PROCESS=str(i),
