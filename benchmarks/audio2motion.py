@@ -23,7 +23,7 @@ from absl import app, flags
 from lokitalk_jax import process, signals, structs
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.folder import IdentityFolder, Tracks
-from lokitalk_jax.drive import audio2motion, speech, voice
+from lokitalk_jax.drive import audio2motion, speech, spoken_clip, voice
 
 _BLOCKS, _GUARD = 5, 12  # frames next to a block that is left out are not learned from
 _LAGS = np.arange(-12, 13)
@@ -69,15 +69,19 @@ class Clip:
         self.true = distances(self.tracks.lips.reshape(len(self.usable), -1))
         self.windows = audio2motion.windows(
             spec,
-            speech.features(voice.samples(self), spec.hears),
+            speech.features(spoken_clip.samples(self), spec.hears),
             np.arange(len(self.usable)) * audio2motion.ROWS_PER_FRAME,
         )
 
-    def learned_from(self, fitted: signals.Fitted, train: np.ndarray) -> voice.Clip:
+    def learned_from(
+        self, fitted: signals.Fitted, train: np.ndarray
+    ) -> spoken_clip.SpokenClip:
         """What `voice` needs of the clip."""
         lip = signals.apply(fitted, self.name, self.tracks).lip
         train, test = np.flatnonzero(train), np.flatnonzero(~train)
-        return voice.Clip(self.name, self.audio, self.path, lip, train, test)
+        return spoken_clip.SpokenClip(
+            self.name, self.audio, self.path, lip, train, test
+        )
 
 
 class Ridge:

@@ -21,7 +21,13 @@ from benchmarks.swap import correlation, opening
 from lokitalk_jax import backdrop, process, reenact
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.drive import audio2motion, sound_file, speech, talking, voice
+from lokitalk_jax.drive import (
+    audio2motion,
+    sound_file,
+    speech,
+    spoken_clip,
+    talking,
+)
 from lokitalk_jax.evaluate import sheets
 from lokitalk_jax.prepare import faces
 from lokitalk_jax.run import Run
@@ -96,7 +102,7 @@ def main(_) -> None:
             folder.IdentityFolder(portrait.source), run.config.data.size
         )
         true = openings(data.frames[i] for i in frames)
-        voices[name] = voice.samples(portrait), frames, true
+        voices[name] = spoken_clip.samples(portrait), frames, true
     portraits = _PORTRAITS.value or run.identities
     pairs = [(p, v) for p in portraits for v in voices]
     rows = []

@@ -18,7 +18,7 @@ from absl import app, flags
 from tqdm import tqdm
 
 from lokitalk_jax import process, structs
-from lokitalk_jax.drive import Portrait, voice
+from lokitalk_jax.drive import Portrait, spoken_clip
 from lokitalk_jax.run import Run
 
 
@@ -32,7 +32,7 @@ def main(_) -> None:
     """Plays and measures."""
     run = Run(pathlib.Path(_WORKDIR.value))
     name = run.named(_IDENTITY.value)
-    sound = voice.samples(run.portrait(name))
+    sound = spoken_clip.samples(run.portrait(name))
     portrait = Portrait.load(_WORKDIR.value, name, size=_SIZE.value)
     size = _CHUNK.value * structs.AUDIO_RATE // 1000
     chunks = round(_MINUTES.value * 60 * structs.AUDIO_RATE / size)

@@ -21,7 +21,7 @@ from lokitalk_jax import portraits, signals
 from lokitalk_jax.cast import Cast
 from lokitalk_jax.data import folder as data_folder
 from lokitalk_jax.data.dataset import read_tracks
-from lokitalk_jax.drive import audio2motion, cross_fit, lips, voice
+from lokitalk_jax.drive import audio2motion, cross_fit, lips, spoken_clip, voice
 from lokitalk_jax.run import Run
 
 _LOG = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def begin(
         )
     clips = [_clip(config, cast, folder) for folder in cast.folders]
     known = portraits.load_all(prior.workdir, besides=cast.names) if prior else []
-    others = [voice.clip_of(one) for one in known]
+    others = [spoken_clip.of_portrait(one) for one in known]
     training, hears = voice.training_from(config.voice), config.voice.hears
     if config.lips == "audio":
         mouths = {
@@ -121,16 +121,16 @@ def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
     return made
 
 
-def _clip(config, cast: Cast, folder) -> voice.Clip:
+def _clip(config, cast: Cast, folder) -> spoken_clip.SpokenClip:
     tracks, train = read_tracks(folder, config.data.max_seconds or None)
     lip = signals.apply(cast.fitted, folder.name, tracks).lip
     frames = np.flatnonzero(train)
     # Nothing is held out here, so that nothing is measured either.
-    return voice.Clip(
+    return spoken_clip.SpokenClip(
         folder.name, folder.audio_path, folder.path, lip, frames, frames[:0]
     )
 
 
-def _windows(spec: audio2motion.Spec, clip: voice.Clip) -> np.ndarray:
+def _windows(spec: audio2motion.Spec, clip: spoken_clip.SpokenClip) -> np.ndarray:
     times = np.arange(len(clip.lip)) * audio2motion.ROWS_PER_FRAME
-    return audio2motion.windows(spec, voice.rows(spec, clip), times)
+    return audio2motion.windows(spec, spoken_clip.rows(spec, clip), times)

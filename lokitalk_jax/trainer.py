@@ -23,7 +23,7 @@ from lokitalk_jax import (
 )
 from lokitalk_jax.cast import Cast
 from lokitalk_jax.checkpoint import Checkpoints
-from lokitalk_jax.drive import voice
+from lokitalk_jax.drive import spoken_clip, voice
 from lokitalk_jax.metric_log import MetricLog
 from lokitalk_jax.run import Run
 from lokitalk_jax.session import begin
@@ -134,12 +134,12 @@ def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       ValueError: there is no such run, or its clips have no sound.
     """
     run = Run(workdir)
-    clips = [voice.clip_of(run.portrait(name)) for name in run.identities]
+    clips = [spoken_clip.of_portrait(run.portrait(name)) for name in run.identities]
     known = []
     if run.config.prior:
         prior = pathlib.Path(run.config.prior)
         known = portraits.load_all(prior, besides=run.identities)
-    others = [voice.clip_of(one) for one in known]
+    others = [spoken_clip.of_portrait(one) for one in known]
     voice.fit_run(workdir, clips, others, config.voice, config.seed)
 
 
@@ -148,7 +148,7 @@ def _keep_encoder(workdir: pathlib.Path) -> None:
     run = Run(workdir)
     params = run.people[0]["shared"]["voice"]
     made = voice.Voice(run.spec.voice, params, {})
-    clips = [voice.clip_of(run.portrait(name)) for name in run.identities]
+    clips = [spoken_clip.of_portrait(run.portrait(name)) for name in run.identities]
     voice.keep(run.workdir, made, clips)
 
 

@@ -21,6 +21,7 @@ from lokitalk_jax.drive import (
     cross_fit,
     curves,
     lips,
+    spoken_clip,
     talking,
     voice,
 )
@@ -35,10 +36,10 @@ def spoken_run(tiny_run, tmp_path_factory):
     """The tiny run with a voice, and a sound file."""
     root = tmp_path_factory.mktemp("spoken")
     shutil.copytree(tiny_run.workdir, root / "run")
-    people = [voice.clip_of(one) for one in portraits.load_all(root / "run")]
+    people = [spoken_clip.of_portrait(one) for one in portraits.load_all(root / "run")]
     spec = audio2motion.Spec(members=2, lip_dim=people[0].lip.shape[-1])
     voice.save(root / "run", voice.fit(people, [], spec, TRAINING, seed=0))
-    heard = voice.samples(people[0])[: int(SECONDS * structs.AUDIO_RATE)]
+    heard = spoken_clip.samples(people[0])[: int(SECONDS * structs.AUDIO_RATE)]
     scipy.io.wavfile.write(root / "said.wav", structs.AUDIO_RATE, heard)
     return root / "run", tiny_run.names[0], root / "said.wav"
 
@@ -61,12 +62,12 @@ def test_training_fits_a_voice_that_is_kept(tiny_run, tmp_path):
     assert all(-1 <= found <= 1 for found in made.trust.values())
     again = voice.load(tmp_path / "run")
     person = portraits.load(tmp_path / "run", tiny_run.names[0])
-    mean, variance = voice.predict(again, voice.clip_of(person))
+    mean, variance = voice.predict(again, spoken_clip.of_portrait(person))
     assert mean.shape == variance.shape == (50, 3) and (variance > 0).all()
 
 
 def test_clips_without_sound_teach_no_voice(tiny_run):
-    people = map(voice.clip_of, portraits.load_all(tiny_run.workdir))
+    people = map(spoken_clip.of_portrait, portraits.load_all(tiny_run.workdir))
     mute = [one._replace(audio=None) for one in people]
     with pytest.raises(ValueError, match="none of the clips has sound: demo_00, demo"):
         voice.fit(mute, [], audio2motion.Spec(), TRAINING, seed=0)
@@ -234,7 +235,9 @@ def with_features(spoken_run, tmp_path):
     workdir = shutil.copytree(spoken_run[0], tmp_path / "run")
     clips = []
     for portrait in portraits.load_all(workdir):
-        clip = voice.clip_of(portrait)._replace(source=tmp_path / portrait.name)
+        clip = spoken_clip.of_portrait(portrait)._replace(
+            source=tmp_path / portrait.name
+        )
         clip.source.mkdir()
         frames = np.random.default_rng(0).normal(size=(len(clip.lip), 16, 29))
         np.save(clip.source / "aud_ds.npy", frames)
@@ -296,7 +299,7 @@ def told_lips(clip, others, limits):
 
 
 def test_lips_are_told_by_who_has_not_learned_from_them(spoken_run):
-    clip, *others = map(voice.clip_of, portraits.load_all(spoken_run[0]))
+    clip, *others = map(spoken_clip.of_portrait, portraits.load_all(spoken_run[0]))
     told = told_lips(clip, others, clip.lip)
     assert told.shape == clip.lip.shape and np.abs(told).max() > 0
     part = np.array_split(clip.train_frames, cross_fit.STRETCHES)[1]

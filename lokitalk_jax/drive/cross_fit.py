@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lokitalk_jax.drive import audio2motion, lips, voice
+from lokitalk_jax.drive import audio2motion, lips, spoken_clip, voice
 from lokitalk_jax.drive.lips import Mouth
 
 STRETCHES = 4
@@ -19,8 +19,8 @@ _GUARD = 12
 
 
 def told_lips(
-    clips: Sequence[voice.Clip],
-    others: Sequence[voice.Clip],
+    clips: Sequence[spoken_clip.SpokenClip],
+    others: Sequence[spoken_clip.SpokenClip],
     mouths: Mapping[str, Mouth],
     hears: str,
     training: audio2motion.Training,
@@ -44,11 +44,11 @@ def told_lips(
       ValueError: one of `clips` has no sound, or is too short.
     """
     for clip in clips:
-        voice.samples(clip)  # refuses those without
+        spoken_clip.samples(clip)  # refuses those without
     spec = voice.spec_for(hears, clips)
     speakers = [voice.speaker(spec, clip, seed) for clip in clips]
     helpers = [voice.speaker(spec, clip, seed) for clip in voice.helpers(spec, others)]
-    heard = {clip.name: voice.rows(spec, clip) for clip in clips}
+    heard = {clip.name: spoken_clip.rows(spec, clip) for clip in clips}
     found = {clip.name: np.zeros_like(clip.lip) for clip in clips}
     for part in range(STRETCHES):
         told = {clip.name: _stretch(clip, part) for clip in clips}
@@ -67,7 +67,7 @@ def told_lips(
     return found
 
 
-def _stretch(clip: voice.Clip, part: int) -> np.ndarray:
+def _stretch(clip: spoken_clip.SpokenClip, part: int) -> np.ndarray:
     """Bool [F], frames of a part of the clip; what is not trained on is in the last."""
     ends = np.array_split(clip.train_frames, STRETCHES)[part]
     if not len(ends):

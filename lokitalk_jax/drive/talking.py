@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax import backdrop, motion, newcomer, reenact, structs
-from lokitalk_jax.drive import curves, lips, sound_file
+from lokitalk_jax.drive import curves, lips, sound_file, spoken_clip
 from lokitalk_jax.drive import voice as voices
 from lokitalk_jax.evaluate import sheets
 from lokitalk_jax.motion import Frame
@@ -159,7 +159,7 @@ class Speaking:
             )
         heard = np.concatenate(list(sound_file.read(sound)))
         count = -(-len(heard) * structs.FPS // structs.AUDIO_RATE)
-        return voices.rows_of_file(spec, features, heard, count)
+        return spoken_clip.rows_of_file(spec, features, heard, count)
 
     def _source(self, run: Run, region: str, text: str, more: dict):
         """The curve that a region follows; of the head with the torso's beside it."""

@@ -16,13 +16,10 @@ import flax.traverse_util
 import jax
 import ml_collections
 import numpy as np
-import scipy.io.wavfile
-import scipy.signal
 
-from lokitalk_jax import structs
 from lokitalk_jax.data import audio_features, folder
-from lokitalk_jax.drive import audio2motion, speech
-from lokitalk_jax.portraits import Portrait
+from lokitalk_jax.drive import audio2motion, changed_sound, speech, spoken_clip
+from lokitalk_jax.drive.spoken_clip import SpokenClip
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,8 +31,6 @@ _OWN = 3
 
 # Changed versions of a clip's sound that the networks learn from.
 _VERSIONS = 4
-_SPEEDS, _SIGNAL_TO_NOISE, _REVERBERATION = (0.9, 1.1), (10.0, 35.0), (0.05, 0.3)
-_ECHO = 0.4  # most energy of the reverberation, as a share of the sound's amplitude
 
 
 class Voice(NamedTuple):
@@ -53,43 +48,7 @@ class Voice(NamedTuple):
     trust: dict[str, float]
 
 
-class Clip(NamedTuple):
-    """What there is to learn from in a clip of F frames.
-
-    Attributes:
-      name: whose.
-      audio: its sound, a 16 kHz WAV file; None where it has none.
-      source: the identity folder, where features of other programs lie.
-      lip: [F, D_lip], tracked coefficients.
-      train_frames, test_frames: frame numbers.
-    """
-
-    name: str
-    audio: pathlib.Path | None
-    source: pathlib.Path
-    lip: np.ndarray
-    train_frames: np.ndarray
-    test_frames: np.ndarray
-
-
-def clip_of(portrait: Portrait) -> Clip:
-    """The clip of a portrait."""
-    p, lip = portrait, portrait.signals.lip
-    return Clip(p.name, p.audio, p.source, lip, p.train_frames, p.test_frames)
-
-
-def samples(clip: Clip | Portrait) -> np.ndarray:
-    """A clip's sound, float32 [S], 16 kHz mono in [-1, 1].
-
-    Raises:
-      ValueError: the clip has no sound.
-    """
-    if clip.audio is None:
-        raise ValueError(f"the clip of {clip.name!r} has no sound")
-    return scipy.io.wavfile.read(clip.audio)[1].astype(np.float32) / 32768
-
-
-def spec_for(hears: str, clips: Sequence[Clip]) -> audio2motion.Spec:
+def spec_for(hears: str, clips: Sequence[SpokenClip]) -> audio2motion.Spec:
     """Sizes of a voice that learns from clips; for `hears` see `audio2motion.Spec`.
 
     Raises:
@@ -100,7 +59,7 @@ def spec_for(hears: str, clips: Sequence[Clip]) -> audio2motion.Spec:
     if hears in speech.WIDTHS:
         inputs = speech.WIDTHS[hears]
     elif hears.endswith(".npy"):
-        first = with_sound(clips)[0]
+        first = spoken_clip.with_sound(clips)[0]
         inputs = audio_features.read(first.source / hears, len(first.lip)).shape[1] + 1
     else:
         raise ValueError(
@@ -115,48 +74,9 @@ def training_from(config: ml_collections.ConfigDict) -> audio2motion.Training:
     return audio2motion.Training(**{k: v for k, v in config.items() if k != "hears"})
 
 
-def rows(spec: audio2motion.Spec, clip: Clip) -> np.ndarray:
-    """What a voice hears in a clip, float32 [time, inputs], a hundred rows a second.
-
-    Raises:
-      ValueError: the clip has no sound, or not the features that the voice hears.
-    """
-    heard = samples(clip)
-    if spec.streams:
-        return speech.features(heard, spec.hears)
-    return rows_of_file(spec, clip.source / spec.hears, heard, len(clip.lip))
-
-
-def rows_of_file(
-    spec: audio2motion.Spec, path: pathlib.Path, heard: np.ndarray, frames: int
-) -> np.ndarray:
-    """The same from a file of features; loudness is that of the sound.
-
-    Args:
-      spec: of the voice.
-      path: see `audio_features.read`.
-      heard: float [S], 16 kHz mono.
-      frames: F of the clip or of the sound.
-
-    Raises:
-      ValueError: the features are of another kind than the voice has learned from.
-    """
-    found = audio_features.read(path, frames)
-    if found.shape[1] + 1 != spec.inputs:
-        kinds = audio_features.KINDS
-        raise ValueError(
-            f"{path} holds {kinds[found.shape[1]]} features, the voice has learned "
-            f"from {kinds[spec.inputs - 1]}"
-        )
-    found = found.repeat(audio2motion.ROWS_PER_FRAME // 2, axis=0)
-    loudness = speech.features(heard, "mel")[:, -1:]
-    if not len(loudness):  # less than a row of sound
-        loudness = np.zeros((1, 1), np.float32)
-    loudness = loudness[np.minimum(np.arange(len(found)), len(loudness) - 1)]
-    return np.concatenate([found, loudness], axis=1)
-
-
-def speaker(spec: audio2motion.Spec, clip: Clip, seed: int) -> audio2motion.Speaker:
+def speaker(
+    spec: audio2motion.Spec, clip: SpokenClip, seed: int
+) -> audio2motion.Speaker:
     """What the networks learn from: the training frames of a clip.
 
     Args:
@@ -164,13 +84,13 @@ def speaker(spec: audio2motion.Spec, clip: Clip, seed: int) -> audio2motion.Spea
       clip: with its sound.
       seed: of the changed versions.
     """
-    heard = samples(clip)
+    heard = spoken_clip.samples(clip)
     times = np.arange(len(clip.lip)) * audio2motion.ROWS_PER_FRAME
-    looked_at = [audio2motion.windows(spec, rows(spec, clip), times)]
+    looked_at = [audio2motion.windows(spec, spoken_clip.rows(spec, clip), times)]
     # Features that another program made cannot be made again of changed sound.
     for version in range(_VERSIONS if spec.streams else 0):
         rng = np.random.default_rng((seed, version))
-        changed, speed = _change(rng, heard)
+        changed, speed = changed_sound.change(rng, heard)
         found = speech.features(changed, spec.hears)
         looked_at.append(audio2motion.windows(spec, found, times / speed))
     usable = np.zeros(len(clip.lip), bool)
@@ -178,10 +98,12 @@ def speaker(spec: audio2motion.Spec, clip: Clip, seed: int) -> audio2motion.Spea
     return audio2motion.Speaker(clip.name, looked_at, clip.lip, usable)
 
 
-def predict(voice: Voice, clip: Clip) -> tuple[np.ndarray, ...]:
+def predict(voice: Voice, clip: SpokenClip) -> tuple[np.ndarray, ...]:
     """Mean and variance of the lip coefficients [F, D_lip] by a clip's sound."""
     times = np.arange(len(clip.lip)) * audio2motion.ROWS_PER_FRAME
-    looked_at = audio2motion.windows(voice.spec, rows(voice.spec, clip), times)
+    looked_at = audio2motion.windows(
+        voice.spec, spoken_clip.rows(voice.spec, clip), times
+    )
     return jax.device_get(_apply(voice.spec, voice.params, looked_at))
 
 
@@ -189,8 +111,8 @@ _apply = jax.jit(audio2motion.apply, static_argnums=0)
 
 
 def fit(
-    clips: Sequence[Clip],
-    others: Sequence[Clip],
+    clips: Sequence[SpokenClip],
+    others: Sequence[SpokenClip],
     spec: audio2motion.Spec,
     training: audio2motion.Training,
     seed: int,
@@ -207,14 +129,14 @@ def fit(
     Raises:
       ValueError: no clip has sound, or enough frames.
     """
-    with_sound([*clips, *others])  # refuses where none has
+    spoken_clip.with_sound([*clips, *others])  # refuses where none has
     own = [speaker(spec, one, seed) for one in clips if one.audio]
     more = [speaker(spec, one, seed) for one in helpers(spec, others)]
     params = audio2motion.fit(spec, training, weighted(own, more), seed)
     return Voice(spec, params, {})
 
 
-def helpers(spec: audio2motion.Spec, others: Sequence[Clip]) -> list[Clip]:
+def helpers(spec: audio2motion.Spec, others: Sequence[SpokenClip]) -> list[SpokenClip]:
     """Those of others who have what a voice hears; the log names the rest."""
     found = []
     for one in others:
@@ -234,23 +156,10 @@ def weighted(
     return own * _OWN + others if others else own
 
 
-def with_sound(clips: Sequence[Clip]) -> list[Clip]:
-    """Those that have sound.
-
-    Raises:
-      ValueError: none has.
-    """
-    heard = [one for one in clips if one.audio is not None]
-    if not heard:
-        names = ", ".join(one.name for one in clips)
-        raise ValueError(f"none of the clips has sound: {names}")
-    return heard
-
-
 def fit_run(
     workdir: pathlib.Path,
-    clips: Sequence[Clip],
-    others: Sequence[Clip],
+    clips: Sequence[SpokenClip],
+    others: Sequence[SpokenClip],
     config: ml_collections.ConfigDict,
     seed: int,
 ) -> Voice:
@@ -278,7 +187,7 @@ def fit_run(
     return voice
 
 
-def keep(workdir: pathlib.Path, voice: Voice, clips: Sequence[Clip]) -> Voice:
+def keep(workdir: pathlib.Path, voice: Voice, clips: Sequence[SpokenClip]) -> Voice:
     """Writes a voice into a run, with how well it does on clips, and says so."""
     scored = [one for one in clips if one.audio and len(one.test_frames) > 2]
     voice = voice._replace(trust={one.name: trust(voice, one) for one in scored})
@@ -293,7 +202,7 @@ def exists(workdir: pathlib.Path) -> bool:
     return (workdir / "voice.npz").is_file()
 
 
-def trust(voice: Voice, clip: Clip) -> float:
+def trust(voice: Voice, clip: SpokenClip) -> float:
     """How well a voice does on the held-out end of a clip; see `Voice`."""
     mean, _ = predict(voice, clip)
     true, told = clip.lip[clip.test_frames], mean[clip.test_frames]
@@ -329,24 +238,3 @@ def load(workdir: pathlib.Path) -> Voice:
     meta = json.loads(str(flat.pop("meta")))
     params = flax.traverse_util.unflatten_dict(flat, sep="/")
     return Voice(audio2motion.Spec(**meta["spec"]), params, meta["trust"])
-
-
-def _change(rng: np.random.Generator, heard: np.ndarray) -> tuple[np.ndarray, float]:
-    """The sound of another voice, room and microphone, and how much faster it is."""
-    parts = round(100 * rng.uniform(*_SPEEDS))
-    changed = scipy.signal.resample_poly(heard, 100, parts)
-
-    seconds = rng.uniform(*_REVERBERATION)
-    length = int(seconds * structs.AUDIO_RATE)
-    echo = rng.normal(size=length) * np.exp(-6.9 * np.arange(length) / length)
-    echo *= rng.uniform(0, _ECHO) / np.linalg.norm(echo)
-    echo[0] = 1
-    changed = scipy.signal.fftconvolve(changed, echo)[: len(changed)]
-
-    noise = rng.normal(size=len(changed))
-    if rng.random() < 0.5:
-        noise = scipy.signal.lfilter([1], [1, -0.95], noise)
-    level = 10 ** (-rng.uniform(*_SIGNAL_TO_NOISE) / 20)
-    changed += noise * level * changed.std() / noise.std()
-    gain = 10 ** (rng.uniform(-12, 6) / 20)
-    return (changed * gain).astype(np.float32), parts / 100

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lokitalk_jax import motion
-from lokitalk_jax.drive import lips
+from lokitalk_jax.drive import lips, spoken_clip
 from lokitalk_jax.drive import voice as voices
 from lokitalk_jax.motion import Motion
 from lokitalk_jax.portraits import Portrait
@@ -19,7 +19,7 @@ def clip_lips(run: Run, portrait: Portrait) -> np.ndarray:
     voice = voices.load(run.workdir)
     train = portrait.signals.lip[portrait.train_frames]
     person = lips.mouth(run.fitted, portrait.name, train)
-    heard = voices.rows(voice.spec, voices.clip_of(portrait))
+    heard = spoken_clip.rows(voice.spec, spoken_clip.of_portrait(portrait))
     return lips.of_rows(voice, person, heard, portrait.frame_count)
 
 
