@@ -145,10 +145,12 @@ class Speaking:
         """All that a voice will hear, where that is a file and not the sound itself."""
         spec = self._voice.spec
         if spec.streams != (features is None):
+            remedy = "give --features, what the same program hears in this sound"
+            if spec.streams:
+                remedy = "they go with a voice of --config.voice.hears=NAME.npy"
             raise ValueError(
                 f"the voice of {run.workdir} hears {spec.hears}, and the features "
-                f"given are {features or 'none'}; features go with a voice that was "
-                "fitted to such, --config.voice.hears=NAME.npy"
+                f"given are {features or 'none'}; {remedy}"
             )
         if features is None:
             return None
