@@ -5,20 +5,17 @@ import json
 import shutil
 
 import av
-import jax
 import numpy as np
 import pytest
 import scipy.io.wavfile
-import tiny_model
 
 import render
 from configs import audio2motion as audio2motion_config
-from lokitalk_jax import portraits, session, structs, trainer
+from lokitalk_jax import portraits, structs, trainer
 from lokitalk_jax.drive import (
     Portrait,
     Sources,
     audio2motion,
-    cross_fit,
     curves,
     lips,
     spoken_clip,
@@ -290,83 +287,3 @@ def test_voices_hear_what_they_are_told_to(with_features):
         voice.spec_for("noise", clips)
     with pytest.raises(ValueError, match="no such file of audio features"):
         voice.spec_for("aud_hu.npy", clips)
-
-
-def told_lips(clip, others, limits):
-    mouths = {clip.name: lips.Mouth(limits[0], limits.min(0), limits.max(0))}
-    training = TRAINING._replace(steps=3, frames=4)
-    return cross_fit.told_lips([clip], others, mouths, "mel", training, 0)[clip.name]
-
-
-def test_lips_are_told_by_who_has_not_learned_from_them(spoken_run):
-    clip, *others = map(spoken_clip.of_portrait, portraits.load_all(spoken_run[0]))
-    told = told_lips(clip, others, clip.lip)
-    assert told.shape == clip.lip.shape and np.abs(told).max() > 0
-    part = np.array_split(clip.train_frames, cross_fit.STRETCHES)[1]
-    changed = clip.lip.copy()
-    changed[part] = 9.0
-    again = told_lips(clip._replace(lip=changed), others, clip.lip)
-    np.testing.assert_array_equal(again[part], told[part])
-    assert np.abs(again - told).max() > 1e-3  # the others' voices have learned from it
-
-
-def test_portraits_learn_from_lips_by_sound(tiny_run, tmp_path, monkeypatch):
-    config = tiny_model.config()
-    config.data.root = str(tiny_run.data)
-    config.voice.update(steps=2, batch=1, frames=4)
-    tracked = next(session.begin(config).batches.iterate(0)).signals
-    config.lips = "audio"
-    spoken = next(session.begin(config, tmp_path).batches.iterate(0)).signals
-    assert np.abs(spoken.lip - tracked.lip).max() > 0.1
-    np.testing.assert_array_equal(spoken.head, tracked.head)
-    # A run that goes on learns from the same lips, and fits nothing anew.
-    monkeypatch.setattr(cross_fit, "told_lips", lambda *_: pytest.fail("fitted anew"))
-    again = next(session.begin(config, tmp_path).batches.iterate(0)).signals
-    np.testing.assert_array_equal(again.lip, spoken.lip)
-    config.voice.steps = 0
-    with pytest.raises(ValueError, match="lips=audio needs a voice, and voice.steps"):
-        session.begin(config)
-    config.lips = "guessed"
-    with pytest.raises(ValueError, match="lips is 'guessed'; it is one of tracked"):
-        session.begin(config)
-
-
-def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
-    config = tiny_model.config()
-    config.data.root = str(tiny_run.data)
-    config.voice.update(steps=2, batch=1, frames=4, hears="mel")
-    config.lips = "encoder"
-    begun = session.begin(config)
-    source = begun.batches.iterate(0)
-    batch = next(source)
-    source.close()
-    assert batch.heard.shape[-1] == 26 and len(begun.spec.voice.offsets) == 11
-    before = jax.device_get(begun.state.params["shared"]["voice"])
-    trainer.train(config, tmp_path / "run")
-    run = Run(tmp_path / "run")
-    trained = run.people[0]["shared"]["voice"]
-    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before, trained)
-    assert moved["params"]["Dense_0"]["kernel"] > 1e-3  # by the pictures' loss alone
-    kept = voice.load(tmp_path / "run")
-    assert kept.spec == run.spec.voice and set(kept.trust) == set(tiny_run.names)
-    jax.tree.map(np.testing.assert_array_equal, kept.params, trained)
-    config.train.steps = 14  # a run that goes on keeps what it has learned since
-    trainer.train(config, tmp_path / "run")
-    run = Run(tmp_path / "run")
-    later = run.people[0]["shared"]["voice"]
-    jax.tree.map(
-        np.testing.assert_array_equal, voice.load(tmp_path / "run").params, later
-    )
-    assert np.abs(jax.tree.leaves(later)[1] - jax.tree.leaves(trained)[1]).max() > 0
-
-    adapting = config.copy_and_resolve_references()
-    adapting.prior, adapting.start = str(tmp_path / "run"), "mean"
-    adapting.common = "frozen"
-    taken = session.begin(adapting).state.params["shared"]["voice"]
-    jax.tree.map(np.testing.assert_array_equal, jax.device_get(taken), later)
-
-    live = Portrait.load(tmp_path / "run", tiny_run.names[0])
-    assert len(live.push(np.zeros(16_000, np.float32))) > 10
-    config.voice.hears = "aud_hu.npy"
-    with pytest.raises(ValueError, match="trained along hears sound, not 'aud_hu.npy'"):
-        session.begin(config)
