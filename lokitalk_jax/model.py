@@ -61,11 +61,14 @@ def from_config(config) -> Model:
     """Unpacks the fields `model`, `grid`, `scene`, `sampling` and `lips` of a config.
 
     Raises:
-      ValueError: `model.fields` is unknown, or an audio encoder is to hear a file.
+      ValueError: `model.fields` or `model.compute` is unknown, or an audio encoder is
+        to hear a file.
     """
     low = tuple(x / UNIT for x in config.scene.low)
     high = tuple(x / UNIT for x in config.scene.high)
     m = config.model
+    if m.compute not in ("float32", "bfloat16"):
+        raise ValueError(f"model.compute is {m.compute!r}; it is float32 or bfloat16")
     deformation, regions = _deformation(m)
     grid = hashgrid.GridSpec(**config.grid)
     return Model(

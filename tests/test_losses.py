@@ -85,6 +85,9 @@ def test_half_precision_stays_inside(case):
     assert one != other and abs(one - other) < 0.02 * one
     likeness = exact @ near / np.linalg.norm(exact) / np.linalg.norm(near)
     assert likeness > 0.97
+    config.model.compute = "float8"
+    with pytest.raises(ValueError, match="model.compute is 'float8'; it is float32 or"):
+        model.from_config(config)
 
 
 def test_magnitude_is_the_mean_square_of_what_is_seen(samples):
