@@ -5,6 +5,8 @@
 Every model is trained on the same people with the same steps, and scored on their
 held-out frames; with a newcomer, who is left out of the training, it is then adapted to
 the first seconds of their clip. Differences are taken between runs of the same seed.
+What a part does for speed is told by the steps and seconds until the head reaches a
+fixed quality, the same for all: what the whole model has at the end, less a decibel.
 Every run and its scores are kept, so the command goes on where it was stopped.
 """
 
@@ -13,14 +15,16 @@ import itertools
 import json
 import pathlib
 
+import ml_collections
 import numpy as np
 from absl import app, flags
 from absl import logging as absl_logging
 from scipy import stats
 
 from benchmarks.transfer import link_people
+from benchmarks.transfer_report import cost_to
 from configs import adapt, multi_id
-from lokitalk_jax import process, trainer
+from lokitalk_jax import checkpoint, process, trainer
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.references import spread
@@ -41,6 +45,8 @@ PARTS = (
 )
 ADAPTED = ("no_prior",)  # says something of newcomers only
 _TEST_FRAMES = 12  # of each clip, evenly spread over the held-out ones
+_POINTS = 6  # checkpoints of a run, evenly spread, that its curve goes through
+_SHORT_OF = 1.0  # dB of head PSNR, of the fixed quality below the whole model's last
 
 
 def score(run: Run, name: str) -> dict[str, float]:
@@ -71,14 +77,36 @@ def score(run: Run, name: str) -> dict[str, float]:
     }
 
 
-def measure(workdir: pathlib.Path) -> dict[str, float]:
-    """Scores of a run, the mean over its people."""
-    run = Run(workdir)
+def measure(workdir: pathlib.Path, step: int) -> dict[str, float | None]:
+    """Scores of a checkpoint, the mean over its people; None where nobody has one."""
+    run = Run(workdir, step)
     rows = [score(run, name) for name in run.identities]
-    return {
-        key: float(np.mean([row[key] for row in rows if row[key] is not None]))
-        for key in rows[0]
-    }
+    found = {key: [r[key] for r in rows if r[key] is not None] for key in rows[0]}
+    return {k: float(np.mean(each)) if each else None for k, each in found.items()}
+
+
+def curve(workdir: pathlib.Path) -> list[dict]:
+    """Scores of all checkpoints of a run, with their `step` and `seconds`.
+
+    Seconds are those of the steps, as the log's lines are apart in the middle:
+    compiling and previews are left out.
+    """
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    logged = np.array([(line["step"], line["time"]) for line in lines])
+    steps, seconds = np.diff(logged, axis=0).T
+    pace = float(np.median(seconds / steps))
+    checkpoints, _ = checkpoint.open_run(workdir)
+    kept = checkpoints.steps()
+    checkpoints.close()
+    return [{"step": n, "seconds": n * pace} | measure(workdir, n) for n in kept]
+
+
+def with_checkpoints(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """The config of a run whose curve is read from its checkpoints."""
+    config.train.checkpoint_every = max(config.train.steps // _POINTS, 1)
+    config.train.keep = _POINTS + 1
+    config.train.log_every = max(config.train.steps // (2 * _POINTS), 1)
+    return config
 
 
 def configure(part: str, root: pathlib.Path, steps: int, seed: int):
@@ -91,7 +119,7 @@ def configure(part: str, root: pathlib.Path, steps: int, seed: int):
     config.seed = seed
     if part not in ADAPTED:
         config.train.steps = steps
-    return config
+    return with_checkpoints(config)
 
 
 def configure_adapting(part: str, prior: pathlib.Path, source, seconds, seed):
@@ -105,7 +133,7 @@ def configure_adapting(part: str, prior: pathlib.Path, source, seconds, seed):
         config.model.identity_offset = part != "no_offset"
     config.data.root, config.data.max_seconds = str(source), seconds
     config.seed = seed
-    return config
+    return with_checkpoints(config)
 
 
 def difference(whole: list[float], less: list[float]) -> tuple[float, float]:
@@ -124,12 +152,13 @@ def table(cells: list[dict], group: str) -> str:
     """Markdown: means of the whole model, then differences from it.
 
     Args:
-      cells: {'part', 'seed', 'group', 'scores'} each.
+      cells: {'part', 'seed', 'group', 'curve'} each, see `curve`.
       group: which cells, 'people' or 'newcomer'.
     """
-    found = {(c["part"], c["seed"]): c["scores"] for c in cells if c["group"] == group}
+    those = [c for c in cells if c["group"] == group]
+    found = {(c["part"], c["seed"]): c["curve"][-1] for c in those}
     seeds = sorted({seed for part, seed in found if part == WHOLE})
-    keys = list(found[WHOLE, seeds[0]])
+    keys = [k for k in found[WHOLE, seeds[0]] if k not in ("step", "seconds")]
     lines = [f"| {group} | seeds | " + " | ".join(keys) + " |"]
     lines.append("|---" * (len(keys) + 2) + "|")
     for part in (WHOLE, *PARTS, *ADAPTED):
@@ -147,6 +176,34 @@ def table(cells: list[dict], group: str) -> str:
             mean, reach = difference(whole, less)
             cells_of_part.append(f"{mean:+.{digits}f} ± {reach:.{digits}f}")
         lines.append(f"| {part} | {len(both)} | " + " | ".join(cells_of_part) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def times(cells: list[dict], group: str) -> str:
+    """Markdown: steps and seconds until the head reaches a fixed quality.
+
+    Args:
+      cells: {'part', 'seed', 'group', 'curve'} each, see `curve`.
+      group: which cells, 'people' or 'newcomer'.
+    """
+    curves = {(c["part"], c["seed"]): c["curve"] for c in cells if c["group"] == group}
+    whole = [c[-1]["head"] for (part, _), c in curves.items() if part == WHOLE]
+    level = float(np.mean(whole)) - _SHORT_OF
+    lines = [f"| {group}: head at {level:.2f} dB | reached | steps | seconds |"]
+    lines.append("|---" * 4 + "|")
+    for part in (WHOLE, *PARTS, *ADAPTED):
+        its = [c for (name, _), c in curves.items() if name == part]
+        if not its:
+            continue
+        costs = [
+            [cost_to(c, level, cost=cost) for c in its] for cost in ("step", "seconds")
+        ]
+        reached = len(its) - costs[0].count(None)
+        cells_of_part = [f"{reached} of {len(its)}"]
+        # A mean over those seeds that reach it would flatter the others.
+        every = reached == len(its)
+        cells_of_part += [f"{np.mean(each):.0f}" if every else "-" for each in costs]
+        lines.append(f"| {part} | " + " | ".join(cells_of_part) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -177,7 +234,7 @@ def main(_) -> None:
         workdir = out / "runs" / f"{part}-{seed}"
         trainer.train(configure(part, root, _STEPS.value, seed), workdir)
         cell = {"part": part, "seed": seed, "group": "people"}
-        return cell | {"scores": measure(workdir)}
+        return cell | {"curve": curve(workdir)}
 
     def take_in(part: str, seed: int) -> dict:
         prior = out / "runs" / f"{part}-{seed}"
@@ -186,7 +243,7 @@ def main(_) -> None:
         config = configure_adapting(part, prior, source, _SECONDS.value, seed)
         trainer.train(config, workdir)
         cell = {"part": part, "seed": seed, "group": "newcomer"}
-        return cell | {"scores": measure(workdir)}
+        return cell | {"curve": curve(workdir)}
 
     cells = []
     for seed, part in itertools.product(map(int, _SEEDS.value), _PARTS.value):
@@ -198,7 +255,8 @@ def main(_) -> None:
             cells.append(_kept(path, lambda part=part, seed=seed: take_in(part, seed)))
     groups = ("people", "newcomer") if newcomer else ("people",)
     with folder.replacing(out / "ablate.md") as temporary:
-        temporary.write_text("\n".join(table(cells, group) for group in groups))
+        parts = [make(cells, group) for make in (table, times) for group in groups]
+        temporary.write_text("\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -32,16 +32,17 @@ def best(curve: list[dict], key: str = "head") -> float:
     return max(point[key] for point in curve)
 
 
-def seconds_to(curve: list[dict], level: float, key: str = "head") -> float | None:
-    """CPU seconds until a curve reaches a level, between its points; None if never."""
+def cost_to(
+    curve: list[dict], level: float, key: str = "head", cost: str = "cpu_seconds"
+) -> float | None:
+    """What it costs until a curve reaches a level, between points; None if never."""
     before = None
     for point in curve:
         if point[key] >= level:
             if before is None or point[key] == before[key]:
-                return point["cpu_seconds"]
+                return point[cost]
             share = (level - before[key]) / (point[key] - before[key])
-            span = point["cpu_seconds"] - before["cpu_seconds"]
-            return before["cpu_seconds"] + share * span
+            return before[cost] + share * (point[cost] - before[cost])
         before = point
     return None
 
@@ -63,7 +64,7 @@ def table(cells: list[dict]) -> str:
         scratch = ends.get((cell["identity"], cell["seconds"], cell["seed"]))
         reached = share = "-"
         if scratch:
-            seconds = seconds_to(curve, scratch[-1]["head"])
+            seconds = cost_to(curve, scratch[-1]["head"])
             if seconds is not None:
                 reached = f"{seconds:.1f}"
                 share = f"{seconds / scratch[-1]['cpu_seconds']:.2f}"

@@ -119,6 +119,10 @@ class Checkpoints:
         """Step of the newest complete checkpoint."""
         return self._manager.latest_step()
 
+    def steps(self) -> list[int]:
+        """Steps of the complete checkpoints that are kept, in order."""
+        return sorted(self._manager.all_steps())
+
     def due(self, step: int) -> bool:
         """Whether `save` would write at `step`."""
         return self._manager.should_save(step)
@@ -289,11 +293,15 @@ class Checkpoints:
         self._manager.close()
 
 
-def open_run(workdir: pathlib.Path) -> tuple[Checkpoints, int]:
-    """The checkpoints of a finished or running run, to read, and the latest step.
+def open_run(workdir: pathlib.Path, step: int | None = None) -> tuple[Checkpoints, int]:
+    """The checkpoints of a finished or running run, to read, and a step of them.
+
+    Args:
+      workdir: the run.
+      step: wanted; None takes the latest.
 
     Raises:
-      ValueError: there is no run, or it has no complete checkpoint.
+      ValueError: there is no run, it has no complete checkpoint, or none of `step`.
     """
     if not (workdir / "checkpoints").is_dir():
         raise ValueError(
@@ -301,11 +309,17 @@ def open_run(workdir: pathlib.Path) -> tuple[Checkpoints, int]:
             f"train.py --config=... --workdir={workdir}"
         )
     checkpoints = Checkpoints(workdir, every=None, keep=None)
-    step = checkpoints.latest_step()
-    if step is None:
+    steps = checkpoints.steps()
+    if not steps:
         checkpoints.close()
         raise ValueError(
             f"{workdir} holds no complete checkpoint; train longer, or lower "
             "--config.train.checkpoint_every"
         )
-    return checkpoints, step
+    if step is not None and step not in steps:
+        checkpoints.close()
+        raise ValueError(
+            f"{workdir} holds no checkpoint of step {step}, only of "
+            f"{', '.join(map(str, steps))}; keep more with --config.train.keep"
+        )
+    return checkpoints, steps[-1] if step is None else step

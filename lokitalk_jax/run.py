@@ -65,7 +65,7 @@ def assemble(
 
 
 class Run:
-    """The latest checkpoint of a run; nothing is written, so it may be training still.
+    """A checkpoint of a run; nothing is written, so it may be training still.
 
     Attributes:
       workdir: its folder.
@@ -76,15 +76,19 @@ class Run:
       spec: the model.
     """
 
-    def __init__(self, workdir: pathlib.Path):
+    def __init__(self, workdir: pathlib.Path, step: int | None = None):
         """Opens the run.
 
+        Args:
+          workdir: its folder.
+          step: of the checkpoint; None takes the latest.
+
         Raises:
-          ValueError: there is no run, no complete checkpoint, or its config is not
-            the one it was trained with.
+          ValueError: there is no run, no complete checkpoint (of that step), or its
+            config is not the one it was trained with.
         """
         self.workdir = workdir
-        self._checkpoints, self.step = checkpoint.open_run(workdir)
+        self._checkpoints, self.step = checkpoint.open_run(workdir, step)
         meta = self._checkpoints.meta(self.step)
         stored = self._checkpoints.config(self.step)
         where = self._checkpoints.path / str(self.step)

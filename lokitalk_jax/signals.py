@@ -4,7 +4,8 @@
     torso  the same at `structs.TORSO_LAGS`: a body follows its head, and late
     lip    lip landmarks in the head frame, less the person's mean shape and less what
            the head's pose explains linearly (tracking leaks it into them), in one
-           basis that all identities share, each scaled to its own unit variance
+           basis that all identities share, divided by how much this person's lips
+           move: one number, so that a mouth opens in one direction, whoever drives it
     eye    eye ratios between the person's own closed and open level
 
 Everything fitted is one `Fitted` of arrays with a leading identity axis, saved with a
@@ -56,7 +57,7 @@ class Fitted(NamedTuple):
       torso_mean: [N, 4, 4], mean of the head's pose relative to the torso.
       lip_mean: [N, 120], lip shape at the mean pose, metres.
       lip_leak: [N, 6, 120], metres of lip shape for each unit of the head signal.
-      lip_scale: [N, D_lip], standard deviation of the coefficients, metres.
+      lip_scale: [N], root mean square of the coefficients, metres.
       eye_levels: [N, 2, 2], raw ratios of the left and right eye: closed, then open.
       quantiles: leaves [N, len(QUANTILES), ...], of the signals on training frames.
     """
@@ -156,10 +157,10 @@ def fit(
     if lip_basis is None:
         lip_basis = _shared_basis(list(residuals.values()), lip_dim)
     lip_basis = np.asarray(lip_basis, np.float32)
-    floor = _LIP_FLOOR * np.sqrt(lip_basis.shape[1] / 3)
+    floor = _LIP_FLOOR * np.sqrt(lip_basis.shape[1] / 3 / len(lip_basis))
     for name in names:
-        coefficients = residuals[name] @ lip_basis.T
-        fields[name]["lip_scale"] = np.maximum(coefficients.std(0), floor)
+        moved = np.sqrt(np.mean((residuals[name] @ lip_basis.T) ** 2))
+        fields[name]["lip_scale"] = np.maximum(moved, floor)
 
     def stack(key):
         return np.stack([fields[name][key] for name in names])

@@ -55,8 +55,11 @@ def test_the_swap_table_compares_with_self_reenactment():
 
 
 def cell(part, seed, head, group="people"):
-    scores = {"head": head, "lpips": 0.01}
-    return {"part": part, "seed": seed, "group": group, "scores": scores}
+    curve = [
+        {"step": n, "seconds": n / 10, "head": head - short, "lpips": 0.01}
+        for n, short in ((100, 4.0), (200, 2.0), (300, 0.0))
+    ]
+    return {"part": part, "seed": seed, "group": group, "curve": curve}
 
 
 def test_ablations_are_compared_seed_by_seed():
@@ -75,6 +78,19 @@ def test_the_ablation_table_leaves_out_what_was_not_run():
     lines = ablate.table(cells, "people").splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| full", "| holistic"]
     assert "-2.00 ± 0.00" in lines[3] and "30.50" in lines[2]
+
+
+def test_ablations_say_when_a_fixed_quality_is_reached():
+    cells = [cell("full", 0, 30.0), cell("full", 1, 30.0)]
+    cells += [cell("no_cascade", 0, 31.0), cell("no_cascade", 1, 29.5)]
+    cells += [cell("holistic", 0, 28.0), cell("holistic", 1, 31.0)]
+    lines = [line.split(" | ") for line in ablate.times(cells, "people").splitlines()]
+    # A decibel below 30: half way from the second checkpoint to the third.
+    assert lines[0][0] == "| people: head at 29.00 dB"
+    assert lines[2][1:] == ["2 of 2", "250", "25 |"]
+    # 29 of 31 is reached at 200, 29 of 29.5 at 275 steps.
+    assert lines[3][2:] == ["-", "- |"] and lines[3][:2] == ["| holistic", "1 of 2"]
+    assert lines[4][1:] == ["2 of 2", "238", "24 |"]
 
 
 @pytest.mark.parametrize("part", [*ablate.PARTS, *ablate.ADAPTED])

@@ -68,12 +68,29 @@ def test_rotation_that_leaks_into_the_lips_leaves_their_coefficients_alone():
     assert left < 0.1 * shown
 
 
-def test_lip_coefficients_have_unit_variance_and_noise_is_not_blown_up():
+def test_lip_motion_has_unit_variance_and_noise_is_not_blown_up():
     tracks = _clip()
     lip = signals.apply(_fit(tracks), "x", tracks).lip[:50]
     np.testing.assert_allclose(lip.mean(0), 0, atol=1e-4)
-    np.testing.assert_allclose(lip.std(0)[:4], 1, atol=1e-3)
+    np.testing.assert_allclose(np.mean(lip**2), 1, atol=1e-3)
     assert (lip.std(0)[4:] < 0.1).all()  # there were only four modes
+    still = tracks._replace(
+        lips=tracks.lips.mean(0) + 1e-4 * (tracks.lips - tracks.lips.mean(0))
+    )
+    assert np.abs(signals.apply(_fit(still), "x", still).lip).max() < 0.1
+
+
+def test_lips_that_move_alike_and_more_have_the_same_coefficients():
+    """Whoever drives: a mouth that opens twice as far is as open in its own terms."""
+    quiet = _clip()
+    middle = quiet.lips[:50].mean(0)
+    loud = quiet._replace(lips=middle + 2 * (quiet.lips - middle))
+    train = np.ones(FRAMES, bool)
+    both = signals.fit({"a": quiet, "b": loud}, {"a": train, "b": train})
+    first, second = (
+        signals.apply(both, name, one).lip for name, one in (("a", quiet), ("b", loud))
+    )
+    np.testing.assert_allclose(first, second, atol=0.05)
 
 
 def test_lip_shapes_are_spanned_by_their_coefficients():

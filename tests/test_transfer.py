@@ -29,10 +29,10 @@ def test_people_of_one_source_are_left_out_together():
 
 def test_time_to_a_level_lies_between_the_points():
     points = curve(20, 24, 23, 30)
-    assert transfer_report.seconds_to(points, 22) == pytest.approx(5)
-    assert transfer_report.seconds_to(points, 20) == 0
-    assert transfer_report.seconds_to(points, 26.5) == pytest.approx(25)
-    assert transfer_report.seconds_to(points, 31) is None
+    assert transfer_report.cost_to(points, 22) == pytest.approx(5)
+    assert transfer_report.cost_to(points, 20) == 0
+    assert transfer_report.cost_to(points, 26.5) == pytest.approx(25)
+    assert transfer_report.cost_to(points, 31) is None
     assert transfer_report.best(points) == 30
 
 
