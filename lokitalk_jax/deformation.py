@@ -4,9 +4,11 @@
     x_can  = x_face + g_head Delta_head + g_torso (X_r - x_face [+ Delta_torso])
 
 Each Delta_r sees its own region's signal only, through a head on a trunk that the
-stage's regions share; the last layer of a head belongs to the identity. The torso is
-first of all a rigid motion about a pivot in the neck, X_r. Gates say where a region
-is; they start as anatomical guesses and are tied to image masks by the losses.
+stage's regions share; the last layer of a head belongs to the identity. A head is a sum
+of motions, each a function of position times an amount that the signal decides, as
+blend shapes are: to first order a turning head and an opening mouth are such sums. The
+torso is first of all a rigid motion about a pivot in the neck, X_r. Gates say where a
+region is; they start as anatomical guesses and are tied to image masks by the losses.
 """
 
 import functools
@@ -56,7 +58,7 @@ class RegionFields(nn.Module):
     Attributes:
       regions: names, in order.
       width: units of the trunk's layers.
-      hidden: H, units before the identity's last layer.
+      hidden: H, motions that the identity's last layer mixes.
       embedding: E, units of a signal's embedding.
       octaves: of the positional encoding.
       scale: of the offsets at the start, units of `UNIT`.
@@ -92,11 +94,11 @@ class RegionFields(nn.Module):
             # A signal is one per frame: it is embedded once, not once per point.
             e = nn.relu(dense(self.embedding, name=f"{region}_signal")(signals[region]))
             e = dense(self.embedding, name=f"{region}_embedding")(e)
-            joined = dense(self.hidden, name=f"{region}_joint")(trunk)
-            drive = dense(self.hidden, use_bias=False, name=f"{region}_drive")(e)
-            joined = nn.relu(joined + drive[:, None])
+            motions = dense(self.hidden, name=f"{region}_motions")(trunk)
+            amounts = dense(self.hidden, name=f"{region}_amounts")(e)
             # Millimetres count: the last product is summed up in float32.
-            offsets[region] = self.scale * (joined @ last_layers[region])
+            moved = motions * amounts[:, None]
+            offsets[region] = self.scale * (moved @ last_layers[region])
             embedded[region] = e
         return offsets, embedded
 

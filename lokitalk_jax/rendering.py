@@ -17,7 +17,8 @@ class Rendered(NamedTuple):
       depth: [...], mean distance along the ray of what is seen, units of `UNIT`; the
         end of the ray where nothing is.
       regions: [..., 4], gates of the regions, rendered; in the order of
-        `structs.REGIONS`.
+        `structs.REGIONS`. Their slope is that of the gates alone: a loss on them moves
+        a gate to where its region is, and not the surface to where the gate is.
       deformation: [..., 4], length of each region's offset, rendered, units of `UNIT`.
     """
 
@@ -52,6 +53,6 @@ def composite(weights, colours, distances, gates, offsets, plate, far) -> Render
         rgb=total(colours) + through[..., None] * plate,
         alpha=alpha,
         depth=jnp.sum(weights * distances, axis=-1) + through * far,
-        regions=total(gates),
+        regions=jnp.einsum("...s,...sc->...c", jax.lax.stop_gradient(weights), gates),
         deformation=total(lengths),
     )

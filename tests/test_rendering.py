@@ -1,5 +1,7 @@
 """What samples along rays add up to."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -46,3 +48,15 @@ def test_half_transparent_samples_mix(samples):
     mixed = 0.5 * c[:, 0] + 0.25 * c[:, 1] + 0.25 * samples["plate"]
     np.testing.assert_allclose(seen.rgb, mixed, rtol=1e-6)
     np.testing.assert_allclose(seen.alpha, 0.75)
+
+
+def test_a_loss_on_regions_moves_gates_and_not_surfaces(samples):
+    weights = np.tile(np.float32([0.5, 0.25, 0.1, 0, 0]), (6, 1))
+
+    def loss(weights, gates):
+        seen = rendering.composite(weights, **(samples | {"gates": gates}))
+        return jnp.sum((seen.regions - 1) ** 2)
+
+    surfaces, gates = jax.grad(loss, (0, 1))(weights, np.float32(samples["gates"]))
+    np.testing.assert_array_equal(surfaces, 0)
+    assert (gates[:, :3] < 0).all()
