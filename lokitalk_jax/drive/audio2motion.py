@@ -64,8 +64,9 @@ class Spec(NamedTuple):
 
 ROWS_PER_FRAME = speech.RATE // structs.FPS
 
-# Of log variances, in units of the lips' spread.
-_LOG_VARIANCE = (-3.0, 3.0)
+# Of log variances, in units of the lips' spread: that of the least coefficient is a
+# tenth of it.
+_LOG_VARIANCE = (-8.0, 3.0)
 
 
 class _Member(nn.Module):
@@ -78,8 +79,9 @@ class _Member(nn.Module):
         x = drop(nn.Dense(spec.articulation)(windows))
         x = x.reshape(*x.shape[:-2], -1)
         hidden = drop(nn.gelu(nn.Dense(spec.width)(x)))
-        mean, log_variance = jnp.split(nn.Dense(2 * spec.lip_dim)(hidden), 2, -1)
-        mean += nn.Dense(spec.lip_dim, use_bias=False)(x)
+        told = nn.Dense(2 * spec.lip_dim, name="told")(hidden)
+        mean, log_variance = jnp.split(told, 2, -1)
+        mean += nn.Dense(spec.lip_dim, use_bias=False, name="linear")(x)
         return mean, jnp.clip(log_variance, *_LOG_VARIANCE)
 
 
@@ -218,6 +220,10 @@ def fit(spec: Spec, training: Training, speakers: list[Speaker], seed: int) -> d
             f"none of {', '.join(one.name for one in speakers)} has "
             f"{training.frames} frames in a row with a face and sound; use longer clips"
         )
+    # All coefficients are worth learning; the widest motion would drown the others.
+    spread = [np.mean(one.lip[one.usable] ** 2, 0) for one in speakers]
+    units = np.maximum(np.sqrt(np.mean(spread, 0)), 1e-3)
+    speakers = [one._replace(lip=one.lip / units) for one in speakers]
     params = init(spec, jax.random.key(seed))
     schedule = optax.cosine_decay_schedule(training.rate, training.steps)
     rule = optax.adamw(schedule, weight_decay=training.decay)
@@ -235,7 +241,22 @@ def fit(spec: Spec, training: Training, speakers: list[Speaker], seed: int) -> d
         batch = _draw(rng, spec, training, speakers, stretches, owners)
         key = jax.random.fold_in(jax.random.key(seed), i)
         params, moments = step(params, moments, *batch, key)
-    return jax.device_get(params)
+    return _in_units(jax.device_get(params), units)
+
+
+def _in_units(params: dict, units: np.ndarray) -> dict:
+    """Networks that tell multiples of `units` [D_lip], as networks that tell lips."""
+    layers = dict(params["params"])
+    kernel, bias = layers["told"]["kernel"], layers["told"]["bias"]
+    # Means first, then log variances.
+    factors = np.concatenate([units, np.ones_like(units)])
+    shift = np.concatenate([np.zeros_like(units), 2 * np.log(units)])
+    layers["told"] = {
+        "kernel": np.float32(kernel * factors),
+        "bias": np.float32(bias * factors + shift),
+    }
+    layers["linear"] = {"kernel": np.float32(layers["linear"]["kernel"] * units)}
+    return params | {"params": layers}
 
 
 def _starts(usable: np.ndarray, length: int) -> np.ndarray:
