@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from lokitalk_jax.drive import audio2motion, speech
+from lokitalk_jax.drive import audio2motion, speech, voice
 
 SPEC = audio2motion.Spec(members=2, articulation=8, width=8, lip_dim=3, dropout=0.1)
 TRAINING = audio2motion.Training(steps=250, batch=4, frames=20, rate=1e-2)
@@ -93,3 +93,28 @@ def test_gradient_of_the_loss_matches_finite_differences():
         )
     )
     assert float(slope) == pytest.approx(float(ahead - behind) / 2e-3, rel=0.03)
+
+
+def test_a_voice_of_another_version_is_refused_by_name(tmp_path):
+    params = audio2motion.init(SPEC, jax.random.key(0))
+    voice.save(tmp_path, voice.Voice(SPEC, params, {}))
+    assert voice.load(tmp_path).spec == SPEC
+    layers = dict(params["params"])
+    layers["older"] = layers.pop("linear")
+    voice.save(tmp_path, voice.Voice(SPEC, {"params": layers}, {}))
+    with pytest.raises(ValueError, match="another version.*fit the voice anew"):
+        voice.load(tmp_path)
+
+
+def test_small_motion_is_learned_beside_wide_motion():
+    """A coefficient that moves a tenth as far follows the sound as well."""
+
+    def narrowed(seed):
+        one = speaker(seed)
+        return one._replace(lip=one.lip * np.float32([1.0, 1.0, 0.1]))
+
+    new = narrowed(2)
+    params = audio2motion.fit(SPEC, TRAINING, [narrowed(0), narrowed(1)], seed=0)
+    mean, _ = audio2motion.apply(SPEC, params, new.looked_at[0])
+    assert np.corrcoef(mean[:, 2], new.lip[:, 2])[0, 1] > 0.7
+    assert 0.5 < np.std(mean[:, 2]) / np.std(new.lip[:, 2]) < 1.5

@@ -225,7 +225,7 @@ def load(workdir: pathlib.Path) -> Voice:
     """The voice of a run.
 
     Raises:
-      ValueError: the run has none.
+      ValueError: the run has none, or one of another version.
     """
     path = workdir / "voice.npz"
     if not exists(workdir):
@@ -237,4 +237,11 @@ def load(workdir: pathlib.Path) -> Voice:
         flat = dict(stored)
     meta = json.loads(str(flat.pop("meta")))
     params = flax.traverse_util.unflatten_dict(flat, sep="/")
-    return Voice(audio2motion.Spec(**meta["spec"]), params, meta["trust"])
+    spec = audio2motion.Spec(**meta["spec"])
+    wanted = jax.eval_shape(lambda: audio2motion.init(spec, jax.random.key(0)))
+    if jax.tree.structure(params) != jax.tree.structure(wanted):
+        raise ValueError(
+            f"{path} was written by another version of this program; fit the voice "
+            f"anew: train.py --config=configs/audio2motion.py --workdir={workdir}"
+        )
+    return Voice(spec, params, meta["trust"])
