@@ -52,9 +52,9 @@ def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
     # Opaque in some places and nothing in others.
     layers = shared["static"]["params"]
     out = layers["density_out"]
-    contrast = out | {"kernel": out["kernel"].at[:, 0].multiply(20)}
+    contrast = out | {"kernel": out["kernel"].at[:, 0].multiply(80)}
     static = {"params": layers | {"density_out": contrast}}
-    shared = shared | {"static": canonical.thinned(static, 23.0)}
+    shared = shared | {"static": canonical.thinned(static, 15.0)}
     own = jax.tree.map(lambda x: x[0], state.params["identity"])
     person = identity.combine(shared["common"], own)
     batch = jax.tree.map(lambda x: x[0, 0], tiny_model.batch(c, 1).signals)
