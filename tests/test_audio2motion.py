@@ -31,13 +31,15 @@ def test_windows_look_back_and_ahead_and_stop_at_the_ends():
 
 
 def test_lips_that_follow_the_sound_are_learned_and_the_doubt_is_right():
-    params = audio2motion.fit(SPEC, TRAINING, [speaker(0), speaker(1)], seed=0)
+    # Doubt is learned under dropout, whose errors it would hold as well.
+    spec = SPEC._replace(dropout=0.0)
+    params = audio2motion.fit(spec, TRAINING, [speaker(0), speaker(1)], seed=0)
     new = speaker(2)
-    mean, variance = audio2motion.apply(SPEC, params, new.looked_at[0])
+    mean, variance = audio2motion.apply(spec, params, new.looked_at[0])
     error = np.asarray(mean) - new.lip
     assert np.corrcoef(mean[:, 0], new.lip[:, 0])[0, 1] > 0.8
     # Doubt is of the size of the errors.
-    assert 0.2 < np.mean(error**2) / np.mean(variance) < 3
+    assert 0.3 < np.mean(error**2) / np.mean(variance) < 3
     assert variance.min() > 0
 
 
