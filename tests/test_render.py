@@ -468,3 +468,10 @@ def test_protocols_are_told_apart(tiny_run, tmp_path):  # noqa: F811
     # The torso is the true one there, whatever the model makes of it.
     assert scores["peer"]["torso"]["psnr"] > scores["full"]["torso"]["psnr"] + 3
     assert scores["peer"]["frame"]["psnr"] > scores["full"]["frame"]["psnr"]
+
+
+def test_a_checkpoint_of_another_step_is_named(tiny_run):
+    latest = Run(tiny_run.workdir).step
+    assert Run(tiny_run.workdir, latest).step == latest
+    with pytest.raises(ValueError, match=f"of step 77, only of.* {latest}"):
+        Run(tiny_run.workdir, 77)
