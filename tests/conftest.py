@@ -49,3 +49,21 @@ def whole_run(people, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("whole") / "run"
     tiny_train.finish(tiny_train.start(people, workdir), workdir)
     return workdir
+
+
+@pytest.fixture
+def avatar(tiny_run):
+    """A person of that run."""
+    from lokitalk_jax.run import Run
+
+    return Run(tiny_run.workdir).avatar("demo_01")
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """A command inside the test's process, which has started, and off the network."""
+    from lokitalk_jax import process
+    from lokitalk_jax.prepare import faces
+
+    monkeypatch.setattr(process, "start", lambda: None)
+    monkeypatch.setattr(faces, "find_model", lambda: None)

@@ -1,0 +1,134 @@
+import json
+import shutil
+
+import pytest
+from render_command import command, copied, refusal
+
+import render
+from lokitalk_jax import motion
+from lokitalk_jax.checkpoint import config_hash
+from lokitalk_jax.run import Run
+
+pytestmark = pytest.mark.usefixtures("in_process")
+
+
+@pytest.mark.parametrize("text", ["7:7", "40:51", "-3:5", "5", "most", "9:3"])
+def test_frames_that_are_not_in_the_clip_are_refused(avatar, text):
+    with pytest.raises(ValueError, match=f"--frames={text} is n"):
+        motion.select_frames(avatar.portrait, text)
+
+
+def test_runs_that_are_none_are_refused(tiny_run, tmp_path):
+    nowhere = tiny_run._replace(workdir=tmp_path / "nowhere")
+    assert "nowhere is not a run" in refusal(nowhere)
+    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
+    empty = tiny_run._replace(workdir=tmp_path / "empty")
+    assert "holds no complete checkpoint" in refusal(empty)
+
+
+def test_people_the_run_does_not_know_are_refused(tiny_run):
+    message = refusal(tiny_run, "--identity=nobody")
+    assert "'nobody'" in message and "demo_00, demo_01" in message
+    assert "choose one with --identity: demo_00, demo_01" in refusal(tiny_run)
+
+
+def test_a_config_that_is_not_the_runs_is_refused(tiny_run, tmp_path):
+    run = copied(tiny_run, tmp_path)
+    config = run.workdir / "checkpoints/12/config/metadata"
+    meta = run.workdir / "checkpoints/12/meta/metadata"
+    fields = json.loads(config.read_text())
+    fields["grid"]["log2_entries"] += 1
+    config.write_text(json.dumps(fields))
+    assert "has the hash" in refusal(run, "--identity=demo_00")
+    # The same with a hash to match: the parameters themselves do not fit.
+    known = json.loads(meta.read_text())
+    meta.write_text(json.dumps(known | {"config_hash": config_hash(fields)}))
+    assert "does not fit this config's model" in refusal(run, "--identity=demo_00")
+    fields["grid"]["log2_entries"] -= 1
+    fields["model"]["torso_residual"] = True
+    config.write_text(json.dumps(fields))
+    meta.write_text(json.dumps(known | {"config_hash": config_hash(fields)}))
+    message = refusal(run, "--identity=demo_00")
+    assert "does not fit" in message and "torso" in message
+    del fields["model"]["octaves"]
+    config.write_text(json.dumps(fields))
+    meta.write_text(json.dumps(known | {"config_hash": config_hash(fields)}))
+    message = refusal(run, "--identity=demo_00")
+    assert "another version" in message and "octaves" in message
+
+
+def test_parts_of_a_run_that_are_missing_are_named(tiny_run, tmp_path):
+    run = copied(tiny_run, tmp_path)
+    shutil.rmtree(run.workdir / "checkpoints/12/shared")
+    assert "shared" in refusal(run, "--identity=demo_00")
+    shutil.rmtree(run.workdir / "identities/demo_00")
+    assert "no identity 'demo_00'" in refusal(run, "--identity=demo_00")
+
+
+def test_truth_that_is_gone_or_another_clip_is_refused(tiny_run, tmp_path):
+    flags = ("--evaluate", "--identity=demo_00")
+    (tmp_path / "data").mkdir()
+    shutil.copytree(tiny_run.data / "demo_01", tmp_path / "data/demo_00")
+    message = refusal(tiny_run, *flags, f"--data={tmp_path / 'data'}")
+    assert "is not the clip that 'demo_00' was trained on" in message
+    (tmp_path / "data/demo_00").rename(tmp_path / "data/other")
+    message = refusal(tiny_run, *flags, f"--data={tmp_path / 'data'}")
+    assert "holds no identity 'demo_00', only other" in message
+    tiny_run.data.rename(tiny_run.data.with_name("away"))
+    try:
+        message = refusal(tiny_run, *flags, f"--out={tmp_path / 'out'}")
+    finally:
+        tiny_run.data.with_name("away").rename(tiny_run.data)
+    assert "not there" in message and "--data" in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--out=x.avi"], "'.avi'"),
+        (["--background=none", "--out=x.mp4"], ".mov"),
+        (["--background=none", "--maps", "--out=x.mov"], "--maps"),
+        (["--mute=lip,nose"], "'nose'"),
+        (["--frames=1000:"], "numbered from 0"),
+        (["--out=no/such/folder/x.mp4"], "no/such/folder"),
+    ],
+)
+def test_requests_that_cannot_be_met(tiny_run, flags, words, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert words in refusal(tiny_run, "--identity=demo_00", *flags)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--evaluate", "--maps"], ["--max_frames=3"], ["--evaluate", "--max_frames=0"]],
+)
+def test_flags_of_the_other_task_are_refused(tiny_run, flags, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command(tiny_run, *flags)
+    assert stopped.value.code == 2
+    assert flags[-1].split("=")[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--prior=runs/x"],
+        ["--workdir=runs/x", "--reference=data/x"],
+        ["--prior=runs/x", "--reference=data/x", "--identity=me"],
+        ["--workdir=runs/x", "--evaluate", "--drive=me"],
+    ],
+)
+def test_flags_that_do_not_belong_together_are_refused(flags, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        render.main(flags)
+    assert stopped.value.code == 2
+    assert "belong" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_step_is_named(tiny_run):
+    latest = Run(tiny_run.workdir).step
+    assert Run(tiny_run.workdir, latest).step == latest
+    with pytest.raises(ValueError, match=f"of step 77, only of.* {latest}"):
+        Run(tiny_run.workdir, 77)

@@ -1,0 +1,111 @@
+import json
+
+import av
+import cv2
+import numpy as np
+import pytest
+from render_command import command, copied, frames_of
+
+from lokitalk_jax import motion, structs, video_io
+from lokitalk_jax.data import folder
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.evaluate import metrics, score
+from lokitalk_jax.evaluate.clip_scores import ClipScores
+from lokitalk_jax.evaluate.landmarks import FacePairs
+from lokitalk_jax.prepare import faces
+from lokitalk_jax.run import Run
+
+pytestmark = pytest.mark.usefixtures("in_process")
+
+
+def test_evaluation_writes_scores_and_pictures(tiny_run, avatar, tmp_path):
+    command(tiny_run, "--evaluate", f"--out={tmp_path}")
+    result = json.loads((tmp_path / "metrics.json").read_text())
+    run = Run(tiny_run.workdir)
+    people = result.pop("identities")
+    assert result == {
+        "config_hash": run.config_hash,
+        "step": 12,
+        "size": 32,
+        "protocol": "full",
+        "signals": "tracked",
+    }
+    assert list(people) == tiny_run.names
+    for name in tiny_run.names:
+        scores = people[name]["tracked"]
+        assert scores["frame"].keys() >= {"psnr", "ssim", "ms_ssim", "lpips_alex"}
+        for region in structs.REGIONS:
+            assert scores[region].keys() == {"psnr", "ssim", "lpips_alex"}
+        assert scores["frames"] == 5
+        assert (scores["lmd_px"] is None) == (scores["missed_faces"] == 5)
+        assert len(list(video_io.read_frames(tmp_path / f"{name}.mp4"))) == 5
+        sheet = cv2.imread(str(tmp_path / f"{name}.png"))
+        assert sheet.shape[1] == 6 * 160 and sheet.shape[0] > 5 * 160
+
+    data = Dataset.open(folder.IdentityFolder(tiny_run.data / "demo_01"), 32)
+    rendered = frames_of(avatar, motion.tracked(avatar.portrait, range(45, 50)))
+    expected = [
+        metrics.psnr(data.frame(45 + i)[0], np.clip(frame, 0, 1))
+        for i, frame in enumerate(rendered)
+    ]
+    scores = people["demo_01"]["tracked"]
+    assert scores["frame"]["psnr"] == pytest.approx(np.mean(expected), abs=1e-3)
+
+
+def test_evaluation_of_some_frames_of_one_person(tiny_run, tmp_path):
+    flags = ("--identity=demo_00", "--max_frames=2", f"--data={tiny_run.data}")
+    command(tiny_run, "--evaluate", *flags, f"--out={tmp_path}")
+    result = json.loads((tmp_path / "metrics.json").read_text())
+    assert list(result["identities"]) == ["demo_00"]
+    assert result["identities"]["demo_00"]["tracked"]["frames"] == 2
+    with av.open(str(tmp_path / "demo_00.mp4")) as container:
+        # The first and the last of five frames, in the time that five take.
+        length = float(container.duration) / av.time_base
+        assert length == pytest.approx(5 / structs.FPS, abs=0.05)
+
+
+class OneFace:
+    """Stands in for the detector: a face that shifts with the picture's brightness."""
+
+    def faces(self, rgb):
+        points = np.random.default_rng(0).uniform(0, 40, (478, 3))
+        points[:, 0] *= 1 + rgb.mean() / 255
+        return [faces.Face(points)]
+
+
+def test_scores_of_predictions_whose_error_is_known(tiny_run):
+    data = Dataset.open(folder.IdentityFolder(tiny_run.data / "demo_00"), 32)
+    perfect, off = (
+        ClipScores(score.scorer(), FacePairs(OneFace(), OneFace())) for _ in range(2)
+    )
+    for index in data.test_frames[:2]:
+        truth = data.frame(index)[0]
+        score.add_frame(perfect, data, index, truth)
+        # 0.1 up or down, whichever stays in [0, 1].
+        shifted = truth + np.float32(0.1) * np.where(truth < 0.5, 1, -1)
+        score.add_frame(off, data, index, shifted)
+    perfect, off = perfect.result(), off.result()
+    assert perfect["frame"]["psnr"] == perfect["lip"]["psnr"] == metrics.PSNR_CAP
+    assert perfect["frame"]["ssim"] == pytest.approx(1)
+    assert perfect["frame"]["lpips_alex"] == pytest.approx(0, abs=1e-6)
+    assert perfect["lmd_px"] == 0 and perfect["missed_faces"] == 0
+    for region in ("frame", *structs.REGIONS):
+        assert off[region]["psnr"] == pytest.approx(20, abs=1e-3)
+    assert off["frame"]["ssim"] < 0.99 and off["frame"]["lpips_alex"] > 1e-3
+    assert off["lmd_px"] > 0 and off["frames"] == 2
+
+
+def test_protocols_are_told_apart(tiny_run, tmp_path):
+    run, scores = copied(tiny_run, tmp_path), {}
+    for protocol in "full", "peer":
+        flags = ("--identity=demo_00", "--max_frames=2", f"--protocol={protocol}")
+        command(run, "--evaluate", *flags)
+    for protocol in "full", "peer":
+        out = run.workdir / "evaluation" / f"{protocol}_tracked_2_frames" / "demo_00"
+        result = json.loads((out / "metrics.json").read_text())
+        assert result["protocol"] == protocol
+        assert f"<td>{protocol}</td>" in (out / "report.html").read_text()
+        scores[protocol] = result["identities"]["demo_00"]["tracked"]
+    # The torso is the true one there, whatever the model makes of it.
+    assert scores["peer"]["torso"]["psnr"] > scores["full"]["torso"]["psnr"] + 3
+    assert scores["peer"]["frame"]["psnr"] > scores["full"]["frame"]["psnr"]
