@@ -1,77 +1,25 @@
-import json
 import shutil
 
 import cv2
+import doctor_folder
 import numpy as np
 import peer_folder
 import pytest
-import tiny_folder
-from scipy.spatial.transform import Rotation
+from doctor_folder import (
+    COUNT,
+    FOCAL,
+    SIZE,
+    black,
+    change_meta,
+    change_tracks,
+    found_in,
+    good_tracks,
+    truncate,
+)
 
 import prepare
-from lokitalk_jax.data import folder
 from lokitalk_jax.doctor import check, finding, pictures
-from lokitalk_jax.prepare import audio, lips, pose
-
-COUNT, SIZE, FOCAL = 44, 64, 110.0
-
-
-def good_tracks():
-    """Landmarks that fit their poses, of a head that turns and blinks."""
-    matrices = peer_folder.poses(COUNT)
-    axes = np.diag([1.0, -1.0, -1.0])
-    ours = np.tile(np.eye(4), (COUNT, 1, 1))
-    ours[:, :3, :3] = axes @ matrices[:, :3, :3] @ axes
-    ours[:, :3, 3] = matrices[:, :3, 3] @ axes
-    points = pose.canonical_points()
-    points = np.concatenate([points, points[:10]])
-    placed = points @ np.swapaxes(ours[:, :3, :3], 1, 2) + ours[:, None, :3, 3]
-    flat = FOCAL * placed[..., :2] / placed[..., 2:] + SIZE / 2
-    depth = FOCAL * (placed[..., 2:] - 0.6) / 0.6
-    landmarks = np.float32(np.concatenate([flat, depth], -1))
-    ours = np.float32(ours)
-    eyes = np.full((COUNT, 2), 0.3, np.float32)
-    eyes[20:23] = 0.08
-    centre = SIZE / 2, SIZE / 2
-    return folder.Tracks(
-        head_to_camera=ours,
-        landmarks=landmarks,
-        lips=lips.lips_in_head_frame(landmarks, ours, FOCAL, centre),
-        eye_ratio=eyes,
-        valid=np.ones(COUNT, bool),
-        duplicate=np.zeros(COUNT, bool),
-    )
-
-
-def write_identity(path):
-    tracks = good_tracks()
-    tiny_folder.write(path, COUNT, SIZE, SIZE, **tracks._asdict())
-    rng = np.random.default_rng(0)
-    for i in range(COUNT):
-        hull = cv2.convexHull(np.int32(tracks.landmarks[i, :468, :2]))
-        labels = np.full((SIZE, SIZE), folder.BACKGROUND, np.uint8)
-        labels[44:, 10:54] = folder.TORSO
-        cv2.fillConvexPoly(labels, hull, folder.HEAD)
-        noise = rng.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)
-        name = f"{i:06d}.png"
-        folder.write_image(path / "labels" / name, labels)
-        folder.write_image(path / "masks" / name, np.where(labels, 255, 0))
-        folder.write_image(path / "frames" / name, noise)
-    audio.write(path, rng.normal(0, 0.2, COUNT * 640))
-    change_meta(path, focal=FOCAL, source={}, quality={})
-    return path
-
-
-def change_meta(path, **fields):
-    file = path / "identity.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
-
-
-def change_tracks(path, **changes):
-    """Replaces arrays of tracks.npz; None drops one."""
-    with np.load(path / "tracks.npz") as stored:
-        arrays = dict(stored) | changes
-    np.savez(path / "tracks.npz", **{k: v for k, v in arrays.items() if v is not None})
+from lokitalk_jax.prepare import audio
 
 
 def shift(array, by=1):
@@ -84,11 +32,6 @@ def with_nan(array, row=7):
     return array
 
 
-def truncate(file, keep=0.6):
-    data = file.read_bytes()
-    file.write_bytes(data[: int(len(data) * keep)])
-
-
 def mirror(poses):
     poses = poses.copy()
     poses[3, :3, 0] *= -1
@@ -99,12 +42,6 @@ def swap_labels(path):
     for file in (path / "labels").iterdir():
         image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
         cv2.imwrite(str(file), np.array([0, 2, 1], np.uint8)[image])
-
-
-def black(pictures, count):
-    for i in range(count):
-        image = np.zeros((SIZE, SIZE), np.uint8)
-        folder.write_image(pictures / f"{i:06d}.png", image)
 
 
 def odd_label(path):
@@ -133,7 +70,7 @@ def write_plate(path, seen=1.0, size=SIZE):
 
 
 T = good_tracks()
-TURNED = Rotation.from_euler("y", 0.3).as_matrix()
+
 
 # What is done to a good folder, the check that must find it, and words of its message.
 OWN = {
@@ -272,23 +209,12 @@ def far(poses):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    root = tmp_path_factory.mktemp("doctor")
-    peer_folder.write(root / "peer", COUNT)
-    return write_identity(root / "own"), root / "peer"
+    return doctor_folder.write_identity(tmp_path_factory.mktemp("doctor") / "own")
 
 
 @pytest.fixture
 def own(made, tmp_path):
-    return copy(made[0], tmp_path / "own")
-
-
-@pytest.fixture
-def peer(made, tmp_path):
-    return copy(made[1], tmp_path / "peer")
-
-
-def copy(source, target):
-    return shutil.copytree(source, target)
+    return shutil.copytree(made, tmp_path / "own")
 
 
 def test_a_good_folder_has_no_faults(own, capsys):
@@ -297,23 +223,6 @@ def test_a_good_folder_has_no_faults(own, capsys):
     assert not check.failed(found)
     assert prepare.main([f"--check={own}"]) == 0
     assert "1 note" in capsys.readouterr().out
-
-
-def found_in(path, name, words, capsys):
-    """The finding, by way of the command for programs; never a traceback."""
-    status = prepare.main([f"--check={path}", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    checks = {one["check"]: one for one in told["findings"]}
-    assert "internal" not in checks, checks["internal"]
-    assert name in checks, list(checks)
-    assert any(
-        words in one["seen"] and one["remedy"]
-        for one in told["findings"]
-        if one["check"] == name
-    ), checks[name]
-    errors = [one for one in told["findings"] if one["severity"] == "error"]
-    assert status == bool(errors) and told["ok"] == (not errors)
-    return checks[name]["severity"]
 
 
 MERELY_WARNED = {
@@ -330,124 +239,6 @@ def test_every_fault_of_ours_is_told(own, fault, capsys):
     if fault != "faceless":
         wanted = finding.WARNING if name in MERELY_WARNED else finding.ERROR
         assert severity == wanted
-
-
-def edit_json(path, change):
-    file = path / "transforms_train.json"
-    content = json.loads(file.read_text())
-    change(content)
-    file.write_text(json.dumps(content))
-
-
-def shift_poses(path):
-    for name in ("train", "val"):
-        file = path / f"transforms_{name}.json"
-        content = json.loads(file.read_text())
-        matrices = [np.linalg.inv(m) for m in peer_folder.poses(COUNT + 1)]
-        for frame in content["frames"]:
-            frame["transform_matrix"] = matrices[frame["img_id"] + 1].tolist()
-        file.write_text(json.dumps(content))
-
-
-def swap_parsing(path):
-    for file in (path / "parsing").iterdir():
-        image = cv2.imread(str(file))
-        cv2.imwrite(str(file), np.ascontiguousarray(image[..., ::-1]))
-
-
-def pose_of(content, index=2):
-    return content["frames"][index]["transform_matrix"]
-
-
-def scale_poses(content):
-    for frame in content["frames"]:
-        for row in frame["transform_matrix"][:3]:
-            row[3] *= 1000
-
-
-PEER = {
-    "landmarks of a frame missing": (
-        lambda p: (p / "ori_imgs" / "7.lms").unlink(),
-        "landmarks_missing", "none of frames 7"),
-    "unreadable landmarks": (
-        lambda p: (p / "ori_imgs" / "7.lms").write_text("1 2 3"),
-        "landmarks_unreadable", "7"),
-    "NaN landmarks": (
-        lambda p: np.savetxt(p / "ori_imgs" / "3.lms", np.full((68, 2), np.nan)),
-        "not_finite", "3"),
-    "shifted poses": (shift_poses, "index_shift", "better"),
-    "no transforms": (
-        lambda p: (p / "transforms_val.json").unlink(), "transforms", "no such file"),
-    "unreadable transforms": (
-        lambda p: (p / "transforms_train.json").write_text("{"),
-        "transforms", "cannot be read"),
-    "no focal": (
-        lambda p: edit_json(p, lambda c: c.pop("focal_len")),
-        "transforms", "focal_len"),
-    "pose of 3 rows": (
-        lambda p: edit_json(p, lambda c: pose_of(c).pop()), "transforms", "(3, 4)"),
-    "NaN pose": (
-        lambda p: edit_json(p, lambda c: pose_of(c)[0].__setitem__(0, float("nan"))),
-        "not_rigid", "frames 2"),
-    "poses missing": (
-        lambda p: edit_json(p, lambda c: c["frames"].pop()), "pose_count", "43 poses"),
-    "pose twice": (
-        lambda p: edit_json(p, lambda c: c["frames"].append(c["frames"][0])),
-        "transforms", "occurs twice"),
-    "millimetres": (lambda p: edit_json(p, scale_poses), "depth", "from the head"),
-    "frame missing": (
-        lambda p: (p / "ori_imgs" / "5.jpg").unlink(), "missing_frames", "5"),
-    "truncated frame": (
-        lambda p: truncate(p / "gt_imgs" / "5.jpg"), "unreadable_picture", "5"),
-    "other size": (
-        lambda p: cv2.imwrite(str(p / "gt_imgs" / "5.jpg"), np.zeros((8, 8, 3))),
-        "picture_size", "8x8"),
-    "no plate": (lambda p: (p / "bc.jpg").unlink(), "unreadable_picture", "missing"),
-    "swapped channels": (swap_parsing, "parsing_swapped", "torso (red) above it"),
-    "unknown colour": (
-        lambda p: cv2.imwrite(
-            str(p / "parsing" / "0.png"), np.full((SIZE, SIZE, 3), 77, np.uint8)),
-        "parsing_colours", "(77, 77, 77)"),
-    "sound of 44.1 kHz": (
-        lambda p: peer_folder.write_wav(p / "aud.wav", COUNT * 1764, 44100),
-        "sound_rate", "44100"),
-    "no sound": (lambda p: (p / "aud.wav").unlink(), "no_sound", "no such file"),
-    "features of no kind": (
-        lambda p: np.save(p / "aud.npy", np.zeros((COUNT, 16, 31))),
-        "features_kind", "no known kind"),
-    "features too short": (
-        lambda p: np.save(p / "aud_hu.npy", np.zeros((30, 2, 1024), "f4")),
-        "features_length", "30 rows for 44"),
-    "damaged features": (
-        lambda p: truncate(p / "aud_ds.npy"), "features_unreadable", "read"),
-    "expressions too short": (
-        lambda p: (p / "au.csv").write_text("frame, AU45_r\n0, 0.1\n"),
-        "expressions", "1 rows for 44"),
-    "other blendshapes": (
-        lambda p: np.save(p / "bs.npy", np.zeros((COUNT, 7))),
-        "expressions", "(44, 7)"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("fault", PEER)
-def test_every_fault_of_peers_is_told(peer, fault, capsys):
-    spoil, name, words = PEER[fault]
-    spoil(peer)
-    found_in(peer, name, words, capsys)
-
-
-def test_a_good_folder_of_peers_has_no_faults(peer, tmp_path):
-    found = check.examine(peer)
-    assert {one.severity for one in found} == {finding.NOTE}
-    seen = {one.check: one.seen for one in found}
-    assert seen["features_kind"].startswith("DeepSpeech")
-    assert "ER-NeRF" in seen["parsing_flavour"]
-    peer_folder.write(tmp_path / "tg", 12, gaussian=True)
-    flavours = [o.seen for o in check.examine(tmp_path / "tg") if "flavour" in o.check]
-    assert "TalkingGaussian" in flavours[0]
-    peer_folder.write(tmp_path / "odd", 12, width=65)
-    found = check.examine(tmp_path / "odd")
-    assert [o.check for o in found if o.severity == finding.WARNING] == ["odd_size"]
 
 
 def test_other_places_are_told(tmp_path, monkeypatch):

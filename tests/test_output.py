@@ -6,16 +6,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import render
-from lokitalk_jax import motion, picture_folder, portraits, process, structs, video_io
+from lokitalk_jax import motion, picture_folder, portraits, structs, video_io
 from lokitalk_jax.evaluate import metrics
-from lokitalk_jax.prepare import faces
 from lokitalk_jax.run import Run
 
-
-@pytest.fixture(autouse=True)
-def in_process(monkeypatch):
-    monkeypatch.setattr(process, "start", lambda: None)
-    monkeypatch.setattr(faces, "find_model", lambda: None)
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 def moved(count):
