@@ -59,6 +59,27 @@ def get_config() -> ml_collections.ConfigDict:
     return config
 
 
+def make_person(root: str, motion: demo.Motion, size: int) -> None:
+    """Makes the painted person of the experiment; `size` in pixels."""
+    demo.make_cast(
+        root,
+        identities=1,
+        seconds=_SECONDS,
+        size=size,
+        seed=_SEED,
+        motion=motion,
+        speckle=1.0,
+    )
+
+
+def figures(motions: list[motion_oracle.Motion]) -> dict[str, dict[str, float]]:
+    """Scores by region as they are printed; see `motion_oracle.Score`."""
+    return {
+        region: {name: round(float(x), 4) for name, x in values._asdict().items()}
+        for region, values in motion_oracle.score(motions).items()
+    }
+
+
 def picture(motion: motion_oracle.Motion, masks: np.ndarray) -> np.ndarray:
     """Exact and learned motion, on one scale, and the mask; a row for each region.
 
@@ -94,25 +115,14 @@ def main(_) -> None:
     workdir = pathlib.Path(_WORKDIR.value)
     config = _CONFIG.value
     config.data.root = str(workdir / "cast")
-    demo.make_cast(
-        config.data.root,
-        identities=1,
-        seconds=_SECONDS,
-        size=_SIZE,
-        seed=_SEED,
-        motion=MOTION,
-        speckle=1.0,
-    )
+    make_person(config.data.root, MOTION, _SIZE)
     step = trainer.train(config, workdir / "run")
     subject = motion_oracle.open_subject(workdir / "run")
     held_out = subject.data.test_frames[:: _STRIDE.value]
     motions = [motion_oracle.measure(subject, frame) for frame in held_out]
-    scores = {
-        region: {name: round(float(x), 4) for name, x in values._asdict().items()}
-        for region, values in motion_oracle.score(motions).items()
-    }
-    for region, figures in scores.items():
-        _LOG.info("%s: %s", region, figures)
+    scores = figures(motions)
+    for region, values in scores.items():
+        _LOG.info("%s: %s", region, values)
     line = {"benchmark": "controlled_motion", "step": step, "frames": len(motions)}
     print(json.dumps(line | scores))
 

@@ -30,7 +30,7 @@ from lokitalk_jax.data.demo import render
 MOTION = demo.Motion(
     controlled=True, mouth=0.02, spread=0.1, pose_error=0.08, hair_lag=0.6
 )
-_SEED, _SECONDS, _SIZE = 5, 40.0, 256
+_SIZE = 256
 _FRAMES, _POINTS = 16, 128  # of a step of the fit
 _POOL = 1500  # surface points of a frame that the fit draws from
 _DEPTH = 2e-3  # metres, standard deviation of the points' distance from the surface
@@ -145,15 +145,7 @@ def main(_) -> None:
     workdir = pathlib.Path(_WORKDIR.value)
     config = _CONFIG.value
     config.data.root = str(workdir / "cast")
-    demo.make_cast(
-        config.data.root,
-        identities=1,
-        seconds=_SECONDS,
-        size=config.data.size,
-        seed=_SEED,
-        motion=MOTION,
-        speckle=1.0,
-    )
+    controlled_motion.make_person(config.data.root, MOTION, _SIZE)
     run = session.begin(config, workdir / "run")
     (data,), fitted, state = run.cast.datasets, run.cast.fitted, run.state
 
@@ -195,10 +187,7 @@ def main(_) -> None:
             trained = subject()
             shown = data.test_frames[:: _STRIDE.value]
             motions = [motion_oracle.measure(trained, frame) for frame in shown]
-            scores = {
-                region: {k: round(float(x), 4) for k, x in values._asdict().items()}
-                for region, values in motion_oracle.score(motions).items()
-            }
+            scores = controlled_motion.figures(motions)
             line = {"benchmark": "motion_floor", "step": n + 1, "held": n < until}
             print(json.dumps(line | scores), flush=True)
     source.close()
