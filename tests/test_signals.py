@@ -49,8 +49,16 @@ def test_translation_is_in_units():
     np.testing.assert_allclose(vector, [0, 0, 0, 1, 0, -1], atol=1e-7)
 
 
+def _turning(tracks, spread):
+    """The clip with turns of the head of `spread` radians, normally distributed."""
+    turns = np.random.default_rng(2).normal(0, spread, (FRAMES, 3))
+    poses = tracks.head_to_camera.copy()
+    poses[:, :3, :3] = Rotation.from_rotvec(turns).as_matrix()
+    return tracks._replace(head_to_camera=poses)
+
+
 def test_rotation_that_leaks_into_the_lips_leaves_their_coefficients_alone():
-    tracks = _clip()
+    tracks = _turning(_clip(), 0.4)
     head = signals.apply(_fit(tracks), "x", tracks).head
     leak = np.random.default_rng(1).normal(0, 0.03, (3, 120))
     leaky = tracks._replace(
@@ -66,6 +74,19 @@ def test_rotation_that_leaks_into_the_lips_leaves_their_coefficients_alone():
     shown, left = ((lip - clean)[:, :4].std() for lip in (leaked, dirty))
     assert shown > 0.5
     assert left < 0.1 * shown
+
+
+def test_speech_that_goes_with_a_nod_of_two_degrees_stays_in_the_lips():
+    tracks = _turning(_clip(), 0.035)
+    head = signals.apply(_fit(tracks), "x", tracks).head
+    habit = np.random.default_rng(1).normal(0, 0.03, (3, 120))
+    nodded = (head[:, :3] @ habit).reshape(-1, 40, 3).astype(np.float32)
+    both = tracks._replace(lips=tracks.lips.mean(0) + nodded)
+    fitted = _fit(both)
+    told = signals.apply(fitted, "x", both).lip * fitted.lip_scale[0]
+    moved = both.lips.reshape(FRAMES, 120) - fitted.lip_mean[0]
+    kept = np.mean(told**2) / np.mean((moved @ fitted.lip_basis.T) ** 2)
+    assert kept > 0.7
 
 
 def test_lip_motion_has_unit_variance_and_noise_is_not_blown_up():
