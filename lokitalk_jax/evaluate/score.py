@@ -19,13 +19,12 @@ from tqdm import tqdm
 from lokitalk_jax import backdrop, motion, reenact, structs, video_io
 from lokitalk_jax.data import behind_head, folder
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.evaluate import panels, results, sheets, spoken
+from lokitalk_jax.evaluate import panels, results, sheets, spoken, true_clip
 from lokitalk_jax.evaluate.clip_scores import ClipScores
 from lokitalk_jax.evaluate.frame_scores import FrameScorer, Row
 from lokitalk_jax.evaluate.gallery import Gallery
 from lokitalk_jax.evaluate.landmarks import FacePairs
 from lokitalk_jax.evaluate.report import Clip
-from lokitalk_jax.portraits import Portrait
 from lokitalk_jax.prepare import faces
 from lokitalk_jax.rendering import Rendered
 from lokitalk_jax.run import Avatar, Run
@@ -75,7 +74,7 @@ def evaluate(
       OSError: the results could not be written.
     """
     # Before the first frame is rendered, as every one of them must be there.
-    truths = {name: _truth(run, name, data_root) for name in names}
+    truths = {name: true_clip.find(run, name, data_root) for name in names}
     people = {name: (run.avatar(name), data) for name, data in truths.items()}
     return evaluate_avatars(run, people, out, options)
 
@@ -185,57 +184,6 @@ def score_tracked(
 def scorer(vgg: bool = False) -> FrameScorer:
     """The one scorer of the process, so that weights are placed once."""
     return FrameScorer(vgg)
-
-
-def _truth(run: Run, name: str, data_root: pathlib.Path | None) -> Dataset:
-    """The clip that `name` was trained on, at the size of training."""
-    portrait = run.portrait(name)
-    if data_root is None:
-        remedy = "name the folder of its identity folder with --data"
-        found = _open(portrait.source, remedy)
-    else:
-        remedy = "name another folder with --data"
-        near = {one.name: one for one in folder.find_identities(data_root)}
-        if name not in near:
-            raise ValueError(
-                f"{data_root} holds no identity {name!r}, only {', '.join(near)}; "
-                f"{remedy}"
-            )
-        found = near[name]
-    cache = run.config.data.cache
-    data = Dataset.open(
-        found, run.config.data.size, pathlib.Path(cache) if cache else None
-    )
-    if not _same_clip(data, portrait):
-        raise ValueError(
-            f"{found.path} is not the clip that {name!r} was trained on, or was "
-            f"prepared anew since: its frames or poses differ; {remedy}, or train again"
-        )
-    if not len(portrait.test_frames):
-        raise ValueError(
-            f"no frame with a face is held out of the clip of {name!r}, which has "
-            f"{portrait.frame_count} frames; there is nothing to score"
-        )
-    return data
-
-
-def _open(path: pathlib.Path, remedy: str) -> folder.IdentityFolder:
-    try:
-        return folder.IdentityFolder(path)
-    except ValueError as error:
-        raise ValueError(
-            f"the frames to score against are not there: {error}; or {remedy}"
-        ) from error
-
-
-def _same_clip(data: Dataset, portrait: Portrait) -> bool:
-    return (data.height, data.width) == (portrait.height, portrait.width) and all(
-        np.array_equal(a, b, equal_nan=True)
-        for a, b in (
-            (data.tracks.head_to_camera, portrait.head_to_camera),
-            (data.test_frames, portrait.test_frames),
-        )
-    )
 
 
 def _evaluate_one(
