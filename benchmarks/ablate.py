@@ -28,7 +28,8 @@ from lokitalk_jax import checkpoint, process, trainer
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.references import spread
-from lokitalk_jax.evaluate.score import score_tracked
+from lokitalk_jax.evaluate import metrics
+from lokitalk_jax.evaluate.score import rendered_frames, score_tracked
 from lokitalk_jax.rendering import Rendered
 from lokitalk_jax.run import Run
 from lokitalk_jax.structs import REGIONS
@@ -77,19 +78,30 @@ def score(run: Run, name: str) -> dict[str, float]:
     }
 
 
-def measure(workdir: pathlib.Path, step: int) -> dict[str, float | None]:
+def head_psnr(run: Run, name: str) -> float:
+    """The head's PSNR of `score` alone, which takes a fifth of the time."""
+    avatar = run.avatar(name)
+    portrait, head = avatar.portrait, REGIONS.index("head")
+    data = Dataset.open(folder.IdentityFolder(portrait.source), run.config.data.size)
+    shown = spread(portrait.test_frames, _TEST_FRAMES)
+    pictures = np.stack([picture for *_, picture in rendered_frames(avatar, shown)])
+    truth = np.stack([data.frames[index] for index in shown]) / np.float32(255)
+    masks = np.stack([data.region_masks(index)[..., head] for index in shown])
+    return metrics.masked_psnr(truth, pictures, masks)
+
+
+def measure(run: Run) -> dict[str, float | None]:
     """Scores of a checkpoint, the mean over its people; None where nobody has one."""
-    run = Run(workdir, step)
     rows = [score(run, name) for name in run.identities]
     found = {key: [r[key] for r in rows if r[key] is not None] for key in rows[0]}
     return {k: float(np.mean(each)) if each else None for k, each in found.items()}
 
 
 def curve(workdir: pathlib.Path) -> list[dict]:
-    """Scores of all checkpoints of a run, with their `step` and `seconds`.
+    """The head's PSNR at all checkpoints of a run, all scores at the last.
 
-    Seconds are those of the steps, as the log's lines are apart in the middle:
-    compiling and previews are left out.
+    Beside them stand `step` and `seconds`. Seconds are those of the steps, as the
+    log's lines are apart in the middle: compiling and previews are left out.
     """
     lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
     logged = np.array([(line["step"], line["time"]) for line in lines])
@@ -98,7 +110,16 @@ def curve(workdir: pathlib.Path) -> list[dict]:
     checkpoints, _ = checkpoint.open_run(workdir)
     kept = checkpoints.steps()
     checkpoints.close()
-    return [{"step": n, "seconds": n * pace} | measure(workdir, n) for n in kept]
+    points = []
+    for step in kept:
+        run = Run(workdir, step)
+        if step == kept[-1]:
+            found = measure(run)
+        else:
+            heads = [head_psnr(run, name) for name in run.identities]
+            found = {"head": float(np.mean(heads))}
+        points.append({"step": step, "seconds": step * pace} | found)
+    return points
 
 
 def with_checkpoints(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
