@@ -20,6 +20,7 @@ from benchmarks import (
 from benchmarks import hashgrid as grids
 from benchmarks.outlines import distances, outlines
 from lokitalk_jax import hashgrid
+from lokitalk_jax.run import Run
 
 
 def test_lips_that_follow_correlate_and_still_ones_do_not():
@@ -91,6 +92,13 @@ def test_ablations_say_when_a_fixed_quality_is_reached():
     # 29 of 31 is reached at 200, 29 of 29.5 at 275 steps.
     assert lines[3][2:] == ["-", "- |"] and lines[3][:2] == ["| holistic", "1 of 2"]
     assert lines[4][1:] == ["2 of 2", "238", "24 |"]
+
+
+def test_the_head_of_a_curve_is_that_of_the_scores(tiny_run, in_process):
+    run = Run(tiny_run.workdir)
+    name = tiny_run.names[0]
+    whole = ablate.score(run, name)["head"]
+    assert ablate.head_psnr(run, name) == pytest.approx(whole, abs=1e-6)
 
 
 @pytest.mark.parametrize("part", [*ablate.PARTS, *ablate.ADAPTED])
