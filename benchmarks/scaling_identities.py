@@ -82,8 +82,8 @@ def compile_step(config, identities: int):
     rates = optimizer.LearningRates(**{k: config.lr[k] for k in _RATES})
     rule = optimizer.make(rates, 100, 5, 0.1)
     shapes = jax.eval_shape(
-        lambda key: train_step.init_state(spec, rule, key, identities),
-        jax.random.key(0),
+        lambda seed: train_step.init_state(spec, rule, seed, identities),
+        np.uint32(0),
     )
     shardings = sharding.state_shardings(shapes, mesh)
     batch = empty_batch(config, identities)
@@ -91,7 +91,6 @@ def compile_step(config, identities: int):
         spec,
         losses.LossWeights(**config.loss),
         rule,
-        config.seed,
         range(identities),
         mesh.shape["identity"],
         config.train.density_points,

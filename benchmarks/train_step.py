@@ -54,16 +54,12 @@ def main(_) -> None:
 
     def program(name: str):
         """A step that does not give its arguments up, so that it can be repeated."""
-        spec, seed, ids, lanes = begun.spec, config.seed, tuple(begun.cast.ids), 1
+        spec, ids, lanes = begun.spec, tuple(begun.cast.ids), 1
         if name == "density":
             points = config.train.density_points
-            return functools.partial(
-                train_step.density_step, spec, points, seed, ids, lanes
-            )
+            return functools.partial(train_step.density_step, spec, points, ids, lanes)
         weights = LossWeights(**config.loss)
-        return functools.partial(
-            train_step.train_step, spec, weights, rule, seed, ids, lanes
-        )
+        return functools.partial(train_step.train_step, spec, weights, rule, ids, lanes)
 
     programs = {
         "step": program("step"),

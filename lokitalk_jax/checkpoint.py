@@ -47,9 +47,8 @@ def _items(state: TrainState) -> dict[str, Any]:
     }
 
 
-def _state(items: dict[str, Any], first_bad: jax.Array) -> TrainState:
-    return TrainState(
-        first_bad=first_bad,
+def _state(items: dict[str, Any], template: TrainState) -> TrainState:
+    return template._replace(
         params={"shared": items["shared"], "identity": items["identity"]},
         moments=items["optimizer"],
         **items["state"],
@@ -200,7 +199,7 @@ class Checkpoints:
         self._refuse_misfit(step, wanted.params, wanted.density)
         args = {k: ocp.args.StandardRestore(v) for k, v in _items(wanted).items()}
         restored = self._manager.restore(step, args=ocp.args.Composite(**args))
-        state = _state({k: restored[k] for k in args}, template.first_bad)
+        state = _state({k: restored[k] for k in args}, template)
         if count == slots:
             return state
         return jax.jit(

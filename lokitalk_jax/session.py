@@ -85,9 +85,9 @@ def begin(
         config.common,
     )
     init = functools.partial(train_step.init_state, spec, rule, identities=cast.count)
-    key = jax.random.key(config.seed)
-    shardings = sharding.state_shardings(jax.eval_shape(init, key), cast.mesh)
-    state = jax.jit(init, out_shardings=shardings, compiler_options=_COMPILE_FAST)(key)
+    seed = np.uint32(config.seed)
+    shardings = sharding.state_shardings(jax.eval_shape(init, seed), cast.mesh)
+    state = jax.jit(init, out_shardings=shardings, compiler_options=_COMPILE_FAST)(seed)
     if prior:
         state = _adapted(prior, config, state, cast, shardings)
     sound = heard.begin(config, cast, prior, workdir)
@@ -99,7 +99,6 @@ def begin(
         spec,
         losses.LossWeights(**config.loss),
         rule,
-        config.seed,
         cast.ids,
         cast.mesh.shape["identity"],
         config.train.density_points,

@@ -26,6 +26,8 @@ class TrainState(NamedTuple):
     """What training carries from step to step.
 
     Attributes:
+      seed: uint32, of the run. Carried, so that runs of other seeds are the same
+        program, which takes half a minute to compile.
       step: int32, steps done.
       first_bad: int32 [N], the first step at which an identity's loss was not finite,
         or -1. One a slot, since a verdict over all would have to be communicated.
@@ -34,6 +36,7 @@ class TrainState(NamedTuple):
       density: [N, X, Y, Z], density grids.
     """
 
+    seed: Array
     step: Array
     first_bad: Array
     params: dict
@@ -41,11 +44,14 @@ class TrainState(NamedTuple):
     density: Array
 
 
-def init_state(spec: model.Model, optimizer, key: Array, identities: int) -> TrainState:
+def init_state(
+    spec: model.Model, optimizer, seed: int | Array, identities: int
+) -> TrainState:
     """A fresh state for N identities."""
-    params = model.init(spec, key, identities)
+    params = model.init(spec, jax.random.key(seed), identities)
     grid = sampling.init_density(spec.sampling)
     return TrainState(
+        seed=jnp.uint32(seed),
         step=jnp.int32(0),
         first_bad=jnp.full(identities, -1, jnp.int32),
         params=params,
@@ -54,7 +60,7 @@ def init_state(spec: model.Model, optimizer, key: Array, identities: int) -> Tra
     )
 
 
-def step_keys(seed: int, step: Array, ids: Sequence[int]) -> Array:
+def step_keys(seed: int | Array, step: Array, ids: Sequence[int]) -> Array:
     """Random keys [N], functions of (seed, step, identity) alone."""
     key = jax.random.fold_in(jax.random.key(seed), step)
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.array(ids, jnp.uint32))
@@ -117,7 +123,6 @@ def train_step(
     spec: model.Model,
     weights: LossWeights,
     optimizer: optax.GradientTransformation,
-    seed: int,
     ids: tuple[int, ...],
     lanes: int,
     state: TrainState,
@@ -130,7 +135,6 @@ def train_step(
       spec: the model.
       weights: of the losses.
       optimizer: its state is in `state.moments`.
-      seed: of the random places of samples.
       ids: [N], a number for each identity that does not depend on its slot.
       lanes: D, devices along the mesh axis `identity`.
       state: before the step; may be donated.
@@ -145,7 +149,7 @@ def train_step(
         grid, part, key = one
         return identity_loss(spec, weights, shared, own, grid, part, key, lpips_params)
 
-    slices = (state.density, batch, step_keys(seed, state.step, ids))
+    slices = (state.density, batch, step_keys(state.seed, state.step, ids))
     grads, metrics = gradients(loss, state.params, slices, batch.weight, lanes)
     updates, moments = optimizer.update(grads, state.moments, state.params)
     bad = ~jnp.isfinite(metrics["loss"]) & (batch.weight > 0)
@@ -160,7 +164,6 @@ def train_step(
 def density_step(
     spec: model.Model,
     points: int,
-    seed: int,
     ids: tuple[int, ...],
     lanes: int,
     state: TrainState,
@@ -171,7 +174,7 @@ def density_step(
     Args:
       spec: the model.
       points: cells visited for each frame of the batch.
-      seed, ids, lanes, state, batch: see `train_step`.
+      ids, lanes, state, batch: see `train_step`.
     """
 
     def visit(_, inputs):
@@ -189,7 +192,7 @@ def density_step(
             grid, cells.reshape(-1), found.reshape(-1), spec.sampling
         )
 
-    keys = step_keys(seed + 1, state.step, ids)
+    keys = step_keys(state.seed + 1, state.step, ids)
     inputs = _slots_first(
         (state.params["identity"], state.density, batch.signals, batch.heard, keys),
         lanes,
@@ -198,13 +201,11 @@ def density_step(
     return state._replace(density=_identities_first(density))
 
 
-def compile_steps(
-    spec, weights, optimizer, seed, ids, lanes, points, shardings, by_identity
-):
+def compile_steps(spec, weights, optimizer, ids, lanes, points, shardings, by_identity):
     """The two steps as compiled programs with donated states.
 
     Args:
-      spec, weights, optimizer, seed, ids, lanes: see `train_step`.
+      spec, weights, optimizer, ids, lanes: see `train_step`.
       points: see `density_step`.
       shardings: of the state.
       by_identity: sharding of the metrics [N].
@@ -212,10 +213,8 @@ def compile_steps(
     Returns:
       train(state, batch[, lpips_params]) and density(state, batch).
     """
-    train = functools.partial(
-        train_step, spec, weights, optimizer, seed, tuple(ids), lanes
-    )
-    density = functools.partial(density_step, spec, points, seed, tuple(ids), lanes)
+    train = functools.partial(train_step, spec, weights, optimizer, tuple(ids), lanes)
+    density = functools.partial(density_step, spec, points, tuple(ids), lanes)
     return (
         jax.jit(train, donate_argnums=0, out_shardings=(shardings, by_identity)),
         jax.jit(density, donate_argnums=0, out_shardings=shardings),

@@ -25,7 +25,6 @@ def compiled():
         model.from_config(CONFIG),
         tiny_model.weights(CONFIG),
         tiny_model.rule(CONFIG),
-        seed=0,
         ids=range(16),
         lanes=8,
         points=CONFIG.train.density_points,

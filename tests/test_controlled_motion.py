@@ -61,7 +61,7 @@ def train(person, fitted):
     @jax.jit
     def step(state, batch, attention):
         weights = losses.LossWeights(**c.loss)._replace(attention=attention)
-        return train_step.train_step(spec, weights, rule, c.seed, (0,), 1, state, batch)
+        return train_step.train_step(spec, weights, rule, (0,), 1, state, batch)
 
     def run(attention: float):
         loader = Loader(

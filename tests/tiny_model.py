@@ -74,7 +74,7 @@ def _init(c, identities: int):
         train_step.init_state,
         model.from_config(c),
         rule(c),
-        jax.random.key(0),
+        0,
         identities,
     )
 
