@@ -86,7 +86,9 @@ def _convert(flags: argparse.Namespace) -> int:
 def _summary(out, meta) -> str:
     size = f"{meta.frame_count} frames of {meta.width}x{meta.height}"
     preview = pathlib.Path(out) / "preview.mp4"
-    return f"{out}: {size}, {meta.quality}; look at {preview}"
+    found = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in meta.quality.items())
+    check = f"python prepare.py --check={out}"
+    return f"{out}: {size}; {found}; look at {preview}, and judge it by {check}"
 
 
 def _outs(videos, out) -> dict[pathlib.Path, pathlib.Path]:

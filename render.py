@@ -19,6 +19,9 @@ from lokitalk_jax import process, structs
 
 # Regions that someone else can drive; the torso goes with the head.
 DRIVEN = ("lip", "eye", "head")
+# What drives them only where there is sound.
+_WITH_SOUND = ("audio", "auto", "own", "still", "open")
+_LEAST_SIZE = 16  # pixels
 
 _LOG = logging.getLogger("lokitalk_jax.render")
 
@@ -79,13 +82,16 @@ def _reenact(flags: argparse.Namespace) -> None:
         flags.maps,
         flags.fps,
     )
+    who = ", ".join(
+        f"{region} {parts[region][0].name} from frame {parts[region][1].start}"
+        for region in parts
+    )
     _LOG.info(
-        "%s: %s, frames %d to %d of %s, step %d of the run",
+        "%s: %s, %d frames (%s), step %d of the run",
         out,
         portrait.name,
-        frames.start,
-        frames.stop - 1,
-        speaker.name,
+        len(frames),
+        who,
         run.step,
     )
 
@@ -118,7 +124,7 @@ def _speak(flags: argparse.Namespace) -> None:
         out, avatar, moved, len(spoken), behind, flags.audio, flags.maps, flags.fps
     )
     _LOG.info(
-        "%s: %s, %d frames, lips held within what was seen in %.1f%% of them",
+        "%s: %s, %d frames; lips would have left what was seen in %.1f%% of them",
         out,
         portrait.name,
         speaking.frames,
@@ -175,7 +181,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
 
     group = parser.add_argument_group("re-enacting frames of the clip")
-    group.add_argument("--frames", help="test (held-out ones, default), all or a:b")
+    group.add_argument(
+        "--frames",
+        help="test (held-out ones, default), all or a:b; of drivers' clips too",
+    )
     group.add_argument(
         "--mute", help="regions held at rest, with commas: lip,eye,head,torso"
     )
@@ -259,6 +268,15 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
             which = "does not go with" if flags.audio else "needs"
             parser.error(f"--{name.replace('_', '-')} {which} --audio: see --help")
     flags.gain, flags.seed = flags.gain or {}, flags.seed or 0
+    if not flags.audio:
+        for name in DRIVEN:
+            text = getattr(flags, name) or ""
+            if text in _WITH_SOUND or text.endswith(".csv"):
+                parser.error(
+                    f"--{name}={text} needs --audio; --mute={name} holds a region still"
+                )
+    if flags.size is not None and flags.size < _LEAST_SIZE:
+        parser.error(f"--size={flags.size} must be at least {_LEAST_SIZE}")
     if flags.fps is not None and not 1 <= flags.fps <= 120:
         parser.error(f"--fps={flags.fps:g} must be from 1 to 120")
     flags.fps = flags.fps or float(structs.FPS)
@@ -271,7 +289,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _gains(text: str) -> dict[str, float]:
     pairs = (part.partition(":") for part in text.split(","))
-    return {region: float(value) for region, _, value in pairs}
+    try:
+        return {region: float(value) for region, _, value in pairs}
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not like lip:1.2,head:0.5"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ def _default_workdir() -> str:
 def main(_) -> None:
     """Reads the flags and trains."""
     from lokitalk_jax import trainer
+    from lokitalk_jax.run import Run
 
     # Orbax tells every file that it writes, and warns of runs that are only read.
     absl_logging.set_verbosity(absl_logging.ERROR)
@@ -45,11 +46,13 @@ def main(_) -> None:
             trainer.fit_voice(config, workdir)
             return
         step = trainer.train(config, workdir)
+        names = Run(workdir).identities
     except (ValueError, FloatingPointError, OSError) as error:
         sys.exit(f"train.py: {error}")
-    _LOG.info(
-        "%d steps done; render with: python render.py --workdir=%s", step, workdir
-    )
+    command = f"python render.py --workdir={workdir}"
+    if len(names) > 1:
+        command += f" --identity={names[0]}"
+    _LOG.info("%d steps done; render with: %s", step, command)
 
 
 if __name__ == "__main__":

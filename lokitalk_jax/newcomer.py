@@ -137,7 +137,8 @@ def driver(run: Run, name: str) -> portraits.Portrait:
     if not pathlib.Path(name).is_dir():
         raise ValueError(
             f"{name!r} is neither an identity of {run.workdir} "
-            f"({', '.join(run.identities)}) nor an identity folder"
+            f"({', '.join(run.identities)}) nor an identity folder, which "
+            "prepare.py --video=... --out=... makes"
         )
     return _portrait(run, pathlib.Path(name))[0]
 
@@ -173,7 +174,10 @@ def zero_shot(
       ValueError: the folder is not an identity folder, or the prior has no encoder.
     """
     if start == "encoder" and not prior.spec.encoder:
-        raise ValueError(f"the prior {prior.workdir} has no identity encoder")
+        raise ValueError(
+            f"the prior {prior.workdir} has no identity encoder; give a run of "
+            "configs/multi_id.py, as runs that were adapted keep none"
+        )
     portrait, data = _portrait(prior, source)
     params, _ = prior.people
     added = own(prior, start, look(prior, data, portrait))

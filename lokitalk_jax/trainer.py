@@ -53,6 +53,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
       FloatingPointError: a loss was not finite; names the step. The checkpoints
         before it are kept.
     """
+    if config.train.steps < 1:
+        raise ValueError(f"train.steps is {config.train.steps}; it must be at least 1")
     session = begin(config, workdir)
     cast, state = session.cast, session.state
     resolved = session.config.to_dict()
@@ -86,6 +88,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
     try:
         while step < config.train.steps:
             state, metrics = session.advance(state, step, next(source))
+            if step == start:
+                progress.unpause()  # compiling is no measure of what is to come
             step += 1
             progress.update()
             last = step == config.train.steps

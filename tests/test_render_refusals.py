@@ -127,6 +127,22 @@ def test_flags_that_do_not_belong_together_are_refused(flags, capsys):
     assert "belong" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--lip=still"], "--lip=still needs --audio; --mute=lip holds"),
+        (["--head=curves.csv"], "--head=curves.csv needs --audio"),
+        (["--size=0"], "--size=0 must be at least 16"),
+        (["--audio=x.wav", "--gain=lip"], "'lip' is not like lip:1.2,head:0.5"),
+    ],
+)
+def test_values_without_a_meaning_are_refused(flags, words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        render.main(["--workdir=runs/x", *flags])
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+
+
 def test_a_checkpoint_of_another_step_is_named(tiny_run):
     latest = Run(tiny_run.workdir).step
     assert Run(tiny_run.workdir, latest).step == latest

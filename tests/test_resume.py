@@ -105,6 +105,13 @@ def test_other_people_are_refused_by_name(people, whole_run, tmp_path):
         trainer.train(c, whole_run)
 
 
+def test_a_run_of_no_steps_is_refused(people, tmp_path):
+    c = resume_config(people, **{"train.steps": 0})
+    with pytest.raises(ValueError, match="train.steps is 0; it must be at least 1"):
+        trainer.train(c, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_another_model_than_the_saved_one_is_refused(whole_run):
     checkpoints = Checkpoints(whole_run, every=None, keep=None)
     c = tiny_model.config()

@@ -11,7 +11,8 @@ import scipy.io.wavfile
 
 import render
 from configs import audio2motion as audio2motion_config
-from lokitalk_jax import portraits, structs, trainer
+from lokitalk_jax import newcomer, portraits, structs, trainer
+from lokitalk_jax.data import demo
 from lokitalk_jax.drive import (
     Portrait,
     Sources,
@@ -224,6 +225,19 @@ def test_sources_of_other_people(spoken_run, tiny_run):
     portrait = Portrait.load(run, name, sources)
     frames = portrait.push(scipy.io.wavfile.read(path)[1])
     assert len(frames) + len(portrait.finish()) == np.ceil(SECONDS * structs.FPS)
+
+
+def test_a_driver_s_clip_may_be_longer_than_one_s_own(spoken_run, tmp_path):
+    workdir, name, _ = spoken_run
+    run = Run(workdir)
+    (longer,) = demo.make_cast(tmp_path, identities=1, seconds=3, size=48, workers=1)
+    driver = newcomer.driver(run, str(longer))
+    late = run.portrait(name).frame_count + 5
+    assert late < driver.frame_count
+    speaking = talking.Speaking(run, name, Sources(lip=str(longer), head=str(longer)))
+    sound = np.zeros((late + 1) * structs.AUDIO_RATE // structs.FPS, np.float32)
+    signals = [one for _, one in speaking.push(sound)][late]
+    np.testing.assert_allclose(signals.lip, driver.signals.lip[late], atol=1e-6)
 
 
 @pytest.fixture

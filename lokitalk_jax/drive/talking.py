@@ -179,10 +179,9 @@ class Speaking:
         except ValueError as error:
             words = ", ".join([*more, held, "a .csv file"])
             raise ValueError(f"--{region}: {error}; nor is it {words}") from error
-        frames = driver.frame_count
-        moved = motion.swap(
-            portrait, range(frames), {region: (driver, range(frames))}, frames
-        )
+        frames, own = driver.frame_count, range(portrait.frame_count)
+        drivers = {region: (driver, range(frames))}
+        moved = motion.swap(portrait, own, drivers, frames)
         order = motion.to_and_fro(frames, max(2 * frames - 2, 1))
         return _around(region, moved.signals, order)
 
