@@ -220,7 +220,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "With --audio also: --lip=audio|still, --eye=auto|open, --head=own|still, or a "
         ".csv file of --export-curves for any of them.",
     )
-    group.add_argument("--drive", help="for lip, eye and head")
+    group.add_argument("--drive", help="for lip, eye and head; not lip with --audio")
     for region in DRIVEN:
         group.add_argument(f"--{region}", help=f"for {region} alone")
 

@@ -193,7 +193,11 @@ def keep(workdir: pathlib.Path, voice: Voice, clips: Sequence[SpokenClip]) -> Vo
     voice = voice._replace(trust={one.name: trust(voice, one) for one in scored})
     save(workdir, voice)
     for name, found in voice.trust.items():
-        _LOG.info("voice: correlation %.2f with the held-out lips of %s", found, name)
+        _LOG.info(
+            "voice: correlation %.2f with the held-out lips of %s, whose others it knows",
+            found,
+            name,
+        )
     return voice
 
 
