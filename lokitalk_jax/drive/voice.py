@@ -194,7 +194,7 @@ def keep(workdir: pathlib.Path, voice: Voice, clips: Sequence[SpokenClip]) -> Vo
     save(workdir, voice)
     for name, found in voice.trust.items():
         _LOG.info(
-            "voice: correlation %.2f with the held-out lips of %s, whose others it knows",
+            "voice: correlation %.2f with held-out lips of %s, whose others it knows",
             found,
             name,
         )
