@@ -28,7 +28,7 @@ QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
 # Head motion (radians, then `structs.UNIT`s) below which no leak is regressed out.
 # Speech goes with the head by habit and by chance too, and what is taken for a leak is
 # lost to whoever drives others. On six real clips a tenth of these explains 0.21 of the
-# lips' motion, but -0.02 to 0.05 with the weights of other people, who have the same
+# lips' motion, but -0.08 to 0.05 with the weights of other people, who have the same
 # tracker: it was no leak, and c's opening without it went with the true one by only
 # 0.88. With these it is 0.98 and more, and lips that are driven by their own tracks are
 # drawn as well or better.
