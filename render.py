@@ -82,16 +82,19 @@ def _reenact(flags: argparse.Namespace) -> None:
         flags.maps,
         flags.fps,
     )
-    who = ", ".join(
-        f"{region} {parts[region][0].name} from frame {parts[region][1].start}"
-        for region in parts
+    others = "".join(
+        f", {region} of {one.name} from frame {part.start}"
+        for region, (one, part) in parts.items()
+        if one is not speaker
     )
     _LOG.info(
-        "%s: %s, %d frames (%s), step %d of the run",
+        "%s: %s, frames %d to %d of %s%s, step %d of the run",
         out,
         portrait.name,
-        len(frames),
-        who,
+        frames.start,
+        frames.stop - 1,
+        speaker.name,
+        others,
         run.step,
     )
 
