@@ -248,13 +248,27 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
 
     flags = parser.parse_args(arguments)
+    _refuse_contradictions(parser, flags)
+    flags.workdir = flags.workdir or flags.prior
+    flags.gain, flags.seed = flags.gain or {}, flags.seed or 0
+    flags.fps = flags.fps or float(structs.FPS)
+    flags.protocol = flags.protocol or "full"
+    flags.frames = flags.frames or "test"
+    flags.mute = flags.mute or ""
+    flags.background = flags.background or "plate"
+    return flags
+
+
+def _refuse_contradictions(
+    parser: argparse.ArgumentParser, flags: argparse.Namespace
+) -> None:
+    """Ends the program where flags do not go together or have no meaning."""
     if bool(flags.prior) != bool(flags.reference):
         parser.error("--prior and --reference belong together: see --help")
     if flags.prior and flags.signals:
         parser.error("--signals belongs to --workdir: see --help")
     if flags.prior and flags.identity:
         parser.error("--identity belongs to --workdir: see --help")
-    flags.workdir = flags.workdir or flags.prior
     speech = ("gain", "seed", "export_curves", "features")
     alien = ("frames", "mute", "background", "maps", "size", "fps", "audio", "drive")
     alien += (*DRIVEN, *speech)
@@ -270,7 +284,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         if getattr(flags, name) is not None:
             which = "does not go with" if flags.audio else "needs"
             parser.error(f"--{name.replace('_', '-')} {which} --audio: see --help")
-    flags.gain, flags.seed = flags.gain or {}, flags.seed or 0
     if not flags.audio:
         for name in DRIVEN:
             text = getattr(flags, name) or ""
@@ -282,12 +295,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.error(f"--size={flags.size} must be at least {_LEAST_SIZE}")
     if flags.fps is not None and not 1 <= flags.fps <= 120:
         parser.error(f"--fps={flags.fps:g} must be from 1 to 120")
-    flags.fps = flags.fps or float(structs.FPS)
-    flags.protocol = flags.protocol or "full"
-    flags.frames = flags.frames or "test"
-    flags.mute = flags.mute or ""
-    flags.background = flags.background or "plate"
-    return flags
 
 
 def _gains(text: str) -> dict[str, float]:
