@@ -22,7 +22,7 @@ def _config():
     c.model.octaves = 3
     c.grid.coarsest, c.grid.finest, c.grid.log2_entries = 16, 40, 12
     c.sampling.samples = 12
-    c.data.frames_per_step, c.data.rays_per_frame = 4, 64
+    c.data.frames_per_step, c.data.rays_per_frame = 4, 160
     c.loss.smoothness = 0.0
     c.lr.network = 1e-2
     c.train.steps = STEPS
@@ -101,9 +101,8 @@ def test_cross_attention_holds_fields_to_their_regions(train):
     for region, bound in INSIDE.items():
         assert held[region].gated_inside > bound
         assert free[region].gated_inside < bound
-    # The torso moves by centimetres, so that even a tiny model learns its motion: with
-    # errors of 0.15 to 0.47, by the random numbers; of nothing learned it is 1.
-    assert held["torso"].error < 0.6
+    # The torso moves by centimetres, so that even a tiny model learns its motion.
+    assert held["torso"].error < 0.25
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
         spec, shared, person, state.density[0], height, width, intrinsics
     )
     frame = renderer(pose, batch, plate)
-    whole, _ = model.render(
+    whole, _ = jax.jit(model.render, static_argnums=0)(
         spec,
         shared,
         person,
@@ -87,5 +87,5 @@ def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
         error = np.abs(one - other.reshape(one.shape)).reshape(height * width, -1)
         assert np.quantile(error.max(-1), 0.99) < 1 / 255
     np.testing.assert_allclose(
-        frame.depth[~left_out], whole.depth[0].reshape(height, width)[~left_out], 1e-3
+        frame.depth[~left_out], whole.depth[0].reshape(height, width)[~left_out], 1e-4
     )
