@@ -33,7 +33,7 @@ def _default_workdir() -> str:
 
 def main(_) -> None:
     """Reads the flags and trains."""
-    from lokitalk_jax import trainer
+    from lokitalk_jax import newcomer, trainer
     from lokitalk_jax.run import Run
 
     # Orbax tells every file that it writes, and warns of runs that are only read.
@@ -45,6 +45,9 @@ def main(_) -> None:
         if config.task == "voice":
             trainer.fit_voice(config, workdir)
             return
+        if config.prior:
+            given = config_flags.get_override_values(flags.FLAGS["config"])
+            newcomer.refuse_inherited(given)
         step = trainer.train(config, workdir)
         names = Run(workdir).identities
     except (ValueError, FloatingPointError, OSError) as error:

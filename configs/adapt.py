@@ -3,7 +3,7 @@
     python train.py --config=configs/adapt.py --workdir=runs/me \
         --config.prior=runs/prior --config.data.root=data/me
 
-The sizes of model and grid are the prior's, whatever this config says; the size of the
+Fields of model, grid, scene and sampling are the prior's; the size of the
 images, `data.size`, is this config's.
 """
 

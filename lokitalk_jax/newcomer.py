@@ -1,6 +1,7 @@
 """A person that a prior has not seen: how they start, and how they look at once."""
 
 import pathlib
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +23,23 @@ _SURVEYED = 8  # frames in which a newcomer is looked for
 # as much with the network rate of configs/adapt.py, and nothing for sure without it.
 _THINNER = 1.0
 
-# Sections of a config that belong to a prior's parameters.
+# Sections of a config that belong to a prior's parameters, and what in them does not.
 _INHERITED = ("model", "grid", "scene", "sampling")
+_ONES_OWN = ("model.identity_offset",)
+
+
+def refuse_inherited(fields: Iterable[str]) -> None:
+    """Refuses fields of a config, "section.name", that a prior would replace.
+
+    Raises:
+      ValueError: one of them is the prior's to say.
+    """
+    for field in fields:
+        if field.split(".")[0] in _INHERITED and field not in _ONES_OWN:
+            raise ValueError(
+                f"--config.{field} has no effect where a prior is adapted, whose "
+                f"sizes are its own; leave it out, or pretrain a prior with it"
+            )
 
 
 def inherit(config: ml_collections.ConfigDict, prior: Run) -> ml_collections.ConfigDict:

@@ -2,6 +2,8 @@
 
 import hashlib
 import pathlib
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -82,6 +84,19 @@ def test_newcomers_have_the_sizes_and_the_lips_of_the_prior(tiny_run, adapted):
     assert adapted.spec.identity == prior.spec.identity
     assert adapted.spec.encoder is None and prior.spec.encoder is not None
     np.testing.assert_array_equal(adapted.lip_basis, prior.lip_basis)
+
+
+def test_sizes_that_a_prior_would_replace_are_refused_on_the_command_line(tmp_path):
+    command = [sys.executable, "train.py", "--config=configs/adapt.py:cpu"]
+    command += [f"--workdir={tmp_path / 'run'}", f"--config.prior={tmp_path}"]
+    ended = subprocess.run(
+        [*command, "--config.model.code=9"], capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert "--config.model.code has no effect where a prior is adapted" in ended.stderr
+    assert not (tmp_path / "run").exists()
+    # Whether newcomers have an offset is theirs to say.
+    newcomer.refuse_inherited(["model.identity_offset", "train.steps"])
 
 
 def test_the_encoder_tells_people_apart_and_the_mean_does_not(tiny_run, strangers):
