@@ -17,10 +17,11 @@ class Decoder(nn.Module):
 
     A mouth that opens and an eye that closes change what is there, not only where it
     is, which no deformation reaches: the density also sees the gated lip and eye
-    embeddings, unless `conditioned` is off.
+    signals, unless `conditioned` is off.
 
     Attributes:
       width: hidden units.
+      embedding: hidden units between a signal and the density.
       geometry: units handed from density to colour.
       feature_scale: multiplies the grid's features, which start near zero.
       conditioned: whether the density sees the lip and eye signals.
@@ -29,6 +30,7 @@ class Decoder(nn.Module):
     """
 
     width: int
+    embedding: int
     geometry: int
     feature_scale: float
     conditioned: bool
@@ -40,6 +42,8 @@ class Decoder(nn.Module):
         self.from_grid = hidden()
         self.from_geometry_code = hidden(use_bias=False)
         if self.conditioned:
+            embed = functools.partial(nn.Dense, self.embedding, dtype=self.compute)
+            self.embed_lip, self.embed_eye = embed(), embed()
             self.from_lip = hidden(use_bias=False)
             self.from_eye = hidden(use_bias=False)
         self.density_out = nn.Dense(1 + self.geometry, dtype=jnp.float32)
@@ -49,12 +53,13 @@ class Decoder(nn.Module):
         self.colour_hidden = hidden()
         self.colour_out = nn.Dense(3, dtype=jnp.float32)
 
-    def density(self, features: Array, deformed: Deformed, codes: dict):
+    def density(self, features: Array, deformed: Deformed, signals, codes: dict):
         """Density and geometry features of points.
 
         Args:
           features: [B, Q, L * C], from the canonical grid.
           deformed: of the same points.
+          signals: `structs.Signals` of the frames, leaves [B, ...].
           codes: the identity's.
 
         Returns:
@@ -63,16 +68,16 @@ class Decoder(nn.Module):
         hidden = self.from_grid(self.feature_scale * features)
         hidden += self.from_geometry_code(codes["geometry"])
         if self.conditioned:
-            signals = jnp.stack(
+            moved = jnp.stack(
                 [
-                    self.from_lip(deformed.embedded["lip"]),
-                    self.from_eye(deformed.embedded["eye"]),
+                    self.from_lip(nn.relu(self.embed_lip(signals.lip))),
+                    self.from_eye(nn.relu(self.embed_eye(signals.eye))),
                 ],
                 axis=1,
             )
             # A product of matrices, since XLA's CPU backend reduces the gradient of a
             # broadcast product an order of magnitude slower.
-            hidden += deformed.gates[..., :2].astype(self.compute) @ signals
+            hidden += deformed.gates[..., :2].astype(self.compute) @ moved
         out = self.density_out(nn.relu(hidden))
         # exp overflows above 88; 11 is opaque within a tenth of a millimetre.
         return jnp.exp(jnp.minimum(out[..., 0], 11.0)), out[..., 1:]
@@ -106,9 +111,9 @@ class Decoder(nn.Module):
         hidden = nn.relu(self.colour_hidden(nn.relu(hidden)))
         return nn.sigmoid(self.colour_out(hidden))
 
-    def __call__(self, features, directions, deformed, codes, samples: int):
+    def __call__(self, features, directions, deformed, signals, codes, samples: int):
         """Density [B, R * S] and colour [B, R * S, 3]; see `density` and `colour`."""
-        density, geometry = self.density(features, deformed, codes)
+        density, geometry = self.density(features, deformed, signals, codes)
         return density, self.colour(geometry, directions, deformed, codes, samples)
 
 

@@ -5,10 +5,11 @@
 
 Each Delta_r sees its own region's signal only, through a head on a trunk that the
 stage's regions share; the last layer of a head belongs to the identity. A head is a sum
-of motions, each a function of position times an amount that the signal decides, as
-blend shapes are: to first order a turning head and an opening mouth are such sums. The
-torso is first of all a rigid motion about a pivot in the neck, X_r. Gates say where a
-region is; they start as anatomical guesses and are tied to image masks by the losses.
+of motions, each a function of position times an amount linear in the signal, as blend
+shapes are: to first order a turning head and an opening mouth are such sums, and what
+somebody else's lips combine adds up where their own never did. The torso is first of
+all a rigid motion about a pivot in the neck, X_r. Gates say where a region is; they
+start as anatomical guesses and are tied to image masks by the losses.
 """
 
 import functools
@@ -41,14 +42,12 @@ class Deformed(NamedTuple):
       points: [B, Q, 3], canonical positions.
       gates: [B, Q, 4], in the order of `structs.REGIONS`, each in [0, 1].
       offsets: [B, Q, 4, 3], gated offset of each region; they sum to points - x.
-      embedded: per face region, its signal's embedding [B, E].
       torso_rotation: [B, 3, 3], turns head-frame directions to the torso's.
     """
 
     points: Array
     gates: Array
     offsets: Array
-    embedded: dict
     torso_rotation: Array
 
 
@@ -59,7 +58,6 @@ class RegionFields(nn.Module):
       regions: names, in order.
       width: units of the trunk's layers.
       hidden: H, motions that the identity's last layer mixes.
-      embedding: E, units of a signal's embedding.
       octaves: of the positional encoding.
       scale: of the offsets at the start, units of `UNIT`.
       compute: type in which layers compute; parameters and offsets stay float32.
@@ -68,14 +66,13 @@ class RegionFields(nn.Module):
     regions: tuple[str, ...]
     width: int
     hidden: int
-    embedding: int
     octaves: int
     scale: float
     compute: str
 
     @nn.compact
     def __call__(self, points, code, signals, last_layers):
-        """Offsets before gating, [B, Q, 3] by region, and embedded signals, [B, E].
+        """Offsets before gating, [B, Q, 3] by region.
 
         Args:
           points: [B, Q, 3], units of `UNIT`.
@@ -89,18 +86,14 @@ class RegionFields(nn.Module):
         )
         trunk = nn.relu(trunk + dense(self.width, use_bias=False, name="code")(code))
         trunk = nn.relu(dense(self.width, name="trunk")(trunk))
-        offsets, embedded = {}, {}
+        offsets = {}
         for region in self.regions:
-            # A signal is one per frame: it is embedded once, not once per point.
-            e = nn.relu(dense(self.embedding, name=f"{region}_signal")(signals[region]))
-            e = dense(self.embedding, name=f"{region}_embedding")(e)
             motions = dense(self.hidden, name=f"{region}_motions")(trunk)
-            amounts = dense(self.hidden, name=f"{region}_amounts")(e)
+            amounts = dense(self.hidden, name=f"{region}_amounts")(signals[region])
             # Millimetres count: the last product is summed up in float32.
             moved = motions * amounts[:, None]
             offsets[region] = self.scale * (moved @ last_layers[region])
-            embedded[region] = e
-        return offsets, embedded
+        return offsets
 
 
 class GateLogits(nn.Module):
@@ -174,7 +167,7 @@ class Deformation(nn.Module):
     """Both stages. See the module's head for the equations.
 
     Attributes:
-      width, hidden, embedding, octaves, scale: of `RegionFields`.
+      width, hidden, octaves, scale: of `RegionFields`.
       gate_width, gate_octaves: of `GateLogits`.
       anatomical_gates: whether gates start from an average face; else at one half.
       torso_residual: whether the torso has a field on top of its pivot motion.
@@ -184,7 +177,6 @@ class Deformation(nn.Module):
 
     width: int
     hidden: int
-    embedding: int
     octaves: int
     scale: float
     gate_width: int
@@ -196,8 +188,7 @@ class Deformation(nn.Module):
 
     def setup(self):
         """Builds the fields and the gates."""
-        sizes = (self.width, self.hidden, self.embedding, self.octaves, self.scale)
-        sizes = (*sizes, self.compute)
+        sizes = (self.width, self.hidden, self.octaves, self.scale, self.compute)
         self.face = RegionFields(FACE, *sizes)
         self.body = RegionFields(BODY if self.torso_residual else BODY[:1], *sizes)
         gate = (self.gate_width, self.gate_octaves, self.compute)
@@ -220,7 +211,7 @@ class Deformation(nn.Module):
         if self.anatomical_gates:
             logits = logits + anatomical_face_logits(points)
         face_gates = nn.sigmoid(logits)
-        deltas, embedded = self.face(points, code, drive, last_layers)
+        deltas = self.face(points, code, drive, last_layers)
         lip = face_gates[..., :1] * deltas["lip"]
         eye = face_gates[..., 1:] * deltas["eye"]
         face = points + lip + eye
@@ -233,13 +224,12 @@ class Deformation(nn.Module):
         if self.anatomical_gates:
             logit = logit + anatomical_torso_logit(resting)[..., None]
         torso_gate = nn.sigmoid(logit)
-        deltas, _ = self.body(start, code, drive, last_layers)
+        deltas = self.body(start, code, drive, last_layers)
         head = (1 - torso_gate) * deltas["head"]
         torso = torso_gate * (resting - start + deltas.get("torso", 0.0))
         return Deformed(
             points=face + head + torso,
             gates=jnp.concatenate([face_gates, 1 - torso_gate, torso_gate], axis=-1),
             offsets=jnp.stack([lip, eye, head, torso], axis=-2),
-            embedded=embedded,
             torso_rotation=rotation,
         )

@@ -18,12 +18,11 @@ class HolisticDeformation(nn.Module):
     """Takes the place of `deformation.Deformation`.
 
     Attributes:
-      width, hidden, embedding, octaves, scale, compute: see `deformation.RegionFields`.
+      width, hidden, octaves, scale, compute: see `deformation.RegionFields`.
     """
 
     width: int
     hidden: int
-    embedding: int
     octaves: int
     scale: float
     compute: str
@@ -35,27 +34,19 @@ class HolisticDeformation(nn.Module):
         The whole offset stands in the torso's place, which no loss keeps small; lips
         and eyes are everywhere, so that the decoder sees their signals as they are.
         """
-        sizes = (self.width, self.hidden, self.embedding, self.octaves, self.scale)
-        sizes = (*sizes, self.compute)
+        sizes = (self.width, self.hidden, self.octaves, self.scale, self.compute)
         everything = jnp.concatenate(list(signals), axis=-1)
-        deltas, _ = RegionFields(REGIONS, *sizes, name="field")(
+        deltas = RegionFields(REGIONS, *sizes, name="field")(
             points,
             person["codes"]["dynamic"],
             {"all": everything},
             person["last_layers"],
         )
-        embedded = {
-            region: nn.Dense(self.embedding, name=f"{region}_embedding")(
-                nn.relu(nn.Dense(self.embedding, name=f"{region}_signal")(signal))
-            )
-            for region, signal in (("lip", signals.lip), ("eye", signals.eye))
-        }
         moved, still = deltas["all"], jnp.zeros_like(points)
         one, none = jnp.ones_like(points[..., 0]), jnp.zeros_like(points[..., 0])
         return Deformed(
             points=points + moved,
             gates=jnp.stack([one, one, one, none], axis=-1),
             offsets=jnp.stack([still, still, still, moved], axis=-2),
-            embedded=embedded,
             torso_rotation=jnp.broadcast_to(jnp.eye(3), (len(points), 3, 3)),
         )

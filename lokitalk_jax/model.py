@@ -75,6 +75,7 @@ def from_config(config) -> Model:
         deformation=deformation,
         decoder=Decoder(
             width=m.decoder_width,
+            embedding=m.signal_embedding,
             geometry=m.geometry,
             feature_scale=m.feature_scale,
             conditioned=m.condition_decoder,
@@ -131,7 +132,6 @@ def _deformation(m) -> tuple[nn.Module, tuple[str, ...]]:
     sizes = {
         "width": m.deform_width,
         "hidden": m.deform_hidden,
-        "embedding": m.signal_embedding,
         "octaves": m.octaves,
         "scale": m.offset_scale,
         "compute": m.compute,
@@ -168,7 +168,13 @@ def init(model: Model, key: Array, identities: int) -> dict:
     )
     features = jnp.zeros((1, 1, model.grid.levels * model.grid.features))
     static = model.decoder.init(
-        decoder_key, features, jnp.zeros((1, 1, 3)), deformed, common["codes"], 1
+        decoder_key,
+        features,
+        jnp.zeros((1, 1, 3)),
+        deformed,
+        signals,
+        common["codes"],
+        1,
     )
     shared = {"common": common, "dynamic": dynamic, "static": static}
     if model.encoder:
@@ -219,7 +225,12 @@ def density(model: Model, shared: dict, person: dict, points, signals) -> Array:
     deformed = _deform(model, shared, person, points, signals)
     features = _grid_features(model, person, deformed.points)
     return model.decoder.apply(
-        shared["static"], features, deformed, person["codes"], method=Decoder.density
+        shared["static"],
+        features,
+        deformed,
+        signals,
+        person["codes"],
+        method=Decoder.density,
     )[0]
 
 
@@ -267,7 +278,13 @@ def render(
     )
     features = _grid_features(model, person, deformed.points)
     sigma, colours = model.decoder.apply(
-        shared["static"], features, cast.directions, deformed, person["codes"], samples
+        shared["static"],
+        features,
+        cast.directions,
+        deformed,
+        signals,
+        person["codes"],
+        samples,
     )
 
     if not torso:

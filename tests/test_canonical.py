@@ -9,9 +9,15 @@ import tiny_model
 from lokitalk_jax import model
 from lokitalk_jax.canonical import Decoder
 from lokitalk_jax.deformation import Deformed
+from lokitalk_jax.structs import Signals
 
 DECODER = Decoder(
-    width=8, geometry=3, feature_scale=10.0, conditioned=True, compute="float32"
+    width=16,
+    embedding=16,
+    geometry=3,
+    feature_scale=10.0,
+    conditioned=True,
+    compute="float32",
 )
 FRAMES, RAYS, SAMPLES, FEATURES, CODE = 2, 3, 2, 4, 5
 POINTS = RAYS * SAMPLES
@@ -29,28 +35,26 @@ def case():
         points=normal(FRAMES, POINTS, 3),
         gates=rng.uniform(size=(FRAMES, POINTS, 4)).astype(np.float32),
         offsets=normal(FRAMES, POINTS, 4, 3),
-        embedded={"lip": normal(FRAMES, 6), "eye": normal(FRAMES, 6)},
         torso_rotation=turn,
     )
     directions = normal(FRAMES, RAYS, 3)
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     codes = {"geometry": normal(CODE), "appearance": normal(CODE)}
-    return normal(FRAMES, POINTS, FEATURES), directions, deformed, codes
+    signals = Signals(normal(FRAMES, 8), normal(FRAMES, 2), head=None, torso=None)
+    return normal(FRAMES, POINTS, FEATURES), directions, deformed, signals, codes
 
 
 @pytest.fixture(scope="module")
 def params(case):
-    return jax.jit(DECODER.init, static_argnums=5)(jax.random.key(0), *case, SAMPLES)
+    return jax.jit(DECODER.init, static_argnums=6)(jax.random.key(0), *case, SAMPLES)
 
 
 @pytest.fixture(scope="module")
 def decode(case, params):
-    apply = jax.jit(DECODER.apply, static_argnums=5)
+    apply = jax.jit(DECODER.apply, static_argnums=6)
 
-    def decode(features, directions, deformed, codes):
-        return jax.device_get(
-            apply(params, features, directions, deformed, codes, SAMPLES)
-        )
+    def decode(*inputs):
+        return jax.device_get(apply(params, *inputs, SAMPLES))
 
     return decode
 
@@ -66,45 +70,45 @@ def test_ranges(case, decode):
 
 
 def test_speech_shows_where_the_lip_gate_is_open(case, decode):
-    features, directions, deformed, codes = case
+    features, directions, deformed, signals, codes = case
     closed = deformed.gates.copy()
     closed[:, ::2, 0] = 0
     deformed = deformed._replace(gates=closed)
-    loud = deformed._replace(
-        embedded=deformed.embedded | {"lip": deformed.embedded["lip"] + 1}
-    )
-    before, _ = decode(features, directions, deformed, codes)
-    after, _ = decode(features, directions, loud, codes)
+    loud = signals._replace(lip=signals.lip + 1)
+    before, _ = decode(features, directions, deformed, signals, codes)
+    after, _ = decode(features, directions, deformed, loud, codes)
     np.testing.assert_allclose(after[:, ::2], before[:, ::2], rtol=1e-6)
     assert (np.abs(after[:, 1::2] / before[:, 1::2] - 1) > 1e-3).all()
 
 
 def test_without_conditioning_speech_only_moves_points(case):
-    features, directions, deformed, codes = case
+    features, directions, deformed, signals, codes = case
     c = tiny_model.config()
     c.model.condition_decoder = False
     decoder = model.from_config(c).decoder
-    loud = deformed._replace(
-        gates=1 - deformed.gates,
-        embedded={k: v + 1 for k, v in deformed.embedded.items()},
-    )
+    loud = signals._replace(lip=signals.lip + 1, eye=signals.eye + 1)
+    elsewhere = deformed._replace(gates=1 - deformed.gates)
 
     @jax.jit
     def densities():
         drawn = decoder.init(jax.random.key(0), *case, SAMPLES)
         return [
-            decoder.apply(drawn, features, d, codes, method=Decoder.density)[0]
-            for d in (deformed, loud)
+            decoder.apply(drawn, features, d, s, codes, method=Decoder.density)[0]
+            for d, s in ((deformed, signals), (elsewhere, loud))
         ]
 
     np.testing.assert_array_equal(*densities())
 
 
 def test_view_and_appearance_change_colour_but_not_density(case, decode):
-    features, directions, deformed, codes = case
+    features, directions, deformed, signals, codes = case
     density, colour = decode(*case)
     other, shaded = decode(
-        features, directions[:, ::-1], deformed, codes | {"appearance": np.ones(CODE)}
+        features,
+        directions[:, ::-1],
+        deformed,
+        signals,
+        codes | {"appearance": np.ones(CODE)},
     )
     np.testing.assert_array_equal(other, density)
     assert np.abs(shaded - colour).max() > 1e-3
@@ -112,27 +116,29 @@ def test_view_and_appearance_change_colour_but_not_density(case, decode):
 
 def test_the_torso_keeps_its_colours_when_the_head_turns(case, decode):
     """Turning the head's frame turns rays the other way; a torso sees no difference."""
-    features, directions, deformed, codes = case
+    features, directions, deformed, signals, codes = case
     gates = deformed.gates.copy()
     gates[..., 3] = [1, 0] * (POINTS // 2)
     turned = np.einsum("bij,brj->bri", deformed.torso_rotation, directions)
     moved = deformed._replace(gates=gates)
     still = moved._replace(torso_rotation=np.tile(np.eye(3), (FRAMES, 1, 1)))
-    _, a = decode(features, directions, moved, codes)
-    _, b = decode(features, turned, still, codes)
+    _, a = decode(features, directions, moved, signals, codes)
+    _, b = decode(features, turned, still, signals, codes)
     np.testing.assert_allclose(a[:, ::2], b[:, ::2], atol=1e-6)
     assert np.abs(a[:, 1::2] - b[:, 1::2]).max() > 1e-3
 
 
 def test_light_does_not_move_the_torso_gate(case, params):
-    features, directions, deformed, codes = case
+    features, directions, deformed, signals, codes = case
 
     @jax.jit
     @jax.grad
     def slope(gates):
         moved = deformed._replace(gates=gates)
         return jnp.sum(
-            DECODER.apply(params, features, directions, moved, codes, SAMPLES)[1]
+            DECODER.apply(params, features, directions, moved, signals, codes, SAMPLES)[
+                1
+            ]
         )
 
     got = slope(deformed.gates)
