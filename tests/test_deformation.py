@@ -61,6 +61,22 @@ def test_offsets_add_up_and_gates_are_shares(params, points, signals):
     np.testing.assert_allclose(gates[..., 2] + gates[..., 3], 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["lip", "eye"])
+def test_what_two_signals_move_adds_up(params, points, signals, name):
+    """A portrait meets combinations, of another's lips, that it was never shown."""
+    one, other = getattr(signals, name)[:1], getattr(signals, name)[1:]
+    assert np.abs(one).max() > 0.1 and np.abs(other).max() > 0.1
+
+    def moved(signal):
+        given = signals._replace(**{name: np.repeat(signal, FRAMES, axis=0)})
+        out = deform(params, points, given)
+        return np.array(out.offsets)[..., REGIONS.index(name), :]
+
+    both = moved(one) + moved(other) - moved(0 * one)
+    np.testing.assert_allclose(moved(one + other), both, atol=1e-5)
+    assert np.abs(both - moved(one)).max() > 1e-3
+
+
 def test_zero_last_layers_leave_the_torso_motion_alone(params, points, signals):
     still = without_last_layers(params, ("lip", "eye", "head"))
     out = deform(still, points, signals)
