@@ -35,7 +35,8 @@ class HolisticDeformation(nn.Module):
         and eyes are everywhere, so that the decoder sees their signals as they are.
         """
         sizes = (self.width, self.hidden, self.octaves, self.scale, self.compute)
-        everything = jnp.concatenate(list(signals), axis=-1)
+        at_rest_zero = signals._replace(eye=signals.eye - 1)
+        everything = jnp.concatenate(list(at_rest_zero), axis=-1)
         deltas = RegionFields(REGIONS, *sizes, name="field")(
             points,
             person["codes"]["dynamic"],

@@ -77,6 +77,12 @@ def test_what_two_signals_move_adds_up(params, points, signals, name):
     assert np.abs(both - moved(one)).max() > 1e-3
 
 
+def test_at_rest_nothing_moves(params, points, signals):
+    rest = jax.tree.map(np.zeros_like, signals)
+    out = deform(params, points, rest._replace(eye=np.ones_like(signals.eye)))
+    np.testing.assert_array_equal(out.offsets[..., :3, :], 0)
+
+
 def test_zero_last_layers_leave_the_torso_motion_alone(params, points, signals):
     still = without_last_layers(params, ("lip", "eye", "head"))
     out = deform(still, points, signals)
