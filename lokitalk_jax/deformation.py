@@ -7,10 +7,9 @@ Each Delta_r sees its own region's signal only, through a head on a trunk that t
 stage's regions share; the last layer of a head belongs to the identity. A head is a sum
 of motions, each a function of position times an amount linear in the signal, as blend
 shapes are: to first order a turning head and an opening mouth are such sums, and what
-somebody else's lips combine adds up where a portrait's own never did. At rest (lips at
-their mean, eyes open, the mean pose) nothing moves: that is the canonical space. The
-torso is first of all a rigid motion about a pivot in the neck, X_r. Gates say where a
-region is; they start as anatomical guesses and are tied to image masks by the losses.
+somebody else's lips combine adds up where a portrait's own never did. The torso is
+first of all a rigid motion about a pivot in the neck, X_r. Gates say where a region is;
+they start as anatomical guesses and are tied to image masks by the losses.
 """
 
 import functools
@@ -90,9 +89,7 @@ class RegionFields(nn.Module):
         offsets = {}
         for region in self.regions:
             motions = dense(self.hidden, name=f"{region}_motions")(trunk)
-            amounts = dense(self.hidden, use_bias=False, name=f"{region}_amounts")(
-                signals[region]
-            )
+            amounts = dense(self.hidden, name=f"{region}_amounts")(signals[region])
             # Millimetres count: the last product is summed up in float32.
             moved = motions * amounts[:, None]
             offsets[region] = self.scale * (moved @ last_layers[region])
@@ -208,7 +205,7 @@ class Deformation(nn.Module):
         """
         code = person["codes"]["dynamic"]
         last_layers = person["last_layers"]
-        # Signals are zero at rest but for those of open eyes, which are one.
+        # Zero at rest, as all others are: lids that nothing closes start unmoved.
         drive = signals._replace(eye=signals.eye - 1)._asdict()
 
         logits = self.face_gates(points, code)

@@ -77,10 +77,12 @@ def test_what_two_signals_move_adds_up(params, points, signals, name):
     assert np.abs(both - moved(one)).max() > 1e-3
 
 
-def test_at_rest_nothing_moves(params, points, signals):
-    rest = jax.tree.map(np.zeros_like, signals)
-    out = deform(params, points, rest._replace(eye=np.ones_like(signals.eye)))
-    np.testing.assert_array_equal(out.offsets[..., :3, :], 0)
+def test_training_starts_from_a_rest_in_which_nothing_moves(points, signals):
+    fresh = tiny_model.state(CONFIG, 1).params
+    rest = jax.tree.map(np.zeros_like, signals)._replace(eye=np.ones_like(signals.eye))
+    still, moved = (deform(fresh, points, s).offsets for s in (rest, signals))
+    np.testing.assert_array_equal(still[..., :3, :], 0)
+    assert (np.abs(moved[..., :3, :]).max((0, 1, 3)) > 1e-4).all()
 
 
 def test_zero_last_layers_leave_the_torso_motion_alone(params, points, signals):
