@@ -38,7 +38,7 @@ def refuse_inherited(fields: Iterable[str]) -> None:
         if field.split(".")[0] in _INHERITED and field not in _ONES_OWN:
             raise ValueError(
                 f"--config.{field} has no effect where a prior is adapted, whose "
-                f"sizes are its own; leave it out, or pretrain a prior with it"
+                "sizes are its own; leave it out, or pretrain a prior with it"
             )
 
 

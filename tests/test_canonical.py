@@ -135,11 +135,9 @@ def test_light_does_not_move_the_torso_gate(case, params):
     @jax.grad
     def slope(gates):
         moved = deformed._replace(gates=gates)
-        return jnp.sum(
-            DECODER.apply(params, features, directions, moved, signals, codes, SAMPLES)[
-                1
-            ]
-        )
+        inputs = features, directions, moved, signals, codes
+        _, colours = DECODER.apply(params, *inputs, SAMPLES)
+        return jnp.sum(colours)
 
     got = slope(deformed.gates)
     np.testing.assert_array_equal(got[..., 2:], 0)
