@@ -2,10 +2,11 @@
 
     head   mean_pose^-1 @ pose as a 6-vector: where the head is, at rest zero
     torso  the same at `structs.TORSO_LAGS`: a body follows its head, and late
-    lip    lip landmarks in the head frame, less the person's mean shape and less what
-           the head's pose explains linearly (tracking leaks it into them), in one
-           basis that all identities share, divided by how much this person's lips
-           move: one number, so that a mouth opens in one direction, whoever drives it
+    lip    lip landmarks in the head frame, less the person's mean shape and less the
+           rigid motion that the head's pose explains (what an error in the pose leaks
+           into them), in one basis that all identities share, divided by how much
+           this person's lips move: one number, so that a mouth opens in one
+           direction, whoever drives it
     eye    eye ratios between the person's own closed and open level
 
 Everything fitted is one `Fitted` of arrays with a leading identity axis, saved with a
@@ -26,13 +27,7 @@ from lokitalk_jax.data.folder import Tracks
 QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
 
 # Head motion (radians, then `structs.UNIT`s) below which no leak is regressed out.
-# Speech goes with the head by habit and by chance too, and what is taken for a leak is
-# lost to whoever drives others. On six real clips a tenth of these explains 0.21 of the
-# lips' motion, but -0.08 to 0.05 with the weights of other people, who have the same
-# tracker: it was no leak, and c's opening without it went with the true one by only
-# 0.88. With these it is 0.98 and more, and lips that are driven by their own tracks are
-# drawn as well or better.
-_RIDGE = np.array([0.1] * 3 + [0.5] * 3)
+_RIDGE = np.array([0.03] * 3 + [0.15] * 3)
 
 # Lip motion (rms over landmarks, metres) taken as noise: never blown up to unit
 # variance.
@@ -262,6 +257,10 @@ def _fit_one(tracks: Tracks, rows: np.ndarray) -> dict:
     moved = head - head.mean(0)
     gram = moved.T @ moved + len(moved) * np.diag(_RIDGE**2)
     leak = np.linalg.solve(gram, moved.T @ (shape - shape.mean(0)))
+    # An error in the pose moves lips as one piece; all else that goes with the head is
+    # habit, and what is taken for a leak is lost to whoever drives others.
+    rigid = _rigid_directions(shape.mean(0))
+    leak = leak @ rigid.T @ rigid
     lip_mean = shape.mean(0) - head.mean(0) @ leak
 
     return {
@@ -293,6 +292,14 @@ def _as_stored(array: np.ndarray) -> np.ndarray:
 def _beside_torso(pose, torso, fitted: Fitted, n: int) -> np.ndarray:
     """Head poses as they would be had the torso stayed at its mean."""
     return fitted.torso_pose[n] @ np.linalg.inv(torso.astype(np.float64)) @ pose
+
+
+def _rigid_directions(shape: np.ndarray) -> np.ndarray:
+    """Orthonormal [6, 3 * P]: how a shape [3 * P] can move in one piece."""
+    points = shape.reshape(-1, 3)
+    turns = [np.cross(axis, points).ravel() for axis in np.eye(3)]
+    shifts = [np.tile(axis, len(points)) for axis in np.eye(3)]
+    return np.linalg.qr(np.array(turns + shifts).T)[0].T
 
 
 def _shared_basis(residuals: list[np.ndarray], lip_dim: int) -> np.ndarray:
