@@ -76,7 +76,7 @@ def _reenact(flags: argparse.Namespace) -> None:
         out,
         avatar,
         motion.hold(moved, portrait, muted).frames(),
-        len(moved),
+        moved.frame_count,
         backdrop.find(flags.background, portrait),
         reenact.sound(speaker.audio, frames),
         flags.maps,
@@ -244,7 +244,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--data", type=pathlib.Path, help="identity folders, where they have moved"
     )
     group.add_argument(
-        "--max_frames", type=int, help="score this many, spread over the held-out ones"
+        "--max-frames", type=int, help="score this many, spread over the held-out ones"
     )
 
     flags = parser.parse_args(arguments)
@@ -277,9 +277,11 @@ def _refuse_contradictions(
     for name in alien:
         if getattr(flags, name) not in (None, False):
             kind = "re-enacts" if flags.evaluate else "scores"
-            parser.error(f"--{name} belongs to what {kind}: see --help")
+            parser.error(
+                f"--{name.replace('_', '-')} belongs to what {kind}: see --help"
+            )
     if flags.max_frames is not None and flags.max_frames < 1:
-        parser.error(f"--max_frames={flags.max_frames} must be at least 1")
+        parser.error(f"--max-frames={flags.max_frames} must be at least 1")
     for name in ("frames", "mute", "reference") if flags.audio else speech:
         if getattr(flags, name) is not None:
             which = "does not go with" if flags.audio else "needs"

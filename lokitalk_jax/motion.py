@@ -27,12 +27,14 @@ class Motion(NamedTuple):
     head_to_camera: np.ndarray
     signals: structs.Signals
 
-    def __len__(self) -> int:
+    @property
+    def frame_count(self) -> int:
+        """F."""
         return len(self.head_to_camera)
 
     def frames(self) -> Iterator[Frame]:
         """Pose and signals of each frame, in order."""
-        return map(self.frame, range(len(self)))
+        return map(self.frame, range(self.frame_count))
 
     def frame(self, index: int) -> Frame:
         """Pose and signals of one frame."""

@@ -217,6 +217,6 @@ def test_a_prior_renders_and_scores_someone_it_has_not_seen(tiny_run, tmp_path):
     flags = [f"--prior={tiny_run.workdir}", f"--reference={source}"]
     render.main([*flags, "--frames=0:3", f"--out={tmp_path / 'x.mp4'}"])
     assert len(list(decoded(tmp_path / "x.mp4"))) == 3
-    render.main([*flags, "--evaluate", "--max_frames=2", f"--out={tmp_path / 'score'}"])
+    render.main([*flags, "--evaluate", "--max-frames=2", f"--out={tmp_path / 'score'}"])
     found = json.loads((tmp_path / "score" / "metrics.json").read_text())
     assert found["identities"][tiny_run.names[0]]["tracked"]["frames"] == 2

@@ -102,7 +102,7 @@ def test_requests_that_cannot_be_met(tiny_run, flags, words, monkeypatch, tmp_pa
 
 @pytest.mark.parametrize(
     "flags",
-    [["--evaluate", "--maps"], ["--max_frames=3"], ["--evaluate", "--max_frames=0"]],
+    [["--evaluate", "--maps"], ["--max-frames=3"], ["--evaluate", "--max-frames=0"]],
 )
 def test_flags_of_the_other_task_are_refused(tiny_run, flags, capsys):
     with pytest.raises(SystemExit) as stopped:

@@ -53,7 +53,7 @@ def test_evaluation_writes_scores_and_pictures(tiny_run, avatar, tmp_path):
 
 
 def test_evaluation_of_some_frames_of_one_person(tiny_run, tmp_path):
-    flags = ("--identity=demo_00", "--max_frames=2", f"--data={tiny_run.data}")
+    flags = ("--identity=demo_00", "--max-frames=2", f"--data={tiny_run.data}")
     command(tiny_run, "--evaluate", *flags, f"--out={tmp_path}")
     result = json.loads((tmp_path / "metrics.json").read_text())
     assert list(result["identities"]) == ["demo_00"]
@@ -98,7 +98,7 @@ def test_scores_of_predictions_whose_error_is_known(tiny_run):
 def test_protocols_are_told_apart(tiny_run, tmp_path):
     run, scores = copied(tiny_run, tmp_path), {}
     for protocol in "full", "peer":
-        flags = ("--identity=demo_00", "--max_frames=2", f"--protocol={protocol}")
+        flags = ("--identity=demo_00", "--max-frames=2", f"--protocol={protocol}")
         command(run, "--evaluate", *flags)
     for protocol in "full", "peer":
         out = run.workdir / "evaluation" / f"{protocol}_tracked_2_frames" / "demo_00"

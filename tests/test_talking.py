@@ -157,7 +157,7 @@ def test_evaluation_by_sound_has_its_columns(spoken_run, tmp_path):
     run, name, _ = spoken_run
     render.main(
         [f"--workdir={run}", f"--identity={name}", "--evaluate", "--signals=audio"]
-        + [f"--out={tmp_path}", "--max_frames=2"]
+        + [f"--out={tmp_path}", "--max-frames=2"]
     )
     scores = json.loads((tmp_path / "metrics.json").read_text())["identities"][name]
     assert set(scores) == {"audio", "still_mouth", "shuffled_audio"}
