@@ -36,7 +36,7 @@ demo: setup
 	  --config.train.steps=900 --config.train.max_minutes=2.5
 	$(RUN) render.py --workdir=runs/demo --identity=demo_00 --frames=all --out=runs/demo/demo.mp4
 	$(RUN) render.py --workdir=runs/demo --identity=demo_00 --audio=data/demo/demo_01/audio.wav --out=runs/demo/speech.mp4
-	$(RUN) render.py --workdir=runs/demo --evaluate --max_frames=8
+	$(RUN) render.py --workdir=runs/demo --evaluate --max-frames=8
 	@echo "The videos are runs/demo/demo.mp4 (re-enacted) and runs/demo/speech.mp4 (driven by"
 	@echo "another voice); figures and pictures are in runs/demo/evaluation/*."
 

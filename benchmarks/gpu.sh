@@ -10,7 +10,8 @@
 # POINTS=131072 PATIENCE=5 tries the script where there is no GPU.
 set -u
 data=${1:?an identity folder} out=${2:?a folder for results} prior=${3:-}
-preset=${PRESET:-gpu} size=${SIZE:-512} minutes=${MINUTES:-1.5} python=${PYTHON:-python3}
+preset=${PRESET:-gpu} size=${SIZE:-512} minutes=${MINUTES:-1.5}
+python=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
 points=${POINTS:-1048576}
 mkdir -p "$out"
 results=$(realpath "$out")/results.jsonl log=$(realpath "$out")/log.txt

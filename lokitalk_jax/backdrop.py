@@ -13,6 +13,7 @@ _COLOURS = {
     "white": "ffffff",
     "grey": "808080",
     "gray": "808080",
+    "red": "ff0000",
     "green": "00ff00",
     "blue": "0000ff",
 }

@@ -6,7 +6,7 @@
                              state       density grids [N, ...] and the step
                              signals     what was fitted on training frames
                              config      the run's config, as resolved
-                             meta        step, identity names, software versions
+                             meta        step, identity names, config hash, versions
 
 N on disk is the number of identities: slots that only pad a mesh are left out, and
 made anew when a run is restored onto another one.

@@ -10,7 +10,6 @@ wants few kernels, so there the levels are an array axis.
 
 import functools
 import itertools
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -310,8 +309,3 @@ encode.defvjp(_encode_fwd, _encode_bwd)
 def init_table(key: Array, spec: GridSpec, scale: float) -> Array:
     """A table of uniform values in [-scale, scale]."""
     return jax.random.uniform(key, table_shape(spec), minval=-scale, maxval=scale)
-
-
-def parameter_count(spec: GridSpec) -> int:
-    """Numbers in a table."""
-    return math.prod(table_shape(spec))

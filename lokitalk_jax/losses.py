@@ -12,12 +12,12 @@ Array = jax.Array
 
 # Every n-th sample is displaced to see how smoothly offsets vary, and by how much.
 _SMOOTHNESS_STRIDE, _SMOOTHNESS_STEP = 16, 0.02
-# The lengths of displacements below which differences in offset are not worth a loss.
+# Opacities are kept this far from 0 and 1, where the entropy's slope is infinite.
 _PROBABILITY_FLOOR = 1e-5
 
 
 class LossWeights(NamedTuple):
-    """Weights of the terms; see `configs/base.py` for where the values come from."""
+    """Weights of the terms; see `configs/base.py`."""
 
     alpha: float
     attention: float
@@ -127,7 +127,7 @@ def identity_loss(
       density_grid: [X, Y, Z].
       batch: this identity's slice, leaves without N. With `lpips_params` the rays of
         each frame are a square patch, row by row.
-      key: for the places of samples.
+      key: of everything that is random in the step.
       lpips_params: of `perceptual`, switches the perceptual term on.
 
     Returns:

@@ -1,9 +1,10 @@
 """Where along a ray to look: a density grid guides a fixed number of samples.
 
-The grid holds, for one identity, a running maximum of the density over random driving
-signals. Compositing it along a ray gives weights that end at the first surface, so the
-samples gather there and neither in the air nor inside the head, whose density nothing
-observes. The number of samples is fixed: shapes are static and one program is compiled.
+The grid holds, for one identity, a running maximum of the density over the signals of
+training frames. Compositing it along a ray gives weights that end at the first surface,
+so the samples gather there and neither in the air nor inside the head, whose density
+nothing observes. The number of samples is fixed: shapes are static and one program is
+compiled.
 """
 
 from typing import NamedTuple

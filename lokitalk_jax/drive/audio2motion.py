@@ -97,7 +97,8 @@ def windows(spec: Spec, rows: np.ndarray, times: np.ndarray) -> np.ndarray:
 
     Args:
       spec: sizes.
-      rows: [time, inputs], see `voice.rows`; held before the first and after the last.
+      rows: [time, inputs], see `spoken_clip.rows`; held before the first and after
+        the last.
       times: [F], the frames' times in rows, whole or not.
 
     Returns:

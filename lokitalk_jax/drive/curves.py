@@ -35,12 +35,6 @@ def blinking(seed: int) -> Iterator[np.ndarray]:
             yield np.full(2, openness, np.float32)
 
 
-def constant(value: np.ndarray) -> Iterator[np.ndarray]:
-    """The same value for ever."""
-    while True:
-        yield np.asarray(value, np.float32)
-
-
 def own_head(portrait: Portrait) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Head and torso signals of the training frames, there and back for ever.
 
@@ -75,7 +69,7 @@ def _to_and_fro(length: int) -> Iterator[float]:
 
 
 def table(path: pathlib.Path, region: str, width: int) -> Iterator[np.ndarray]:
-    """One region's columns of a CSV file that `write_row` wrote, to its end.
+    """One region's columns of a CSV file as `talking.exported` writes it, to its end.
 
     Args:
       path: with a header; columns are called lip0, lip1, ..., eye0, eye1, head0, ...

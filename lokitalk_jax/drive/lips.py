@@ -136,7 +136,7 @@ def of_rows(voice: Voice, person: Mouth, rows: np.ndarray, count: int) -> np.nda
     Args:
       voice: of the run.
       person: whose lips.
-      rows: [time, inputs], what it hears, see `voice.rows`.
+      rows: [time, inputs], what it hears, see `spoken_clip.rows`.
       count: F, frames from the beginning.
 
     Returns:

@@ -143,7 +143,7 @@ def helpers(spec: audio2motion.Spec, others: Sequence[SpokenClip]) -> list[Spoke
         if one.audio is None or not (
             spec.streams or (one.source / spec.hears).is_file()
         ):
-            _LOG.info("voice: %s helps not, for want of %s", one.name, spec.hears)
+            _LOG.info("voice: leaving out %s, who has no %s", one.name, spec.hears)
         else:
             found.append(one)
     return found
@@ -194,7 +194,7 @@ def keep(workdir: pathlib.Path, voice: Voice, clips: Sequence[SpokenClip]) -> Vo
     save(workdir, voice)
     for name, found in voice.trust.items():
         _LOG.info(
-            "voice: correlation %.2f with held-out lips of %s, whose others it knows",
+            "voice: correlation %.2f with held-out lips of %s, learned from the others",
             found,
             name,
         )
