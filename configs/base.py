@@ -27,7 +27,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.preset = preset
     c.seed = 0
 
-    c.task = "portraits"  # or "voice": fit sound to lips anew, for a run that is there
+    # portraits; adapt, portraits from a prior; or voice, which fits sound to lips anew
+    # for a run that is there.
+    c.task = "portraits"
     c.prior = ""  # run whose common parts are adapted; "" starts from scratch
     c.start = "encoder"  # how a new person of a prior starts: encoder or mean
     c.common = (

@@ -1,5 +1,6 @@
 """A person that a prior has not seen: how they start, and how they look at once."""
 
+import logging
 import pathlib
 from collections.abc import Iterable
 
@@ -11,6 +12,8 @@ from lokitalk_jax import canonical, frames, identity, portraits, signals, struct
 from lokitalk_jax.data import folder, references
 from lokitalk_jax.data.dataset import Dataset, read_tracks
 from lokitalk_jax.run import Avatar, Run
+
+_LOG = logging.getLogger(__name__)
 
 STARTS = ("encoder", "mean")
 
@@ -65,6 +68,19 @@ def inherit(config: ml_collections.ConfigDict, prior: Run) -> ml_collections.Con
     config.model.own_dropout = 0.0
     config.model.identity_offset = offset
     return config
+
+
+def warn_of_known(prior: Run, names: Iterable[str]) -> None:
+    """Says so where people who are adapted bear the names of a prior's own."""
+    for name in sorted(set(names) & set(prior.identities)):
+        _LOG.warning(
+            "the prior %s knows a %s already: render them with --workdir=%s "
+            "--identity=%s, or go on if this is a new clip or somebody else",
+            prior.workdir,
+            name,
+            prior.workdir,
+            name,
+        )
 
 
 def common_parts(prior: Run, frozen: bool) -> dict:

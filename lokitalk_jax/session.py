@@ -70,10 +70,17 @@ def begin(
       ValueError: config, data and prior do not fit together.
     """
     prior = None
+    if config.task == "adapt" and not config.prior:
+        raise ValueError(
+            "adapting needs a prior: give --config.prior=RUN, or train from "
+            "scratch with configs/single_id.py"
+        )
     if config.prior:
         prior = Run(pathlib.Path(config.prior))
         config = newcomer.inherit(config, prior)
     cast = load_cast(config, prior and prior.lip_basis)
+    if prior:
+        newcomer.warn_of_known(prior, cast.names)
     spec = model.from_config(config)
     rule = optimizer.make(
         optimizer.LearningRates(

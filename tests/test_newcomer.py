@@ -99,6 +99,23 @@ def test_sizes_that_a_prior_would_replace_are_refused_on_the_command_line(tmp_pa
     newcomer.refuse_inherited(["model.identity_offset", "train.steps"])
 
 
+def test_adapting_without_a_prior_is_refused(tmp_path, strangers):
+    command = [sys.executable, "train.py", "--config=configs/adapt.py:cpu"]
+    command += [f"--workdir={tmp_path / 'run'}", f"--config.data.root={strangers}"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "give --config.prior=RUN" in ended.stderr
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_people_whom_the_prior_knows_are_told(tiny_run, caplog):
+    prior = Run(tiny_run.workdir)
+    caplog.clear()
+    newcomer.warn_of_known(prior, ["nobody", prior.identities[0]])
+    (told,) = caplog.messages
+    assert f"knows a {prior.identities[0]} already" in told
+
+
 def test_the_encoder_tells_people_apart_and_the_mean_does_not(tiny_run, strangers):
     prior = Run(tiny_run.workdir)
     found = [

@@ -233,7 +233,10 @@ def load(workdir: pathlib.Path) -> Voice:
     """
     path = workdir / "voice.npz"
     if not exists(workdir):
-        remedy = f"train.py --config=configs/audio2motion.py --workdir={workdir}"
+        remedy = (
+            "train.py makes one when a run ends, so wait if it is at work; or "
+            f"train.py --config=configs/audio2motion.py --workdir={workdir}"
+        )
         if not list(workdir.glob("identities/*/audio.wav")):
             remedy = "train on clips with sound, or adapt a prior that has a voice"
         raise ValueError(f"{workdir} has no voice to drive it from sound: {remedy}")
