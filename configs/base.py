@@ -32,9 +32,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.task = "portraits"
     c.prior = ""  # run whose common parts are adapted; "" starts from scratch
     c.start = "encoder"  # how a new person of a prior starts: encoder or mean
-    c.common = (
-        "free"  # how fast a prior's common parts go on learning: free, slow, frozen
-    )
+    c.common = "free"  # how a prior's common parts go on learning: free, slow, frozen
 
     # What drives the lips while portraits are trained: tracked; audio, what sound makes
     # of them; or encoder, an audio encoder that is trained along. For portraits that

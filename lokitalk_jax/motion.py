@@ -29,7 +29,7 @@ class Motion(NamedTuple):
 
     @property
     def frame_count(self) -> int:
-        """F."""
+        """How many frames, F."""
         return len(self.head_to_camera)
 
     def frames(self) -> Iterator[Frame]:
