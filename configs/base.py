@@ -46,6 +46,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     data.max_seconds = 0.0  # train on the first seconds only; 0 takes all
     data.frames_per_step = 8 if gpu else 4  # B
     data.rays_per_frame = 2048 if gpu else 96  # R
+    data.landmarks = 96  # M, landmarks that the fields must carry to one place
     data.references = 2  # K, frames that the encoder sees in a step
     data.threads = 4 if gpu else 1
     data.prefetch = 8
@@ -109,6 +110,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     loss.entropy = 1e-3  # of opacities
     loss.magnitude = 1e-3  # squared offsets of lip, eye and head, units of UNIT
     loss.smoothness = 1e-4  # squared slope of the same offsets
+    # Squared distance in the canonical space between frames of a landmark, in UNIT.
+    loss.landmarks = 0.0
     loss.own = 1e-4  # mean square of a person's own codes and last layers
     loss.lpips = 0.01  # on patches, in the perceptual phase
 

@@ -37,6 +37,7 @@ class Batches:
                 rays_per_frame=rays,
                 importance=drawing.Importance(**data.importance),
                 patch=patch,
+                landmarks=data.landmarks if config.loss.landmarks else 0,
                 references=references.from_config(config),
                 lips=lips,
                 heard=heard,

@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from lokitalk_jax import identity, model, perceptual
-from lokitalk_jax.structs import Batch
+from lokitalk_jax.structs import UNIT, Batch
 
 Array = jax.Array
 
 # Every n-th sample is displaced to see how smoothly offsets vary, and by how much.
 _SMOOTHNESS_STRIDE, _SMOOTHNESS_STEP = 16, 0.02
+# A landmark that lies further off than this, metres, counts less and less.
+_LANDMARK_SLIP = 0.006
 # Opacities are kept this far from 0 and 1, where the entropy's slope is infinite.
 _PROBABILITY_FLOOR = 1e-5
 
@@ -24,6 +26,7 @@ class LossWeights(NamedTuple):
     entropy: float
     magnitude: float
     smoothness: float
+    landmarks: float
     own: float
     lpips: float
 
@@ -68,6 +71,24 @@ def smoothness(spec, shared, person, samples: model.Samples, signals, key) -> Ar
     deformed = spec.deformation.apply(shared["dynamic"], both, signals, person)
     here, there = jnp.split(deformed.offsets[..., :3, :], 2, axis=1)
     return jnp.mean(jnp.sum((here - there) ** 2, axis=-1)) / _SMOOTHNESS_STEP**2
+
+
+def landmarks(spec, shared, person, points, signals) -> Array:
+    """How far apart fields carry what is the same point of a face in all frames.
+
+    Pictures alone leave open which spot of a lip is which, and how deep it lies.
+    Mean squared distance from the mean over frames, robust against tracks that slip
+    (Geman and McClure, 1987).
+
+    Args:
+      spec: the model.
+      shared, person: parameters.
+      points: [B, M, 3], see `Batch.face_points`.
+      signals: leaves [B, ...].
+    """
+    found = spec.deformation.apply(shared["dynamic"], points, signals, person).points
+    squares = jnp.sum((found - jnp.mean(found, axis=0)) ** 2, axis=-1)
+    return jnp.mean(squares / (1 + squares / (_LANDMARK_SLIP / UNIT) ** 2))
 
 
 def _own_part(own: dict, told: dict) -> Array:
@@ -167,6 +188,10 @@ def identity_loss(
     if weights.smoothness:
         terms["smoothness"] = smoothness(
             spec, shared, person, samples, signals, smooth_key
+        )
+    if weights.landmarks:
+        terms["landmarks"] = landmarks(
+            spec, shared, person, batch.face_points, signals
         )
     if lpips_params is not None:
         terms["lpips"] = _patch_lpips(lpips_params, rendered.rgb, batch.rgb)

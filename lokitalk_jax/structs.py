@@ -82,6 +82,8 @@ class Batch(NamedTuple):
       references: leaves [N, K, ...], or None where the model has no encoder.
       heard: [N, B, W, inputs], windows of what is heard around the frames, see
         `drive.audio2motion`; None where the model hears nothing.
+      face_points: [N, B, M, 3], the same M landmarks of each frame in the tracked head
+        frame, units of `UNIT`; None where no loss looks at them.
     """
 
     pixels: Array
@@ -95,6 +97,7 @@ class Batch(NamedTuple):
     weight: Array
     references: References | None = None
     heard: Array | None = None
+    face_points: Array | None = None
 
 
 class Rays(NamedTuple):

@@ -13,7 +13,13 @@ from types import MappingProxyType
 import numpy as np
 
 from lokitalk_jax import signals, structs
-from lokitalk_jax.data import drawing, frame_cache, references, regions
+from lokitalk_jax.data import (
+    drawing,
+    face_points,
+    frame_cache,
+    references,
+    regions,
+)
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.drawing import Importance
 
@@ -36,6 +42,7 @@ class Loader:
         rays_per_frame: int,
         importance: Importance = Importance(),  # noqa: B008 (immutable)
         patch: int | None = None,
+        landmarks: int = 0,
         references: references.ReferenceSpec | None = None,
         lips: Mapping[str, np.ndarray] = MappingProxyType({}),
         heard: Mapping[str, np.ndarray] = MappingProxyType({}),
@@ -53,6 +60,7 @@ class Loader:
           rays_per_frame: R, rays of a frame.
           importance: of pixels, where no patches are drawn.
           patch: side of the patches, pixels; R is its square.
+          landmarks: M of `Batch.face_points`; 0 leaves them out.
           references: of the identity encoder's pictures; None draws none.
           lips: by name, lip signals [F, D_lip] that take the place of the tracked ones.
           heard: by name, windows of all frames [F, W, inputs] for `Batch.heard`; all
@@ -62,13 +70,19 @@ class Loader:
 
         Raises:
           ValueError: a count is not positive, an importance is negative, R is not the
-            square of `patch`, or a patch is larger than an image.
+            square of `patch`, a patch is larger than an image, or there are not that
+            many landmarks.
         """
         counts = (frames_per_step, rays_per_frame, threads, prefetch)
         if min(counts) < 1:
             raise ValueError(
                 "frames_per_step, rays_per_frame, threads and prefetch must be at "
                 f"least 1, got {counts}"
+            )
+        if not 0 <= landmarks <= face_points.COUNT:
+            raise ValueError(
+                f"a face has {face_points.COUNT} landmarks, not {landmarks}; set "
+                "data.landmarks to at most that"
             )
         importance.check()
         if patch is not None:
@@ -95,6 +109,11 @@ class Loader:
         self._lip_dim = fitted.lip_basis.shape[0]
         self._signals = [data and _signals(data, fitted, lips) for data in datasets]
         self._heard = heard
+        self._landmarks = landmarks
+        self._points = [
+            face_points.face_points(data) if data and landmarks else None
+            for data in datasets
+        ]
         self._keys = [data and zlib.crc32(data.name.encode()) for data in datasets]
 
     def batch(self, step: int) -> structs.Batch:
@@ -124,6 +143,9 @@ class Loader:
                 seen = self._draw_references(rng, slot)
                 for into, leaf in zip(batch.references, seen, strict=True):
                     into[slot] = leaf
+            if self._landmarks:
+                chosen = rng.choice(face_points.COUNT, self._landmarks, replace=False)
+                batch.face_points[slot] = self._points[slot][frames][:, chosen]
         return batch
 
     def iterate(self, start_step: int) -> Iterator[structs.Batch]:
@@ -177,6 +199,7 @@ class Loader:
             weight=zeros(n),
             references=self._empty_references(),
             heard=self._empty_heard(),
+            face_points=zeros(n, b, self._landmarks, 3) if self._landmarks else None,
         )
 
     def _empty_heard(self) -> np.ndarray | None:

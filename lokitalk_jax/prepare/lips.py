@@ -1,5 +1,7 @@
 """What lips and eyes do, told apart from where the head is."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lokitalk_jax.prepare import faces, pose
@@ -11,7 +13,26 @@ def lips_in_head_frame(
     focal: float,
     principal: tuple[float, float],
 ) -> np.ndarray:
-    """Moves the lip landmarks into the head frame.
+    """Moves the lip landmarks into the head frame, see `points_in_head_frame`.
+
+    Returns:
+      float32 [F, 40, 3] in the order of `faces.LIPS`: 20 points of the outer contour,
+      then 20 of the inner one, each from the mouth corner at the image's left along
+      the upper lip to the other corner and back along the lower lip.
+    """
+    return points_in_head_frame(
+        landmarks, head_to_camera, focal, principal, faces.LIPS
+    )
+
+
+def points_in_head_frame(
+    landmarks: np.ndarray,
+    head_to_camera: np.ndarray,
+    focal: float,
+    principal: tuple[float, float],
+    chosen: Sequence[int],
+) -> np.ndarray:
+    """Moves landmarks into the head frame.
 
     A landmark's depth is relative and in pixels. It becomes metres at the scale of
     the head, Z / focal, with Z the depth of the head's origin, and is then anchored to
@@ -28,12 +49,12 @@ def lips_in_head_frame(
       head_to_camera: [F, 4, 4], metres.
       focal: focal length, pixels.
       principal: principal point (x, y), pixels.
+      chosen: numbers of the P landmarks to move.
 
     Returns:
-      float32 [F, 40, 3] in the order of `faces.LIPS`: 20 points of the outer contour,
-      then 20 of the inner one, each from the mouth corner at the image's left along
-      the upper lip to the other corner and back along the lower lip.
+      float32 [F, P, 3], metres.
     """
+    chosen = list(chosen)
     landmarks = landmarks.astype(np.float64)
     rotations = head_to_camera[:, :3, :3].astype(np.float64)
     translations = head_to_camera[:, :3, 3].astype(np.float64)
@@ -47,7 +68,7 @@ def lips_in_head_frame(
     missing = known - metres * landmarks[:, rigid, 2]
     plane = np.linalg.pinv(rays[:, rigid]) @ missing[..., None]  # [F, 3, 1]
 
-    rays, relative = rays[:, faces.LIPS], landmarks[:, faces.LIPS, 2]
+    rays, relative = rays[:, chosen], landmarks[:, chosen, 2]
     depth = metres * relative + (rays @ plane)[..., 0]
     in_camera = rays * depth[..., None] - translations[:, None]
     return (in_camera @ rotations).astype(np.float32)

@@ -1,0 +1,28 @@
+"""Landmarks as points of the head frame: the same material in every frame."""
+
+import numpy as np
+
+from lokitalk_jax import structs
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.prepare import lips
+
+# The mesh of the face; the irises after it turn with the gaze.
+COUNT = 468
+
+
+def face_points(data: Dataset) -> np.ndarray:
+    """Points of a face in the tracked head frame, units of `structs.UNIT`.
+
+    Returns:
+      float32 [F, 468, 3]; zero at frames without a face.
+    """
+    tracks, (focal, *principal) = data.tracks, data.intrinsics
+    points = np.zeros((len(tracks.valid), COUNT, 3), np.float32)
+    points[tracks.valid] = lips.points_in_head_frame(
+        tracks.landmarks[tracks.valid],
+        tracks.head_to_camera[tracks.valid],
+        focal,
+        principal,
+        range(COUNT),
+    )
+    return points / np.float32(structs.UNIT)
