@@ -14,6 +14,8 @@ Array = jax.Array
 _SMOOTHNESS_STRIDE, _SMOOTHNESS_STEP = 16, 0.02
 # A landmark that lies further off than this, metres, counts less and less.
 _LANDMARK_SLIP = 0.006
+# Parameters of gates, which the region masks alone teach.
+_GATES = ("face_gates", "torso_gate")
 # Opacities are kept this far from 0 and 1, where the entropy's slope is infinite.
 _PROBABILITY_FLOOR = 1e-5
 
@@ -86,7 +88,16 @@ def landmarks(spec, shared, person, points, signals) -> Array:
       points: [B, M, 3], see `Batch.face_points`.
       signals: leaves [B, ...].
     """
-    found = spec.deformation.apply(shared["dynamic"], points, signals, person).points
+    # Gates learn from the region masks alone, and a torso from what shows it: both
+    # could be bent to carry a chin.
+    dynamic = {
+        name: jax.lax.stop_gradient(part) if name in _GATES else part
+        for name, part in shared["dynamic"]["params"].items()
+    }
+    still = {name: jax.lax.stop_gradient(person[name]) for name in ("pivot", "gains")}
+    found = spec.deformation.apply(
+        {"params": dynamic}, points, signals, person | still
+    ).points
     squares = jnp.sum((found - jnp.mean(found, axis=0)) ** 2, axis=-1)
     return jnp.mean(squares / (1 + squares / (_LANDMARK_SLIP / UNIT) ** 2))
 
