@@ -67,6 +67,7 @@ def empty_batch(config, identities: int) -> Batch:
         ),
         weight=np.ones(n, np.float32),
         references=References(zeros(n, k, e, e, 4), zeros(n, k, 8)),
+        face_points=zeros(n, b, config.data.landmarks, 3),
     )
 
 

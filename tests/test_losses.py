@@ -8,6 +8,7 @@ import tiny_model
 
 from lokitalk_jax import identity, losses, model, train_step
 from lokitalk_jax.model import Samples
+from lokitalk_jax.structs import UNIT
 
 CONFIG = tiny_model.config(encoder=True)
 CONFIG.model.own_dropout = 0.0
@@ -120,6 +121,46 @@ def test_smoothness_is_zero_for_fields_that_stand_still(case, samples):
     layers = person["last_layers"]
     assert smoothness(layers) > 1e-6
     assert smoothness(jax.tree.map(jnp.zeros_like, layers)) == 0
+
+
+def test_landmarks_are_to_be_carried_to_one_place(case):
+    shared, own, _, batch = case
+    person = identity.combine(shared["common"], own)
+    rng = np.random.default_rng(0)
+    face = rng.uniform(-0.2, 0.2, (30, 3))
+    at_rest = jnp.asarray(np.stack([face] * 3), jnp.float32)
+    # A chin in front of a neck: the torso's gate is half open there.
+    at_rest = at_rest.at[:, :5, 1].set(0.5)
+    same = jax.tree.map(lambda x: jnp.stack([x[0]] * 3), batch.signals)
+    moving = jax.tree.map(lambda x: jnp.stack([x[0], x[1], -x[0]]), batch.signals)
+
+    @jax.jit
+    def value(shared, person, points, signals):
+        return losses.landmarks(SPEC, shared, person, points, signals)
+
+    assert value(shared, person, at_rest, same) < 1e-12
+    assert value(shared, person, at_rest, moving) > 1e-6
+    # However far a track slips, it pulls no more than that of a few millimetres.
+    slipped = at_rest.at[0, 7].add(1.0)
+    limit = (losses._LANDMARK_SLIP / UNIT) ** 2
+    assert 0.1 * limit < 30 * value(shared, person, slipped, same) < 3.01 * limit
+
+    towards, own_towards = jax.jit(jax.grad(value, argnums=(0, 1)))(
+        shared, person, at_rest, moving
+    )
+    fields = towards["dynamic"]["params"]
+    assert not any(
+        np.any(leaf)
+        for part in (
+            fields["face_gates"],
+            fields["torso_gate"],
+            own_towards["pivot"],
+            own_towards["gains"],
+        )
+        for leaf in jax.tree.leaves(part)
+    )
+    for part in (fields["face"], fields["body"], own_towards["last_layers"]):
+        assert all(np.any(leaf) for leaf in jax.tree.leaves(part))
 
 
 @pytest.fixture(scope="module")

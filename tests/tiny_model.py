@@ -29,6 +29,7 @@ def config(encoder: bool = False):
     c.data.frames_per_step = 2
     c.data.rays_per_frame = 16
     c.data.prefetch = 2
+    c.data.landmarks = 8
     c.grid.levels = 2
     c.grid.coarsest = 4
     c.grid.finest = 12
@@ -137,6 +138,9 @@ def batch(c, identities: int, padding: int = 0, seed: int = 0) -> Batch:
             images=uniform(n, k, e, e, 4), cameras=uniform(n, k, 8) - 0.5
         )
         if c.model.encoder
+        else None,
+        face_points=uniform(n, b, c.data.landmarks, 3) - 0.5
+        if c.loss.landmarks
         else None,
     )
 
