@@ -67,7 +67,9 @@ def empty_batch(config, identities: int) -> Batch:
         ),
         weight=np.ones(n, np.float32),
         references=References(zeros(n, k, e, e, 4), zeros(n, k, 8)),
-        face_points=zeros(n, b, config.data.landmarks, 3),
+        face_points=zeros(n, b, config.data.landmarks, 3)
+        if config.loss.landmarks
+        else None,
     )
 
 

@@ -49,6 +49,7 @@ def config(encoder: bool = False):
     c.model.gate_octaves = 2
     c.model.decoder_width = 8
     c.model.geometry = 3
+    c.loss.landmarks = 1.0
     c.lr.warmup = 2
     c.train.steps = 12
     c.voice.steps = 0
