@@ -55,7 +55,10 @@ def main(_) -> None:
     command = f"python render.py --workdir={workdir}"
     if len(names) > 1:
         command += f" --identity={names[0]}"
-    _LOG.info("%d steps done; render with: %s", step, command)
+    done = f"{step} steps done"
+    if step < config.train.steps:
+        done += f" of {config.train.steps}, the same command goes on"
+    _LOG.info("%s; render with: %s", done, command)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from tqdm import trange
 
 from lokitalk_jax import structs
 from lokitalk_jax.drive import speech
@@ -237,7 +238,7 @@ def fit(spec: Spec, training: Training, speakers: list[Speaker], seed: int) -> d
         return optax.apply_updates(params, updates), moments
 
     owners = np.array([i for i, _ in stretches])
-    for i in range(training.steps):
+    for i in trange(training.steps, desc="fitting lips to sound", unit="step"):
         rng = np.random.default_rng((seed, i))
         batch = _draw(rng, spec, training, speakers, stretches, owners)
         key = jax.random.fold_in(jax.random.key(seed), i)

@@ -29,6 +29,9 @@ _LOG = logging.getLogger(__name__)
 # and 0.39 with 5; by their own alone at 0.66, 0.52 and 0.20.
 _OWN = 3
 
+# Correlation below which lips from sound have next to nothing of the true motion.
+_POOR = 0.2
+
 # Changed versions of a clip's sound that the networks learn from.
 _VERSIONS = 4
 
@@ -198,6 +201,12 @@ def keep(workdir: pathlib.Path, voice: Voice, clips: Sequence[SpokenClip]) -> Vo
             found,
             name,
         )
+        if found < _POOR:
+            _LOG.warning(
+                "lips of %s will hardly follow speech: too little of it was heard, or "
+                "its sound and picture do not belong together; use a longer clip",
+                name,
+            )
     return voice
 
 
