@@ -50,6 +50,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.grid.finest, config.grid.log2_entries = 512, 16
     config.sampling.samples = 20
     config.loss.magnitude = 0.2
+    config.loss.landmarks, config.model.lip_dim = 0.0, 8
     config.train.steps = 2_000
     return config
 
