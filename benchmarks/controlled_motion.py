@@ -54,8 +54,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.magnitude = 1.0
     config.loss.smoothness = 0.01
     config.loss.attention = 0.5
-    # Pictures leave open which spot of a lip is which: landmarks say so. This mouth opens
-    # and spreads; further coefficients hold nothing but the error of the pose.
+    # Pictures leave open which spot of a lip is which: landmarks say so. This mouth
+    # opens and spreads; more coefficients hold nothing but the error of the pose.
     config.loss.landmarks, config.data.landmarks = 100.0, 192
     config.model.lip_dim = 2
     config.train.steps = 1_600

@@ -23,8 +23,17 @@ class Batches:
         lips: Mapping[str, np.ndarray],
         heard: Mapping[str, np.ndarray],
     ):
-        """Opens the loaders of both phases; for `lips` and `heard` see `Loader`."""
+        """Opens the loaders of both phases; for `lips` and `heard` see `Loader`.
+
+        Raises:
+          ValueError: landmarks are weighted and none is drawn; see `Loader` too.
+        """
         data, train = config.data, config.train
+        if config.loss.landmarks and data.landmarks < 1:
+            raise ValueError(
+                f"loss.landmarks is {config.loss.landmarks} and data.landmarks "
+                f"{data.landmarks}; draw some, or set the weight to 0"
+            )
         self._cast = cast
         self.patches_from = round(train.steps * (1 - train.perceptual))
 

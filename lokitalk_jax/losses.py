@@ -201,9 +201,7 @@ def identity_loss(
             spec, shared, person, samples, signals, smooth_key
         )
     if weights.landmarks:
-        terms["landmarks"] = landmarks(
-            spec, shared, person, batch.face_points, signals
-        )
+        terms["landmarks"] = landmarks(spec, shared, person, batch.face_points, signals)
     if lpips_params is not None:
         terms["lpips"] = _patch_lpips(lpips_params, rendered.rgb, batch.rgb)
     factors = {"rgb": 1.0, **weights._asdict()}

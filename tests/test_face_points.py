@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import tiny_model
 
-from lokitalk_jax import signals, structs
+from lokitalk_jax import batches, signals, structs
 from lokitalk_jax.data import demo, face_points, folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.loader import Loader
@@ -91,3 +92,10 @@ def test_landmarks_change_nothing_else_of_a_batch(person):
 def test_more_landmarks_than_a_face_has_are_refused(person):
     with pytest.raises(ValueError, match="a face has 468 landmarks, not 469"):
         _loader(person, 469)
+
+
+def test_a_weight_on_landmarks_that_are_not_drawn_is_refused():
+    config = tiny_model.config()
+    config.data.landmarks = 0
+    with pytest.raises(ValueError, match="loss.landmarks is 1.0 and data.landmarks 0"):
+        batches.Batches(config, None, {}, {})

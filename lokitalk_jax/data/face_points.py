@@ -10,6 +10,19 @@ from lokitalk_jax.prepare import lips
 COUNT = 468
 
 
+def check_count(landmarks: int) -> None:
+    """Refuses to draw more landmarks than there are.
+
+    Raises:
+      ValueError: it is negative or too large.
+    """
+    if not 0 <= landmarks <= COUNT:
+        raise ValueError(
+            f"a face has {COUNT} landmarks, not {landmarks}; set data.landmarks to at "
+            "most that"
+        )
+
+
 def face_points(data: Dataset) -> np.ndarray:
     """Points of a face in the tracked head frame, units of `structs.UNIT`.
 

@@ -79,11 +79,7 @@ class Loader:
                 "frames_per_step, rays_per_frame, threads and prefetch must be at "
                 f"least 1, got {counts}"
             )
-        if not 0 <= landmarks <= face_points.COUNT:
-            raise ValueError(
-                f"a face has {face_points.COUNT} landmarks, not {landmarks}; set "
-                "data.landmarks to at most that"
-            )
+        face_points.check_count(landmarks)
         importance.check()
         if patch is not None:
             if patch**2 != rays_per_frame:

@@ -20,9 +20,7 @@ def lips_in_head_frame(
       then 20 of the inner one, each from the mouth corner at the image's left along
       the upper lip to the other corner and back along the lower lip.
     """
-    return points_in_head_frame(
-        landmarks, head_to_camera, focal, principal, faces.LIPS
-    )
+    return points_in_head_frame(landmarks, head_to_camera, focal, principal, faces.LIPS)
 
 
 def points_in_head_frame(
