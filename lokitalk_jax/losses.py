@@ -80,7 +80,8 @@ def landmarks(spec, shared, person, points, signals) -> Array:
 
     Pictures alone leave open which spot of a lip is which, and how deep it lies.
     Mean squared distance from the mean over frames, robust against tracks that slip
-    (Geman and McClure, 1987).
+    (Geman and McClure, 1987), in squared units of `UNIT`; zero where a step sees one
+    frame.
 
     Args:
       spec: the model.
