@@ -248,14 +248,11 @@ def _act_out(truth: demo.Truth, frame: int, at_rest, material):
     blinked = spoken.copy()
     blinked[skin] = deform.move_lids(rig, spoken[skin], known.eye[frame])
     to_head = np.linalg.inv(known.tracked[frame]) @ render.body_poses(known, frame)
-    stages = []
-    for stage in (blinked, spoken, at_rest):
-        moved = np.einsum("pij,pj->pi", to_head[material, :3, :3], stage)
-        stages.append(moved + to_head[material, :3, 3])
-    observed, lids_open, mouth_shut = stages
-    body = at_rest - mouth_shut
+    observed = np.einsum("pij,pj->pi", to_head[material, :3, :3], blinked)
+    observed += to_head[material, :3, 3]
+    body = blinked - observed
     torso = (material == shapes.TORSO)[:, None]
-    offsets = [mouth_shut - lids_open, lids_open - observed, body * ~torso]
+    offsets = [at_rest - spoken, spoken - blinked, body * ~torso]
     return observed, np.stack([*offsets, body * torso], 1)
 
 

@@ -1,8 +1,10 @@
 """Region-specific deformation fields (LokiTalk, figure 1), in two cascaded stages.
 
-    x_face = x      + g_lip Delta_lip + g_eye Delta_eye
-    x_can  = x_face + g_head Delta_head + g_torso (X_r - x_face [+ Delta_torso])
+    x_body = x      + g_head Delta_head + g_torso (X_r - x [+ Delta_torso])
+    x_can  = x_body + g_lip Delta_lip + g_eye Delta_eye
 
+A face speaks and blinks, then the head carries it: what was done last is undone first,
+so lips and lids are looked for where no error of the tracked pose has shifted them.
 Each Delta_r sees its own region's signal only, through a head on a trunk that the
 stage's regions share; the last layer of a head belongs to the identity. A head is a sum
 of motions, each a function of position times an amount linear in the signal, as blend
@@ -171,7 +173,7 @@ class Deformation(nn.Module):
       gate_width, gate_octaves: of `GateLogits`.
       anatomical_gates: whether gates start from an average face; else at one half.
       torso_residual: whether the torso has a field on top of its pivot motion.
-      cascade: whether the body stage sees points that the face stage has moved.
+      cascade: whether the face stage sees points that the body stage has moved.
       compute: type in which hidden layers compute.
     """
 
@@ -208,28 +210,28 @@ class Deformation(nn.Module):
         # Zero at rest, as all others are: lids that nothing closes start unmoved.
         drive = signals._replace(eye=signals.eye - 1)._asdict()
 
-        logits = self.face_gates(points, code)
-        if self.anatomical_gates:
-            logits = logits + anatomical_face_logits(points)
-        face_gates = nn.sigmoid(logits)
-        deltas = self.face(points, code, drive, last_layers)
-        lip = face_gates[..., :1] * deltas["lip"]
-        eye = face_gates[..., 1:] * deltas["eye"]
-        face = points + lip + eye
-        start = face if self.cascade else points
-
         resting, rotation = torso_motion(
-            start, signals.torso[..., :6], person["pivot"], person["gains"]
+            points, signals.torso[..., :6], person["pivot"], person["gains"]
         )
         logit = self.torso_gate(resting, code)
         if self.anatomical_gates:
             logit = logit + anatomical_torso_logit(resting)[..., None]
         torso_gate = nn.sigmoid(logit)
-        deltas = self.body(start, code, drive, last_layers)
+        deltas = self.body(points, code, drive, last_layers)
         head = (1 - torso_gate) * deltas["head"]
-        torso = torso_gate * (resting - start + deltas.get("torso", 0.0))
+        torso = torso_gate * (resting - points + deltas.get("torso", 0.0))
+        body = points + head + torso
+        start = body if self.cascade else points
+
+        logits = self.face_gates(start, code)
+        if self.anatomical_gates:
+            logits = logits + anatomical_face_logits(start)
+        face_gates = nn.sigmoid(logits)
+        deltas = self.face(start, code, drive, last_layers)
+        lip = face_gates[..., :1] * deltas["lip"]
+        eye = face_gates[..., 1:] * deltas["eye"]
         return Deformed(
-            points=face + head + torso,
+            points=body + lip + eye,
             gates=jnp.concatenate([face_gates, 1 - torso_gate, torso_gate], axis=-1),
             offsets=jnp.stack([lip, eye, head, torso], axis=-2),
             torso_rotation=rotation,

@@ -18,6 +18,8 @@ _LANDMARK_SLIP = 0.006
 _GATES = ("face_gates", "torso_gate")
 # Opacities are kept this far from 0 and 1, where the entropy's slope is infinite.
 _PROBABILITY_FLOOR = 1e-5
+# Offsets shorter than this, units of `UNIT` (24 micrometres), count as still.
+_LENGTH_FLOOR = 1e-4
 
 
 class LossWeights(NamedTuple):
@@ -29,6 +31,7 @@ class LossWeights(NamedTuple):
     magnitude: float
     smoothness: float
     landmarks: float
+    outside: float
     own: float
     lpips: float
 
@@ -59,6 +62,24 @@ def magnitude(samples: model.Samples) -> Array:
     )
     squares = jnp.sum(samples.deformed.offsets[..., :3, :] ** 2, axis=(-2, -1))
     return jnp.sum(weights * squares) / (jnp.sum(weights) + 1e-6)
+
+
+def outside(samples: model.Samples, masks: Array) -> Array:
+    """Length of lip and eye offsets where a ray sees something else, [] in `UNIT`.
+
+    The other half of `attention`, which ties a gate to its mask: what a gate lets
+    through beside the mask, a field may still move. Mean over rays of the offsets'
+    length, weighted by volume rendering.
+
+    Args:
+      samples: of rays [B, R].
+      masks: [B, R, 4], image masks.
+    """
+    weights = jax.lax.stop_gradient(samples.weights)[..., None]
+    offsets = samples.deformed.offsets[..., :2, :].reshape(*weights.shape[:-1], 2, 3)
+    # The length's slope is infinite where nothing moves.
+    lengths = jnp.sqrt(jnp.sum(offsets**2, axis=-1) + _LENGTH_FLOOR**2)
+    return jnp.mean(jnp.sum(weights * lengths * (1 - masks[:, :, None, :2]), (2, 3)))
 
 
 def smoothness(spec, shared, person, samples: model.Samples, signals, key) -> Array:
@@ -201,6 +222,8 @@ def identity_loss(
         terms["smoothness"] = smoothness(
             spec, shared, person, samples, signals, smooth_key
         )
+    if weights.outside:
+        terms["outside"] = outside(samples, batch.regions)
     if weights.landmarks:
         terms["landmarks"] = landmarks(spec, shared, person, batch.face_points, signals)
     if lpips_params is not None:

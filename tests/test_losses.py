@@ -7,6 +7,7 @@ import pytest
 import tiny_model
 
 from lokitalk_jax import identity, losses, model, train_step
+from lokitalk_jax.deformation import Deformed
 from lokitalk_jax.model import Samples
 from lokitalk_jax.structs import UNIT
 
@@ -30,6 +31,31 @@ def test_entropy_wants_a_decision():
         losses.entropy(jnp.array([0.5, 0.5])), np.log(2), rtol=1e-6
     )
     assert np.isfinite(jax.jit(jax.grad(losses.entropy))(jnp.array([0.0, 1.0]))).all()
+
+
+def test_lips_and_eyes_may_move_what_their_masks_show_and_nothing_else():
+    rng = np.random.default_rng(2)
+    rays, taken = (2, 5), 3
+    offsets = np.float32(rng.standard_normal((2, 5 * taken, 4, 3)))
+    weights = np.float32(rng.uniform(size=(*rays, taken)))
+    masks = np.zeros((*rays, 4), np.float32)
+
+    def stray(offsets, masks):
+        deformed = Deformed(None, None, jnp.array(offsets), None)
+        return losses.outside(Samples(weights, deformed), masks)
+
+    lengths = np.linalg.norm(offsets[..., :2, :], axis=-1).reshape(*rays, taken, 2)
+    wanted = (weights[..., None] * lengths).sum((2, 3))
+    np.testing.assert_allclose(stray(offsets, masks), wanted.mean(), rtol=1e-4)
+    # A ray on the mouth leaves lips free, and counts what eyes do there.
+    masks[0, 0, 0] = 1
+    lips = (weights * lengths[..., 0])[0, 0].sum()
+    fewer = stray(offsets, masks) - wanted.mean()
+    np.testing.assert_allclose(fewer, -lips / 10, rtol=1e-3)
+    # Heads and torsos move where they like; what stands still has a slope.
+    offsets[..., :2, :] = 0
+    assert stray(offsets, masks) < 1e-3
+    assert np.isfinite(jax.grad(stray)(jnp.array(offsets), masks)).all()
 
 
 @pytest.fixture(scope="module")

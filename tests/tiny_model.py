@@ -50,6 +50,7 @@ def config(encoder: bool = False):
     c.model.decoder_width = 8
     c.model.geometry = 3
     c.loss.landmarks = 1.0
+    c.loss.outside = 0.5
     c.lr.warmup = 2
     c.train.steps = 12
     c.voice.steps = 0

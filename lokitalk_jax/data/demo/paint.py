@@ -54,8 +54,9 @@ def paint(person: shapes.Person, tile: int) -> np.ndarray:
     _paint_face(image[:tile, :tile], person.looks, tile, rng)
     if person.looks.speckle:
         moving = np.isin(person.material[first], (shapes.SKIN, shapes.HAIR))
-        pattern = _speckle(at[moving], person.looks, rng)
-        image.reshape(-1, 3)[hits.pixel[moving]] *= pattern
+        bare = image.reshape(-1, 3)[hits.pixel[moving]]
+        painted = _speckle(at[moving], person.looks, bare, rng)
+        image.reshape(-1, 3)[hits.pixel[moving]] = painted
     # Borders of the tiles continue outwards, for the interpolation of lookups.
     nearest = ndimage.distance_transform_edt(
         ~covered, return_distances=False, return_indices=True
@@ -73,10 +74,11 @@ def _noise(rng, at: np.ndarray, wavelength: float, waves: int = 14) -> np.ndarra
     return np.cos(turns).sum(-1) * np.sqrt(2 / waves)
 
 
-def _speckle(at, looks: Looks, rng) -> np.ndarray:
-    """Factors of colour [P, 3] at points: coloured spots of some millimetres."""
+def _speckle(at, looks: Looks, bare, rng) -> np.ndarray:
+    """Colours [P, 3] with spots of some millimetres, seen on hair and skin alike."""
     spots = np.stack([_noise(rng, at, _SPOTS, 40) for _ in range(3)], -1)
-    return 1 + 0.3 * looks.speckle * np.tanh(spots)
+    strength = np.full(len(at), 0.5 * looks.speckle)
+    return _blend(bare, (1 + np.tanh(spots)) / 2, strength)
 
 
 def _step(x: np.ndarray) -> np.ndarray:

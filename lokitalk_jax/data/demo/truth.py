@@ -1,8 +1,8 @@
 """What is exactly known about a demo clip, and the deformations that a model learns.
 
 `Truth` is read back from an identity folder. A learned model maps an observed point of
-the tracked head frame to rest in a cascade: lips and lids first, then what the tracked
-head pose leaves over and the torso. `exact_offset` is that cascade, region by region;
+the tracked head frame to rest in a cascade: what the tracked head pose leaves over and
+the torso first, then lids and lips. `exact_offset` is that cascade, region by region;
 the four offsets of a point add up to its way to rest.
 """
 
@@ -140,8 +140,8 @@ def exact_offset(
 ) -> np.ndarray:
     """A region's share of the way from observed points to rest.
 
-    Lips and lids act on the observed point x, head and torso on what they make of it:
-    x_face = x + lip(x) + eye(x), x_rest = x_face + head(x_face) + torso(x_face).
+    Head and torso act on the observed point x, lips and lids on what they make of it:
+    x_body = x + head(x) + torso(x), x_rest = x_body + lip(x_body) + eye(x_body).
 
     Args:
       truth: of the identity.
@@ -170,26 +170,15 @@ def exact_offset(
         of = material == kind
         if not of.any():
             continue
+        at_body = render.transform(pose, points[of])
         if region in ("head", "torso"):
-            # The rigid motion is read where the skin's own motion is undone.
-            at_rest = render.transform(pose, points[of])
-            if kind == SKIN:
-                at_rest = _skin_to_rest(rig, performance, frame, at_rest)
             if (region == "torso") == (kind == TORSO):
-                before = render.transform(np.linalg.inv(pose), at_rest)
-                offset[of] = at_rest - before
+                offset[of] = at_body - points[of]
         elif kind == SKIN:
-            skin = render.transform(pose, points[of])
-            after = deform.unmove_lids(rig, skin, performance.eye[frame])
-            if region == "lip":
-                skin, after = (
-                    after,
-                    deform.unmove_lips(rig, after, performance.lip[frame]),
-                )
-            offset[of] = (after - skin) @ np.linalg.inv(pose)[:3, :3].T
+            lids_open = deform.unmove_lids(rig, at_body, performance.eye[frame])
+            if region == "eye":
+                offset[of] = lids_open - at_body
+            else:
+                shut = deform.unmove_lips(rig, lids_open, performance.lip[frame])
+                offset[of] = shut - lids_open
     return offset
-
-
-def _skin_to_rest(rig, performance, frame, points):
-    points = deform.unmove_lids(rig, points, performance.eye[frame])
-    return deform.unmove_lips(rig, points, performance.lip[frame])
