@@ -31,29 +31,30 @@ _LOG = logging.getLogger("lokitalk_jax.benchmarks")
 MOTION = demo.Motion(
     controlled=True, mouth=0.02, spread=0.1, pose_error=0.2, hair_lag=0.3
 )
-_SEED, _SECONDS, _SIZE = 5, 40.0, 192
+_SEED, _SECONDS, _SIZE = 5, 40.0, 256
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The config of one identity at CPU sizes, with what this experiment changes."""
     config = single_id.get_config("cpu")
     config.data.size = _SIZE
-    config.data.frames_per_step, config.data.rays_per_frame = 8, 64
-    config.data.importance.update(background=0.3, lip=12.0, eye=20.0)
+    config.data.frames_per_step, config.data.rays_per_frame = 8, 96
+    config.data.importance.update(background=0.3, lip=5.0, eye=8.0)
+    config.grid.finest, config.grid.log2_entries = 512, 16
     # Seen from the head, a torso sweeps 15 cm as the head turns by 20 degrees. Samples
     # that gather where it has ever been let surfaces creep towards the camera.
     config.scene.low = (-0.36, -0.30, -0.11)
     config.sampling.uniform, config.sampling.decay = 0.5, 0.8
-    config.sampling.samples = 12
+    config.sampling.samples = 20
     config.train.density_points = 2048
-    # Signals can only move points, by steps of a fraction of a pixel (2 mm), no further
-    # than the pictures ask, and neighbours alike: patches would find other spots.
-    config.model.condition_decoder = False
+    # Points move by steps of a fraction of a pixel (1.6 mm), no further than pictures
+    # ask, and neighbours alike: patches would find other spots.
     config.model.offset_scale = 0.05
-    config.model.octaves = 4
-    config.loss.magnitude = 1.0
-    config.loss.smoothness = 0.01
+    config.model.octaves = 6
+    config.loss.magnitude = 0.1
+    config.loss.smoothness = 0.003
     config.loss.attention = 0.5
+    config.loss.outside = 5.0
     # Pictures leave open which spot of a lip is which: landmarks say so. This mouth
     # opens and spreads; more coefficients hold nothing but the error of the pose.
     config.loss.landmarks, config.data.landmarks = 100.0, 192
