@@ -29,7 +29,7 @@ from lokitalk_jax.data import demo, folder
 _LOG = logging.getLogger("lokitalk_jax.benchmarks")
 
 MOTION = demo.Motion(
-    controlled=True, mouth=0.02, spread=0.1, pose_error=0.2, hair_lag=0.3
+    controlled=True, mouth=0.02, spread=0.1, pose_error=0.2, hair_lag=0.15
 )
 _SEED, _SECONDS, _SIZE = 5, 40.0, 256
 
