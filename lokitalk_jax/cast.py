@@ -75,6 +75,7 @@ def load_cast(config: ml_collections.ConfigDict, lip_basis=None) -> Cast:
     slots = sharding.owned_slots(count, mesh)
 
     max_seconds = config.data.max_seconds or None
+    _LOG.info("reading %d identities at %d px", len(folders), config.data.size)
 
     def open_dataset(folder: IdentityFolder) -> Dataset:
         cache = pathlib.Path(config.data.cache) if config.data.cache else None

@@ -79,7 +79,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
     progress = tqdm(
         total=config.train.steps,
         initial=start,
-        desc="training",
+        desc="compiling",
         unit="step",
         disable=jax.process_index() > 0,
         mininterval=1.0,
@@ -90,6 +90,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
             state, metrics = session.advance(state, step, next(source))
             if step == start:
                 progress.unpause()  # compiling is no measure of what is to come
+                progress.set_description("training")
             step += 1
             progress.update()
             last = step == config.train.steps
