@@ -59,7 +59,7 @@ def get_config() -> ml_collections.ConfigDict:
     # opens and spreads; more coefficients hold nothing but the error of the pose.
     config.loss.landmarks, config.data.landmarks = 100.0, 192
     config.model.lip_dim = 2
-    config.train.steps = 1_600
+    config.train.steps = 2_600
     config.train.preview_every = config.train.steps
     return config
 
