@@ -146,7 +146,7 @@ def _deformation(m) -> tuple[nn.Module, tuple[str, ...]]:
         gate_octaves=m.gate_octaves,
         anatomical_gates=m.anatomical_gates,
         torso_residual=m.torso_residual,
-        cascade=m.cascade,
+        cascade=m.face_after_body,
     )
     return fields, FACE + (BODY if m.torso_residual else BODY[:1])
 
