@@ -31,6 +31,17 @@ def _default_workdir() -> str:
     return os.path.join("runs", pathlib.Path(path.split(":")[0]).stem)
 
 
+def _parse(argv: list[str]) -> list[str]:
+    """Parses the flags; a flag of a field that no config has ends in one line."""
+    try:
+        return app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError) as error:
+        while isinstance(error.args[0], Exception):
+            error = error.args[0]
+        named = error.args[0].replace("\n", "; ")
+        sys.exit(f"train.py: the config has no field {named} (see configs/base.py)")
+
+
 def main(_) -> None:
     """Reads the flags and trains."""
     from lokitalk_jax import newcomer, trainer
@@ -40,8 +51,9 @@ def main(_) -> None:
     absl_logging.set_verbosity(absl_logging.ERROR)
     workdir = pathlib.Path(_WORKDIR.value or _default_workdir())
     config = _CONFIG.value
-    _LOG.info("run %s, preset %s", workdir, config.preset)
     try:
+        # Of a file that could not be loaded, this first look at the config tells.
+        _LOG.info("run %s, preset %s", workdir, config.preset)
         if config.task == "voice":
             trainer.fit_voice(config, workdir)
             return
@@ -65,4 +77,4 @@ if __name__ == "__main__":
     # Before the flags: configs take their sizes from the devices that JAX finds, and a
     # cluster must be joined before any device is used.
     process.start()
-    app.run(main)
+    app.run(main, flags_parser=_parse)

@@ -44,3 +44,28 @@ def test_a_process_starts_with_a_cache_in_the_users_folder(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith(str(tmp_path / "lokitalk-jax" / "xla"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--config=configs/nowhere.py"], "No such file or directory"),
+        (
+            ["--config=configs/single_id.py:cpu", "--config.train.stepz=3"],
+            """no field 'stepz'; Did you mean "steps\"""",
+        ),
+        (["--config=configs/single_id.py:cpu", "--config.trane.steps=3"], "'trane'"),
+    ],
+)
+def test_a_config_that_does_not_exist_is_told_without_a_traceback(
+    flags, told, tmp_path
+):
+    workdir = tmp_path / "run"
+    ended = subprocess.run(
+        [sys.executable, "train.py", *flags, f"--workdir={workdir}"],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1 and not workdir.exists()
+    assert "train.py: " in ended.stderr and told in ended.stderr
+    assert "Traceback" not in ended.stderr
