@@ -33,6 +33,8 @@ FACE, BODY = ("lip", "eye"), ("head", "torso")
 # face, radii that take in the skin which moves with them.
 _LIP = ((0.0, 0.046, -0.05), (0.042, 0.036, 0.06))
 _EYES = tuple(((side * 0.032, -0.027, -0.03), (0.03, 0.022, 0.05)) for side in (1, -1))
+# The head down to the chin, without hair.
+_HEAD = ((0.0, -0.01, 0.03), (0.085, 0.11, 0.13))
 _ELLIPSOID_LOGIT = 6.0  # at the centre; 0 on the surface
 _NECK_HEIGHT, _NECK_WIDTH = 0.13, 0.02  # metres below the origin; softness of the plane
 
@@ -145,6 +147,11 @@ def anatomical_torso_logit(points: Array) -> Array:
     return jnp.clip(logit, -8.0, 8.0)
 
 
+def anatomical_head_logit(points: Array) -> Array:
+    """How surely a point is the head's, whatever the torso says. [..., 3] -> [...]."""
+    return jnp.maximum(_ellipsoid(points, *_HEAD), 0.0)
+
+
 def torso_motion(points: Array, pose: Array, pivot: Array, gains: Array):
     """Where the torso's points are when the torso is at rest.
 
@@ -196,6 +203,7 @@ class Deformation(nn.Module):
         gate = (self.gate_width, self.gate_octaves, self.compute)
         self.face_gates = GateLogits(2, *gate)
         self.torso_gate = GateLogits(1, *gate)
+        self.head_gate = GateLogits(1, *gate)
 
     def __call__(self, points: Array, signals: Signals, person: dict) -> Deformed:
         """Carries points of the head frame to the canonical space.
@@ -213,9 +221,12 @@ class Deformation(nn.Module):
         resting, rotation = torso_motion(
             points, signals.torso[..., :6], person["pivot"], person["gains"]
         )
-        logit = self.torso_gate(resting, code)
+        # A bowed head comes where the torso is at rest, so both are asked: where is
+        # this point at the torso, and where at the head?
+        logit = self.torso_gate(resting, code) - self.head_gate(points, code)
         if self.anatomical_gates:
-            logit = logit + anatomical_torso_logit(resting)[..., None]
+            anatomical = anatomical_torso_logit(resting) - anatomical_head_logit(points)
+            logit = logit + anatomical[..., None]
         torso_gate = nn.sigmoid(logit)
         deltas = self.body(points, code, drive, last_layers)
         head = (1 - torso_gate) * deltas["head"]

@@ -15,7 +15,7 @@ _SMOOTHNESS_STRIDE, _SMOOTHNESS_STEP = 16, 0.02
 # A landmark that lies further off than this, metres, counts less and less.
 _LANDMARK_SLIP = 0.006
 # Parameters of gates, which the region masks alone teach.
-_GATES = ("face_gates", "torso_gate")
+_GATES = ("face_gates", "torso_gate", "head_gate")
 # Opacities are kept this far from 0 and 1, where the entropy's slope is infinite.
 _PROBABILITY_FLOOR = 1e-5
 # Offsets shorter than this, units of `UNIT` (24 micrometres), count as still.

@@ -178,6 +178,17 @@ def test_gates_start_on_the_anatomy(signals):
     assert (gates[[0, 1], [1, 0]] < 0.05).all() and (gates[2:, :2] < 0.05).all()
 
 
+def test_a_bowed_head_keeps_its_mouth_and_a_collar_its_torso(signals):
+    rest = jax.tree.map(np.zeros_like, signals)
+    bowed = np.float32([0.23, 0, 0, 0, 0.14, -0.15])  # 13 degrees, 3.4 cm down
+    bent = rest._replace(head=rest.head + bowed, torso=rest.torso + np.tile(bowed, 3))
+    at = np.float32([[0, 0.046, -0.05], [0, 0.22, 0.02]]) / UNIT
+    points = np.tile(at, (FRAMES, 1, 1))
+    for at_pose in (rest, bent):
+        mouth, collar = first_gates(CONFIG, points, at_pose)[0, :, REGIONS.index("torso")]
+        assert mouth < 0.03 and collar > 0.97
+
+
 def test_neutral_gates_start_at_one_half(points, signals):
     config = tiny_model.config()
     config.model.anatomical_gates = False

@@ -180,6 +180,7 @@ def test_landmarks_are_to_be_carried_to_one_place(case):
         for part in (
             fields["face_gates"],
             fields["torso_gate"],
+            fields["head_gate"],
             own_towards["pivot"],
             own_towards["gains"],
         )
