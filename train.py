@@ -35,6 +35,8 @@ def _parse(argv: list[str]) -> list[str]:
     """Parses the flags; a flag of a field that no config has ends in one line."""
     try:
         return app.parse_flags_with_usage(argv)
+    except OSError as error:  # overrides of a file that could not be loaded
+        sys.exit(f"train.py: {error}")
     except (AttributeError, KeyError) as error:
         while isinstance(error.args[0], Exception):
             error = error.args[0]

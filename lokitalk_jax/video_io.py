@@ -181,7 +181,10 @@ class VideoWriter:
         if self._synthetic:
             for tag in ("comment", "description"):
                 arguments += ["-metadata", f"{tag}={SYNTHETIC_NOTE}"]
-        if self.path.suffix != ".webm":
+        if self.path.suffix == ".webm":
+            # Browsers look for transparency only where the track announces it.
+            arguments += ["-metadata:s:v:0", "alpha_mode=1"]
+        else:
             arguments += ["-movflags", "+faststart"]
         with folder.replacing(self.path) as temporary:
             self._process = self._start([*arguments, str(temporary)])

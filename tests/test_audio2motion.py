@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from lokitalk_jax.drive import audio2motion, speech, voice
+from lokitalk_jax.drive.spoken_clip import SpokenClip
 
 SPEC = audio2motion.Spec(members=2, articulation=8, width=8, lip_dim=3, dropout=0.1)
 TRAINING = audio2motion.Training(steps=250, batch=4, frames=20, rate=1e-2)
@@ -66,8 +67,20 @@ def test_frames_that_are_not_usable_teach_nothing():
 
 def test_too_short_clips_are_refused_by_name():
     short = speaker(0)._replace(usable=np.arange(200) % 10 > 0)
-    with pytest.raises(ValueError, match="none of anna has 20 frames in a row"):
+    with pytest.raises(ValueError, match="none of anna has 20 training frames in"):
         audio2motion.fit(SPEC, TRAINING, [short], seed=0)
+
+
+def test_speech_is_learned_across_frames_that_repeat_and_not_across_long_gaps():
+    frames = np.arange(100)
+    seen = (frames % 6 != 5) & ((frames < 30) | (frames > 40)) & (frames < 90)
+    ramp = np.stack([0.1 * frames, -0.2 * frames], -1)
+    lip = np.where(seen[:, None], ramp, 9.0)
+    clip = SpokenClip("anna", None, None, lip, np.flatnonzero(seen), np.arange(90, 100))
+    filled, known = voice._bridged(clip)
+    gap = (frames > 28) & (frames < 42)
+    np.testing.assert_array_equal(known, ~gap & (frames < 89))
+    np.testing.assert_allclose(filled[known], ramp[known], atol=1e-9)
 
 
 def test_gradient_of_the_loss_matches_finite_differences():

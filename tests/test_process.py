@@ -50,6 +50,7 @@ def test_a_process_starts_with_a_cache_in_the_users_folder(tmp_path):
     ("flags", "told"),
     [
         (["--config=configs/nowhere.py"], "No such file or directory"),
+        (["--config=configs/nowhere.py", "--config.seed=1"], "No such file"),
         (
             ["--config=configs/single_id.py:cpu", "--config.train.stepz=3"],
             """no field 'stepz'; Did you mean "steps\"""",

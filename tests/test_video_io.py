@@ -105,6 +105,9 @@ def test_alpha_is_kept(tmp_path, name):
     frames = np.frombuffer(raw, np.uint8).reshape(3, 65, 96, 4).astype(int)
     assert np.abs(frames[1, ..., 3] - ramp).mean() < 2
     assert np.abs(frames[1, ..., :3] - frame[..., :3]).mean() < 4
+    if name.endswith("webm"):  # where browsers look for it
+        with av.open(str(path)) as container:
+            assert container.streams.video[0].metadata["ALPHA_MODE"] == "1"
 
 
 def test_only_synthetic_videos_say_so(tmp_path):

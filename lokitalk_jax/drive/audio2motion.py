@@ -203,7 +203,7 @@ def fit(spec: Spec, training: Training, speakers: list[Speaker], seed: int) -> d
     Args:
       spec: sizes.
       training: how.
-      speakers: from whom, each as likely as the next.
+      speakers: from whom; each stretch of speech is as likely as the next.
       seed: of first parameters, dropout and order.
 
     Returns:
@@ -220,7 +220,8 @@ def fit(spec: Spec, training: Training, speakers: list[Speaker], seed: int) -> d
     if not stretches:
         raise ValueError(
             f"none of {', '.join(one.name for one in speakers)} has "
-            f"{training.frames} frames in a row with a face and sound; use longer clips"
+            f"{training.frames} training frames in a row with a face, gaps of a frame or "
+            "two aside; use longer clips"
         )
     # All coefficients are worth learning; the widest motion would drown the others.
     spread = [np.mean(one.lip[one.usable] ** 2, 0) for one in speakers]
@@ -237,10 +238,9 @@ def fit(spec: Spec, training: Training, speakers: list[Speaker], seed: int) -> d
         updates, moments = rule.update(grads, moments, params)
         return optax.apply_updates(params, updates), moments
 
-    owners = np.array([i for i, _ in stretches])
     for i in trange(training.steps, desc="fitting lips to sound", unit="step"):
         rng = np.random.default_rng((seed, i))
-        batch = _draw(rng, spec, training, speakers, stretches, owners)
+        batch = _draw(rng, spec, training, speakers, stretches)
         key = jax.random.fold_in(jax.random.key(seed), i)
         params, moments = step(params, moments, *batch, key)
     return _in_units(jax.device_get(params), units)
@@ -266,11 +266,10 @@ def _starts(usable: np.ndarray, length: int) -> np.ndarray:
     return np.flatnonzero(run == length)
 
 
-def _draw(rng, spec, training, speakers, stretches, owners):
+def _draw(rng, spec, training, speakers, stretches):
     looked_at, lip = [], []
-    known = np.unique(owners)
-    for who in rng.choice(known, spec.members * training.batch):
-        _, start = stretches[rng.choice(np.flatnonzero(owners == who))]
+    for pick in rng.integers(len(stretches), size=spec.members * training.batch):
+        who, start = stretches[pick]
         one = speakers[who]
         version = 0
         if len(one.looked_at) > 1 and rng.random() < training.changed:

@@ -16,6 +16,7 @@ import flax.traverse_util
 import jax
 import ml_collections
 import numpy as np
+from scipy import ndimage
 
 from lokitalk_jax.data import audio_features, folder
 from lokitalk_jax.drive import audio2motion, changed_sound, speech, spoken_clip
@@ -31,6 +32,9 @@ _OWN = 3
 
 # Correlation below which lips from sound have next to nothing of the true motion.
 _POOR = 0.2
+
+# Frames in a row that may repeat, or have no face, within a stretch of speech.
+_BRIDGED = 2
 
 # Changed versions of a clip's sound that the networks learn from.
 _VERSIONS = 4
@@ -96,9 +100,24 @@ def speaker(
         changed, speed = changed_sound.change(rng, heard)
         found = speech.features(changed, spec.hears)
         looked_at.append(audio2motion.windows(spec, found, times / speed))
-    usable = np.zeros(len(clip.lip), bool)
-    usable[clip.train_frames] = True
-    return audio2motion.Speaker(clip.name, looked_at, clip.lip, usable)
+    return audio2motion.Speaker(clip.name, looked_at, *_bridged(clip))
+
+
+def _bridged(clip: SpokenClip) -> tuple[np.ndarray, np.ndarray]:
+    """Lips [F, D_lip] and bool [F], where they are known on training frames.
+
+    Speech is learned from stretches without a gap, and a clip that was converted to 25
+    frames a second may repeat every fifth: lips there lie between those beside.
+    """
+    seen = np.zeros(len(clip.lip), bool)
+    seen[clip.train_frames] = True
+    known = seen | ndimage.binary_closing(seen, np.ones(_BRIDGED + 1))
+    frames = np.arange(len(clip.lip))
+    between = [
+        np.interp(frames, clip.train_frames, of_one[clip.train_frames])
+        for of_one in clip.lip.T
+    ]
+    return np.where(seen[:, None], clip.lip, np.stack(between, -1)), known
 
 
 def predict(voice: Voice, clip: SpokenClip) -> tuple[np.ndarray, ...]:
@@ -155,7 +174,7 @@ def helpers(spec: audio2motion.Spec, others: Sequence[SpokenClip]) -> list[Spoke
 def weighted(
     own: list[audio2motion.Speaker], others: list[audio2motion.Speaker]
 ) -> list[audio2motion.Speaker]:
-    """Whom a voice learns from, each as likely as the next: some stand there often."""
+    """Whom a voice learns from: own people stand there often."""
     return own * _OWN + others if others else own
 
 
@@ -244,7 +263,8 @@ def load(workdir: pathlib.Path) -> Voice:
     if not exists(workdir):
         remedy = (
             "train.py makes one when a run ends, so wait if it is at work; or "
-            f"train.py --config=configs/audio2motion.py --workdir={workdir}"
+            f"train.py --config=configs/audio2motion.py --workdir={workdir}, and "
+            "where that says it cannot, adapt a prior (configs/adapt.py)"
         )
         if not list(workdir.glob("identities/*/audio.wav")):
             remedy = "train on clips with sound, or adapt a prior that has a voice"
