@@ -220,8 +220,8 @@ def fit(spec: Spec, training: Training, speakers: list[Speaker], seed: int) -> d
     if not stretches:
         raise ValueError(
             f"none of {', '.join(one.name for one in speakers)} has "
-            f"{training.frames} training frames in a row with a face, gaps of a frame or "
-            "two aside; use longer clips"
+            f"{training.frames} training frames in a row with a face, gaps of a frame "
+            "or two aside; use longer clips"
         )
     # All coefficients are worth learning; the widest motion would drown the others.
     spread = [np.mean(one.lip[one.usable] ** 2, 0) for one in speakers]
