@@ -26,9 +26,9 @@ _LOG = logging.getLogger(__name__)
 
 # How much likelier speech of one's own is learned from than that of one who helps. On
 # three real clips, with each person as likely as the next, by five other clips and four
-# fifths of their own, lips of the last fifth correlate at 0.65, 0.51 and 0.47 with 1, at
-# 0.67, 0.53 and 0.43 with 3, at 0.67, 0.54 and 0.39 with 5; by their own alone at 0.66,
-# 0.52 and 0.20.
+# fifths of their own, lips of the last fifth correlate at 0.65, 0.51 and 0.47 with 1,
+# at 0.67, 0.53 and 0.43 with 3, at 0.67, 0.54 and 0.39 with 5; by their own alone at
+# 0.66, 0.52 and 0.20.
 _OWN = 3
 
 # Correlation below which lips from sound have next to nothing of the true motion.
