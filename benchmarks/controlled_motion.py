@@ -51,7 +51,7 @@ def get_config() -> ml_collections.ConfigDict:
     # ask, and neighbours alike: patches would find other spots.
     config.model.offset_scale = 0.05
     config.model.octaves = 6
-    config.loss.magnitude = 0.1
+    config.loss.magnitude = 0.05
     config.loss.smoothness = 0.003
     config.loss.attention = 0.5
     config.loss.outside = 5.0
@@ -59,7 +59,7 @@ def get_config() -> ml_collections.ConfigDict:
     # opens and spreads; more coefficients hold nothing but the error of the pose.
     config.loss.landmarks, config.data.landmarks = 100.0, 192
     config.model.lip_dim = 2
-    config.train.steps = 2_600
+    config.train.steps = 3_400
     config.train.preview_every = config.train.steps
     return config
 
