@@ -148,7 +148,7 @@ def anatomical_torso_logit(points: Array) -> Array:
 
 
 def anatomical_head_logit(points: Array) -> Array:
-    """How surely a point is the head's, whatever the torso says. [..., 3] -> [...]."""
+    """What is taken off the torso's logit inside the head. [..., 3] -> [...]."""
     return jnp.maximum(_ellipsoid(points, *_HEAD), 0.0)
 
 
@@ -221,8 +221,8 @@ class Deformation(nn.Module):
         resting, rotation = torso_motion(
             points, signals.torso[..., :6], person["pivot"], person["gains"]
         )
-        # A bowed head comes where the torso is at rest, so both are asked: where is
-        # this point at the torso, and where at the head?
+        # A bowed head comes where the torso is at rest, so the torso's claim on a point
+        # is weighed against the head's, each where that region stands still.
         logit = self.torso_gate(resting, code) - self.head_gate(points, code)
         if self.anatomical_gates:
             anatomical = anatomical_torso_logit(resting) - anatomical_head_logit(points)
