@@ -87,10 +87,7 @@ def begin(
     others = [spoken_clip.of_portrait(one) for one in known]
     training, hears = voice.training_from(config.voice), config.voice.hears
     if config.lips == "audio":
-        mouths = {
-            clip.name: lips.mouth(cast.fitted, clip.name, clip.lip[clip.train_frames])
-            for clip in clips
-        }
+        mouths = {clip.name: lips.mouth(cast.fitted, clip) for clip in clips}
         ask = functools.partial(
             cross_fit.told_lips, clips, others, mouths, hears, training, config.seed
         )

@@ -18,7 +18,7 @@ from lokitalk_jax.run import Run
 
 
 def told_lips(clip, others, limits):
-    mouths = {clip.name: lips.Mouth(limits[0], limits.min(0), limits.max(0))}
+    mouths = {clip.name: lips.Mouth(limits[0], limits[0], limits.min(0), limits.max(0))}
     training = audio2motion.Training(steps=3, batch=2, frames=4)
     return cross_fit.told_lips([clip], others, mouths, "mel", training, 0)[clip.name]
 

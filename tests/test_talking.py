@@ -93,8 +93,8 @@ def test_frames_come_within_the_stated_latency(spoken_run):
 def test_state_does_not_grow_with_the_sound(spoken_run):
     run, name, path = spoken_run
     heard, opened = scipy.io.wavfile.read(path)[1], Run(run)
-    person = opened.portrait(name)
-    mouth = lips.mouth(opened.fitted, name, person.signals.lip)
+    person = spoken_clip.of_portrait(opened.portrait(name))
+    mouth = lips.mouth(opened.fitted, person)
     state, sizes = lips.begin(voice.load(run)), []
     for _ in range(8):
         state, _ = lips.push(state, voice.load(run), mouth, 1.0, heard)
@@ -167,8 +167,8 @@ def test_evaluation_by_sound_has_its_columns(spoken_run, tmp_path):
 def test_silence_closes_the_mouth(spoken_run):
     run, name, path = spoken_run
     opened, heard = Run(run), scipy.io.wavfile.read(path)[1]
-    person = opened.portrait(name)
-    mouth = lips.mouth(opened.fitted, name, person.signals.lip)
+    person = spoken_clip.of_portrait(opened.portrait(name))
+    mouth = lips.mouth(opened.fitted, person)
     silence = np.zeros(structs.AUDIO_RATE, np.float32)
     state, spoken = lips.push(
         lips.begin(voice.load(run)),
@@ -183,11 +183,40 @@ def test_silence_closes_the_mouth(spoken_run):
     assert np.abs(found[:20] - mouth.closed).max() > 0.05
 
 
+def test_lips_pause_as_the_person_does(spoken_run, tmp_path):
+    run, name, path = spoken_run
+    opened = Run(run)
+    heard, rate = scipy.io.wavfile.read(path)[1], structs.AUDIO_RATE
+    pause = np.zeros(int(0.4 * rate), np.float32)
+    sound = np.concatenate([heard[:rate], pause, heard[rate : 2 * rate]])
+    path = tmp_path / "paused.wav"
+    scipy.io.wavfile.write(path, rate, np.int16(sound * 32767))
+    frames = np.arange(len(sound) * structs.FPS // rate)
+    lip = np.random.default_rng(0).normal(0, 0.2, (len(frames), 3)).astype(np.float32)
+    between = slice(25, 35)
+    lip[between] = 1.5
+    clip = spoken_clip.of_portrait(opened.portrait(name))._replace(
+        audio=path, lip=lip, train_frames=frames
+    )
+    made = lips.mouth(opened.fitted, clip)
+    closed = lips.mouth(opened.fitted, clip._replace(audio=None))
+    np.testing.assert_array_equal(closed.paused, closed.closed)
+    assert made.paused.min() > 0.75  # other frames are quiet too
+    talking = voice.load(run)
+    told = [
+        lips.of_rows(talking, one, spoken_clip.rows(talking.spec, clip), len(frames))
+        for one in (made, made._replace(paused=closed.closed))
+    ]
+    assert np.abs(told[0] - told[1])[between].max() > 0.1
+    np.testing.assert_array_equal(told[0][:20], told[1][:20])
+    np.testing.assert_allclose(told[0][30], made.paused, atol=0.05)
+
+
 def test_lips_stay_near_what_was_seen(spoken_run):
     run, name, path = spoken_run
     opened, heard = Run(run), scipy.io.wavfile.read(path)[1]
-    person = opened.portrait(name)
-    mouth = lips.mouth(opened.fitted, name, person.signals.lip)
+    person = spoken_clip.of_portrait(opened.portrait(name))
+    mouth = lips.mouth(opened.fitted, person)
     state, wild = lips.push(
         lips.begin(voice.load(run)), voice.load(run), mouth, 50.0, heard
     )

@@ -1,4 +1,7 @@
-"""Lips of one person from speech, as it streams: coefficients, closed in silence."""
+"""Lips of one person from speech, as it streams: coefficients.
+
+In a pause they do what the person's lips do in pauses, and in silence they close.
+"""
 
 from typing import NamedTuple
 
@@ -6,16 +9,20 @@ import jax
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.drive import audio2motion, speech
+from lokitalk_jax.drive import audio2motion, speech, spoken_clip
+from lokitalk_jax.drive.spoken_clip import SpokenClip
 from lokitalk_jax.drive.voice import Voice
 from lokitalk_jax.signals import Fitted
 
 _BATCH = 32  # frames that the networks see at once, padded: one compiled program
 
-# Loudness (see `speech`) of speech and of silence; between them the mouth closes. What
-# counts is the loudest row from so many before to so many after a frame's own.
-_SPOKEN, _SILENT, _CLOSING_ROWS = -1.5, -2.5, 8
+# Loudness (see `speech`) of speech and of silence; between them lips go from one to the
+# other. What counts is the loudest row from so many before to so many after a frame's
+# own: for a pause a few, for silence half a second more of what was before.
+_SPOKEN, _SILENT = -1.5, -2.5
+_AROUND, _BEFORE = 8, 50
 _CLOSED_SHARE = 0.05  # of the training frames, those with the least open lips
+_FEWEST_PAUSED = 5  # training frames in pauses that tell what lips do there
 # Coefficients beyond what was seen go on by at most this share of half their range.
 _SOFT = 0.25
 # Middle of the upper and of the lower inner lip, see `prepare.lips`.
@@ -27,10 +34,12 @@ class Mouth(NamedTuple):
 
     Attributes:
       closed: [D_lip], coefficients of the closed mouth.
+      paused: [D_lip], of lips between words; some people leave them open there.
       low, high: [D_lip], least and most that was seen on training frames.
     """
 
     closed: np.ndarray
+    paused: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
@@ -55,21 +64,47 @@ class State(NamedTuple):
     clamped: int
 
 
-def mouth(fitted: Fitted, name: str, lip: np.ndarray) -> Mouth:
-    """A person's mouth.
+def mouth(fitted: Fitted, clip: SpokenClip) -> Mouth:
+    """What a person's lips can do, by the training frames of a clip.
 
     Args:
       fitted: signals of the run.
-      name: whose.
-      lip: [F, D_lip], coefficients on training frames.
+      clip: of the person. One without sound, or without pauses, closes its mouth in
+        pauses too.
     """
-    n = fitted.index(name)
+    n, lip = fitted.index(clip.name), clip.lip[clip.train_frames]
     shapes = fitted.lip_mean[n] + (lip * fitted.lip_scale[n]) @ fitted.lip_basis
     points = shapes.reshape(len(lip), -1, 3)
     opening = np.linalg.norm(points[:, _INNER_UPPER] - points[:, _INNER_LOWER], axis=-1)
     count = max(round(_CLOSED_SHARE * len(lip)), 1)
     closed = lip[np.argsort(opening)[:count]].mean(0)
-    return Mouth(closed, lip.min(0), lip.max(0))
+    return Mouth(closed, _paused(clip, lip, closed), lip.min(0), lip.max(0))
+
+
+def _paused(clip: SpokenClip, lip: np.ndarray, closed: np.ndarray) -> np.ndarray:
+    if not clip.audio:
+        return closed
+    loudness = speech.features(spoken_clip.samples(clip), "mel")[:, -1]
+    if not len(loudness):  # less than a row of sound
+        return closed
+    times = clip.train_frames * audio2motion.ROWS_PER_FRAME
+    quiet = _quiet(loudness, times, _AROUND)
+    if quiet.sum() < _FEWEST_PAUSED:
+        return closed
+    return (quiet * lip).sum(0) / quiet.sum()
+
+
+def _quiet(loudness: np.ndarray, times: np.ndarray, before: int) -> np.ndarray:
+    """How quiet [F, 1] it is around times [F], 0 in speech and 1 without any.
+
+    Args:
+      loudness: [time], held before the first and after the last.
+      times: in its rows.
+      before: rows before a time that count.
+    """
+    around = times[:, None] + np.arange(-before, _AROUND + 1)
+    loudest = loudness[np.clip(around, 0, len(loudness) - 1)].max(1, keepdims=True)
+    return np.clip((_SPOKEN - loudest) / (_SPOKEN - _SILENT), 0, 1)
 
 
 def begin(voice: Voice, rows: np.ndarray | None = None) -> State:
@@ -111,7 +146,7 @@ def push(
         samples=state.samples + len(samples),
     )
     known = state.first + len(state.rows) - 1
-    reach = max(voice.spec.ahead, _CLOSING_ROWS)
+    reach = max(voice.spec.ahead, _AROUND)
     until = (known - reach) // audio2motion.ROWS_PER_FRAME + 1
     return _frames(state, voice, person, gain, max(until, state.frame))
 
@@ -155,14 +190,15 @@ def _frames(state: State, voice: Voice, person: Mouth, gain: float, until: int):
         looked_at = audio2motion.windows(voice.spec, state.rows, times)
         mean, _ = jax.device_get(_apply(voice.spec, voice.params, looked_at))
         lip, out = _clamp(gain * mean, person)
-        around = times[:, None] + np.arange(-_CLOSING_ROWS, _CLOSING_ROWS + 1)
-        around = np.clip(around, 0, len(state.rows) - 1)
-        loudness = state.rows[around, -1].max(1)
-        closing = np.clip((_SPOKEN - loudness) / (_SPOKEN - _SILENT), 0, 1)[:, None]
-        lip = (1 - closing) * lip + closing * person.closed
+        pause, silence = (
+            _quiet(state.rows[:, -1], times, before)
+            for before in (_AROUND, _AROUND + _BEFORE)
+        )
+        lip += pause * (person.paused - lip)
+        lip += silence * (person.closed - lip)
         found.append(lip[: len(numbers)].astype(np.float32))
         clamped += int(out[: len(numbers)].any(1).sum())
-    back = max(voice.spec.back, _CLOSING_ROWS)
+    back = max(voice.spec.back, _AROUND + _BEFORE)
     done = max(until * audio2motion.ROWS_PER_FRAME - back - state.first, 0)
     done = min(done, max(len(state.rows) - 1, 0))
     state = state._replace(

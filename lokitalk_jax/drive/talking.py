@@ -78,9 +78,7 @@ class Speaking:
         # Lips that come from elsewhere follow the sound's length all the same.
         self._voice = voices.load(run.workdir) if sources.lip == "audio" else None
         portrait = self._portrait
-        self._mouth = lips.mouth(
-            run.fitted, name, portrait.signals.lip[portrait.train_frames]
-        )
+        self._mouth = lips.mouth(run.fitted, spoken_clip.of_portrait(portrait))
         if sources.features and not self._voice:
             raise ValueError("--features goes with --lip=audio, which is the default")
         self._state, self._pending = None, 0

@@ -17,9 +17,9 @@ def clip_lips(run: Run, portrait: Portrait) -> np.ndarray:
       ValueError: the run has no voice, or the clip no sound.
     """
     voice = voices.load(run.workdir)
-    train = portrait.signals.lip[portrait.train_frames]
-    person = lips.mouth(run.fitted, portrait.name, train)
-    heard = spoken_clip.rows(voice.spec, spoken_clip.of_portrait(portrait))
+    clip = spoken_clip.of_portrait(portrait)
+    heard = spoken_clip.rows(voice.spec, clip)
+    person = lips.mouth(run.fitted, clip)
     return lips.of_rows(voice, person, heard, portrait.frame_count)
 
 
