@@ -78,11 +78,11 @@ class Speaking:
         # Lips that come from elsewhere follow the sound's length all the same.
         self._voice = voices.load(run.workdir) if sources.lip == "audio" else None
         portrait = self._portrait
-        self._mouth = lips.mouth(run.fitted, spoken_clip.of_portrait(portrait))
         if sources.features and not self._voice:
             raise ValueError("--features goes with --lip=audio, which is the default")
-        self._state, self._pending = None, 0
+        self._state, self._mouth, self._pending = None, None, 0
         if self._voice:
+            self._mouth = lips.mouth(run.fitted, spoken_clip.of_portrait(portrait))
             rows = self._rows(run, sources.features, sound)
             self._state = lips.begin(self._voice, rows)
         self._lip = self._source(run, "lip", sources.lip, {"audio": None})
