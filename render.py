@@ -44,8 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _reenact(flags: argparse.Namespace) -> None:
-    from lokitalk_jax import backdrop, motion, newcomer, reenact
-    from lokitalk_jax.run import Run
+    from lokitalk_jax.avatar import backdrop, motion, newcomer, video_file
+    from lokitalk_jax.avatar.run import Run
 
     run = Run(flags.workdir)
     if flags.reference:
@@ -72,13 +72,13 @@ def _reenact(flags: argparse.Namespace) -> None:
         moved = motion.tracked(portrait, frames)
     muted = [name for name in flags.mute.split(",") if name]
     out = flags.out or flags.workdir / f"{portrait.name}.mp4"
-    reenact.write_video(
+    video_file.write_video(
         out,
         avatar,
         motion.hold(moved, portrait, muted).frames(),
         moved.frame_count,
         backdrop.find(flags.background, portrait),
-        reenact.sound(speaker.audio, frames),
+        video_file.sound(speaker.audio, frames),
         flags.maps,
         flags.fps,
     )
@@ -100,9 +100,8 @@ def _reenact(flags: argparse.Namespace) -> None:
 
 
 def _speak(flags: argparse.Namespace) -> None:
-    from lokitalk_jax import backdrop, reenact
-    from lokitalk_jax.drive import talking
-    from lokitalk_jax.run import Run
+    from lokitalk_jax.avatar import backdrop, talking, video_file
+    from lokitalk_jax.avatar.run import Run
 
     run = Run(flags.workdir)
     avatar = run.avatar(run.named(flags.identity))
@@ -123,7 +122,7 @@ def _speak(flags: argparse.Namespace) -> None:
         moved = talking.exported(moved, flags.export_curves)
     out = flags.out or flags.workdir / f"{portrait.name}.mp4"
     behind = backdrop.find(flags.background, portrait)
-    reenact.write_video(
+    video_file.write_video(
         out, avatar, moved, len(spoken), behind, flags.audio, flags.maps, flags.fps
     )
     _LOG.info(
@@ -136,9 +135,9 @@ def _speak(flags: argparse.Namespace) -> None:
 
 
 def _evaluate(flags: argparse.Namespace) -> None:
-    from lokitalk_jax import newcomer
+    from lokitalk_jax.avatar import newcomer
+    from lokitalk_jax.avatar.run import Run
     from lokitalk_jax.evaluate import results, score
-    from lokitalk_jax.run import Run
 
     run = Run(flags.workdir)
     signals = flags.signals or "tracked"

@@ -46,8 +46,9 @@ def _parse(argv: list[str]) -> list[str]:
 
 def main(_) -> None:
     """Reads the flags and trains."""
-    from lokitalk_jax import newcomer, trainer
-    from lokitalk_jax.run import Run
+    from lokitalk_jax.avatar import newcomer
+    from lokitalk_jax.avatar.run import Run
+    from lokitalk_jax.training import trainer
 
     # Orbax tells every file that it writes, and warns of runs that are only read.
     absl_logging.set_verbosity(absl_logging.ERROR)

@@ -24,15 +24,16 @@ from scipy import stats
 from benchmarks.transfer import link_people
 from benchmarks.transfer_report import cost_to
 from configs import adapt, multi_id
-from lokitalk_jax import checkpoint, process, trainer
+from lokitalk_jax import checkpoint, process
+from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.references import spread
-from lokitalk_jax.evaluate import metrics
+from lokitalk_jax.evaluate.metrics import pixels
 from lokitalk_jax.evaluate.score import rendered_frames, score_tracked
-from lokitalk_jax.rendering import Rendered
-from lokitalk_jax.run import Run
+from lokitalk_jax.model.rendering import Rendered
 from lokitalk_jax.structs import REGIONS
+from lokitalk_jax.training import trainer
 
 WHOLE = "full"
 PARTS = (
@@ -87,7 +88,7 @@ def head_psnr(run: Run, name: str) -> float:
     pictures = np.stack([picture for *_, picture in rendered_frames(avatar, shown)])
     truth = np.stack([data.frames[index] for index in shown]) / np.float32(255)
     masks = np.stack([data.region_masks(index)[..., head] for index in shown])
-    return metrics.masked_psnr(truth, pictures, masks)
+    return pixels.masked_psnr(truth, pictures, masks)
 
 
 def measure(run: Run) -> dict[str, float | None]:

@@ -20,10 +20,10 @@ import numpy as np
 import scipy.stats
 from absl import app, flags
 
-from lokitalk_jax import process, signals, structs
-from lokitalk_jax.data import folder
+from lokitalk_jax import process, structs
+from lokitalk_jax.data import folder, signals
 from lokitalk_jax.data.folder import IdentityFolder, Tracks
-from lokitalk_jax.drive import audio2motion, speech, spoken_clip, voice
+from lokitalk_jax.speech import audio2motion, sound_features, spoken_clip, voice
 
 _BLOCKS, _GUARD = 5, 12  # frames next to a block that is left out are not learned from
 _LAGS = np.arange(-12, 13)
@@ -69,7 +69,7 @@ class Clip:
         self.true = distances(self.tracks.lips.reshape(len(self.usable), -1))
         self.windows = audio2motion.windows(
             spec,
-            speech.features(spoken_clip.samples(self), spec.hears),
+            sound_features.features(spoken_clip.samples(self), spec.hears),
             np.arange(len(self.usable)) * audio2motion.ROWS_PER_FRAME,
         )
 
@@ -141,7 +141,7 @@ def spoken(clip: Clip, made: voice.Voice, basis: np.ndarray, train: np.ndarray):
 def spec_of() -> audio2motion.Spec:
     """The networks' sizes, for what is to be heard."""
     kind = _HEARS.value
-    return audio2motion.Spec(hears=kind, inputs=speech.WIDTHS[kind])
+    return audio2motion.Spec(hears=kind, inputs=sound_features.WIDTHS[kind])
 
 
 def learn(
@@ -261,7 +261,7 @@ if __name__ == "__main__":
     )
     _OUT = flags.DEFINE_string("out", "runs/audio2motion", "Figures.")
     _HEARS = flags.DEFINE_enum(
-        "hears", "phones", list(speech.WIDTHS), "What is heard in the sound."
+        "hears", "phones", list(sound_features.WIDTHS), "What is heard in the sound."
     )
     _ONLY = flags.DEFINE_list("only", [], "With --within: score these alone.")
     _HELPED = flags.DEFINE_bool("helped", False, "With --within: others help.")

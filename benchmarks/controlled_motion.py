@@ -23,8 +23,9 @@ from ml_collections import config_flags
 
 from benchmarks import motion_oracle
 from configs import single_id
-from lokitalk_jax import process, structs, trainer
-from lokitalk_jax.data import demo, folder
+from lokitalk_jax import demo, process, structs
+from lokitalk_jax.data import folder
+from lokitalk_jax.training import trainer
 
 _LOG = logging.getLogger("lokitalk_jax.benchmarks")
 

@@ -18,19 +18,14 @@ from absl import app, flags
 from tqdm import tqdm
 
 from benchmarks.swap import correlation, opening
-from lokitalk_jax import backdrop, process, reenact
+from lokitalk_jax import process
+from lokitalk_jax.avatar import backdrop, talking, video_file
+from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.drive import (
-    audio2motion,
-    sound_file,
-    speech,
-    spoken_clip,
-    talking,
-)
-from lokitalk_jax.evaluate import sheets
+from lokitalk_jax.media import image_grid, sound_file
 from lokitalk_jax.prepare import faces
-from lokitalk_jax.run import Run
+from lokitalk_jax.speech import audio2motion, sound_features, spoken_clip
 
 _LAGS = range(-8, 9)
 _SOURCES = talking.Sources(eye="open", head="still")
@@ -48,8 +43,8 @@ def rendered(run: Run, name: str, heard: np.ndarray, frames: range):
     moved = [*speaking.push(heard), *speaking.finish()][frames.start : frames.stop]
     avatar = run.avatar(name)
     plate = backdrop.find("plate", avatar.portrait)
-    for maps in reenact.stream(avatar.renderer, moved, plate):
-        yield sheets.to_uint8(np.clip(np.asarray(maps.rgb), 0, 1))
+    for maps in video_file.stream(avatar.renderer, moved, plate):
+        yield image_grid.to_uint8(np.clip(np.asarray(maps.rgb), 0, 1))
 
 
 def lagged(told: np.ndarray, true: np.ndarray) -> list[float]:
@@ -65,7 +60,7 @@ def lagged(told: np.ndarray, true: np.ndarray) -> list[float]:
 
 def loudness(heard: np.ndarray) -> np.ndarray:
     """Loudness of the sound at each frame [F]."""
-    return speech.features(heard)[:: audio2motion.ROWS_PER_FRAME, -1]
+    return sound_features.features(heard)[:: audio2motion.ROWS_PER_FRAME, -1]
 
 
 def row(portrait: str, source: str, told: np.ndarray, true: np.ndarray) -> dict:

@@ -28,7 +28,7 @@ from absl import app, flags
 from jax.experimental import topologies
 
 from benchmarks import measure
-from lokitalk_jax import hashgrid
+from lokitalk_jax.model import hashgrid
 
 PLUGINS = ("jax-cuda12-pjrt", "jax-cuda13-pjrt")
 ASSEMBLERS = ("nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")

@@ -20,7 +20,8 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import measure
-from lokitalk_jax import hashgrid, process
+from lokitalk_jax import process
+from lokitalk_jax.model import hashgrid
 
 SAMPLES = 16  # of a ray
 _PRIMES = np.array([1, 2654435761, 805459861], np.uint32)

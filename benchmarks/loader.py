@@ -22,12 +22,13 @@ from absl import app, flags
 
 from benchmarks import measure
 from configs import base
-from lokitalk_jax import batches, process
-from lokitalk_jax.cast import load_cast
+from lokitalk_jax import process
 from lokitalk_jax.data import frame_cache, regions
 from lokitalk_jax.data.folder import HEAD, TORSO
 from lokitalk_jax.data.loader import Loader
 from lokitalk_jax.structs import Batch
+from lokitalk_jax.training import batches
+from lokitalk_jax.training.cast import load_cast
 
 
 class PlainLoader(Loader):

@@ -16,10 +16,12 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from lokitalk_jax import checkpoint, frames, identity, model, signals, structs
-from lokitalk_jax.data import demo, folder
+from lokitalk_jax import checkpoint, demo, structs
+from lokitalk_jax.avatar import frames
+from lokitalk_jax.data import folder, signals
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.data.demo import deform, render, shapes
+from lokitalk_jax.demo import deform, render, shapes
+from lokitalk_jax.model import identity, nerf
 
 # Samples with less weight are left out; together they hold about a thousandth of it.
 _LEAST_WEIGHT = 1e-3
@@ -39,7 +41,7 @@ class Subject(NamedTuple):
       driven: signals of all frames, leaves [F, ...].
     """
 
-    spec: model.Model
+    spec: nerf.Model
     params: dict
     density: jax.Array
     data: Dataset
@@ -101,10 +103,10 @@ def open_subject(workdir: pathlib.Path) -> Subject:
     checkpoints, step = checkpoint.open_run(workdir)
     config = ml_collections.ConfigDict(checkpoints.config(step))
     names = checkpoints.meta(step)["identities"]
-    spec = model.from_config(config)
+    spec = nerf.from_config(config)
     params, density = checkpoints.restore_people(
         step,
-        jax.eval_shape(lambda key: model.init(spec, key, 1), jax.random.key(0)),
+        jax.eval_shape(lambda key: nerf.init(spec, key, 1), jax.random.key(0)),
         jax.ShapeDtypeStruct((1, *spec.sampling.cells), jnp.float32),
     )
     fitted = signals.Fitted.from_arrays(names, checkpoints.signals(step))
@@ -186,7 +188,7 @@ def _seen_material(truth, frame: int, size: int, points, pixel) -> np.ndarray:
 def _sample(spec, params, density, pixels, intrinsics, pose, driven):
     """Points [P, 3], weights [P] and gated offsets [P, 4, 3] on rays, metres."""
     person = identity.combine(params["shared"]["common"], params["identity"])
-    _, samples = model.render(
+    _, samples = nerf.render(
         spec,
         params["shared"],
         person,

@@ -15,11 +15,11 @@ from absl import app, flags
 
 from benchmarks.outlines import distances, outlines
 from lokitalk_jax import process
+from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.evaluate import metrics
+from lokitalk_jax.evaluate.metrics import pixels
 from lokitalk_jax.evaluate.score import rendered_frames
-from lokitalk_jax.run import Run
 from lokitalk_jax.structs import REGIONS
 
 _BINS = (0.005, 0.01, 0.02, 0.04)  # of the image's height
@@ -34,7 +34,7 @@ def measure(run: Run) -> list[tuple[float, float]]:
     far = [distances(one, known).min() for one in outlines(data, portrait.test_frames)]
     head = REGIONS.index("head")
     scores = [
-        metrics.masked_psnr(data.frame(i)[0], picture, data.region_masks(i)[..., head])
+        pixels.masked_psnr(data.frame(i)[0], picture, data.region_masks(i)[..., head])
         for i, _, picture in rendered_frames(avatar, portrait.test_frames)
     ]
     return [(float(d), s) for d, s in zip(far, scores, strict=True) if s is not None]

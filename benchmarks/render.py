@@ -15,9 +15,10 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import measure
-from lokitalk_jax import motion, process, reenact, video_io
-from lokitalk_jax.evaluate import sheets
-from lokitalk_jax.run import Run
+from lokitalk_jax import process
+from lokitalk_jax.avatar import motion, video_file
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.media import image_grid, video_io
 
 
 def seconds_each(work, frames: int) -> float:
@@ -44,8 +45,8 @@ def main(_) -> None:
                 yield jax.block_until_ready(avatar.renderer(pose, signals, plate))
 
         def to_bytes(avatar=avatar, plate=plate, moved=moved):
-            for maps in reenact.stream(avatar.renderer, moved.frames(), plate):
-                yield sheets.to_uint8(np.asarray(maps.rgb))
+            for maps in video_file.stream(avatar.renderer, moved.frames(), plate):
+                yield image_grid.to_uint8(np.asarray(maps.rgb))
 
         def to_video(writer, to_bytes=to_bytes):
             for picture in to_bytes():

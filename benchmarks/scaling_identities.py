@@ -21,8 +21,10 @@ import numpy as np
 from absl import app, flags
 
 from configs import multi_id
-from lokitalk_jax import losses, model, optimizer, sharding, train_step
+from lokitalk_jax import sharding
+from lokitalk_jax.model import nerf
 from lokitalk_jax.structs import REGIONS, TORSO_LAGS, Batch, References, Signals
+from lokitalk_jax.training import losses, optimizer, train_step
 
 _COLLECTIVE = re.compile(
     r"= (.+?) (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
@@ -81,7 +83,7 @@ def compile_step(config, identities: int):
       mesh.
     """
     mesh = sharding.make_mesh(identities)
-    spec = model.from_config(config)
+    spec = nerf.from_config(config)
     rates = optimizer.LearningRates(**{k: config.lr[k] for k in _RATES})
     rule = optimizer.make(rates, 100, 5, 0.1)
     shapes = jax.eval_shape(

@@ -2,9 +2,10 @@
 
     python -m benchmarks.streaming --workdir=runs/me --minutes=10
 
-Plays the sound of the person's own clip again and again into `drive.Portrait`, in
-pieces of --chunk milliseconds, and writes one JSON line: seconds of work for a second
-of sound, the latency (what a frame waits for, the piece that it lies in, and the work
+Plays the sound of the person's own clip again and again into
+`avatar.talking.Portrait`, in pieces of --chunk milliseconds, and writes one JSON line:
+seconds of work for a second of sound, the latency (what a frame waits for, the piece
+that it lies in, and the work
 on it), and resident memory after each minute with its slope over the second half.
 """
 
@@ -18,8 +19,9 @@ from absl import app, flags
 from tqdm import tqdm
 
 from lokitalk_jax import process, structs
-from lokitalk_jax.drive import Portrait, spoken_clip
-from lokitalk_jax.run import Run
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.talking import Portrait
+from lokitalk_jax.speech import spoken_clip
 
 
 def resident() -> float:

@@ -17,12 +17,13 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
-from lokitalk_jax import backdrop, motion, process, reenact
+from lokitalk_jax import process
+from lokitalk_jax.avatar import backdrop, motion, video_file
+from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder, references
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.evaluate import sheets
+from lokitalk_jax.media import image_grid
 from lokitalk_jax.prepare import faces
-from lokitalk_jax.run import Run
 
 _UPPER_LIP, _LOWER_LIP, _FOREHEAD, _CHIN = 13, 14, 10, 152  # points of the face mesh
 # What is compared of a face: a square from the brows to the chin, metres.
@@ -111,10 +112,10 @@ class Person:
         """
         openings, kept, shown = [], [], []
         with faces.FaceDetector(faces.find_model()) as detector:
-            frames = reenact.stream(self.avatar.renderer, moved.frames(), self.plate)
+            frames = video_file.stream(self.avatar.renderer, moved.frames(), self.plate)
             for pose, maps in zip(moved.head_to_camera, frames, strict=True):
                 rgb = np.clip(np.asarray(maps.rgb), 0, 1)
-                shown.append(sheets.to_uint8(rgb))
+                shown.append(image_grid.to_uint8(rgb))
                 openings.append(opening(detector, shown[-1]))
                 mask = np.asarray(maps.alpha)
                 face = references.project(

@@ -21,12 +21,14 @@ from absl import app, flags
 
 from benchmarks import measure
 from configs import adapt, single_id
-from lokitalk_jax import frames, identity, motion, portraits, process, reenact, sharding
-from lokitalk_jax import run as runs
-from lokitalk_jax.data import references
-from lokitalk_jax.evaluate import metrics
-from lokitalk_jax.session import Session, begin
+from lokitalk_jax import process, sharding
+from lokitalk_jax.avatar import frames, motion, video_file
+from lokitalk_jax.avatar import run as runs
+from lokitalk_jax.data import clip_records, references
+from lokitalk_jax.evaluate.metrics import pixels
+from lokitalk_jax.model import identity
 from lokitalk_jax.structs import REGIONS
+from lokitalk_jax.training.session import Session, begin
 
 _TEST_FRAMES = 12  # of the clip, evenly spread over the held-out ones
 _TIMED_FRAMES = 40  # rendered for frames a second, after two
@@ -63,15 +65,15 @@ def score(avatar: runs.Avatar, data) -> dict[str, float]:
     shown = references.spread(avatar.portrait.test_frames, _TEST_FRAMES)
     plate = avatar.portrait.plate / np.float32(255)
     moved = motion.tracked(avatar.portrait, shown).frames()
-    drawn = reenact.stream(avatar.renderer, moved, plate)
+    drawn = video_file.stream(avatar.renderer, moved, plate)
     pictures = np.stack([np.clip(maps.rgb, 0, 1) for maps in drawn])
     truth = np.stack([np.float32(data.frames[i]) / 255 for i in shown])
     head = REGIONS.index("head")
     heads = np.stack([data.region_masks(i)[..., head] for i in shown])
     whole = np.ones_like(heads)
     return {
-        "frame": metrics.masked_psnr(truth, pictures, whole),
-        "head": metrics.masked_psnr(truth, pictures, heads),
+        "frame": pixels.masked_psnr(truth, pictures, whole),
+        "head": pixels.masked_psnr(truth, pictures, heads),
     }
 
 
@@ -80,7 +82,7 @@ def frames_per_second(avatar: runs.Avatar) -> float:
     at = motion.to_and_fro(avatar.portrait.frame_count, _TIMED_FRAMES + 2)
     plate = avatar.portrait.plate / np.float32(255)
     moved = motion.tracked(avatar.portrait, at).frames()
-    for index, maps in enumerate(reenact.stream(avatar.renderer, moved, plate)):
+    for index, maps in enumerate(video_file.stream(avatar.renderer, moved, plate)):
         np.asarray(maps.rgb)
         if index == 1:
             began = time.perf_counter()
@@ -135,7 +137,7 @@ def main(_) -> None:
     config.train.perceptual = 0.0
     session = begin(config)
     (data,) = session.cast.datasets
-    portrait = portraits.make(data, session.cast.fitted)
+    portrait = clip_records.make(data, session.cast.fitted)
     curve, avatar, steps = train(session, _MINUTES.value, portrait, data)
     memory = jax.local_devices()[0].memory_stats() or {}
     peak = memory.get("peak_bytes_in_use", 0) / 1e6

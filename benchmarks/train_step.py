@@ -18,8 +18,10 @@ from absl import app, flags
 from benchmarks import hashgrid as plain
 from benchmarks import measure
 from configs import base
-from lokitalk_jax import hashgrid, optimizer, process, session, train_step
-from lokitalk_jax.losses import LossWeights
+from lokitalk_jax import process
+from lokitalk_jax.model import hashgrid
+from lokitalk_jax.training import optimizer, session, train_step
+from lokitalk_jax.training.losses import LossWeights
 
 # Names of operations that tell the parts of a step; optax and what XLA adds have none.
 PARTS = {

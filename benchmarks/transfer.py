@@ -22,11 +22,13 @@ from absl import logging as absl_logging
 
 from benchmarks import transfer_report
 from configs import adapt, multi_id, single_id
-from lokitalk_jax import identity, portraits, process, sharding, trainer
-from lokitalk_jax.data import folder, references
+from lokitalk_jax import process, sharding
+from lokitalk_jax.avatar.run import Run, assemble
+from lokitalk_jax.data import clip_records, folder, references
 from lokitalk_jax.evaluate.score import score_tracked
-from lokitalk_jax.run import Run, assemble
-from lokitalk_jax.session import Session, begin
+from lokitalk_jax.model import identity
+from lokitalk_jax.training import trainer
+from lokitalk_jax.training.session import Session, begin
 
 METHODS = ("scratch",) + tuple(
     f"{start}/{common}"
@@ -123,7 +125,7 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
       a dict at each mark: step, cpu_seconds, and scores.
     """
     (data,) = session.cast.datasets
-    portrait = portraits.make(data, session.cast.fitted)
+    portrait = clip_records.make(data, session.cast.fitted)
     steps = session.config.train.steps
     # Donated buffers are gone, so that compiling takes a copy.
     spare = jax.tree.map(lambda leaf: leaf.copy(), session.state)

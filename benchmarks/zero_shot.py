@@ -16,14 +16,15 @@ from absl import app, flags
 from tqdm import tqdm
 
 from benchmarks.outlines import distances, outlines
-from lokitalk_jax import newcomer, process
+from lokitalk_jax import process
+from lokitalk_jax.avatar import newcomer
+from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder, references
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.evaluate import sheets
-from lokitalk_jax.evaluate.clip_scores import ClipScores
-from lokitalk_jax.evaluate.landmarks import FacePairs
+from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
+from lokitalk_jax.evaluate.metrics.landmarks import FacePairs
 from lokitalk_jax.evaluate.score import add_frame, detectors, rendered_frames, scorer
-from lokitalk_jax.run import Run
+from lokitalk_jax.media import image_grid
 
 _TEST_FRAMES = 12  # of each clip, evenly spread over the held-out ones
 _SHOWN = 6  # people in the picture
@@ -81,7 +82,7 @@ def measure(prior: Run, crowd: Crowd, source: pathlib.Path):
             found[column] = scores.result()
     middle = len(frames) // 2
     row = [data.frame(frames[middle])[0], *(p[middle] for p in pictures.values())]
-    return found, np.concatenate([sheets.to_uint8(one) for one in row], axis=1)
+    return found, np.concatenate([image_grid.to_uint8(one) for one in row], axis=1)
 
 
 def table(found: dict[str, dict]) -> str:

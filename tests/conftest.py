@@ -54,7 +54,7 @@ def whole_run(people, tmp_path_factory):
 @pytest.fixture
 def avatar(tiny_run):
     """A person of that run."""
-    from lokitalk_jax.run import Run
+    from lokitalk_jax.avatar.run import Run
 
     return Run(tiny_run.workdir).avatar("demo_01")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import render
-from lokitalk_jax import backdrop, reenact
+from lokitalk_jax.avatar import backdrop, video_file
 
 
 def command(run, *flags):
@@ -19,7 +19,7 @@ def plate_of(avatar):
 
 def frames_of(avatar, shown):
     """Renders of a motion, float32 [F, H, W, 3]."""
-    stream = reenact.stream(avatar.renderer, shown.frames(), plate_of(avatar))
+    stream = video_file.stream(avatar.renderer, shown.frames(), plate_of(avatar))
     return np.stack([np.asarray(frame.rgb) for frame in stream])
 
 

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from lokitalk_jax.drive import audio2motion, speech, voice
-from lokitalk_jax.drive.spoken_clip import SpokenClip
+from lokitalk_jax.speech import audio2motion, sound_features, voice
+from lokitalk_jax.speech.spoken_clip import SpokenClip
 
 SPEC = audio2motion.Spec(members=2, articulation=8, width=8, lip_dim=3, dropout=0.1)
 TRAINING = audio2motion.Training(steps=250, batch=4, frames=20, rate=1e-2)
@@ -27,7 +27,7 @@ def test_windows_look_back_and_ahead_and_stop_at_the_ends():
     np.testing.assert_array_equal(found[1], 50 + SPEC.offsets)
     assert SPEC.offsets[0] == -SPEC.back and SPEC.offsets[-1] == SPEC.ahead
     assert found[0].min() == 0 and found[2].max() == 99
-    assert SPEC.look_ahead == pytest.approx(0.08 + speech.LOOK_AHEAD)
+    assert SPEC.look_ahead == pytest.approx(0.08 + sound_features.LOOK_AHEAD)
     assert audio2motion.Spec().look_ahead <= 0.32
 
 

@@ -19,8 +19,8 @@ from benchmarks import (
 )
 from benchmarks import hashgrid as grids
 from benchmarks.outlines import distances, outlines
-from lokitalk_jax import hashgrid
-from lokitalk_jax.run import Run
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.model import hashgrid
 
 
 def test_lips_that_follow_correlate_and_still_ones_do_not():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tiny_model
 
-from lokitalk_jax import model
-from lokitalk_jax.canonical import Decoder
-from lokitalk_jax.deformation import Deformed
+from lokitalk_jax.model import nerf
+from lokitalk_jax.model.canonical import Decoder
+from lokitalk_jax.model.deformation import Deformed
 from lokitalk_jax.structs import Signals
 
 DECODER = Decoder(
@@ -85,7 +85,7 @@ def test_without_conditioning_speech_only_moves_points(case):
     features, directions, deformed, signals, codes = case
     c = tiny_model.config()
     c.model.condition_decoder = False
-    decoder = model.from_config(c).decoder
+    decoder = nerf.from_config(c).decoder
     loud = signals._replace(lip=signals.lip + 1, eye=signals.eye + 1)
     elsewhere = deformed._replace(gates=1 - deformed.gates)
 

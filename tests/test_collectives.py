@@ -6,7 +6,9 @@ import tiny_model
 from jax.sharding import PartitionSpec as P
 
 from benchmarks.scaling_identities import collectives
-from lokitalk_jax import model, sharding, train_step
+from lokitalk_jax import sharding
+from lokitalk_jax.model import nerf
+from lokitalk_jax.training import train_step
 
 CONFIG = tiny_model.config(encoder=True)
 
@@ -22,7 +24,7 @@ def compiled():
     batch = tiny_model.batch(CONFIG, 16)
     batch = jax.device_put(batch, sharding.batch_shardings(batch, mesh))
     train, density = train_step.compile_steps(
-        model.from_config(CONFIG),
+        nerf.from_config(CONFIG),
         tiny_model.weights(CONFIG),
         tiny_model.rule(CONFIG),
         ids=range(16),

@@ -4,11 +4,13 @@ import pytest
 import tiny_model
 
 from benchmarks import motion_oracle
-from lokitalk_jax import losses, model, sharding, signals, structs, train_step
-from lokitalk_jax.data import demo, drawing, folder
+from lokitalk_jax import demo, sharding, structs
+from lokitalk_jax.data import folder, pixel_sampling, signals
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.data.demo import shapes
 from lokitalk_jax.data.loader import Loader
+from lokitalk_jax.demo import shapes
+from lokitalk_jax.model import nerf
+from lokitalk_jax.training import losses, train_step
 
 STEPS = 200
 
@@ -55,7 +57,7 @@ def fitted(person):
 def train(person, fitted):
     """Trains from neutral gates under a weight of the cross-attention loss; scores."""
     c = _config()
-    spec, rule = model.from_config(c), tiny_model.rule(c)
+    spec, rule = nerf.from_config(c), tiny_model.rule(c)
 
     # Samples stay evenly spread: these gates are wide.
     @jax.jit
@@ -70,7 +72,7 @@ def train(person, fitted):
             seed=0,
             frames_per_step=c.data.frames_per_step,
             rays_per_frame=c.data.rays_per_frame,
-            importance=drawing.Importance(**c.data.importance),
+            importance=pixel_sampling.Importance(**c.data.importance),
             patch=None,
             threads=1,
             prefetch=2,
@@ -113,7 +115,7 @@ def motion(person, fitted):
     own, grid = sharding.local_slice((state.params["identity"], state.density), 0)
     params = {"shared": state.params["shared"], "identity": own}
     subject = motion_oracle.make_subject(
-        model.from_config(c), params, grid, person, fitted
+        nerf.from_config(c), params, grid, person, fitted
     )
     return motion_oracle.measure(subject, int(person.test_frames[0]))
 

@@ -6,11 +6,11 @@ import pytest
 import tiny_model
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax import deformation, identity, model
+from lokitalk_jax.model import deformation, identity, nerf
 from lokitalk_jax.structs import REGIONS, UNIT, Signals
 
 CONFIG = tiny_model.config()
-SPEC = model.from_config(CONFIG)
+SPEC = nerf.from_config(CONFIG)
 FRAMES, POINTS = 2, 40
 
 
@@ -151,11 +151,11 @@ def test_lips_and_lids_are_looked_for_where_the_body_has_been_carried(
 
 def first_gates(config, points, signals):
     """Gates before training."""
-    spec = model.from_config(config)
+    spec = nerf.from_config(config)
 
     @jax.jit
     def gates():
-        shared = model.init(spec, jax.random.key(0), 1)["shared"]
+        shared = nerf.init(spec, jax.random.key(0), 1)["shared"]
         return spec.deformation.apply(
             shared["dynamic"], points, signals, shared["common"]
         ).gates

@@ -6,9 +6,9 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax import structs
-from lokitalk_jax.data import demo, folder
-from lokitalk_jax.data.demo import raster, render, shapes
+from lokitalk_jax import demo, structs
+from lokitalk_jax.data import folder
+from lokitalk_jax.demo import raster, render, shapes
 from lokitalk_jax.prepare import faces
 
 SIZE = 96
@@ -272,7 +272,7 @@ def test_dark_of_the_mouth_grows_with_the_opening(truth, renderer):
 
 
 def test_eye_ratio_follows_each_lid(controlled):
-    from lokitalk_jax.data.demo import cast as writer
+    from lokitalk_jax.demo import cast as writer
 
     ratio = writer.tracks(controlled).eye_ratio
     eye = controlled.performance.eye

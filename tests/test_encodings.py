@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax import encodings
+from lokitalk_jax.model import encodings
 
 
 def test_positional_encoding_is_sines_of_doubled_angles():

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tiny_model
 
-from lokitalk_jax import batches, signals, structs
-from lokitalk_jax.data import demo, face_points, folder
+from lokitalk_jax import demo, structs
+from lokitalk_jax.data import face_points, folder, signals
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.loader import Loader
+from lokitalk_jax.training import batches
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax.evaluate import face_scores, fan, landmarks
-from lokitalk_jax.evaluate.frame_scores import FrameScorer
+from lokitalk_jax.evaluate.contrib import fan
+from lokitalk_jax.evaluate.metrics import face_scores, landmarks
+from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer
 from lokitalk_jax.prepare import faces, pose
 
 NAMES = ("browDownLeft", "eyeBlinkLeft", "eyeLookUpLeft", "jawOpen", "mouthSmileLeft")

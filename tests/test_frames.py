@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lokitalk_jax import canonical, compaction, frames, identity, model
+from lokitalk_jax.avatar import frames
+from lokitalk_jax.model import canonical, identity, masked, nerf
 from tests import tiny_model
 
 
@@ -17,7 +18,7 @@ def test_map_kept_sees_every_kept_entry_once(share):
     def function(entries):
         return {"a": entries.astype(jnp.float32), "b": jnp.ones((len(entries), 2))}
 
-    found = jax.jit(lambda k: compaction.map_kept(function, k, 5, others))(keep)
+    found = jax.jit(lambda k: masked.map_kept(function, k, 5, others))(keep)
     np.testing.assert_array_equal(found["a"], np.where(keep, np.arange(37), -1))
     np.testing.assert_array_equal(found["b"], np.tile(keep[:, None], 2))
 
@@ -47,7 +48,7 @@ def test_one_seen_coarse_ray_keeps_every_pixel_around_it(height, width):
 
 def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
     c = tiny_model.config()
-    spec, state = model.from_config(c), tiny_model.random_state(c, 1)
+    spec, state = nerf.from_config(c), tiny_model.random_state(c, 1)
     shared = state.params["shared"]
     # Opaque in some places and nothing in others.
     layers = shared["static"]["params"]
@@ -67,7 +68,7 @@ def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
         spec, shared, person, state.density[0], height, width, intrinsics
     )
     frame = renderer(pose, batch, plate)
-    whole, _ = jax.jit(model.render, static_argnums=0)(
+    whole, _ = jax.jit(nerf.render, static_argnums=0)(
         spec,
         shared,
         person,

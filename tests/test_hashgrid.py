@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lokitalk_jax import hashgrid
+from lokitalk_jax.model import hashgrid
 
 # Levels of 4 and 16 cells: the first is dense, the other is hashed.
 SPEC = hashgrid.GridSpec(levels=2, features=2, coarsest=4, finest=16, log2_entries=8)

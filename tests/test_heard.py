@@ -5,16 +5,17 @@ import numpy as np
 import pytest
 import tiny_model
 
-from lokitalk_jax import portraits, session, trainer
-from lokitalk_jax.drive import (
-    Portrait,
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.talking import Portrait
+from lokitalk_jax.data import clip_records
+from lokitalk_jax.speech import (
     audio2motion,
     cross_fit,
     lips,
     spoken_clip,
     voice,
 )
-from lokitalk_jax.run import Run
+from lokitalk_jax.training import session, trainer
 
 
 def told_lips(clip, others, limits):
@@ -24,7 +25,9 @@ def told_lips(clip, others, limits):
 
 
 def test_lips_are_told_by_who_has_not_learned_from_them(tiny_run):
-    clip, *others = map(spoken_clip.of_portrait, portraits.load_all(tiny_run.workdir))
+    clip, *others = map(
+        spoken_clip.of_portrait, clip_records.load_all(tiny_run.workdir)
+    )
     told = told_lips(clip, others, clip.lip)
     assert told.shape == clip.lip.shape and np.abs(told).max() > 0
     part = np.array_split(clip.train_frames, cross_fit.STRETCHES)[1]

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tiny_model
 
-from lokitalk_jax import hashgrid, identity, model
+from lokitalk_jax.model import hashgrid, identity, nerf
 
-SPEC = model.from_config(tiny_model.config()).identity
+SPEC = nerf.from_config(tiny_model.config()).identity
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import pytest
 import tiny_model
 
 import prepare
-from lokitalk_jax import trainer
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.doctor import check
 from lokitalk_jax.interop import peer_export, peer_import, peer_poses
 from lokitalk_jax.prepare import faces, pose
+from lokitalk_jax.training import trainer
 
 
 def ours(points, matrix, focal, principal):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tiny_folder
 
-from lokitalk_jax import signals, structs
-from lokitalk_jax.data import drawing, regions
+from lokitalk_jax import structs
+from lokitalk_jax.data import pixel_sampling, regions, signals
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.data.drawing import Importance
 from lokitalk_jax.data.loader import Loader
+from lokitalk_jax.data.pixel_sampling import Importance
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_pixels_are_drawn_by_importance(cast, importance):
     data = cast[0][0]
     draws = 60_000
     rng = np.random.default_rng(0)
-    pixels = drawing.draw_pixels(rng, data, np.array([4]), draws, importance)[0]
+    pixels = pixel_sampling.draw_pixels(rng, data, np.array([4]), draws, importance)[0]
     column, row = (pixels - 0.5).astype(int).T
     counts = np.zeros((data.height, data.width))
     np.add.at(counts, (row, column), 1)
@@ -199,12 +199,12 @@ def test_pixels_stay_inside_when_the_lips_leave_the_image(cast):
     centres[:, 0] = [data.width + 2, data.height / 2]
     at_edge = dataclasses.replace(data, shapes=data.shapes._replace(centres=centres))
     rng = np.random.default_rng(0)
-    pixels = drawing.draw_pixels(
+    pixels = pixel_sampling.draw_pixels(
         rng, at_edge, np.array([0, 1]), 500, Importance(lip=50.0)
     )
     assert pixels.min() > 0
     assert (pixels < [data.width, data.height]).all()
-    patches = drawing.draw_patches(rng, at_edge, np.array([0, 1]), 16, True)
+    patches = pixel_sampling.draw_patches(rng, at_edge, np.array([0, 1]), 16, True)
     assert patches[..., 0].max() == data.width - 0.5
 
 

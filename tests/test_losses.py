@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import tiny_model
 
-from lokitalk_jax import identity, losses, model, train_step
-from lokitalk_jax.deformation import Deformed
-from lokitalk_jax.model import Samples
+from lokitalk_jax.model import identity, nerf
+from lokitalk_jax.model.deformation import Deformed
+from lokitalk_jax.model.nerf import Samples
 from lokitalk_jax.structs import UNIT
+from lokitalk_jax.training import losses, train_step
 
 CONFIG = tiny_model.config(encoder=True)
 CONFIG.model.own_dropout = 0.0
-SPEC = model.from_config(CONFIG)
+SPEC = nerf.from_config(CONFIG)
 
 
 def test_attention_is_zero_where_gates_match_their_masks():
@@ -71,7 +72,7 @@ def samples(case):
     @jax.jit
     def run(shared, own, density, batch):
         person = identity.combine(shared["common"], own)
-        return model.render(
+        return nerf.render(
             SPEC,
             shared,
             person,
@@ -92,7 +93,7 @@ def test_half_precision_stays_inside(case):
     for compute in "float32", "bfloat16":
         config = CONFIG.copy_and_resolve_references()
         config.model.compute = compute
-        spec = model.from_config(config)
+        spec = nerf.from_config(config)
 
         @jax.jit
         def gradients(params, spec=spec):
@@ -114,7 +115,7 @@ def test_half_precision_stays_inside(case):
     assert likeness > 0.97
     config.model.compute = "float8"
     with pytest.raises(ValueError, match="model.compute is 'float8'; it is float32 or"):
-        model.from_config(config)
+        nerf.from_config(config)
 
 
 def test_magnitude_is_the_mean_square_of_what_is_seen(samples):

@@ -5,17 +5,16 @@ import cv2
 import numpy as np
 import pytest
 
-from lokitalk_jax import video_io
-from lokitalk_jax.evaluate import (
-    clip_table,
+from lokitalk_jax.evaluate.metrics import (
     face_scores,
     landmarks,
-    metrics,
+    pixels,
     sharpness,
-    sheets,
     similarity,
 )
-from lokitalk_jax.evaluate.frame_scores import FrameScorer
+from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer
+from lokitalk_jax.evaluate.report import clip_table
+from lokitalk_jax.media import image_grid, video_io
 from lokitalk_jax.prepare import faces
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
@@ -51,15 +50,15 @@ def slow_ssim(x, y):
 
 def test_psnr_of_known_errors():
     grey = np.full((12, 12, 3), 0.5, np.float32)
-    assert metrics.psnr(grey, grey + 0.1) == pytest.approx(20, abs=1e-4)
-    assert metrics.psnr(0 * grey, 0 * grey + 1) == pytest.approx(0)
-    assert metrics.psnr(grey, grey) == metrics.PSNR_CAP
+    assert pixels.psnr(grey, grey + 0.1) == pytest.approx(20, abs=1e-4)
+    assert pixels.psnr(0 * grey, 0 * grey + 1) == pytest.approx(0)
+    assert pixels.psnr(grey, grey) == pixels.PSNR_CAP
 
 
 def test_rounding_to_bytes_stays_below_the_cap():
     truth = frame(0, 64, 64)
-    rounded = sheets.to_uint8(truth) / np.float32(255)
-    assert metrics.psnr(truth, rounded) == pytest.approx(58.9, abs=0.3)
+    rounded = image_grid.to_uint8(truth) / np.float32(255)
+    assert pixels.psnr(truth, rounded) == pytest.approx(58.9, abs=0.3)
 
 
 def test_masked_psnr_sees_the_mask_alone():
@@ -69,13 +68,13 @@ def test_masked_psnr_sees_the_mask_alone():
     prediction[1, :, 4:] = 0
     mask = np.zeros((2, 8, 8), np.float32)
     mask[0, :, :4] = 0.7
-    assert metrics.masked_psnr(truth, prediction, mask) == pytest.approx(20, abs=1e-4)
+    assert pixels.masked_psnr(truth, prediction, mask) == pytest.approx(20, abs=1e-4)
     mask[0, :, 4:] = 0.7  # as many pixels again without error: half the mean
     half = 20 + 10 * np.log10(2)
-    assert metrics.masked_psnr(truth, prediction, mask) == pytest.approx(half, abs=1e-4)
-    assert metrics.masked_psnr(truth, prediction, 0 * mask) is None
-    whole = metrics.masked_psnr(truth[0], prediction[0], np.ones((8, 8)))
-    assert whole == pytest.approx(metrics.psnr(truth[0], prediction[0]))
+    assert pixels.masked_psnr(truth, prediction, mask) == pytest.approx(half, abs=1e-4)
+    assert pixels.masked_psnr(truth, prediction, 0 * mask) is None
+    whole = pixels.masked_psnr(truth[0], prediction[0], np.ones((8, 8)))
+    assert whole == pytest.approx(pixels.psnr(truth[0], prediction[0]))
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.3])
@@ -147,7 +146,7 @@ def test_scales_that_are_not_there_are_null():
 def test_sharpness_falls_with_blur_and_needs_edges():
     rng = np.random.default_rng(0)
     blocks = rng.random((16, 16, 3)).repeat(8, 0).repeat(8, 1)
-    picture = sheets.to_uint8(blocks)
+    picture = image_grid.to_uint8(blocks)
     found = [
         sharpness.cpbd(cv2.GaussianBlur(picture, None, sigma) if sigma else picture)
         for sigma in (0, 1, 2)
@@ -180,12 +179,12 @@ def test_rows_of_frames_add_up_to_the_clip():
     rows = [scorer(*of) for of in zip(truth, prediction, regions, strict=True)]
     scores = clip_table.summary(rows, 1)
     assert scores == json.loads(json.dumps(scores, allow_nan=False))
-    per_frame = [metrics.psnr(*pair) for pair in zip(truth, prediction, strict=True)]
+    per_frame = [pixels.psnr(*pair) for pair in zip(truth, prediction, strict=True)]
     assert scores["frame"]["psnr"] == pytest.approx(np.mean(per_frame))
     similar = [similarity.ssim(*pair) for pair in zip(truth, prediction, strict=True)]
     assert scores["frame"]["ssim"] == pytest.approx(np.mean(similar))
     for name, column in ("lip", 0), ("head", 2), ("torso", 3):
-        pooled = metrics.masked_psnr(truth, prediction, regions[..., column])
+        pooled = pixels.masked_psnr(truth, prediction, regions[..., column])
         assert scores[name]["psnr"] == pytest.approx(pooled)
     assert scores["eye"] == {"psnr": None, "ssim": None, "lpips_alex": None}
     assert scores["frame"]["ms_ssim"] is None and scores["frame"]["cpbd"] is None
@@ -208,7 +207,7 @@ def test_a_region_of_everything_scores_as_the_frame():
     spoiled[:, :24] = prediction[:, :24]
     row = FrameScorer()(truth, spoiled, half)
     assert row["lip.lpips_alex"] > 5 * row["eye.lpips_alex"]
-    assert row["eye.psnr"] == metrics.PSNR_CAP > row["lip.psnr"]
+    assert row["eye.psnr"] == pixels.PSNR_CAP > row["lip.psnr"]
 
 
 def test_intervals_hold_the_mean_about_as_often_as_they_say():
@@ -228,13 +227,13 @@ def test_what_would_spoil_a_mean_is_refused():
         clip_table.summary([], 25)
     truth = frame(0)
     with pytest.raises(ValueError, match="divide bytes by 255"):
-        metrics.psnr(truth, sheets.to_uint8(truth))
+        pixels.psnr(truth, image_grid.to_uint8(truth))
     with pytest.raises(ValueError, match="clip what was rendered"):
-        metrics.psnr(truth, truth * 2)
+        pixels.psnr(truth, truth * 2)
     with pytest.raises(ValueError, match="from nan"):
-        metrics.psnr(truth, truth * np.nan)
+        pixels.psnr(truth, truth * np.nan)
     with pytest.raises(ValueError, match="not RGB frames of one size"):
-        metrics.psnr(truth, truth[1:])
+        pixels.psnr(truth, truth[1:])
     with pytest.raises(ValueError, match="do not fit a frame"):
         FrameScorer()(truth, truth, np.ones((24, 30, 3)))
     with pytest.raises(ValueError, match="not finite"):
@@ -325,29 +324,29 @@ def test_mouth_distance_tells_frames_of_a_real_clip_apart():
 
 
 def test_side_by_side_keeps_the_pictures():
-    panels = {name: sheets.to_uint8(frame(seed)) for seed, name in enumerate("ab")}
-    image = sheets.side_by_side(panels)
+    panels = {name: image_grid.to_uint8(frame(seed)) for seed, name in enumerate("ab")}
+    image = image_grid.side_by_side(panels)
     assert image.shape == (24 + 18, 60, 3)
     np.testing.assert_array_equal(image[18:, :30], panels["a"])
     np.testing.assert_array_equal(image[18:, 30:], panels["b"])
     bar = image[:18]
     assert np.ptp(bar[:, :30]) > 100 and np.ptp(bar[:, 30:]) > 100  # a letter each
     with pytest.raises(ValueError, match="'b' is uint8"):
-        sheets.side_by_side({"a": panels["a"], "b": panels["b"][1:]})
+        image_grid.side_by_side({"a": panels["a"], "b": panels["b"][1:]})
 
 
 def test_contact_sheet_fills_short_rows():
-    picture = sheets.to_uint8(frame(0))
-    sheet = sheets.contact_sheet(
+    picture = image_grid.to_uint8(frame(0))
+    sheet = image_grid.contact_sheet(
         [[picture, picture], [picture]], [["", ""], ["a label far too long"]]
     )
     assert sheet.shape == (24 + 18 + 24, 60, 3)
     np.testing.assert_array_equal(sheet[-24:, :30], picture)
     assert np.ptp(sheet[24:, 30:], axis=(0, 1)).max() == 0
     with pytest.raises(ValueError, match="0 rows"):
-        sheets.contact_sheet([], [])
+        image_grid.contact_sheet([], [])
     with pytest.raises(ValueError, match="1 pictures and 2 labels"):
-        sheets.contact_sheet([[picture]], [["a", "b"]])
+        image_grid.contact_sheet([[picture]], [["a", "b"]])
 
 
 def test_map_colours():
@@ -355,22 +354,25 @@ def test_map_colours():
     maps[0, :, 2] = 1
     maps[1, :, 3] = 0.5
     maps[2] = 1
-    image = sheets.colour_regions(maps)
-    assert tuple(image[0, 0]) == sheets.REGION_COLOURS["head"]
-    assert np.abs(image[1, 0] - np.array(sheets.REGION_COLOURS["torso"]) / 2).max() <= 1
-    assert tuple(image[2, 0]) == sheets.REGION_COLOURS["lip"]
+    image = image_grid.colour_regions(maps)
+    assert tuple(image[0, 0]) == image_grid.REGION_COLOURS["head"]
+    assert (
+        np.abs(image[1, 0] - np.array(image_grid.REGION_COLOURS["torso"]) / 2).max()
+        <= 1
+    )
+    assert tuple(image[2, 0]) == image_grid.REGION_COLOURS["lip"]
     assert not image[3].any()
 
     depth = np.array([[0.5, 1.0, 1.5, np.nan]])
     opacity = np.array([[1.0, 1.0, 1.0, 0.0]])
-    coloured = sheets.colour_depth(depth, opacity, nearest=0.5, farthest=1.5)
+    coloured = image_grid.colour_depth(depth, opacity, nearest=0.5, farthest=1.5)
     brightness = coloured.sum(axis=-1, dtype=int)[0]
     assert brightness[0] > brightness[1] > brightness[2] > brightness[3] == 0
     with pytest.raises(ValueError, match="is empty"):
-        sheets.colour_depth(depth, opacity, nearest=1, farthest=1)
+        image_grid.colour_depth(depth, opacity, nearest=1, farthest=1)
 
-    ramp = sheets.colour_magnitude(np.array([[0, 1.0, 2.0, 9.0]]), largest=2)
+    ramp = image_grid.colour_magnitude(np.array([[0, 1.0, 2.0, 9.0]]), largest=2)
     steps = ramp.sum(axis=-1, dtype=int)[0]
     assert steps[0] < steps[1] < steps[2] == steps[3]
     with pytest.raises(ValueError, match="must be positive"):
-        sheets.colour_magnitude(depth, 0)
+        image_grid.colour_magnitude(depth, 0)

@@ -4,8 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from lokitalk_jax import motion, signals
-from lokitalk_jax.run import Run
+from lokitalk_jax.avatar import motion
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.data import signals
 
 
 @pytest.fixture(scope="module")

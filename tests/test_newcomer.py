@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tiny_model
 
-from lokitalk_jax import newcomer, optimizer, trainer
-from lokitalk_jax.data import demo
-from lokitalk_jax.run import Run
+from lokitalk_jax import demo
+from lokitalk_jax.avatar import newcomer
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.training import optimizer, trainer
 
 
 @pytest.fixture(scope="module")

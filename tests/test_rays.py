@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax import rays
+from lokitalk_jax.model import rays
 from lokitalk_jax.structs import UNIT, Rays
 
 generate = jax.jit(rays.generate)

@@ -8,9 +8,9 @@ import pytest
 import tiny_model
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax import encoder as encoder_module
-from lokitalk_jax import hashgrid, model
 from lokitalk_jax.data import references
+from lokitalk_jax.model import encoder as encoder_module
+from lokitalk_jax.model import hashgrid, nerf
 from lokitalk_jax.structs import References
 
 SPEC = references.ReferenceSpec(count=3, size=32, square=(-0.3, -0.2, 0.6))
@@ -89,7 +89,7 @@ def test_spread_takes_the_ends_and_no_frame_twice():
 
 @pytest.fixture(scope="module")
 def encoder():
-    spec = model.from_config(CONFIG)
+    spec = nerf.from_config(CONFIG)
     params = tiny_model.random_state(CONFIG, 1).params["shared"]["encoder"]
 
     def encode(seen):

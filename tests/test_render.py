@@ -12,10 +12,12 @@ import scipy.io.wavfile
 from render_command import command, frames_of, plate_of, refusal
 
 import render
-from lokitalk_jax import backdrop, motion, reenact, structs, video_io
+from lokitalk_jax import structs
+from lokitalk_jax.avatar import backdrop, motion, video_file
+from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
-from lokitalk_jax.evaluate import metrics
-from lokitalk_jax.run import Run
+from lokitalk_jax.evaluate.metrics import pixels
+from lokitalk_jax.media import video_io
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -63,7 +65,7 @@ def test_video_shows_the_rendered_frames_in_order(tiny_run, avatar, tmp_path):
     truth = np.clip(frames_of(avatar, motion.tracked(avatar.portrait, frames)), 0, 1)
     assert len(shown) == len(frames) == 50 - folder.train_count(50)
     for one, other in zip(shown, truth, strict=True):
-        assert metrics.psnr(other, np.float32(one / 255)) > 30
+        assert pixels.psnr(other, np.float32(one / 255)) > 30
 
 
 def test_stream_keeps_the_order_and_runs_at_most_two_frames_ahead():
@@ -76,21 +78,21 @@ def test_stream_keeps_the_order_and_runs_at_most_two_frames_ahead():
 
     given = 0
     for index, frame in enumerate(
-        reenact.stream(renderer, ((i, None) for i in range(7)), None)
+        video_file.stream(renderer, ((i, None) for i in range(7)), None)
     ):
         given += 1
         assert frame == index
         assert len(asked) <= index + 3
     assert given == len(asked) == 7
-    assert list(reenact.stream(renderer, [], None)) == []
+    assert list(video_file.stream(renderer, [], None)) == []
 
 
 def test_sound_is_cut_to_the_frames(tiny_run, avatar):
     whole = scipy.io.wavfile.read(tiny_run.data / "demo_01" / "audio.wav")[1]
-    samples, rate = reenact.sound(avatar.portrait.audio, range(10, 40))
+    samples, rate = video_file.sound(avatar.portrait.audio, range(10, 40))
     assert rate == structs.AUDIO_RATE
     np.testing.assert_array_equal(samples, whole[10 * 640 : 40 * 640])
-    assert reenact.sound(None, range(10)) is None
+    assert video_file.sound(None, range(10)) is None
 
 
 @pytest.mark.parametrize("region", structs.REGIONS)
@@ -174,7 +176,7 @@ def test_background_shines_through_as_far_as_nobody_is_there(avatar):
     over = {}
     for colour in "black", "green":
         behind = backdrop.find(colour, avatar.portrait)
-        over[colour] = next(reenact.stream(avatar.renderer, shown.frames(), behind))
+        over[colour] = next(video_file.stream(avatar.renderer, shown.frames(), behind))
     through = np.asarray(over["green"].rgb - over["black"].rgb)
     expected = (1 - np.asarray(over["green"].alpha))[..., None] * [0, 1, 0]
     assert np.ptp(expected) > 0.3

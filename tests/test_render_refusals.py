@@ -5,9 +5,9 @@ import pytest
 from render_command import command, copied, refusal
 
 import render
-from lokitalk_jax import motion
+from lokitalk_jax.avatar import motion
+from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.checkpoint import config_hash
-from lokitalk_jax.run import Run
 
 pytestmark = pytest.mark.usefixtures("in_process")
 

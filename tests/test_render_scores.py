@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from render_command import command, copied, frames_of
 
-from lokitalk_jax import motion, structs, video_io
+from lokitalk_jax import structs
+from lokitalk_jax.avatar import motion
+from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.evaluate import metrics, score
-from lokitalk_jax.evaluate.clip_scores import ClipScores
-from lokitalk_jax.evaluate.landmarks import FacePairs
+from lokitalk_jax.evaluate import score
+from lokitalk_jax.evaluate.metrics import pixels
+from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
+from lokitalk_jax.evaluate.metrics.landmarks import FacePairs
+from lokitalk_jax.media import video_io
 from lokitalk_jax.prepare import faces
-from lokitalk_jax.run import Run
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -45,7 +48,7 @@ def test_evaluation_writes_scores_and_pictures(tiny_run, avatar, tmp_path):
     data = Dataset.open(folder.IdentityFolder(tiny_run.data / "demo_01"), 32)
     rendered = frames_of(avatar, motion.tracked(avatar.portrait, range(45, 50)))
     expected = [
-        metrics.psnr(data.frame(45 + i)[0], np.clip(frame, 0, 1))
+        pixels.psnr(data.frame(45 + i)[0], np.clip(frame, 0, 1))
         for i, frame in enumerate(rendered)
     ]
     scores = people["demo_01"]["tracked"]
@@ -85,7 +88,7 @@ def test_scores_of_predictions_whose_error_is_known(tiny_run):
         shifted = truth + np.float32(0.1) * np.where(truth < 0.5, 1, -1)
         score.add_frame(off, data, index, shifted)
     perfect, off = perfect.result(), off.result()
-    assert perfect["frame"]["psnr"] == perfect["lip"]["psnr"] == metrics.PSNR_CAP
+    assert perfect["frame"]["psnr"] == perfect["lip"]["psnr"] == pixels.PSNR_CAP
     assert perfect["frame"]["ssim"] == pytest.approx(1)
     assert perfect["frame"]["lpips_alex"] == pytest.approx(0, abs=1e-6)
     assert perfect["lmd_px"] == 0 and perfect["missed_faces"] == 0

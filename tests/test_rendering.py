@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lokitalk_jax import rendering
+from lokitalk_jax.model import rendering
 
 
 @pytest.fixture

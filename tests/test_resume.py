@@ -11,8 +11,9 @@ import tiny_train
 from jax.sharding import PartitionSpec as P
 
 from configs import multi_id
-from lokitalk_jax import sharding, trainer
+from lokitalk_jax import sharding
 from lokitalk_jax.checkpoint import Checkpoints
+from lokitalk_jax.training import trainer
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lokitalk_jax import sampling
+from lokitalk_jax.model import sampling
 from lokitalk_jax.structs import Rays
 
 SPEC = sampling.SamplingSpec(

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import test_metrics
 
-from lokitalk_jax import structs, video_io
+from lokitalk_jax import structs
 from lokitalk_jax.data import regions
-from lokitalk_jax.evaluate.clip_scores import ClipScores
-from lokitalk_jax.evaluate.frame_scores import FrameScorer
-from lokitalk_jax.evaluate.landmarks import FacePairs
+from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
+from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer
+from lokitalk_jax.evaluate.metrics.landmarks import FacePairs
+from lokitalk_jax.media import video_io
 from lokitalk_jax.prepare import faces, lips
 
 SIZE, COUNT = 192, 30

@@ -8,11 +8,13 @@ import pytest
 import tiny_model
 from jax.sharding import PartitionSpec as P
 
-from lokitalk_jax import canonical, losses, model, sharding, train_step
+from lokitalk_jax import sharding
+from lokitalk_jax.model import canonical, nerf
 from lokitalk_jax.structs import Batch
+from lokitalk_jax.training import losses, train_step
 
 CONFIG = tiny_model.config(encoder=True)
-SPEC = model.from_config(CONFIG)
+SPEC = nerf.from_config(CONFIG)
 PEOPLE = 5
 IDS = tuple(range(100, 100 + PEOPLE))
 

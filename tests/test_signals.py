@@ -3,7 +3,8 @@ import pytest
 import tiny_folder
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax import signals, structs
+from lokitalk_jax import structs
+from lokitalk_jax.data import signals
 
 FRAMES = 60
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.io.wavfile
 
-from lokitalk_jax.drive import sound_file
+from lokitalk_jax.media import sound_file
 
 
 def tone(rate=16_000, seconds=1.0, hz=440):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lokitalk_jax.drive import phones, speech
+from lokitalk_jax.speech import phones, sound_features
 
 
 def babble(seconds=3.0, seed=0):
@@ -17,43 +17,45 @@ def babble(seconds=3.0, seed=0):
 
 
 def in_pieces(samples, sizes, kind):
-    state, rows, at = speech.begin(), [], 0
+    state, rows, at = sound_features.begin(), [], 0
     for size in sizes:
-        state, new = speech.push(state, samples[at : at + size], kind)
+        state, new = sound_features.push(state, samples[at : at + size], kind)
         rows.append(new)
         at += size
-    return np.concatenate([*rows, speech.finish(state, kind)])
+    return np.concatenate([*rows, sound_features.finish(state, kind)])
 
 
-@pytest.mark.parametrize("kind", speech.WIDTHS)
+@pytest.mark.parametrize("kind", sound_features.WIDTHS)
 @pytest.mark.parametrize("seed", range(2))
 def test_pieces_give_the_rows_of_the_whole(seed, kind):
     samples = babble(seed=seed)
     sizes = np.random.default_rng(seed).integers(0, 3000, 200)
-    whole = speech.features(samples, kind)
-    assert whole.shape == (len(samples) // 160, speech.WIDTHS[kind])
+    whole = sound_features.features(samples, kind)
+    assert whole.shape == (len(samples) // 160, sound_features.WIDTHS[kind])
     np.testing.assert_allclose(in_pieces(samples, sizes, kind), whole, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [0, 1, 159, 160, 161, 500])
 def test_short_sound_gives_its_rows(count):
-    rows = speech.features(babble()[:count])
-    assert rows.shape == (count // 160, speech.WIDTHS["phones"])
+    rows = sound_features.features(babble()[:count])
+    assert rows.shape == (count // 160, sound_features.WIDTHS["phones"])
     assert np.isfinite(rows).all()
 
 
 def test_a_row_waits_no_longer_than_it_says():
-    _, rows = speech.push(speech.begin(), babble()[:16_000])
+    _, rows = sound_features.push(sound_features.begin(), babble()[:16_000])
     # Of 100 rows in a second, those wait that hear beyond its end.
-    assert len(rows) == 100 - int(speech.LOOK_AHEAD * speech.RATE)
+    assert len(rows) == 100 - int(sound_features.LOOK_AHEAD * sound_features.RATE)
     later = babble()
     later[16_000:] = 0
-    np.testing.assert_allclose(speech.features(later)[: len(rows)], rows, atol=1e-4)
+    np.testing.assert_allclose(
+        sound_features.features(later)[: len(rows)], rows, atol=1e-4
+    )
 
 
 def test_level_is_taken_out():
     samples = babble(8.0)
-    loud, quiet = speech.features(samples), speech.features(samples / 8)
+    loud, quiet = sound_features.features(samples), sound_features.features(samples / 8)
     late = np.arange(len(loud)) > 600  # the running mean has heard enough
     late &= loud[:, -1] > 0
     agree = (loud[late, :-1].argmax(1) == quiet[late, :-1].argmax(1)).mean()
@@ -64,7 +66,7 @@ def test_level_is_taken_out():
 
 def test_silence_is_less_loud_than_speech():
     samples = np.concatenate([babble(4.0), np.zeros(16_000, "f4"), babble(1.0)])
-    loudness = speech.features(samples)[:, -1]
+    loudness = sound_features.features(samples)[:, -1]
     assert loudness[420:480].max() < -2.5 < 0 < loudness[:380].max()
 
 
@@ -103,7 +105,9 @@ def test_a_broken_model_is_named(tmp_path):
 
 def test_both_kinds_are_phones_and_bands():
     samples = babble()
-    phones_, mel, both = (speech.features(samples, kind) for kind in speech.WIDTHS)
+    phones_, mel, both = (
+        sound_features.features(samples, kind) for kind in sound_features.WIDTHS
+    )
     np.testing.assert_array_equal(both[:, :42], phones_[:, :-1])
     np.testing.assert_array_equal(both[:, 42:], mel)
     np.testing.assert_array_equal(mel[:, -1], phones_[:, -1])
@@ -113,7 +117,7 @@ def test_a_tone_is_heard_in_its_band():
     time = np.arange(32_000) / 16_000
     noise = 1e-3 * np.random.default_rng(0).normal(size=len(time))
     low, high = (
-        speech.features((0.1 * np.sin(2 * np.pi * hertz * time) + noise), "mel")
+        sound_features.features((0.1 * np.sin(2 * np.pi * hertz * time) + noise), "mel")
         for hertz in (400, 3000)
     )
     loudest = [rows[150, :-1].argmax() for rows in (low, high)]

@@ -5,9 +5,8 @@ import pocketsphinx
 import pytest
 import test_metrics
 
-from lokitalk_jax import video_io
-from lokitalk_jax.drive import sound_file
-from lokitalk_jax.evaluate import face_scores, sync
+from lokitalk_jax.evaluate.metrics import face_scores, sync
+from lokitalk_jax.media import sound_file, video_io
 from lokitalk_jax.prepare import faces
 
 

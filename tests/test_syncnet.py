@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from lokitalk_jax.evaluate import mfcc, syncnet, torch_file
+from lokitalk_jax.evaluate.contrib import mfcc, syncnet, torch_file
 
 WIDTHS = {
     "aud": ([1, 4, 5, 4, 3, 4, 6], [(3, 3)] * 5 + [(5, 4)]),

@@ -11,19 +11,18 @@ import scipy.io.wavfile
 
 import render
 from configs import audio2motion as audio2motion_config
-from lokitalk_jax import newcomer, portraits, structs, trainer
-from lokitalk_jax.data import demo
-from lokitalk_jax.drive import (
-    Portrait,
-    Sources,
+from lokitalk_jax import demo, structs
+from lokitalk_jax.avatar import curves, newcomer, talking
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.talking import Portrait, Sources
+from lokitalk_jax.data import clip_records
+from lokitalk_jax.speech import (
     audio2motion,
-    curves,
     lips,
     spoken_clip,
-    talking,
     voice,
 )
-from lokitalk_jax.run import Run
+from lokitalk_jax.training import trainer
 
 TRAINING = audio2motion.Training(steps=30, batch=2, frames=10)
 SECONDS = 1.5
@@ -34,7 +33,9 @@ def spoken_run(tiny_run, tmp_path_factory):
     """The tiny run with a voice, and a sound file."""
     root = tmp_path_factory.mktemp("spoken")
     shutil.copytree(tiny_run.workdir, root / "run")
-    people = [spoken_clip.of_portrait(one) for one in portraits.load_all(root / "run")]
+    people = [
+        spoken_clip.of_portrait(one) for one in clip_records.load_all(root / "run")
+    ]
     spec = audio2motion.Spec(members=2, lip_dim=people[0].lip.shape[-1])
     voice.save(root / "run", voice.fit(people, [], spec, TRAINING, seed=0))
     heard = spoken_clip.samples(people[0])[: int(SECONDS * structs.AUDIO_RATE)]
@@ -59,13 +60,13 @@ def test_training_fits_a_voice_that_is_kept(tiny_run, tmp_path):
     assert set(made.trust) == set(tiny_run.names)
     assert all(-1 <= found <= 1 for found in made.trust.values())
     again = voice.load(tmp_path / "run")
-    person = portraits.load(tmp_path / "run", tiny_run.names[0])
+    person = clip_records.load(tmp_path / "run", tiny_run.names[0])
     mean, variance = voice.predict(again, spoken_clip.of_portrait(person))
     assert mean.shape == variance.shape == (50, 3) and (variance > 0).all()
 
 
 def test_clips_without_sound_teach_no_voice(tiny_run):
-    people = map(spoken_clip.of_portrait, portraits.load_all(tiny_run.workdir))
+    people = map(spoken_clip.of_portrait, clip_records.load_all(tiny_run.workdir))
     mute = [one._replace(audio=None) for one in people]
     with pytest.raises(ValueError, match="none of the clips has sound: demo_00, demo"):
         voice.fit(mute, [], audio2motion.Spec(), TRAINING, seed=0)
@@ -274,7 +275,7 @@ def with_features(spoken_run, tmp_path):
     """A run whose voice hears DeepSpeech's features, and clips that have them."""
     workdir = shutil.copytree(spoken_run[0], tmp_path / "run")
     clips = []
-    for portrait in portraits.load_all(workdir):
+    for portrait in clip_records.load_all(workdir):
         clip = spoken_clip.of_portrait(portrait)._replace(
             source=tmp_path / portrait.name
         )

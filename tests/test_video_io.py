@@ -5,7 +5,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from lokitalk_jax import video_io
+from lokitalk_jax.media import video_io
 
 FRAMES, RATE = 33, 16_000
 SECONDS = FRAMES / 25

@@ -7,8 +7,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from configs import multi_id
-from lokitalk_jax import losses, model, optimizer, train_step
+from lokitalk_jax.model import nerf
 from lokitalk_jax.structs import TORSO_LAGS, Batch, References, Signals
+from lokitalk_jax.training import losses, optimizer, train_step
 
 # What runs for a second need not be compiled well.
 COMPILE_FAST = {
@@ -75,7 +76,7 @@ def rule(c):
 def _init(c, identities: int):
     return functools.partial(
         train_step.init_state,
-        model.from_config(c),
+        nerf.from_config(c),
         rule(c),
         0,
         identities,

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import tiny_model
 
-from lokitalk_jax import trainer
-from lokitalk_jax.data import demo
+from lokitalk_jax import demo
+from lokitalk_jax.training import trainer
 
 
 class TinyRun(NamedTuple):

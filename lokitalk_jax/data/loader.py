@@ -12,16 +12,17 @@ from types import MappingProxyType
 
 import numpy as np
 
-from lokitalk_jax import signals, structs
+from lokitalk_jax import structs
 from lokitalk_jax.data import (
-    drawing,
     face_points,
     frame_cache,
+    pixel_sampling,
     references,
     regions,
+    signals,
 )
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.data.drawing import Importance
+from lokitalk_jax.data.pixel_sampling import Importance
 
 
 class Loader:
@@ -224,8 +225,10 @@ class Loader:
         few = len(data.train_frames) < b
         frames = rng.choice(data.train_frames, b, replace=few)
         if self._patch is None:
-            return frames, drawing.draw_pixels(rng, data, frames, r, self._importance)
-        return frames, drawing.draw_patches(
+            return frames, pixel_sampling.draw_pixels(
+                rng, data, frames, r, self._importance
+            )
+        return frames, pixel_sampling.draw_patches(
             rng, data, frames, self._patch, step % 2 == 0
         )
 

@@ -6,20 +6,17 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from lokitalk_jax.avatar import panels
 from lokitalk_jax.data import folder, label_images, regions
-from lokitalk_jax.drive import sound_file
-from lokitalk_jax.evaluate import (
-    frame_source,
-    panels,
-    results,
-    syncnet,
-)
-from lokitalk_jax.evaluate.clip_scores import ClipScores
-from lokitalk_jax.evaluate.frame_scores import FrameScorer
-from lokitalk_jax.evaluate.gallery import Gallery
-from lokitalk_jax.evaluate.landmarks import Detector, FacePairs
-from lokitalk_jax.evaluate.report import Clip
-from lokitalk_jax.video_io import VideoWriter
+from lokitalk_jax.evaluate import results
+from lokitalk_jax.evaluate.contrib import syncnet
+from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
+from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer
+from lokitalk_jax.evaluate.metrics.landmarks import Detector, FacePairs
+from lokitalk_jax.evaluate.report.gallery import Gallery
+from lokitalk_jax.evaluate.report.page import Clip
+from lokitalk_jax.media import frame_source, sound_file
+from lokitalk_jax.media.video_io import VideoWriter
 
 _WHOLE = 255  # the person mask where there is none
 

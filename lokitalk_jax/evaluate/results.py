@@ -10,13 +10,13 @@ import pathlib
 from collections.abc import Sequence
 
 from lokitalk_jax.data import folder
-from lokitalk_jax.evaluate import clip_table, report
+from lokitalk_jax.evaluate.report import clip_table, page
 
 # Without these a table could be read as one of something else.
 _FACTS = ("protocol", "signals", "size", "config_hash", "step")
 
 
-def write(out: pathlib.Path, header: dict, clips: Sequence[report.Clip]) -> dict:
+def write(out: pathlib.Path, header: dict, clips: Sequence[page.Clip]) -> dict:
     """Writes the three files; nothing is written of a result that cannot be told.
 
     Args:
@@ -40,11 +40,11 @@ def write(out: pathlib.Path, header: dict, clips: Sequence[report.Clip]) -> dict
         (clip.identity, clip.column): (clip.scores.frames, clip.scores.rows())
         for clip in clips
     }
-    page = report.page(result, clips)
+    html = page.page(result, clips)
     facts = {key: result[key] for key in _FACTS}
     clip_table.write(out / "frames.csv", facts, tables)
     with folder.replacing(out / "report.html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(html, encoding="utf-8")
     with folder.replacing(out / "metrics.json") as temporary:
         temporary.write_text(text)
     return result

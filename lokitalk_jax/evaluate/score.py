@@ -16,18 +16,20 @@ import numpy as np
 import scipy.io.wavfile
 from tqdm import tqdm
 
-from lokitalk_jax import backdrop, motion, reenact, structs, video_io
-from lokitalk_jax.data import behind_head, folder
+from lokitalk_jax import structs
+from lokitalk_jax.avatar import backdrop, motion, panels, video_file
+from lokitalk_jax.avatar.run import Avatar, Run
+from lokitalk_jax.data import folder, torso_inpainting
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.evaluate import panels, results, sheets, spoken, true_clip
-from lokitalk_jax.evaluate.clip_scores import ClipScores
-from lokitalk_jax.evaluate.frame_scores import FrameScorer, Row
-from lokitalk_jax.evaluate.gallery import Gallery
-from lokitalk_jax.evaluate.landmarks import FacePairs
-from lokitalk_jax.evaluate.report import Clip
+from lokitalk_jax.evaluate import results, spoken, true_clip
+from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
+from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer, Row
+from lokitalk_jax.evaluate.metrics.landmarks import FacePairs
+from lokitalk_jax.evaluate.report.gallery import Gallery
+from lokitalk_jax.evaluate.report.page import Clip
+from lokitalk_jax.media import image_grid, video_io
+from lokitalk_jax.model.rendering import Rendered
 from lokitalk_jax.prepare import faces
-from lokitalk_jax.rendering import Rendered
-from lokitalk_jax.run import Avatar, Run
 
 _SHEET_ROWS = 6
 
@@ -138,7 +140,7 @@ def rendered_frames(
     moved = moved or motion.tracked(portrait, frames)
     if torsos_of is None:
         plate = backdrop.find("plate", portrait)
-        rendered = reenact.stream(avatar.renderer, moved.frames(), plate)
+        rendered = video_file.stream(avatar.renderer, moved.frames(), plate)
     else:
         rendered = _over_torsos(avatar, frames, moved, torsos_of)
     for index, maps in zip(frames, rendered, strict=True):
@@ -149,7 +151,7 @@ def rendered_frames(
 def _over_torsos(avatar, frames, moved, data: Dataset) -> Iterator[Rendered]:
     for index, (pose, signals) in zip(frames, moved.frames(), strict=True):
         rgb, labels = (np.asarray(x[index]) for x in (data.frames, data.labels))
-        behind = behind_head.backdrop(rgb, labels, avatar.portrait.plate)
+        behind = torso_inpainting.backdrop(rgb, labels, avatar.portrait.plate)
         yield avatar.renderer(pose, signals, behind, torso=False)
 
 
@@ -237,7 +239,7 @@ def _clip(
                 rows.append([panels.enlarged(one) for one in pictures.values()])
     if not shown:
         return Clip(name, way, scores)
-    folder.write_image(sheet, sheets.contact_sheet(rows, labels))
+    folder.write_image(sheet, image_grid.contact_sheet(rows, labels))
     return Clip(name, way, scores, gallery, path, sheet)
 
 
@@ -275,5 +277,5 @@ def _video(path: pathlib.Path, data: Dataset, frames: list[int]):
         path,
         structs.FPS * len(frames) / len(span),
         size=size,
-        audio=reenact.sound(data.folder.audio_path, span),
+        audio=video_file.sound(data.folder.audio_path, span),
     )

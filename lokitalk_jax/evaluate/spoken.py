@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from lokitalk_jax import motion
-from lokitalk_jax.drive import lips, spoken_clip
-from lokitalk_jax.drive import voice as voices
-from lokitalk_jax.motion import Motion
-from lokitalk_jax.portraits import Portrait
-from lokitalk_jax.run import Run
+from lokitalk_jax.avatar import motion
+from lokitalk_jax.avatar.motion import Motion
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.data.clip_records import Portrait
+from lokitalk_jax.speech import lips, spoken_clip
+from lokitalk_jax.speech import voice as voices
 
 
 def clip_lips(run: Run, portrait: Portrait) -> np.ndarray:

@@ -4,10 +4,10 @@ import pathlib
 
 import numpy as np
 
+from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
+from lokitalk_jax.data.clip_records import Portrait
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.portraits import Portrait
-from lokitalk_jax.run import Run
 
 
 def find(run: Run, name: str, data_root: pathlib.Path | None) -> Dataset:

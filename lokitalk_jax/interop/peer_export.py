@@ -10,7 +10,7 @@ import tempfile
 
 import numpy as np
 
-from lokitalk_jax.data import behind_head, folder
+from lokitalk_jax.data import folder, torso_inpainting
 from lokitalk_jax.interop import peer_poses
 from lokitalk_jax.prepare import faces, stages
 
@@ -75,7 +75,7 @@ def _write(identity, tracks, meta, out: pathlib.Path) -> None:
         folder.write_image(out / "ori_imgs" / f"{i}.jpg", rgb)
         over = np.rint(share * rgb + (1 - share) * plate).astype(np.uint8)
         folder.write_image(out / "gt_imgs" / f"{i}.jpg", over)
-        torso = behind_head.torso_image(rgb, labels)
+        torso = torso_inpainting.torso_image(rgb, labels)
         folder.write_image(out / "torso_imgs" / f"{i}.png", torso)
         folder.write_image(out / "parsing" / f"{i}.png", palette[labels])
         points = tracks.landmarks[i, list(faces.MESH_TO_68), :2]

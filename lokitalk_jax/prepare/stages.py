@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import tqdm
 
-from lokitalk_jax import video_io
 from lokitalk_jax.data import folder
+from lokitalk_jax.media import video_io
 from lokitalk_jax.prepare import crop, faces, masks, preview, timeline, torso, video
 
 

@@ -1,0 +1,1 @@
+"""A trained run, opened to render one of its people."""

@@ -1,0 +1,206 @@
+"""Whole frames through one compiled program, which leaves out empty background.
+
+A frame is looked at coarsely first. Pixels near which nothing was seen show what is
+behind the person; the others are rendered, tile by tile.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lokitalk_jax.model import masked, nerf, rays, sampling
+from lokitalk_jax.model.rendering import Rendered
+from lokitalk_jax.structs import REGIONS, Signals
+
+Array = jax.Array
+
+# Rays looked at together, at least and at most, and shares of a frame between: small
+# tiles leave a large device idle, large ones are wasted where few rays are left.
+_TILE, _TILE_MAX, _TILES = 1024, 16384, 32
+_TILE_POINTS = 4096  # of a survey
+_COARSE = 4  # pixels between the rays of the first look
+_SEEN = 1e-3  # opacity; a quarter of what a byte can show
+
+
+def pixel_centres(height: int, width: int) -> np.ndarray:
+    """X and y of all pixel centres, row by row. float32 [H * W, 2]."""
+    y, x = np.mgrid[:height, :width].astype(np.float32) + 0.5
+    return np.stack([x, y], axis=-1).reshape(-1, 2)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def survey(spec: nerf.Model, shared: dict, person: dict, signals: Signals) -> Array:
+    """Density grid [X, Y, Z] of a person: the largest density over some frames.
+
+    Args:
+      spec: the model.
+      shared: parameters that all identities share.
+      person: the identity's tree, `identity.combine` of the common and its own.
+      signals: of B frames, leaves [B, ...].
+    """
+    centres = jnp.asarray(sampling.cell_centres(spec.sampling))
+    tiles = -(-len(centres) // _TILE_POINTS)
+    padded = jnp.pad(
+        centres, ((0, tiles * _TILE_POINTS - len(centres)), (0, 0)), mode="edge"
+    )
+
+    def frame(one: Signals) -> Array:
+        def tile(points: Array) -> Array:
+            batch = jax.tree.map(lambda x: x[None], one)
+            return nerf.density(spec, shared, person, points[None], batch)[0]
+
+        return jax.lax.map(tile, padded.reshape(tiles, _TILE_POINTS, 3)).reshape(-1)
+
+    densest = jnp.max(jax.lax.map(frame, signals), axis=0)
+    return densest[: len(centres)].reshape(spec.sampling.cells)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _render(
+    spec, size, torso, shared, person, density, intrinsics, plate, pose, signals
+):
+    height, width = size
+    one = jax.tree.map(lambda x: x[None], signals)
+
+    def look(pixels: Array, behind: Array) -> Rendered:
+        rendered, _ = nerf.render(
+            spec,
+            shared,
+            person,
+            density,
+            pixels[None],
+            intrinsics,
+            pose[None],
+            one,
+            behind[None],
+            torso=torso,
+        )
+        return jax.tree.map(lambda x: x[0], rendered)
+
+    coarse = jnp.asarray(_coarse_pixels(height, width)).reshape(-1, 2)
+    opaque = masked.map_kept(
+        lambda entries: look(coarse[entries], jnp.zeros((len(entries), 3))).alpha,
+        jnp.ones(len(coarse), bool),
+        _tile(len(coarse)),
+        jnp.zeros(len(coarse)),
+    )
+    near = _near(opaque > _SEEN, height, width)
+
+    pixels = jnp.asarray(pixel_centres(height, width))
+    plate = plate.reshape(-1, 3)
+    nothing = jnp.zeros(height * width)
+    _, far = rays.box_interval(
+        rays.generate(pixels, intrinsics, pose),
+        jnp.array(spec.sampling.low),
+        jnp.array(spec.sampling.high),
+    )
+    no_regions = jnp.zeros((height * width, len(REGIONS)))
+    rendered = masked.map_kept(
+        lambda entries: look(pixels[entries], plate[entries]),
+        near.reshape(-1),
+        _tile(height * width),
+        Rendered(plate, nothing, far, no_regions, no_regions),
+    )
+    return jax.tree.map(lambda x: x.reshape(height, width, *x.shape[1:]), rendered)
+
+
+def _tile(rays: int) -> int:
+    return min(rays, _TILE_MAX, max(_TILE, rays // _TILES))
+
+
+def _coarse_size(height: int, width: int) -> tuple[int, int]:
+    """h, w: rows and columns of rays, the cells between which are `_COARSE` wide."""
+    return tuple(max(-(-(n - 1) // _COARSE), 1) + 1 for n in (height, width))
+
+
+def _coarse_pixels(height: int, width: int) -> np.ndarray:
+    """Where the rays of the first look are, the first and last pixels among them.
+
+    Returns:
+      [h, w, 2], x and y in pixels.
+    """
+    rows, columns = (
+        np.linspace(0.5, n - 0.5, count, dtype=np.float32)
+        for n, count in zip((height, width), _coarse_size(height, width), strict=True)
+    )
+    return np.stack(np.meshgrid(columns, rows), axis=-1)
+
+
+def _near(seen: Array, height: int, width: int) -> Array:
+    """Pixels of the coarse cells at one of whose corners something was seen.
+
+    Args:
+      seen: bool [h * w], at `_coarse_pixels`.
+      height, width: of the picture.
+
+    Returns:
+      bool [height, width].
+    """
+    seen = seen.reshape(_coarse_size(height, width))
+    cells = seen[1:, 1:] | seen[:-1, 1:] | seen[1:, :-1] | seen[:-1, :-1]
+    row, column = (
+        np.minimum(np.arange(n) * count // max(n - 1, 1), count - 1)
+        for n, count in zip((height, width), cells.shape, strict=True)
+    )
+    return cells[row][:, column]
+
+
+class FrameRenderer:
+    """Renders frames of one person at one size."""
+
+    def __init__(
+        self,
+        spec: nerf.Model,
+        shared: dict,
+        person: dict,
+        density: Array,
+        height: int,
+        width: int,
+        intrinsics: np.ndarray,
+    ):
+        """Places what does not change from frame to frame on the device.
+
+        Args:
+          spec: the model.
+          shared: parameters that all identities share.
+          person: one identity's tree, `identity.combine` of the common and its own.
+          density: [X, Y, Z], that person's density grid.
+          height, width: pixels.
+          intrinsics: [3], focal length, principal x and y, pixels of that size.
+        """
+        self._spec = spec
+        self.height, self.width = height, width
+        # Wherever they come from: a shard of another device, or host memory.
+        self._fixed = jax.device_put((shared, person, density), jax.local_devices()[0])
+        self._intrinsics = jnp.asarray(intrinsics)
+
+    def at(self, height: int, width: int, intrinsics: np.ndarray) -> "FrameRenderer":
+        """The same person at another size; see `__init__`."""
+        return FrameRenderer(self._spec, *self._fixed, height, width, intrinsics)
+
+    def __call__(
+        self, pose: Array, signals: Signals, plate: np.ndarray, torso: bool = True
+    ) -> Rendered:
+        """Renders a frame; the result is still on the device.
+
+        Args:
+          pose: [4, 4], head to camera, metres.
+          signals: of the frame, leaves [...].
+          plate: float32 [H, W, 3].
+          torso: False leaves the torso out, see `model.render`.
+
+        Returns:
+          maps of [H, W, ...].
+        """
+        return _render(
+            self._spec,
+            (self.height, self.width),
+            torso,
+            *self._fixed,
+            self._intrinsics,
+            jnp.asarray(plate, jnp.float32),
+            pose,
+            signals,
+        )

@@ -1,0 +1,64 @@
+"""Rendered maps as pictures with labels, large enough to read."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lokitalk_jax import structs
+from lokitalk_jax.media import image_grid
+from lokitalk_jax.model.rendering import Rendered
+
+# Top of the colour scales: an offset in metres, an error in [0, 1].
+_OFFSET, _ERROR = 0.04, 0.25
+
+_LEAST_SIDE = 160  # pixels; narrower pictures have no room for a label
+
+
+def maps(rendered: Rendered, depth_range: tuple[float, float]) -> dict[str, np.ndarray]:
+    """Depth, regions and deformation of a frame.
+
+    Args:
+      rendered: maps [H, W, ...] on the host.
+      depth_range: the scale of depth, metres.
+
+    Returns:
+      label to uint8 [H, W, 3]. The deformation is the sum of the regions' offsets.
+    """
+    offsets = np.sum(rendered.deformation, axis=-1) * structs.UNIT
+    depth = rendered.depth * structs.UNIT
+    return {
+        "depth": image_grid.colour_depth(depth, rendered.alpha, *depth_range),
+        "regions": image_grid.colour_regions(rendered.regions),
+        f"offset, 0 to {100 * _OFFSET:.0f} cm": image_grid.colour_magnitude(
+            offsets, _OFFSET
+        ),
+    }
+
+
+def comparison(truth: np.ndarray, prediction: np.ndarray) -> dict[str, np.ndarray]:
+    """Truth, render and their mean absolute difference over the channels.
+
+    Args:
+      truth: [H, W, 3] in [0, 1].
+      prediction: [H, W, 3] in [0, 1].
+
+    Returns:
+      label to uint8 [H, W, 3].
+    """
+    error = np.abs(prediction - truth).mean(axis=-1)
+    return {
+        "truth": image_grid.to_uint8(truth),
+        "render": image_grid.to_uint8(prediction),
+        f"error, 0 to {_ERROR}": image_grid.colour_magnitude(error, _ERROR),
+    }
+
+
+def row(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Pictures of one height side by side under their labels, uint8 [H', W', 3]."""
+    return image_grid.side_by_side({k: enlarged(v) for k, v in pictures.items()})
+
+
+def enlarged(picture: np.ndarray) -> np.ndarray:
+    """Repeats the pixels of a small picture until a label fits above it."""
+    times = -(-_LEAST_SIDE // min(picture.shape[:2]))
+    return picture.repeat(times, axis=0).repeat(times, axis=1)

@@ -1,0 +1,198 @@
+"""A trained run, opened to render its people."""
+
+import functools
+import pathlib
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from lokitalk_jax import checkpoint
+from lokitalk_jax.avatar.frames import FrameRenderer
+from lokitalk_jax.data import clip_records, signals
+from lokitalk_jax.data.clip_records import Portrait
+from lokitalk_jax.model import identity, nerf
+
+
+class Avatar(NamedTuple):
+    """One person of a run, ready to render.
+
+    Attributes:
+      portrait: what the run keeps of the person's clip.
+      renderer: of that person's frames, at the size of training.
+      depth_range: distance from the camera to the near and the far end of the scene
+        box at rest, metres.
+    """
+
+    portrait: Portrait
+    renderer: FrameRenderer
+    depth_range: tuple[float, float]
+
+    def at(self, size: int) -> "Avatar":
+        """The same person with `size` pixels along the longest side.
+
+        Raises:
+          ValueError: that is too small for a picture.
+        """
+        portrait = clip_records.resized(self.portrait, size)
+        shape = portrait.height, portrait.width, portrait.intrinsics
+        return self._replace(portrait=portrait, renderer=self.renderer.at(*shape))
+
+
+def assemble(
+    spec: nerf.Model,
+    config: ml_collections.ConfigDict,
+    portrait: Portrait,
+    shared: dict,
+    person: dict,
+    density: jax.Array,
+) -> Avatar:
+    """Someone ready to render.
+
+    Args:
+      spec: the model.
+      config: of its run.
+      portrait: of the person's clip.
+      shared: parameters that everyone shares.
+      person: their tree, see `identity`.
+      density: [X, Y, Z], their density grid.
+    """
+    size = portrait.height, portrait.width, portrait.intrinsics
+    renderer = FrameRenderer(spec, shared, person, density, *size)
+    distance = float(np.linalg.norm(portrait.rest_pose[:3, 3]))
+    ends = (config.scene.low[2], config.scene.high[2])
+    return Avatar(portrait, renderer, tuple(distance + end for end in ends))
+
+
+class Run:
+    """A checkpoint of a run; nothing is written, so it may be training still.
+
+    Attributes:
+      workdir: its folder.
+      step: steps that the checkpoint has been trained for.
+      config: as it was then.
+      config_hash: of `config`.
+      identities: names, in the order of the axis N.
+      spec: the model.
+    """
+
+    def __init__(self, workdir: pathlib.Path, step: int | None = None):
+        """Opens the run.
+
+        Args:
+          workdir: its folder.
+          step: of the checkpoint; None takes the latest.
+
+        Raises:
+          ValueError: there is no run, no complete checkpoint (of that step), or its
+            config is not the one it was trained with.
+        """
+        self.workdir = workdir
+        self._checkpoints, self.step = checkpoint.open_run(workdir, step)
+        meta = self._checkpoints.meta(self.step)
+        stored = self._checkpoints.config(self.step)
+        where = self._checkpoints.path / str(self.step)
+        self.config_hash = checkpoint.config_hash(stored)
+        if self.config_hash != meta["config_hash"]:
+            raise ValueError(
+                f"the config in {where} has the hash {self.config_hash}, but the "
+                f"checkpoint was trained with {meta['config_hash']}; put the config "
+                "back, or train again"
+            )
+        self.identities: list[str] = meta["identities"]
+        self.config = ml_collections.ConfigDict(stored)
+        try:
+            self.spec = nerf.from_config(self.config)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"the config in {where} is of another version of this program "
+                f"({error}); render with that version, or train again"
+            ) from error
+
+    def named(self, name: str | None) -> str:
+        """`name`, or the run's only identity where it is None.
+
+        Raises:
+          ValueError: the run has no such identity, or several to choose from.
+        """
+        known = ", ".join(self.identities)
+        if name is None and len(self.identities) > 1:
+            raise ValueError(
+                f"{self.workdir} was trained on {len(self.identities)} identities; "
+                f"choose one with --identity: {known}"
+            )
+        name = self.identities[0] if name is None else name
+        if name not in self.identities:
+            raise ValueError(
+                f"{self.workdir} was not trained on an identity {name!r}, only on "
+                f"{known}"
+            )
+        return name
+
+    def portrait(self, name: str) -> Portrait:
+        """What the run keeps of one person's clip.
+
+        Raises:
+          ValueError: the run has no such identity, or its portrait does not fit the
+            config.
+        """
+        portrait = clip_records.load(self.workdir, self.named(name))
+        size, trained = max(portrait.height, portrait.width), self.config.data.size
+        dim, lip_dim = portrait.signals.lip.shape[-1], self.spec.lip_dim
+        if (size, dim) != (trained, lip_dim):
+            raise ValueError(
+                f"the portrait of {name!r} in {self.workdir} has {size} pixels and "
+                f"{dim} lip coefficients, the run's config {trained} and {lip_dim}; it "
+                "belongs to another run: put its own back, or go on training"
+            )
+        return portrait
+
+    def avatar(self, name: str) -> Avatar:
+        """One person of the run, ready to render.
+
+        Raises:
+          ValueError: the run has no such identity, or checkpoint, config and portrait
+            do not fit together.
+        """
+        portrait = self.portrait(name)
+        row = self.identities.index(name)
+        params, density = self.people
+        own, density = jax.tree.map(
+            lambda leaf: leaf[row], (params["identity"], density)
+        )
+        person = identity.combine(params["shared"]["common"], own)
+        return self.with_person(portrait, person, density)
+
+    def with_person(self, portrait: Portrait, person: dict, density) -> Avatar:
+        """Someone ready to render with the shared parameters of the run.
+
+        Args:
+          portrait: of their clip.
+          person: their tree, see `identity`.
+          density: [X, Y, Z], their density grid.
+        """
+        shared = self.people[0]["shared"]
+        return assemble(self.spec, self.config, portrait, shared, person, density)
+
+    @functools.cached_property
+    def fitted(self) -> signals.Fitted:
+        """What was fitted for the run's people."""
+        arrays = self._checkpoints.signals(self.step)
+        return signals.Fitted.from_arrays(self.identities, arrays)
+
+    @property
+    def lip_basis(self) -> np.ndarray:
+        """The basis [D_lip, 120] of the run's lip signal."""
+        return self.fitted.lip_basis
+
+    @functools.cached_property
+    def people(self) -> tuple[dict, jax.Array]:
+        """Parameters and density grids of everyone, in host memory."""
+        count = len(self.identities)
+        params = jax.eval_shape(
+            lambda key: nerf.init(self.spec, key, count), jax.random.key(0)
+        )
+        density = jax.ShapeDtypeStruct((count, *self.spec.sampling.cells), jnp.float32)
+        return self._checkpoints.restore_people(self.step, params, density)

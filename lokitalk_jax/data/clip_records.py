@@ -1,0 +1,170 @@
+"""What a run keeps of each identity, so that rendering needs the run alone.
+
+<run>/identities/<id>/portrait.npz   camera, poses, signals, frames, see `Portrait`
+                      plate.png      the background plate at the training size
+                      audio.wav      the clip's own sound, where it has one
+"""
+
+import json
+import pathlib
+import shutil
+from collections.abc import Collection
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from lokitalk_jax import structs
+from lokitalk_jax.data import folder, signals
+from lokitalk_jax.data.dataset import Dataset
+
+_ARRAYS = (
+    "intrinsics",
+    "head_to_camera",
+    "rest_pose",
+    "train_frames",
+    "test_frames",
+)
+
+_LEAST_SIZE = 16  # pixels along the longest side
+
+
+class Portrait(NamedTuple):
+    """One identity of a run, F frames of its clip.
+
+    Attributes:
+      name: the identity's.
+      source: the identity folder that it was trained on.
+      height, width: of the training images, pixels.
+      intrinsics: float32 [3], focal length, principal x and y, pixels.
+      head_to_camera: float32 [F, 4, 4], metres.
+      signals: of all frames, leaves [F, ...].
+      rest: of one frame: lips at their mean, eyes open, head and torso still.
+      rest_pose: float32 [4, 4], the mean `head_to_camera`.
+      train_frames, test_frames: frame numbers.
+      plate: uint8 [H, W, 3].
+      audio: the clip's sound, or None.
+    """
+
+    name: str
+    source: pathlib.Path
+    height: int
+    width: int
+    intrinsics: np.ndarray
+    head_to_camera: np.ndarray
+    signals: structs.Signals
+    rest: structs.Signals
+    rest_pose: np.ndarray
+    train_frames: np.ndarray
+    test_frames: np.ndarray
+    plate: np.ndarray
+    audio: pathlib.Path | None
+
+    @property
+    def frame_count(self) -> int:
+        """F."""
+        return len(self.head_to_camera)
+
+
+def make(data: Dataset, fitted: signals.Fitted) -> Portrait:
+    """The portrait of a clip with its signals."""
+    tracked = signals.apply(fitted, data.name, data.tracks)
+    return Portrait(
+        name=data.name,
+        source=data.folder.path.resolve(),
+        height=data.height,
+        width=data.width,
+        intrinsics=data.intrinsics,
+        head_to_camera=data.tracks.head_to_camera,
+        signals=tracked,
+        rest=signals.rest(fitted, data.name),
+        rest_pose=fitted.mean_pose[fitted.index(data.name)].astype(np.float32),
+        train_frames=data.train_frames,
+        test_frames=data.test_frames,
+        plate=np.asarray(data.plate),
+        audio=data.folder.audio_path,
+    )
+
+
+def resized(portrait: Portrait, size: int) -> Portrait:
+    """A portrait with `size` pixels along its longest side.
+
+    Raises:
+      ValueError: that is less than 16.
+    """
+    if size < _LEAST_SIZE:
+        raise ValueError(f"a size of {size} pixels; give at least {_LEAST_SIZE}")
+    old = np.array([portrait.width, portrait.height])
+    new = np.maximum(np.rint(old * size / old.max()).astype(int), 1)
+    method = cv2.INTER_AREA if size < old.max() else cv2.INTER_CUBIC
+    plate = np.ascontiguousarray(portrait.plate)
+    scale = np.float32([size / old.max(), *(new / old)])
+    return portrait._replace(
+        height=int(new[1]),
+        width=int(new[0]),
+        intrinsics=portrait.intrinsics * scale,
+        plate=cv2.resize(plate, new.tolist(), interpolation=method),
+    )
+
+
+def save(workdir: pathlib.Path, portrait: Portrait) -> None:
+    """Writes an identity's portrait into a run."""
+    target = workdir / "identities" / portrait.name
+    target.mkdir(parents=True, exist_ok=True)
+    arrays = {
+        "size": np.array([portrait.height, portrait.width]),
+        "source": np.array(json.dumps(str(portrait.source))),
+    }
+    arrays |= {name: getattr(portrait, name) for name in _ARRAYS}
+    arrays |= {f"signals_{k}": v for k, v in portrait.signals._asdict().items()}
+    arrays |= {f"rest_{k}": v for k, v in portrait.rest._asdict().items()}
+    folder.write_image(target / "plate.png", portrait.plate)
+    if portrait.audio:
+        with folder.replacing(target / "audio.wav") as temporary:
+            shutil.copyfile(portrait.audio, temporary)
+    with folder.replacing(target / "portrait.npz") as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def load_all(workdir: pathlib.Path, besides: Collection[str] = ()) -> list[Portrait]:
+    """Everyone's portraits in a run, but those of some names."""
+    names = sorted(p.parent.name for p in workdir.glob("identities/*/portrait.npz"))
+    return [load(workdir, name) for name in names if name not in besides]
+
+
+def load(workdir: pathlib.Path, name: str) -> Portrait:
+    """Reads an identity's portrait from a run.
+
+    Raises:
+      ValueError: the run has no such identity.
+    """
+    target = workdir / "identities" / name
+    if not (target / "portrait.npz").is_file():
+        known = sorted(p.parent.name for p in workdir.glob("identities/*/portrait.npz"))
+        raise ValueError(
+            f"{workdir} holds no identity {name!r}; it holds "
+            f"{', '.join(known) or 'none'}"
+        )
+    with np.load(target / "portrait.npz") as stored:
+        arrays = dict(stored)
+
+    def four(prefix: str) -> structs.Signals:
+        return structs.Signals(
+            **{k: arrays[f"{prefix}_{k}"] for k in structs.Signals._fields}
+        )
+
+    plate = cv2.imread(str(target / "plate.png"))
+    if plate is None:
+        raise ValueError(f"{target / 'plate.png'} is missing or not an image")
+    audio = target / "audio.wav"
+    return Portrait(
+        name=name,
+        source=pathlib.Path(json.loads(str(arrays["source"]))),
+        height=int(arrays["size"][0]),
+        width=int(arrays["size"][1]),
+        signals=four("signals"),
+        rest=four("rest"),
+        plate=plate[..., ::-1],
+        audio=audio if audio.is_file() else None,
+        **{name: arrays[name] for name in _ARRAYS},
+    )

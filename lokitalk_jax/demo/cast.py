@@ -1,0 +1,226 @@
+"""Writes the demo cast: identity folders of people whose every motion is known."""
+
+import concurrent.futures
+import dataclasses
+import json
+import logging
+import multiprocessing
+import os
+import pathlib
+import shutil
+
+import numpy as np
+
+from lokitalk_jax import structs
+from lokitalk_jax.data import folder
+from lokitalk_jax.demo import looks, render, shapes, truth, voice
+from lokitalk_jax.demo.motion import Motion, perform
+from lokitalk_jax.prepare import audio, faces, lips
+
+logger = logging.getLogger(__name__)
+
+# Raised whenever the same options make other pictures.
+_VERSION = 3
+
+
+def make_cast(
+    root: os.PathLike | str,
+    *,
+    identities: int = 4,
+    seconds: float = 8.0,
+    size: int = 128,
+    seed: int = 0,
+    motion: Motion | None = None,
+    speckle: float = 0.0,
+    workers: int | None = None,
+) -> list[pathlib.Path]:
+    """Writes identity folders `root`/demo_00, demo_01, ... with their ground truth.
+
+    Folders that are complete and made with the same options are kept as they are.
+
+    Args:
+      root: where to write.
+      identities: how many people.
+      seconds: length of each clip.
+      size: height and width, pixels.
+      seed: the same seed gives the same bytes.
+      motion: how much everything moves.
+      speckle: strength of a pattern painted on skin and hair, in which motion shows
+        where plain skin hides it; 0 is none, 1 much.
+      workers: processes, each with an identity at a time; by default one for each
+        core. With more than one, a script must call this under
+        `if __name__ == "__main__":`, as `multiprocessing` starts it anew.
+
+    Returns:
+      The folders.
+
+    Raises:
+      ValueError: an option is out of range, or a folder was made with other options.
+    """
+    motion = motion or Motion()
+    if identities < 1 or seconds < 1 or size < 32:
+        raise ValueError(
+            f"a demo cast of {identities} identities, {seconds} s and {size} px cannot "
+            "be made; it takes at least 1 identity, 1 s and 32 px"
+        )
+    root = pathlib.Path(root)
+    paths = [root / f"demo_{index:02d}" for index in range(identities)]
+    sources = [
+        _source(index, seconds, size, seed, motion, speckle)
+        for index in range(identities)
+    ]
+    missing = [not _is_made(*pair) for pair in zip(paths, sources, strict=True)]
+    jobs = [
+        (paths[index], sources[index], index, seed, size, motion, speckle)
+        for index in range(identities)
+        if missing[index]
+    ]
+    for path in _each(_write_identity, jobs, workers or os.cpu_count() or 1):
+        logger.info("Made %s", path)
+    return paths
+
+
+def _each(function, jobs: list[tuple], workers: int):
+    """Results of the jobs, in order, worked on in up to `workers` processes."""
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        yield from (function(*job) for job in jobs)
+        return
+    # Frames are many small array operations, which threads do not run side by side;
+    # processes are not forked, as JAX may be running in this one.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+        yield from pool.map(function, *zip(*jobs, strict=True))
+
+
+def _source(index, seconds, size, seed, motion, speckle) -> dict:
+    options = dict(seconds=seconds, size=size, seed=seed, index=index)
+    if speckle:
+        options["speckle"] = speckle
+    options["motion"] = dataclasses.asdict(motion)
+    made = {"name": "demo cast", "version": _VERSION, **options}
+    return json.loads(json.dumps(made))  # as it will be read back
+
+
+def _is_made(path: pathlib.Path, source: dict) -> bool:
+    """Whether `path` is complete; an interrupted one is cleared away."""
+    if not path.exists():
+        return False
+    if not (path / "identity.json").is_file():
+        if not (path / truth.FILE).is_file() and any(path.iterdir()):
+            raise ValueError(
+                f"{path} holds something other than a demo identity; give another "
+                "folder for the demo cast"
+            )
+        shutil.rmtree(path)
+        return False
+    found = _flat(folder.IdentityFolder(path).meta.source)
+    source = _flat(source)
+    if found == source:
+        return True
+    differing = [key for key in source if found.get(key) != source[key]]
+    seen = ", ".join(f"{key} {found.get(key)!r}" for key in differing)
+    wanted = ", ".join(f"{key} {source[key]!r}" for key in differing)
+    raise ValueError(
+        f"{path} was made with {seen}, not with {wanted}; delete it or give another "
+        "folder for the demo cast"
+    )
+
+
+def _flat(source: dict) -> dict:
+    """Options with those of the motion beside them, as motion.turn and so on."""
+    motion = source.get("motion", {})
+    flat = {key: value for key, value in source.items() if key != "motion"}
+    return flat | {f"motion.{key}": value for key, value in motion.items()}
+
+
+def make_truth(
+    index: int,
+    seconds: float,
+    size: int,
+    seed: int,
+    motion: Motion,
+    speckle: float = 0.0,
+) -> tuple[truth.Truth, np.ndarray]:
+    """The ground truth of identity `index` of a cast, and its voice at AUDIO_RATE."""
+    person = shapes.build_person(looks.draw_looks(seed, index, speckle))
+    rng = np.random.default_rng([seed, index, 41])
+    speech = voice.speak(seconds, rng, rng.uniform(95, 210))
+    frame_count = round(seconds * structs.FPS)
+    performance = perform(speech, frame_count, motion, rng)
+    camera = render.Camera.of_size(size)
+    return truth.Truth(person, performance, camera, seed, index), speech.audio
+
+
+def _write_identity(path, source, index, seed, size, motion, speckle) -> pathlib.Path:
+    known, samples = make_truth(index, source["seconds"], size, seed, motion, speckle)
+    path.mkdir(parents=True)
+    truth.write_truth(path, known)
+    for name in ("frames", "masks", "labels"):
+        (path / name).mkdir()
+    renderer = truth.Renderer(known)
+    frame_count = len(known.performance.head)
+    seen = np.zeros((size, size), bool)
+    for frame in range(frame_count):
+        seen |= _write_frame(path, renderer, frame)
+    plate = np.concatenate(
+        [_bytes(renderer.paints.background), 255 * seen[..., None]], -1
+    )
+    folder.write_image(path / "background.png", plate.astype(np.uint8))
+    folder.write_tracks(path, tracks(known))
+    audio.write(path, samples)
+    principal = known.camera.principal
+    meta = folder.Meta(
+        height=size,
+        width=size,
+        focal=known.camera.focal,
+        principal=tuple(principal),
+        frame_count=frame_count,
+        train_frames=folder.train_count(frame_count),
+        source=source,
+        versions={"demo": _VERSION},
+        quality={"reprojection_px": 0.0},
+    )
+    folder.write_meta(path, meta)
+    return path
+
+
+def _write_frame(path, renderer, frame: int) -> np.ndarray:
+    """Writes a frame's images; returns where the background shows, bool [S, S]."""
+    picture = renderer(frame)
+    name = f"{frame:06d}"
+    folder.write_image(path / "frames" / f"{name}.jpg", _bytes(picture.rgb))
+    folder.write_image(path / "masks" / f"{name}.png", _bytes(picture.alpha))
+    folder.write_image(path / "labels" / f"{name}.png", picture.labels)
+    return picture.alpha == 0
+
+
+def _bytes(image: np.ndarray) -> np.ndarray:
+    return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
+
+
+def tracks(known: truth.Truth) -> folder.Tracks:
+    """What a tracker with the cast's pose error sees of a demo clip."""
+    person, performance, camera, *_ = known
+    count = len(performance.head)
+    landmarks = np.empty((count, 478, 3))
+    lip_points = np.empty((count, len(faces.LIPS), 3))
+    for frame in range(count):
+        surface = render.moved_vertices(person, performance, frame)[:468]
+        irises = person.irises[::-1].reshape(10, 3)
+        irises = render.transform(performance.head[frame], irises)
+        mesh = np.concatenate([surface, irises])
+        origin = performance.head[frame, 2, 3]
+        landmarks[frame, :, :2] = camera.project(mesh)
+        landmarks[frame, :, 2] = camera.focal * (mesh[:, 2] - origin) / origin
+        to_head = np.linalg.inv(performance.tracked[frame])
+        lip_points[frame] = render.transform(to_head, surface[list(faces.LIPS)])
+    return folder.Tracks(
+        head_to_camera=np.float32(performance.tracked),
+        landmarks=np.float32(landmarks),
+        lips=np.float32(lip_points),
+        eye_ratio=lips.eye_ratios(landmarks),
+        valid=np.ones(count, bool),
+        duplicate=np.zeros(count, bool),
+        torso_to_camera=np.float32(performance.torso),
+    )

@@ -1,0 +1,1 @@
+"""Scores whose networks nobody ships; their weights are files of the user's."""

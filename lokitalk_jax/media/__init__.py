@@ -1,0 +1,1 @@
+"""Video, sound files, folders of pictures and grids of images; no model."""

@@ -1,0 +1,1 @@
+"""The neural radiance field: from rays and signals to pixels."""

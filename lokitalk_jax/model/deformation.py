@@ -1,0 +1,249 @@
+"""Region-specific deformation fields (LokiTalk, figure 1), in two cascaded stages.
+
+    x_body = x      + g_head Delta_head + g_torso (X_r - x [+ Delta_torso])
+    x_can  = x_body + g_lip Delta_lip + g_eye Delta_eye
+
+A face speaks and blinks, then the head carries it: what was done last is undone first,
+so lips and lids are looked for where no error of the tracked pose has shifted them.
+Each Delta_r sees its own region's signal only, through a head on a trunk that the
+stage's regions share; the last layer of a head belongs to the identity. A head is a sum
+of motions, each a function of position times an amount linear in the signal, as blend
+shapes are: to first order a turning head and an opening mouth are such sums, and what
+somebody else's lips combine adds up where a portrait's own never did. The torso is
+first of all a rigid motion about a pivot in the neck, X_r. Gates say where a region is;
+they start as anatomical guesses and are tied to image masks by the losses.
+"""
+
+import functools
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lokitalk_jax.model import encodings
+from lokitalk_jax.structs import UNIT, Signals
+
+Array = jax.Array
+
+FACE, BODY = ("lip", "eye"), ("head", "torso")
+
+# Ellipsoids around lips and eyes in the head frame, metres: centres on the canonical
+# face, radii that take in the skin which moves with them.
+_LIP = ((0.0, 0.046, -0.05), (0.042, 0.036, 0.06))
+_EYES = tuple(((side * 0.032, -0.027, -0.03), (0.03, 0.022, 0.05)) for side in (1, -1))
+# The head down to the chin, without hair.
+_HEAD = ((0.0, -0.01, 0.03), (0.085, 0.11, 0.13))
+_ELLIPSOID_LOGIT = 6.0  # at the centre; 0 on the surface
+_NECK_HEIGHT, _NECK_WIDTH = 0.13, 0.02  # metres below the origin; softness of the plane
+
+
+class Deformed(NamedTuple):
+    """Points carried to the canonical space; every field is an output to look at.
+
+    Attributes:
+      points: [B, Q, 3], canonical positions.
+      gates: [B, Q, 4], in the order of `structs.REGIONS`, each in [0, 1].
+      offsets: [B, Q, 4, 3], gated offset of each region; they sum to points - x.
+      torso_rotation: [B, 3, 3], turns head-frame directions to the torso's.
+    """
+
+    points: Array
+    gates: Array
+    offsets: Array
+    torso_rotation: Array
+
+
+class RegionFields(nn.Module):
+    """One stage: a trunk over position and dynamic code, and a head for each region.
+
+    Attributes:
+      regions: names, in order.
+      width: units of the trunk's layers.
+      hidden: H, motions that the identity's last layer mixes.
+      octaves: of the positional encoding.
+      scale: of the offsets at the start, units of `UNIT`.
+      compute: type in which layers compute; parameters and offsets stay float32.
+    """
+
+    regions: tuple[str, ...]
+    width: int
+    hidden: int
+    octaves: int
+    scale: float
+    compute: str
+
+    @nn.compact
+    def __call__(self, points, code, signals, last_layers):
+        """Offsets before gating, [B, Q, 3] by region.
+
+        Args:
+          points: [B, Q, 3], units of `UNIT`.
+          code: [D], the identity's dynamic code.
+          signals: by region [B, ...].
+          last_layers: by region [H, 3].
+        """
+        dense = functools.partial(nn.Dense, dtype=self.compute)
+        trunk = dense(self.width, name="position")(
+            encodings.positional(points, self.octaves)
+        )
+        trunk = nn.relu(trunk + dense(self.width, use_bias=False, name="code")(code))
+        trunk = nn.relu(dense(self.width, name="trunk")(trunk))
+        offsets = {}
+        for region in self.regions:
+            motions = dense(self.hidden, name=f"{region}_motions")(trunk)
+            amounts = dense(self.hidden, name=f"{region}_amounts")(signals[region])
+            # Millimetres count: the last product is summed up in float32.
+            moved = motions * amounts[:, None]
+            offsets[region] = self.scale * (moved @ last_layers[region])
+        return offsets
+
+
+class GateLogits(nn.Module):
+    """Learned part of gates' logits; zero at the start.
+
+    Attributes:
+      count: gates.
+      width: hidden units.
+      octaves: of the positional encoding.
+      compute: type in which the hidden layer computes.
+    """
+
+    count: int
+    width: int
+    octaves: int
+    compute: str
+
+    @nn.compact
+    def __call__(self, points, code):
+        """Logits [B, Q, count] at points [B, Q, 3] for a dynamic code [D]."""
+        dense = functools.partial(nn.Dense, self.width, dtype=self.compute)
+        hidden = dense(name="position")(encodings.positional(points, self.octaves))
+        hidden += dense(use_bias=False, name="code")(code)
+        zeros = nn.initializers.zeros
+        return nn.Dense(
+            self.count, dtype=jnp.float32, kernel_init=zeros, name="logits"
+        )(nn.relu(hidden))
+
+
+def _ellipsoid(points: Array, centre, radii) -> Array:
+    scaled = (points - np.array(centre) / UNIT) / (np.array(radii) / UNIT)
+    # Added up by hand: XLA's CPU backend is slow at reducing an axis of three.
+    x, y, z = (scaled[..., axis] for axis in range(3))
+    return _ELLIPSOID_LOGIT * (1 - (x * x + y * y + z * z))
+
+
+def anatomical_face_logits(points: Array) -> Array:
+    """Lip and eye gate logits of an average face. [..., 3] -> [..., 2]."""
+    eyes = jnp.maximum(*(_ellipsoid(points, *eye) for eye in _EYES))
+    # Far away the paraboloid falls without bound; a gate must be able to come back.
+    return jnp.maximum(jnp.stack([_ellipsoid(points, *_LIP), eyes], axis=-1), -8.0)
+
+
+def anatomical_torso_logit(points: Array) -> Array:
+    """Torso gate logit: a soft plane at the neck. [..., 3] -> [...]."""
+    logit = (points[..., 1] * UNIT - _NECK_HEIGHT) / _NECK_WIDTH
+    return jnp.clip(logit, -8.0, 8.0)
+
+
+def anatomical_head_logit(points: Array) -> Array:
+    """What is taken off the torso's logit inside the head. [..., 3] -> [...]."""
+    return jnp.maximum(_ellipsoid(points, *_HEAD), 0.0)
+
+
+def torso_motion(points: Array, pose: Array, pivot: Array, gains: Array):
+    """Where the torso's points are when the torso is at rest.
+
+    The torso does not turn with the head; its neck pivot follows the head by a share.
+
+    Args:
+      points: [B, Q, 3], head frame.
+      pose: [B, 6], head pose relative to its mean (rotation vector, translation).
+      pivot: [3]; gains: [3], share along each axis, 1 = as the head moves.
+
+    Returns:
+      resting points [B, Q, 3] and the rotation [B, 3, 3].
+    """
+    rotation = encodings.rotation_matrix(pose[:, :3])
+    turned = jnp.einsum("bij,bqj->bqi", rotation, points - pivot)
+    moved = jnp.einsum("bij,j->bi", rotation, pivot) + pose[:, 3:6] - pivot
+    # Undo the part of the pivot's motion that the torso does not follow.
+    return turned + pivot + (gains * moved)[:, None], rotation
+
+
+class Deformation(nn.Module):
+    """Both stages. See the module's head for the equations.
+
+    Attributes:
+      width, hidden, octaves, scale: of `RegionFields`.
+      gate_width, gate_octaves: of `GateLogits`.
+      anatomical_gates: whether gates start from an average face; else at one half.
+      torso_residual: whether the torso has a field on top of its pivot motion.
+      cascade: whether the face stage sees points that the body stage has moved.
+      compute: type in which hidden layers compute.
+    """
+
+    width: int
+    hidden: int
+    octaves: int
+    scale: float
+    gate_width: int
+    gate_octaves: int
+    anatomical_gates: bool
+    torso_residual: bool
+    cascade: bool
+    compute: str
+
+    def setup(self):
+        """Builds the fields and the gates."""
+        sizes = (self.width, self.hidden, self.octaves, self.scale, self.compute)
+        self.face = RegionFields(FACE, *sizes)
+        self.body = RegionFields(BODY if self.torso_residual else BODY[:1], *sizes)
+        gate = (self.gate_width, self.gate_octaves, self.compute)
+        self.face_gates = GateLogits(2, *gate)
+        self.torso_gate = GateLogits(1, *gate)
+        self.head_gate = GateLogits(1, *gate)
+
+    def __call__(self, points: Array, signals: Signals, person: dict) -> Deformed:
+        """Carries points of the head frame to the canonical space.
+
+        Args:
+          points: [B, Q, 3], units of `UNIT`.
+          signals: leaves [B, ...].
+          person: one identity's tree, see `identity`.
+        """
+        code = person["codes"]["dynamic"]
+        last_layers = person["last_layers"]
+        # Zero at rest, as all others are: lids that nothing closes start unmoved.
+        drive = signals._replace(eye=signals.eye - 1)._asdict()
+
+        resting, rotation = torso_motion(
+            points, signals.torso[..., :6], person["pivot"], person["gains"]
+        )
+        # A bowed head comes where the torso is at rest, so the torso's claim on a point
+        # is weighed against the head's, each where that region stands still.
+        logit = self.torso_gate(resting, code) - self.head_gate(points, code)
+        if self.anatomical_gates:
+            anatomical = anatomical_torso_logit(resting) - anatomical_head_logit(points)
+            logit = logit + anatomical[..., None]
+        torso_gate = nn.sigmoid(logit)
+        deltas = self.body(points, code, drive, last_layers)
+        head = (1 - torso_gate) * deltas["head"]
+        torso = torso_gate * (resting - points + deltas.get("torso", 0.0))
+        body = points + head + torso
+        start = body if self.cascade else points
+
+        logits = self.face_gates(start, code)
+        if self.anatomical_gates:
+            logits = logits + anatomical_face_logits(start)
+        face_gates = nn.sigmoid(logits)
+        deltas = self.face(start, code, drive, last_layers)
+        lip = face_gates[..., :1] * deltas["lip"]
+        eye = face_gates[..., 1:] * deltas["eye"]
+        return Deformed(
+            points=body + lip + eye,
+            gates=jnp.concatenate([face_gates, 1 - torso_gate, torso_gate], axis=-1),
+            offsets=jnp.stack([lip, eye, head, torso], axis=-2),
+            torso_rotation=rotation,
+        )

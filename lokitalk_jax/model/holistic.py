@@ -1,0 +1,53 @@
+"""One ungated deformation field for everything: what region-specific fields are not.
+
+    x_can = x + Delta(PE(x), lip, eye, head, torso, d)
+
+The ablation that LokiTalk's first idea is measured against.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from lokitalk_jax.model.deformation import Deformed, RegionFields
+from lokitalk_jax.structs import Signals
+
+REGIONS = ("all",)
+
+
+class HolisticDeformation(nn.Module):
+    """Takes the place of `deformation.Deformation`.
+
+    Attributes:
+      width, hidden, octaves, scale, compute: see `deformation.RegionFields`.
+    """
+
+    width: int
+    hidden: int
+    octaves: int
+    scale: float
+    compute: str
+
+    @nn.compact
+    def __call__(self, points, signals: Signals, person: dict) -> Deformed:
+        """Arguments and result as of `deformation.Deformation`.
+
+        The whole offset stands in the torso's place, which no loss keeps small; lips
+        and eyes are everywhere, so that the decoder sees their signals as they are.
+        """
+        sizes = (self.width, self.hidden, self.octaves, self.scale, self.compute)
+        at_rest_zero = signals._replace(eye=signals.eye - 1)
+        everything = jnp.concatenate(list(at_rest_zero), axis=-1)
+        deltas = RegionFields(REGIONS, *sizes, name="field")(
+            points,
+            person["codes"]["dynamic"],
+            {"all": everything},
+            person["last_layers"],
+        )
+        moved, still = deltas["all"], jnp.zeros_like(points)
+        one, none = jnp.ones_like(points[..., 0]), jnp.zeros_like(points[..., 0])
+        return Deformed(
+            points=points + moved,
+            gates=jnp.stack([one, one, one, none], axis=-1),
+            offsets=jnp.stack([still, still, still, moved], axis=-2),
+            torso_rotation=jnp.broadcast_to(jnp.eye(3), (len(points), 3, 3)),
+        )

@@ -1,0 +1,1 @@
+"""From sound to lip signals; knows no renderer."""

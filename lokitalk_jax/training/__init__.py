@@ -1,0 +1,1 @@
+"""Losses, the train step, and the loop around it."""

@@ -1,0 +1,103 @@
+"""Who is trained: identities, their signals, and where they live on the mesh."""
+
+import logging
+import pathlib
+import zlib
+from typing import NamedTuple
+
+import jax
+import ml_collections
+from jax.experimental import multihost_utils
+
+from lokitalk_jax import demo, sharding
+from lokitalk_jax.data import signals
+from lokitalk_jax.data.dataset import Dataset, read_tracks
+from lokitalk_jax.data.folder import IdentityFolder, find_identities
+
+_LOG = logging.getLogger(__name__)
+
+DEMO_ROOT = pathlib.Path("data/demo")
+
+
+class Cast(NamedTuple):
+    """The identities of a run and where they live on the mesh.
+
+    Attributes:
+      names: of all identities.
+      slots: of the axis N that this process loads.
+      datasets: of those slots; None where a slot is padding.
+      folders: of all identities.
+      fitted: signals of all identities.
+      mesh: the devices.
+      count: N, padding included.
+    """
+
+    names: list[str]
+    slots: list[int]
+    datasets: list[Dataset | None]
+    folders: list[IdentityFolder]
+    fitted: signals.Fitted
+    mesh: jax.sharding.Mesh
+    count: int
+
+    @property
+    def ids(self) -> list[int]:
+        """[N], a number for each slot that depends on its identity alone."""
+        padding = range(self.count - len(self.names))
+        return [zlib.crc32(name.encode()) for name in self.names] + list(padding)
+
+
+def find_cast(root: str) -> list[IdentityFolder]:
+    """Identity folders below `root`; for "" the demo cast, made where missing."""
+    if root:
+        return find_identities(root)
+    _LOG.info("data.root is empty: training on the demo cast in %s", DEMO_ROOT)
+    if jax.process_index() == 0:
+        demo.make_cast(DEMO_ROOT)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("demo cast")
+    return find_identities(DEMO_ROOT)
+
+
+def load_cast(config: ml_collections.ConfigDict, lip_basis=None) -> Cast:
+    """Opens the identities of this process and fits the signals of all.
+
+    Args:
+      config: of the run.
+      lip_basis: [D_lip, 120], a prior's; None fits one.
+
+    Raises:
+      ValueError: the folders are missing, broken or too small for `data.size`.
+    """
+    folders = find_cast(config.data.root)
+    mesh = sharding.make_mesh(len(folders), config.mesh.identity)
+    count = sharding.padded(len(folders), mesh)
+    slots = sharding.owned_slots(count, mesh)
+
+    max_seconds = config.data.max_seconds or None
+    _LOG.info("reading %d identities at %d px", len(folders), config.data.size)
+
+    def open_dataset(folder: IdentityFolder) -> Dataset:
+        cache = pathlib.Path(config.data.cache) if config.data.cache else None
+        return Dataset.open(folder, config.data.size, cache, max_seconds)
+
+    # The lip basis is shared, so every process reads the tracks of every identity;
+    # images are opened for its own slots only.
+    tracks = {folder.name: read_tracks(folder, max_seconds) for folder in folders}
+    fitted = signals.fit(
+        {name: everything for name, (everything, _) in tracks.items()},
+        {name: train_mask for name, (_, train_mask) in tracks.items()},
+        lip_dim=config.model.lip_dim,
+        lip_basis=lip_basis,
+    )
+    return Cast(
+        names=list(tracks),
+        slots=slots,
+        datasets=[
+            open_dataset(folders[i]) if i < len(folders) else None for i in slots
+        ],
+        folders=folders,
+        fitted=fitted,
+        mesh=mesh,
+        count=count,
+    )

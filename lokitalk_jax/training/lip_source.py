@@ -1,0 +1,133 @@
+"""What drives the lips while portraits are trained: tracks, or the clip's own sound.
+
+tracked  lips as tracked
+audio    lips as voices tell them that have not learned from the frames told
+encoder  lips as an audio encoder tells them that is trained along with the portraits
+         (LokiTalk, figure 1); it starts as a voice fitted to the tracked lips
+"""
+
+import functools
+import logging
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import flax.traverse_util
+import jax
+import ml_collections
+import numpy as np
+
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.data import clip_records, signals
+from lokitalk_jax.data import folder as data_folder
+from lokitalk_jax.data.dataset import read_tracks
+from lokitalk_jax.speech import audio2motion, cross_fit, lips, spoken_clip, voice
+from lokitalk_jax.training.cast import Cast
+
+_LOG = logging.getLogger(__name__)
+
+SOURCES = ("tracked", "audio", "encoder")
+
+
+class Heard(NamedTuple):
+    """What sound adds to training.
+
+    Attributes:
+      lips: by name, lip signals [F, D_lip] in place of the tracked ones.
+      windows: by name, what the encoder hears at each frame, [F, W, inputs].
+      encoder: its first parameters, see `audio2motion.init`; None where there is none.
+    """
+
+    lips: Mapping[str, np.ndarray]
+    windows: Mapping[str, np.ndarray]
+    encoder: dict | None
+
+
+def begin(
+    config: ml_collections.ConfigDict,
+    cast: Cast,
+    prior: Run | None,
+    workdir: pathlib.Path | None = None,
+) -> Heard:
+    """What `config.lips` asks for.
+
+    Args:
+      config: of the run.
+      cast: who is trained.
+      prior: the run that is adapted.
+      workdir: of the run; what is fitted is kept there as heard.npz, so that a run that
+        goes on learns from the same lips. None keeps nothing.
+
+    Raises:
+      ValueError: `config.lips` is unknown, a clip has no sound, no voice is to be
+        fitted, or several processes train together.
+    """
+    if config.lips not in SOURCES:
+        raise ValueError(f"lips is {config.lips!r}; it is one of {', '.join(SOURCES)}")
+    if config.lips == "tracked":
+        if prior and prior.spec.voice:
+            _LOG.warning(
+                "the prior's lips come from an audio encoder, and here from tracks; "
+                "--config.lips=encoder goes on with it"
+            )
+        return Heard({}, {}, None)
+    if jax.process_count() > 1:
+        # Fits of several machines would differ by rounding.
+        raise ValueError(
+            f"lips={config.lips} trains in one process, not in {jax.process_count()}; "
+            "use --config.lips=tracked there"
+        )
+    if config.voice.steps < 1:
+        raise ValueError(
+            f"lips={config.lips} needs a voice, and voice.steps is "
+            f"{config.voice.steps}; leave it at its default"
+        )
+    clips = [_clip(config, cast, folder) for folder in cast.folders]
+    known = clip_records.load_all(prior.workdir, besides=cast.names) if prior else []
+    others = [spoken_clip.of_portrait(one) for one in known]
+    training, hears = voice.training_from(config.voice), config.voice.hears
+    if config.lips == "audio":
+        mouths = {clip.name: lips.mouth(cast.fitted, clip) for clip in clips}
+        ask = functools.partial(
+            cross_fit.told_lips, clips, others, mouths, hears, training, config.seed
+        )
+        return Heard(_kept(workdir, ask), {}, None)
+    spec = voice.spec_for(hears, clips)
+    windows = {clip.name: _windows(spec, clip) for clip in clips}
+    if prior and prior.spec.voice == spec:
+        return Heard({}, windows, prior.people[0]["shared"]["voice"])
+
+    def fit() -> dict:
+        return voice.fit(clips, others, spec, training, config.seed).params
+
+    return Heard({}, windows, _kept(workdir, fit))
+
+
+def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
+    """A tree of arrays that is made once for a run."""
+    path = workdir and workdir / "heard.npz"
+    if path and path.is_file():
+        with np.load(path) as stored:
+            return flax.traverse_util.unflatten_dict(dict(stored), sep="/")
+    _LOG.info("fitting lips to sound, for the portraits to learn from")
+    made = make()
+    if path:
+        workdir.mkdir(parents=True, exist_ok=True)
+        with data_folder.replacing(path) as temporary:
+            np.savez(temporary, **flax.traverse_util.flatten_dict(made, sep="/"))
+    return made
+
+
+def _clip(config, cast: Cast, folder) -> spoken_clip.SpokenClip:
+    tracks, train = read_tracks(folder, config.data.max_seconds or None)
+    lip = signals.apply(cast.fitted, folder.name, tracks).lip
+    frames = np.flatnonzero(train)
+    # Nothing is held out here, so that nothing is measured either.
+    return spoken_clip.SpokenClip(
+        folder.name, folder.audio_path, folder.path, lip, frames, frames[:0]
+    )
+
+
+def _windows(spec: audio2motion.Spec, clip: spoken_clip.SpokenClip) -> np.ndarray:
+    times = np.arange(len(clip.lip)) * audio2motion.ROWS_PER_FRAME
+    return audio2motion.windows(spec, spoken_clip.rows(spec, clip), times)
