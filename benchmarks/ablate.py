@@ -24,7 +24,7 @@ from scipy import stats
 from benchmarks.transfer import link_people
 from benchmarks.transfer_report import cost_to
 from configs import adapt, multi_id
-from lokitalk_jax import checkpoint, process
+from lokitalk_jax import checkpoint, files, process
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
@@ -235,7 +235,7 @@ def _kept(path: pathlib.Path, make) -> dict:
     if not path.exists():
         made = make()
         print(json.dumps(made), flush=True)
-        with folder.replacing(path) as temporary:
+        with files.replacing(path) as temporary:
             temporary.write_text(json.dumps(made) + "\n")
     return json.loads(path.read_text())
 
@@ -277,7 +277,7 @@ def main(_) -> None:
             path = out / "cells" / f"newcomer-{part}-{seed}.json"
             cells.append(_kept(path, lambda part=part, seed=seed: take_in(part, seed)))
     groups = ("people", "newcomer") if newcomer else ("people",)
-    with folder.replacing(out / "ablate.md") as temporary:
+    with files.replacing(out / "ablate.md") as temporary:
         parts = [make(cells, group) for make in (table, times) for group in groups]
         temporary.write_text("\n".join(parts))
 

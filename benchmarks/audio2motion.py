@@ -20,8 +20,8 @@ import numpy as np
 import scipy.stats
 from absl import app, flags
 
-from lokitalk_jax import process, structs
-from lokitalk_jax.data import folder, signals
+from lokitalk_jax import files, process, structs
+from lokitalk_jax.data import signals
 from lokitalk_jax.data.folder import IdentityFolder, Tracks
 from lokitalk_jax.speech import audio2motion, sound_features, spoken_clip, voice
 
@@ -250,7 +250,7 @@ def main(_) -> None:
     for way in ("ours", "ridge"):
         print(way, round(float(np.mean([r[f"{way}_mean"] for r in rows])), 3))
     out.mkdir(parents=True, exist_ok=True)
-    with folder.replacing(out / f"{kind}.json") as temporary:
+    with files.replacing(out / f"{kind}.json") as temporary:
         temporary.write_text(json.dumps(rows, indent=1) + "\n")
 
 

@@ -23,8 +23,7 @@ from ml_collections import config_flags
 
 from benchmarks import motion_oracle
 from configs import single_id
-from lokitalk_jax import demo, process, structs
-from lokitalk_jax.data import folder
+from lokitalk_jax import demo, files, process, structs
 from lokitalk_jax.training import trainer
 
 _LOG = logging.getLogger("lokitalk_jax.benchmarks")
@@ -134,7 +133,7 @@ def main(_) -> None:
 
     most_open = int(np.argmax([np.abs(m.exact[:, 0]).sum() for m in motions]))
     image = picture(motions[most_open], subject.data.region_masks(held_out[most_open]))
-    with folder.replacing(workdir / "controlled_motion.png") as temporary:
+    with files.replacing(workdir / "controlled_motion.png") as temporary:
         cv2.imwrite(str(temporary), image)
     _LOG.info("drawn: %s", workdir / "controlled_motion.png")
 

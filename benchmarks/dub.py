@@ -18,7 +18,7 @@ from absl import app, flags
 from tqdm import tqdm
 
 from benchmarks.swap import correlation, opening
-from lokitalk_jax import process
+from lokitalk_jax import files, process
 from lokitalk_jax.avatar import backdrop, talking, video_file
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
@@ -106,7 +106,7 @@ def main(_) -> None:
         told = openings(rendered(run, name, heard, frames))
         rows.append(row(name, source, told, true[: len(told)]))
         print(json.dumps(rows[-1]), flush=True)
-    with folder.replacing(out / "dub.json") as temporary:
+    with files.replacing(out / "dub.json") as temporary:
         temporary.write_text(json.dumps(rows, indent=1) + "\n")
     others = [r for r in rows if r["portrait"] != r["voice"]]
     for key in ("correlation", "best", "lag_frames"):

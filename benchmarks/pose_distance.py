@@ -14,7 +14,7 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks.outlines import distances, outlines
-from lokitalk_jax import process
+from lokitalk_jax import files, process
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
@@ -67,9 +67,9 @@ def main(_) -> None:
         if not (name and workdir):
             raise app.UsageError(f"--run={text}: say NAME=RUN")
         found[name] = measure(Run(pathlib.Path(workdir)))
-    with folder.replacing(out / "pose_distance.json") as temporary:
+    with files.replacing(out / "pose_distance.json") as temporary:
         temporary.write_text(json.dumps(found) + "\n")
-    with folder.replacing(out / "pose_distance.md") as temporary:
+    with files.replacing(out / "pose_distance.md") as temporary:
         temporary.write_text(table(found))
 
 

@@ -26,7 +26,6 @@ from lokitalk_jax.data import folder
 from lokitalk_jax.prepare import (
     audio,
     faces,
-    lips,
     masks,
     pipeline,
     pose,
@@ -49,7 +48,7 @@ STAGES = {
     "pose": [(pose, "track_poses")],
     "masks": [(stages, "write_masks")],
     "torso": [(stages, "register_torso"), (torso, "poses")],
-    "lips and eyes": [(lips, "lips_in_head_frame"), (lips, "eye_ratios")],
+    "lips and eyes": [(pipeline.face_geometry, "lips_in_head_frame")],
     "plate": [(stages, "write_plate")],
     "preview": [(stages, "write_preview")],
 }

@@ -17,7 +17,7 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
-from lokitalk_jax import process
+from lokitalk_jax import files, process
 from lokitalk_jax.avatar import backdrop, motion, video_file
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder, references
@@ -192,13 +192,13 @@ def main(_) -> None:
         ]
         rows += [row for row, _ in found]
         grid.append(np.concatenate([shown for _, shown in found], axis=1))
-    with folder.replacing(out / "swap.json") as temporary:
+    with files.replacing(out / "swap.json") as temporary:
         temporary.write_text(json.dumps(rows, indent=1) + "\n")
-    with folder.replacing(out / "swap.md") as temporary:
+    with files.replacing(out / "swap.md") as temporary:
         temporary.write_text(table(rows))
     width = max(row.shape[1] for row in grid)
     grid = [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0))) for r in grid]
-    folder.write_image(out / "swap.png", np.concatenate(grid))
+    files.write_image(out / "swap.png", np.concatenate(grid))
 
 
 if __name__ == "__main__":

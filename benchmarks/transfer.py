@@ -22,7 +22,7 @@ from absl import logging as absl_logging
 
 from benchmarks import transfer_report
 from configs import adapt, multi_id, single_id
-from lokitalk_jax import process, sharding
+from lokitalk_jax import files, process, sharding
 from lokitalk_jax.avatar.run import Run, assemble
 from lokitalk_jax.data import clip_records, folder, references
 from lokitalk_jax.evaluate.score import score_tracked
@@ -209,7 +209,7 @@ def main(_) -> None:
             "curve": curve(begin(config), marks),
         }
         print(json.dumps(result))
-        with folder.replacing(path) as temporary:
+        with files.replacing(path) as temporary:
             temporary.write_text(json.dumps(result) + "\n")
     transfer_report.write(out)
 

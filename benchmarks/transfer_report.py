@@ -7,7 +7,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from lokitalk_jax.data import folder
+from lokitalk_jax import files
 
 # BGR, in the order in which methods come.
 _COLOURS = (
@@ -165,8 +165,8 @@ def _polyline(image, points, colour, dash: int) -> None:
 def write(out: pathlib.Path) -> None:
     """Writes transfer.json, transfer.md and transfer.png beside the cells."""
     cells = read(out)
-    with folder.replacing(out / "transfer.json") as temporary:
+    with files.replacing(out / "transfer.json") as temporary:
         temporary.write_text(json.dumps(cells, indent=1) + "\n")
-    with folder.replacing(out / "transfer.md") as temporary:
+    with files.replacing(out / "transfer.md") as temporary:
         temporary.write_text(table(cells))
-    folder.write_image(out / "transfer.png", figure(cells)[..., ::-1])
+    files.write_image(out / "transfer.png", figure(cells)[..., ::-1])

@@ -16,7 +16,7 @@ from absl import app, flags
 from tqdm import tqdm
 
 from benchmarks.outlines import distances, outlines
-from lokitalk_jax import process
+from lokitalk_jax import files, process
 from lokitalk_jax.avatar import newcomer
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder, references
@@ -120,13 +120,13 @@ def main(_) -> None:
     for one in tqdm(unseen, "rendering", unit="person"):
         found[one.name], row = measure(prior, crowd, one.path)
         rows.append(row)
-    with folder.replacing(out / "zero_shot.json") as temporary:
+    with files.replacing(out / "zero_shot.json") as temporary:
         temporary.write_text(json.dumps(found, indent=1) + "\n")
-    with folder.replacing(out / "zero_shot.md") as temporary:
+    with files.replacing(out / "zero_shot.md") as temporary:
         temporary.write_text(table(found))
     width = max(row.shape[1] for row in rows)
     rows = [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0))) for r in rows[:_SHOWN]]
-    folder.write_image(out / "zero_shot.png", np.concatenate(rows))
+    files.write_image(out / "zero_shot.png", np.concatenate(rows))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from jax.sharding import PartitionSpec as P
 from orbax.checkpoint import checkpoint_managers as policies
 
 from lokitalk_jax import sharding
-from lokitalk_jax.training.train_step import TrainState
+from lokitalk_jax.structs import TrainState
 
 _VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 

@@ -110,3 +110,25 @@ class Rays(NamedTuple):
 
     origins: Array
     directions: Array
+
+
+class TrainState(NamedTuple):
+    """What training carries from step to step.
+
+    Attributes:
+      seed: uint32, of the run. Carried, so that runs of other seeds are the same
+        program, which takes half a minute to compile.
+      step: int32, steps done.
+      first_bad: int32 [N], the first step at which an identity's loss was not finite,
+        or -1. One a slot, since a verdict over all would have to be communicated.
+      params: {'shared': ..., 'identity': ...}.
+      moments: the optimiser's state.
+      density: [N, X, Y, Z], density grids.
+    """
+
+    seed: Array
+    step: Array
+    first_bad: Array
+    params: dict
+    moments: Any
+    density: Array

@@ -8,8 +8,9 @@ import peer_folder
 import tiny_folder
 
 import prepare
-from lokitalk_jax.data import folder
-from lokitalk_jax.prepare import audio, lips, pose
+from lokitalk_jax import face_mesh, files
+from lokitalk_jax.data import face_geometry, folder
+from lokitalk_jax.prepare import audio
 
 COUNT, SIZE, FOCAL = 44, 64, 110.0
 
@@ -21,7 +22,7 @@ def good_tracks():
     ours = np.tile(np.eye(4), (COUNT, 1, 1))
     ours[:, :3, :3] = axes @ matrices[:, :3, :3] @ axes
     ours[:, :3, 3] = matrices[:, :3, 3] @ axes
-    points = pose.canonical_points()
+    points = face_mesh.canonical_points()
     points = np.concatenate([points, points[:10]])
     placed = points @ np.swapaxes(ours[:, :3, :3], 1, 2) + ours[:, None, :3, 3]
     flat = FOCAL * placed[..., :2] / placed[..., 2:] + SIZE / 2
@@ -34,7 +35,7 @@ def good_tracks():
     return folder.Tracks(
         head_to_camera=ours,
         landmarks=landmarks,
-        lips=lips.lips_in_head_frame(landmarks, ours, FOCAL, centre),
+        lips=face_geometry.lips_in_head_frame(landmarks, ours, FOCAL, centre),
         eye_ratio=eyes,
         valid=np.ones(COUNT, bool),
         duplicate=np.zeros(COUNT, bool),
@@ -52,9 +53,9 @@ def write_identity(path):
         cv2.fillConvexPoly(labels, hull, folder.HEAD)
         noise = rng.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)
         name = f"{i:06d}.png"
-        folder.write_image(path / "labels" / name, labels)
-        folder.write_image(path / "masks" / name, np.where(labels, 255, 0))
-        folder.write_image(path / "frames" / name, noise)
+        files.write_image(path / "labels" / name, labels)
+        files.write_image(path / "masks" / name, np.where(labels, 255, 0))
+        files.write_image(path / "frames" / name, noise)
     audio.write(path, rng.normal(0, 0.2, COUNT * 640))
     change_meta(path, focal=FOCAL, source={}, quality={})
     return path
@@ -80,7 +81,7 @@ def truncate(file, keep=0.6):
 def black(pictures, count):
     for i in range(count):
         image = np.zeros((SIZE, SIZE), np.uint8)
-        folder.write_image(pictures / f"{i:06d}.png", image)
+        files.write_image(pictures / f"{i:06d}.png", image)
 
 
 def found_in(path, name, words, capsys):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax.prepare import faces, pose
+from lokitalk_jax import face_mesh
 
 FOCAL = 110.0
 
@@ -31,7 +31,7 @@ def poses(count, seed=0):
 
 def head_points():
     """The average face in their head frame, metres: y up, z towards the viewer."""
-    points = pose.canonical_points() * [1, -1, -1]
+    points = face_mesh.canonical_points() * [1, -1, -1]
     # Their origin is another point of the head, and their faces are a little larger.
     return 1.06 * points @ Rotation.from_euler("x", 0.05).as_matrix().T + [
         0,
@@ -86,7 +86,7 @@ def write(path: pathlib.Path, count=22, width=64, height=64, gaussian=False):
             (255, 0, 0),
         )
         if gaussian:
-            mouth = cv2.convexHull(np.int32(found[list(faces.LIPS_INNER), :2]))
+            mouth = cv2.convexHull(np.int32(found[list(face_mesh.LIPS_INNER), :2]))
             cv2.fillConvexPoly(colours, mouth, (100, 100, 100))
         cv2.imwrite(str(path / "ori_imgs" / f"{i}.jpg"), image)
         cv2.imwrite(str(path / "gt_imgs" / f"{i}.jpg"), image)
@@ -94,7 +94,7 @@ def write(path: pathlib.Path, count=22, width=64, height=64, gaussian=False):
         cv2.imwrite(str(path / "torso_imgs" / f"{i}.png"), rgba)
         cv2.imwrite(str(path / "parsing" / f"{i}.png"), colours)
         np.savetxt(
-            path / "ori_imgs" / f"{i}.lms", found[list(faces.MESH_TO_68), :2], "%f"
+            path / "ori_imgs" / f"{i}.lms", found[list(face_mesh.MESH_TO_68), :2], "%f"
         )
         camera_to_head = np.linalg.inv(matrix)
         frames.append(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny_folder
 
+from lokitalk_jax import files
 from lokitalk_jax.data import folder, frame_cache, regions
 from lokitalk_jax.data.dataset import Dataset
 
@@ -76,7 +77,7 @@ def test_cache_is_used_again_until_the_folder_changes(tmp_path, monkeypatch):
         patched.setattr(frame_cache, "_build", _must_not_run)
         Dataset.open(identity, 32)
     frame = np.full((48, 64, 3), 77, np.uint8)
-    folder.write_image(identity.path / "frames" / "000003.png", frame)
+    files.write_image(identity.path / "frames" / "000003.png", frame)
     data = Dataset.open(identity, 32)
     assert (data.images[3, ..., :3] == 77).all()
     assert not (data.images[4, ..., :3] == 77).all()
@@ -162,7 +163,7 @@ def test_errors_say_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="lips has 9 rows"):
         Dataset.open(short, 32)
     frame = np.zeros((20, 20), np.uint8)
-    folder.write_image(identity.path / "labels" / "000002.png", frame)
+    files.write_image(identity.path / "labels" / "000002.png", frame)
     monkeypatch.undo()
     with pytest.raises(ValueError, match="labels 2 has 20x20"):
         Dataset.open(identity, 32)

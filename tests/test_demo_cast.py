@@ -6,10 +6,9 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax import demo, structs
+from lokitalk_jax import demo, face_mesh, structs
 from lokitalk_jax.data import folder
 from lokitalk_jax.demo import raster, render, shapes
-from lokitalk_jax.prepare import faces
 
 SIZE = 96
 CONTROLLED = demo.Motion(controlled=True, pose_error=0.1, hair_lag=0.2)
@@ -100,7 +99,7 @@ def test_files_are_what_the_folder_promises(cast):
     meta, tracks = identity.meta, identity.tracks()
     assert (meta.frame_count, meta.train_frames) == (50, 45)
     assert tracks.landmarks.shape == (50, 478, 3)
-    assert tracks.lips.shape == (50, len(faces.LIPS), 3)
+    assert tracks.lips.shape == (50, len(face_mesh.LIPS), 3)
     assert {a.dtype for a in tracks} == {np.dtype(np.float32), np.dtype(bool)}
     with np.load(identity.path / "audio_features.npz") as features:
         assert features["log_mel"].shape == (200, 80)
@@ -252,7 +251,7 @@ def test_dark_of_the_mouth_grows_with_the_opening(truth, renderer):
     """What shows between the lips is not skin coloured."""
     opening = truth.performance.lip[:, 0]
     person, camera = truth.person, truth.camera
-    inner = list(faces.LIPS_INNER)
+    inner = list(face_mesh.LIPS_INNER)
     areas = []
     for frame in (int(np.argmin(opening)), int(np.argmax(opening))):
         hits = raster.rasterise(
@@ -287,7 +286,7 @@ def test_poses_are_what_moved_the_points(cast, truth):
     lips = render.transform(tracks.head_to_camera, tracks.lips)
     pixels = truth.camera.project(lips)
     np.testing.assert_allclose(
-        pixels, tracks.landmarks[:, list(faces.LIPS), :2], atol=1e-3
+        pixels, tracks.landmarks[:, list(face_mesh.LIPS), :2], atol=1e-3
     )
     moved = render.moved_vertices(truth.person, truth.performance, 5)
     span = truth.person.parts["torso"]

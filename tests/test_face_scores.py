@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from lokitalk_jax import face_mesh
 from lokitalk_jax.evaluate.contrib import fan
 from lokitalk_jax.evaluate.metrics import face_scores, landmarks
 from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer
-from lokitalk_jax.prepare import faces, pose
+from lokitalk_jax.prepare import faces
 
 NAMES = ("browDownLeft", "eyeBlinkLeft", "eyeLookUpLeft", "jawOpen", "mouthSmileLeft")
 
@@ -45,7 +46,7 @@ def test_shape_does_not_see_pose_or_size():
     error = face_scores.shape_error(truth, wider)
     assert 0.005 < error.max() < 0.1
     smiling = truth.copy()
-    smiling[:, list(faces.LIPS), :2] += 4
+    smiling[:, list(face_mesh.LIPS), :2] += 4
     np.testing.assert_allclose(face_scores.shape_error(truth, smiling), 0, atol=1e-6)
 
 
@@ -62,7 +63,7 @@ def test_jitter_is_the_second_difference():
     assert np.isfinite(face_scores.jitter(shaken, gap)).tolist() == [
         False, True, False, False, True, True, False,
     ]  # fmt: skip
-    assert set(face_scores.MOUTH).isdisjoint(pose.RIGID)
+    assert set(face_scores.MOUTH).isdisjoint(face_mesh.RIGID)
     assert np.isnan(face_scores.jitter(still[:2], frames[:2])).all()
 
 

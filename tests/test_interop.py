@@ -7,11 +7,12 @@ import pytest
 import tiny_model
 
 import prepare
+from lokitalk_jax import face_mesh
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.doctor import check
 from lokitalk_jax.interop import peer_export, peer_import, peer_poses
-from lokitalk_jax.prepare import faces, pose
+from lokitalk_jax.prepare import faces
 from lokitalk_jax.training import trainer
 
 
@@ -39,11 +40,11 @@ def test_poses_project_to_the_same_pixels():
 def test_our_head_is_found_under_their_poses():
     matrices = peer_folder.poses(30)
     poses = peer_poses.to_ours(np.linalg.inv(matrices))
-    rigid = list(pose.RIGID)
+    rigid = list(face_mesh.RIGID)
     points = peer_folder.head_points()[rigid]
     seen = np.stack([peer_folder.project(points, m, 0, 0) for m in matrices])
     seen /= peer_folder.FOCAL
-    canonical = pose.canonical_points()[rigid]
+    canonical = face_mesh.canonical_points()[rigid]
     head = peer_poses.fit_head(poses, canonical, seen)
     assert head.error < 1e-8 and head.scale == pytest.approx(1.06, rel=1e-4)
     moved = peer_poses.of_our_head(poses, head)
@@ -101,7 +102,7 @@ def test_what_is_imported_is_what_was_there(imported):
     assert meta.quality["head_scale"] == pytest.approx(1.06, rel=1e-3)
     first = (theirs / "ori_imgs" / "4.jpg").read_bytes()
     assert (path / "frames" / "000004.jpg").read_bytes() == first
-    canonical = pose.canonical_points()
+    canonical = face_mesh.canonical_points()
     for i in 0, 17, 32:
         placed = ours(canonical, tracks.head_to_camera[i], meta.focal, meta.principal)
         wanted = tracks.landmarks[i, :468, :2]
@@ -146,7 +147,7 @@ def test_export_and_import_give_the_same_poses(imported, tmp_path, found_faces, 
     assert prepare.main([f"--import={out}", f"--out={again}"]) == 0
     capsys.readouterr()
     back = folder.IdentityFolder(again).tracks()
-    points = pose.canonical_points()
+    points = face_mesh.canonical_points()
     for one, other in zip(tracks.head_to_camera, back.head_to_camera, strict=True):
         np.testing.assert_allclose(
             ours(points, np.float64(one), 1, 0),

@@ -5,7 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
+from lokitalk_jax import face_mesh
 from lokitalk_jax.evaluate.metrics import (
+    clip_table,
     face_scores,
     landmarks,
     pixels,
@@ -13,7 +15,6 @@ from lokitalk_jax.evaluate.metrics import (
     similarity,
 )
 from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer
-from lokitalk_jax.evaluate.report import clip_table
 from lokitalk_jax.media import image_grid, video_io
 from lokitalk_jax.prepare import faces
 
@@ -269,7 +270,7 @@ def test_mouth_distance_ignores_where_the_mouth_is():
     wanted = (2 * 19 / 20 + 19 * 2 / 20) / 20
     assert distance() == pytest.approx(wanted, abs=1e-4)
     assert len(set(face_scores.MOUTH)) == 20 and set(face_scores.MOUTH) <= set(
-        faces.LIPS
+        face_mesh.LIPS
     )
 
 

@@ -9,7 +9,8 @@ import pooch
 import pytest
 from mediapipe.python.solutions import face_mesh_connections as connections
 
-from lokitalk_jax.prepare import faces, pose
+from lokitalk_jax import face_mesh
+from lokitalk_jax.prepare import faces
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
 MODEL = SHARED / "models" / faces.MODEL_NAME
@@ -33,10 +34,10 @@ def edges(*contours: tuple[int, ...]) -> set[frozenset[int]]:
 @pytest.mark.parametrize(
     "contours, mesh",
     [
-        ((faces.LIPS_OUTER, faces.LIPS_INNER), connections.FACEMESH_LIPS),
-        ((faces.LEFT_EYE,), connections.FACEMESH_LEFT_EYE),
-        ((faces.RIGHT_EYE,), connections.FACEMESH_RIGHT_EYE),
-        ((faces.FACE_OVAL,), connections.FACEMESH_FACE_OVAL),
+        ((face_mesh.LIPS_OUTER, face_mesh.LIPS_INNER), connections.FACEMESH_LIPS),
+        ((face_mesh.LEFT_EYE,), connections.FACEMESH_LEFT_EYE),
+        ((face_mesh.RIGHT_EYE,), connections.FACEMESH_RIGHT_EYE),
+        ((face_mesh.FACE_OVAL,), connections.FACEMESH_FACE_OVAL),
     ],
 )
 def test_contours_follow_the_mesh(contours, mesh):
@@ -47,12 +48,12 @@ def test_contours_follow_the_mesh(contours, mesh):
 
 
 def test_contours_run_clockwise_from_the_left_of_the_image():
-    points = pose.canonical_points()[:, :2]
+    points = face_mesh.canonical_points()[:, :2]
     for contour in (
-        faces.LIPS_OUTER,
-        faces.LIPS_INNER,
-        faces.LEFT_EYE,
-        faces.RIGHT_EYE,
+        face_mesh.LIPS_OUTER,
+        face_mesh.LIPS_INNER,
+        face_mesh.LEFT_EYE,
+        face_mesh.RIGHT_EYE,
     ):
         x, y = points[list(contour)].T
         assert x.argmin() == 0
@@ -60,7 +61,7 @@ def test_contours_run_clockwise_from_the_left_of_the_image():
 
 
 def test_68_points_are_where_the_annotation_has_them():
-    points = pose.canonical_points()[list(faces.MESH_TO_68)]
+    points = face_mesh.canonical_points()[list(face_mesh.MESH_TO_68)]
     assert points.shape == (68, 3)
     # Mirroring a face exchanges these.
     pairs = [(i, 16 - i) for i in range(8)] + [(17 + i, 26 - i) for i in range(5)]

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lokitalk_jax import face_mesh
 from lokitalk_jax.data import folder
 from lokitalk_jax.prepare import faces, masks, preview
 
@@ -39,12 +40,12 @@ def portrait(size: int = 256, tilt: float = 0.0, centre: int | None = None):
     mask = 255 * ((head > 0) | (torso > 0)).astype(np.uint8)
 
     landmarks = np.zeros((478, 3), np.float32)
-    angle = np.linspace(0, 2 * np.pi, len(faces.FACE_OVAL), endpoint=False)
+    angle = np.linspace(0, 2 * np.pi, len(face_mesh.FACE_OVAL), endpoint=False)
     oval = np.stack([42 * np.sin(angle), -55 * np.cos(angle)], 1)
     turn = np.radians(tilt)
     matrix = [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
     oval = (oval @ matrix + [0, 105]) * scale + [centre, 0]
-    landmarks[list(faces.FACE_OVAL), :2] = oval
+    landmarks[list(face_mesh.FACE_OVAL), :2] = oval
     landmarks[127, :2] = oval[27]
     return image, mask, landmarks, head > 0
 

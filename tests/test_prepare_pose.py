@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax.prepare import faces, lips, pose
+from lokitalk_jax import face_mesh
+from lokitalk_jax.data import face_geometry
+from lokitalk_jax.prepare import faces, pose
 
 FOCAL, PRINCIPAL = 1400.0, (256.0, 256.0)
 CLIPS = pathlib.Path(__file__).resolve().parents[2] / "shared" / "clips" / "dev"
@@ -32,7 +34,7 @@ def smooth_motion(count: int) -> np.ndarray:
 
 def canonical_face() -> np.ndarray:
     """478 points in the head frame; the irises sit at the inner corners of the eyes."""
-    points = pose.canonical_points()
+    points = face_mesh.canonical_points()
     return np.concatenate([points, np.repeat(points[[133, 362]], 5, axis=0)])
 
 
@@ -58,7 +60,7 @@ def jitter(poses: np.ndarray) -> float:
 
 
 def test_head_frame_is_the_cameras_at_rest():
-    points = pose.canonical_points()
+    points = face_mesh.canonical_points()
     nose, chin, forehead = points[1], points[152], points[10]
     assert 0.1 < np.ptp(points[:, 0]) < 0.2  # metres
     assert chin[1] > nose[1] > forehead[1]  # y down
@@ -86,7 +88,7 @@ def test_known_poses_are_recovered():
     # Rayleigh's median of 0.5 px of noise on each axis.
     assert tracked.reprojection_px == pytest.approx(0.5 * 1.177, rel=0.05)
     assert tracked.head_to_camera.dtype == np.float32
-    assert tracked.rigid_points.shape == (len(pose.RIGID), 3)
+    assert tracked.rigid_points.shape == (len(face_mesh.RIGID), 3)
 
 
 def test_canonical_face_comes_back_exactly():
@@ -94,7 +96,7 @@ def test_canonical_face_comes_back_exactly():
     tracked = pose.track_poses(
         photograph(canonical_face(), truth), np.ones(40, bool), FOCAL, PRINCIPAL
     )
-    canonical = pose.canonical_points()[list(pose.RIGID)]
+    canonical = face_mesh.canonical_points()[list(face_mesh.RIGID)]
     assert angles_between(tracked.head_to_camera, truth).max() < 0.1
     assert np.abs(tracked.head_to_camera - truth)[:, :3, 3].max() < 0.001
     assert np.abs(tracked.rigid_points - canonical).max() < 0.0005
@@ -105,7 +107,7 @@ def test_rigid_points_keep_the_canonical_gauge():
     tracked = pose.track_poses(
         photograph(identity, smooth_motion(60)), np.ones(60, bool), FOCAL, PRINCIPAL
     )
-    canonical = pose.canonical_points()[list(pose.RIGID)]
+    canonical = face_mesh.canonical_points()[list(face_mesh.RIGID)]
     points = tracked.rigid_points.astype(float)
     assert np.abs(points.mean(0) - canonical.mean(0)).max() < 1e-5
     centred, model = points - points.mean(0), canonical - canonical.mean(0)
@@ -173,12 +175,14 @@ def test_lips_come_back_to_the_head_frame():
     truth = smooth_motion(50)
     face = np.repeat(canonical_face()[None], 50, axis=0)
     opening = 0.01 * (1 - np.cos(np.arange(50)))
-    lower = list(faces.LIPS_OUTER[11:] + faces.LIPS_INNER[11:])
+    lower = list(face_mesh.LIPS_OUTER[11:] + face_mesh.LIPS_INNER[11:])
     face[:, lower, 1] += opening[:, None]
-    got = lips.lips_in_head_frame(photograph(face, truth), truth, FOCAL, PRINCIPAL)
+    got = face_geometry.lips_in_head_frame(
+        photograph(face, truth), truth, FOCAL, PRINCIPAL
+    )
     assert got.shape == (50, 40, 3) and got.dtype == np.float32
     # Relative depth is weak perspective here, as the detector's is.
-    assert np.abs(got - face[:, faces.LIPS]).max() < 0.001
+    assert np.abs(got - face[:, face_mesh.LIPS]).max() < 0.001
 
 
 def test_lips_do_not_follow_a_tilt_of_relative_depth():
@@ -187,19 +191,19 @@ def test_lips_do_not_follow_a_tilt_of_relative_depth():
     turn = np.sin(np.arange(50))[:, None]
     tilted = landmarks.copy()
     tilted[..., 2] += 0.3 * turn * (landmarks[..., 1] - 256)
-    plain = lips.lips_in_head_frame(landmarks, truth, FOCAL, PRINCIPAL)
-    again = lips.lips_in_head_frame(tilted, truth, FOCAL, PRINCIPAL)
+    plain = face_geometry.lips_in_head_frame(landmarks, truth, FOCAL, PRINCIPAL)
+    again = face_geometry.lips_in_head_frame(tilted, truth, FOCAL, PRINCIPAL)
     np.testing.assert_allclose(again, plain, atol=1e-4)
 
 
 def test_eye_ratio_is_height_over_width_of_the_persons_own_eye():
     landmarks = photograph(canonical_face(), smooth_motion(2))
     landmarks[1] = landmarks[0]
-    corner, upper1, upper2, other, lower2, lower1 = faces.LEFT_EYE_6
+    corner, upper1, upper2, other, lower2, lower1 = face_mesh.LEFT_EYE_6
     landmarks[0, [corner, other], :2] = [[300, 200], [340, 200]]
     landmarks[0, [upper1, upper2], :2] = [[312, 194], [328, 194]]
     landmarks[0, [lower1, lower2], :2] = [[312, 206], [328, 206]]
-    ratio = lips.eye_ratios(landmarks)
+    ratio = face_geometry.eye_ratios(landmarks)
     assert ratio[0, 0] == pytest.approx(12 / 40)  # left comes first
     assert ratio[0, 1] == pytest.approx(ratio[1, 1])
 

@@ -12,7 +12,7 @@ import scipy.io.wavfile
 from render_command import command, frames_of, plate_of, refusal
 
 import render
-from lokitalk_jax import structs
+from lokitalk_jax import files, structs
 from lokitalk_jax.avatar import backdrop, motion, video_file
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
@@ -163,7 +163,7 @@ def test_backgrounds(avatar, tmp_path):
     # Twice as wide as high: the frame shows the middle half.
     wide = np.zeros((50, 100, 3), np.uint8)
     wide[:, 25:75] = 255, 0, 0
-    folder.write_image(tmp_path / "wide.png", wide)
+    files.write_image(tmp_path / "wide.png", wide)
     image = backdrop.find(str(tmp_path / "wide.png"), portrait)
     assert image.shape == (*size, 3)
     np.testing.assert_allclose(image[:, 1:-1].mean((0, 1)), [1, 0, 0], atol=0.01)

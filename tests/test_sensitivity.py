@@ -10,12 +10,12 @@ import pytest
 import test_metrics
 
 from lokitalk_jax import structs
-from lokitalk_jax.data import regions
+from lokitalk_jax.data import face_geometry, regions
 from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
 from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer
 from lokitalk_jax.evaluate.metrics.landmarks import FacePairs
 from lokitalk_jax.media import video_io
-from lokitalk_jax.prepare import faces, lips
+from lokitalk_jax.prepare import faces
 
 SIZE, COUNT = 192, 30
 
@@ -48,7 +48,7 @@ def clip():
     ]
     found = look(model, frames)
     landmarks = np.stack([one[0].landmarks for one in found])
-    blink = int(lips.eye_ratios(landmarks).mean(-1).argmin())
+    blink = int(face_geometry.eye_ratios(landmarks).mean(-1).argmin())
     start = int(np.clip(blink - COUNT // 2, 0, len(frames) - COUNT))
     part = slice(start, start + COUNT)
     frames, found, landmarks = np.stack(frames[part]), found[part], landmarks[part]

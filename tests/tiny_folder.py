@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from lokitalk_jax import files
 from lokitalk_jax.data import folder
 
 LIP_CENTRE = np.array([0.5, 0.65])  # of the image's width and height
@@ -69,10 +70,10 @@ def write(
     for index in range(frames):
         image = np.stack([3 * column, 4 * row, np.full_like(row, index)], -1)
         name = f"{index:06d}.png"
-        folder.write_image(path / "frames" / name, image.astype(np.uint8))
-        folder.write_image(path / "masks" / name, (255 * inside).astype(np.uint8))
-        folder.write_image(path / "labels" / name, labels.astype(np.uint8))
-    folder.write_image(path / "background.png", plate.astype(np.uint8))
+        files.write_image(path / "frames" / name, image.astype(np.uint8))
+        files.write_image(path / "masks" / name, (255 * inside).astype(np.uint8))
+        files.write_image(path / "labels" / name, labels.astype(np.uint8))
+    files.write_image(path / "background.png", plate.astype(np.uint8))
     folder.write_tracks(path, tracks(frames, height, width, seed)._replace(**changes))
     folder.write_meta(
         path,

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from configs import multi_id
+from lokitalk_jax import structs
 from lokitalk_jax.model import nerf
 from lokitalk_jax.structs import TORSO_LAGS, Batch, References, Signals
 from lokitalk_jax.training import losses, optimizer, train_step
@@ -83,12 +84,12 @@ def _init(c, identities: int):
     )
 
 
-def state(c, identities: int) -> train_step.TrainState:
+def state(c, identities: int) -> structs.TrainState:
     """A state before its first step."""
     return jax.jit(_init(c, identities))()
 
 
-def random_state(c, identities: int) -> train_step.TrainState:
+def random_state(c, identities: int) -> structs.TrainState:
     """The same with parameters that all do something; compiles nothing."""
     shapes = jax.eval_shape(_init(c, identities))
     rng = np.random.default_rng(1)

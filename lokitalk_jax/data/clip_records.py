@@ -14,8 +14,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from lokitalk_jax import structs
-from lokitalk_jax.data import folder, signals
+from lokitalk_jax import files, structs
+from lokitalk_jax.data import signals
 from lokitalk_jax.data.dataset import Dataset
 
 _ARRAYS = (
@@ -118,11 +118,11 @@ def save(workdir: pathlib.Path, portrait: Portrait) -> None:
     arrays |= {name: getattr(portrait, name) for name in _ARRAYS}
     arrays |= {f"signals_{k}": v for k, v in portrait.signals._asdict().items()}
     arrays |= {f"rest_{k}": v for k, v in portrait.rest._asdict().items()}
-    folder.write_image(target / "plate.png", portrait.plate)
+    files.write_image(target / "plate.png", portrait.plate)
     if portrait.audio:
-        with folder.replacing(target / "audio.wav") as temporary:
+        with files.replacing(target / "audio.wav") as temporary:
             shutil.copyfile(portrait.audio, temporary)
-    with folder.replacing(target / "portrait.npz") as temporary:
+    with files.replacing(target / "portrait.npz") as temporary:
         np.savez_compressed(temporary, **arrays)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from lokitalk_jax import structs
+from lokitalk_jax.data import face_geometry
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.prepare import lips
 
 # The mesh of the face; the irises after it turn with the gaze.
 COUNT = 468
@@ -31,7 +31,7 @@ def face_points(data: Dataset) -> np.ndarray:
     """
     tracks, (focal, *principal) = data.tracks, data.intrinsics
     points = np.zeros((len(tracks.valid), COUNT, 3), np.float32)
-    points[tracks.valid] = lips.points_in_head_frame(
+    points[tracks.valid] = face_geometry.points_in_head_frame(
         tracks.landmarks[tracks.valid],
         tracks.head_to_camera[tracks.valid],
         focal,

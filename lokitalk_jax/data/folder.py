@@ -12,19 +12,16 @@
      preview.mp4          the tracks drawn over the video
 """
 
-import contextlib
 import dataclasses
 import json
 import os
 import pathlib
-import tempfile
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from lokitalk_jax import structs
+from lokitalk_jax import files, structs
 
 SCHEMA = 1
 BACKGROUND, TORSO, HEAD = 0, 1, 2  # values in labels/
@@ -81,28 +78,6 @@ class Meta:
     fps: int = structs.FPS
     audio_rate: int | None = structs.AUDIO_RATE
     schema: int = SCHEMA
-
-
-@contextlib.contextmanager
-def replacing(path: os.PathLike | str) -> Iterator[pathlib.Path]:
-    """Yields a temporary name beside `path` that replaces it if the block succeeds."""
-    path = pathlib.Path(path)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
-    )
-    os.close(handle)
-    os.chmod(name, 0o666 & ~_umask())
-    try:
-        yield pathlib.Path(name)
-        os.replace(name, path)
-    finally:
-        pathlib.Path(name).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def train_count(frame_count: int) -> int:
@@ -184,41 +159,16 @@ def _read(path: pathlib.Path, flags: int) -> np.ndarray:
     return image
 
 
-def write_image(path: os.PathLike | str, image: np.ndarray) -> None:
-    """Writes uint8 [H, W], RGB [H, W, 3] or RGBA [H, W, 4], by the name's suffix.
-
-    JPEG is written at quality 97 without chroma subsampling.
-
-    Raises:
-      OSError: the image could not be written (the disk is full, say).
-    """
-    path = pathlib.Path(path)
-    if image.ndim == 3:
-        image = image[..., [2, 1, 0, 3][: image.shape[-1]]]
-    options = []
-    if path.suffix == ".jpg":
-        options = [cv2.IMWRITE_JPEG_QUALITY, 97]
-        options += [
-            cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-        ]
-    ok, data = cv2.imencode(path.suffix, image, options)
-    if not ok:
-        raise OSError(f"could not encode {path}")
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
-
-
 def write_tracks(folder: pathlib.Path, tracks: Tracks) -> None:
     """Writes tracks.npz."""
     arrays = {k: v for k, v in tracks._asdict().items() if v is not None}
-    with replacing(folder / "tracks.npz") as temporary:
+    with files.replacing(folder / "tracks.npz") as temporary:
         np.savez_compressed(temporary, **arrays)
 
 
 def write_meta(folder: pathlib.Path, meta: Meta) -> None:
     """Writes identity.json; last, since a folder without it is not an identity."""
-    with replacing(folder / "identity.json") as temporary:
+    with files.replacing(folder / "identity.json") as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(meta), indent=2) + "\n")
 
 

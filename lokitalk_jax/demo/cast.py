@@ -11,11 +11,11 @@ import shutil
 
 import numpy as np
 
-from lokitalk_jax import structs
-from lokitalk_jax.data import folder
+from lokitalk_jax import face_mesh, files, structs
+from lokitalk_jax.data import face_geometry, folder
 from lokitalk_jax.demo import looks, render, shapes, truth, voice
 from lokitalk_jax.demo.motion import Motion, perform
-from lokitalk_jax.prepare import audio, faces, lips
+from lokitalk_jax.prepare import audio
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def _write_identity(path, source, index, seed, size, motion, speckle) -> pathlib
     plate = np.concatenate(
         [_bytes(renderer.paints.background), 255 * seen[..., None]], -1
     )
-    folder.write_image(path / "background.png", plate.astype(np.uint8))
+    files.write_image(path / "background.png", plate.astype(np.uint8))
     folder.write_tracks(path, tracks(known))
     audio.write(path, samples)
     principal = known.camera.principal
@@ -189,9 +189,9 @@ def _write_frame(path, renderer, frame: int) -> np.ndarray:
     """Writes a frame's images; returns where the background shows, bool [S, S]."""
     picture = renderer(frame)
     name = f"{frame:06d}"
-    folder.write_image(path / "frames" / f"{name}.jpg", _bytes(picture.rgb))
-    folder.write_image(path / "masks" / f"{name}.png", _bytes(picture.alpha))
-    folder.write_image(path / "labels" / f"{name}.png", picture.labels)
+    files.write_image(path / "frames" / f"{name}.jpg", _bytes(picture.rgb))
+    files.write_image(path / "masks" / f"{name}.png", _bytes(picture.alpha))
+    files.write_image(path / "labels" / f"{name}.png", picture.labels)
     return picture.alpha == 0
 
 
@@ -204,7 +204,7 @@ def tracks(known: truth.Truth) -> folder.Tracks:
     person, performance, camera, *_ = known
     count = len(performance.head)
     landmarks = np.empty((count, 478, 3))
-    lip_points = np.empty((count, len(faces.LIPS), 3))
+    lip_points = np.empty((count, len(face_mesh.LIPS), 3))
     for frame in range(count):
         surface = render.moved_vertices(person, performance, frame)[:468]
         irises = person.irises[::-1].reshape(10, 3)
@@ -214,12 +214,12 @@ def tracks(known: truth.Truth) -> folder.Tracks:
         landmarks[frame, :, :2] = camera.project(mesh)
         landmarks[frame, :, 2] = camera.focal * (mesh[:, 2] - origin) / origin
         to_head = np.linalg.inv(performance.tracked[frame])
-        lip_points[frame] = render.transform(to_head, surface[list(faces.LIPS)])
+        lip_points[frame] = render.transform(to_head, surface[list(face_mesh.LIPS)])
     return folder.Tracks(
         head_to_camera=np.float32(performance.tracked),
         landmarks=np.float32(landmarks),
         lips=np.float32(lip_points),
-        eye_ratio=lips.eye_ratios(landmarks),
+        eye_ratio=face_geometry.eye_ratios(landmarks),
         valid=np.ones(count, bool),
         duplicate=np.zeros(count, bool),
         torso_to_camera=np.float32(performance.torso),

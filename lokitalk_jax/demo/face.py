@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lokitalk_jax import face_mesh
 from lokitalk_jax.demo.looks import Looks
-from lokitalk_jax.prepare import faces
 
 # How far contour vertices keep from the curves they lie on, metres: a point's side of
 # the slit is then plain from where it is.
 SIDE = 2e-6
 
-_CONTOURS = (faces.LEFT_EYE, faces.RIGHT_EYE)
+_CONTOURS = (face_mesh.LEFT_EYE, face_mesh.RIGHT_EYE)
 
 
 class Rig(NamedTuple):
@@ -62,7 +62,7 @@ def canonical_mesh() -> dict[str, np.ndarray]:
 
     Texture coordinates are turned so that v runs down the face.
     """
-    path = pathlib.Path(faces.__file__).with_name("canonical_face_468.npz")
+    path = pathlib.Path(face_mesh.__file__).with_name("canonical_face_468.npz")
     with np.load(path) as stored:
         vertices = stored["vertices_cm"].astype(np.float64) * [0.01, -0.01, -0.01]
         uv = stored["uv"].astype(np.float64)
@@ -108,7 +108,7 @@ def _shape(base: np.ndarray, looks: Looks) -> tuple[np.ndarray, Rig]:
     v[:, 1] += (v[:, 1] - 0.043) * (looks.lip_fullness - 1) * bump((y - 0.043) / 0.02)
     v *= looks.head_size
 
-    upper, lower = _halves(faces.LIPS_INNER)
+    upper, lower = _halves(face_mesh.LIPS_INNER)
     line = (v[upper] + v[lower[::-1]]) / 2
     bend, _, height = np.polyfit(line[:, 0], line[:, 1], 2)
     half_width = float(abs(v[upper[[0, -1]], 0]).mean())
@@ -163,7 +163,7 @@ def _slide(v, contour, target, direction: int, reach: float) -> None:
 
 def _cut(triangles: np.ndarray) -> np.ndarray:
     """Takes out the triangles that close the mouth and the eyes."""
-    for ring in (faces.LIPS_INNER, *_CONTOURS):
+    for ring in (face_mesh.LIPS_INNER, *_CONTOURS):
         triangles = triangles[~np.isin(triangles, ring).all(1)]
     return triangles
 
@@ -202,7 +202,7 @@ def _snap(v: np.ndarray, triangles: np.ndarray, rig: Rig) -> np.ndarray:
     edges, count = np.unique(edges, axis=0, return_counts=True)
     border = edges[count == 1]
     # Upper and lower lip touch, so a vertex's side is read off the topology.
-    for half, side in zip(_halves(faces.LIPS_INNER), (-1, 1), strict=True):
+    for half, side in zip(_halves(face_mesh.LIPS_INNER), (-1, 1), strict=True):
         indices = _between(border, half)
         v[indices, 1] = slit_y(rig, v[indices, 0]) + side * SIDE
         v[half[0], 1] = slit_y(rig, v[half[0], 0])

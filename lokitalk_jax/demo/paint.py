@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from lokitalk_jax import face_mesh
 from lokitalk_jax.demo import face, raster, shapes
 from lokitalk_jax.demo.looks import Looks
-from lokitalk_jax.prepare import faces
 
 _BROWS = (
     (70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
@@ -204,17 +204,17 @@ def _paint_face(tile: np.ndarray, looks: Looks, size: int, rng) -> None:
     def lay(colour, share):
         tile[:] += (np.asarray(colour, np.float32) - tile) * share
 
-    lips = shape([faces.LIPS_OUTER], 0.004)
+    lips = shape([face_mesh.LIPS_OUTER], 0.004)
     lay(np.clip(looks.skin * [0.86, 0.50, 0.50] + [0.06, 0, 0.02], 0, 1), 0.85 * lips)
-    line = shape([faces.LIPS_INNER], 0.003)
+    line = shape([face_mesh.LIPS_INNER], 0.003)
     lay(looks.skin * [0.45, 0.22, 0.22], 0.9 * line)
     lay(0.7 * looks.hair, 0.85 * shape(_BROWS, 0.004))
     for contour, folds in (
-        (faces.LEFT_EYE, (414, 286, 258, 257, 259, 260, 467)),
-        (faces.RIGHT_EYE, (190, 56, 28, 27, 29, 30, 247)),
+        (face_mesh.LEFT_EYE, (414, 286, 258, 257, 259, 260, 467)),
+        (face_mesh.RIGHT_EYE, (190, 56, 28, 27, 29, 30, 247)),
     ):
         upper = contour[:9]
-        fold = folds if contour is faces.LEFT_EYE else folds[::-1]
+        fold = folds if contour is face_mesh.LEFT_EYE else folds[::-1]
         lid = shape([(*upper, *fold[::-1])], 0.004)
         lay(looks.skin * [0.74, 0.62, 0.60], 0.55 * lid)
         mask = np.zeros((size, size), np.uint8)

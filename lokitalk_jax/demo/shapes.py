@@ -9,10 +9,10 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import least_squares
 
+from lokitalk_jax import face_mesh
 from lokitalk_jax.demo import face as faces_
 from lokitalk_jax.demo import hair, solids
 from lokitalk_jax.demo.looks import Looks
-from lokitalk_jax.prepare import faces
 
 # Materials: what a point is made of, hence what moves it.
 SKIN, HAIR, TORSO, INSIDE = range(4)
@@ -129,7 +129,7 @@ def _outward(points: np.ndarray, triangles: np.ndarray, name: str) -> np.ndarray
 
 def _under_jaw(face: faces_.Face) -> np.ndarray:
     """A rim that runs back from the face's border, so that no gap shows behind it."""
-    border = face.vertices[np.array(faces.FACE_OVAL + faces.FACE_OVAL[:1])]
+    border = face.vertices[np.array(face_mesh.FACE_OVAL + face_mesh.FACE_OVAL[:1])]
     back = border * [0.72, 0.9, 0] + [0, 0, 0.05]
     along = np.linspace(0, 1, 5)[:, None, None]
     return border + (back - border) * along
@@ -160,7 +160,7 @@ def _bust(looks) -> np.ndarray:
 
 def _mouth_inside(face: faces_.Face) -> np.ndarray:
     """A curved sheet 9 mm behind the lips: teeth and tongue are painted on it."""
-    contour = face.vertices[np.array(faces.LIPS_INNER[:11])]
+    contour = face.vertices[np.array(face_mesh.LIPS_INNER[:11])]
     curve = np.polyfit(np.square(contour[:, 0]), contour[:, 2], 1)
     half = face.rig.slit_half_width * 1.25
     x, down = np.meshgrid(np.linspace(-half, half, 17), np.linspace(-0.012, 0.028, 17))
@@ -171,7 +171,7 @@ def _mouth_inside(face: faces_.Face) -> np.ndarray:
 def _eyeball(face: faces_.Face, eye: int, size: float):
     """A cap of a ball that the lids clear, and the iris landmarks on it [5, 3]."""
     rig = face.rig
-    contour = face.vertices[np.array((faces.LEFT_EYE, faces.RIGHT_EYE)[eye])]
+    contour = face.vertices[np.array((face_mesh.LEFT_EYE, face_mesh.RIGHT_EYE)[eye])]
     radius = 0.0165 * size
 
     def misfit(centre):

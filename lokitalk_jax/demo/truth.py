@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
-from lokitalk_jax import structs
+from lokitalk_jax import files, structs
 from lokitalk_jax.data import folder
 from lokitalk_jax.demo import deform, looks, raster, render, shapes
 from lokitalk_jax.demo.motion import Performance
@@ -41,7 +41,7 @@ def write_truth(path, truth: Truth) -> None:
     """Writes truth.npz into the identity folder `path`; float64, so nothing is lost."""
     which = {"seed": truth.seed, "index": truth.index, "size": truth.camera.size}
     which["speckle"] = truth.person.looks.speckle
-    with folder.replacing(path / FILE) as temporary:
+    with files.replacing(path / FILE) as temporary:
         np.savez(temporary, **which, **truth.performance._asdict())
 
 

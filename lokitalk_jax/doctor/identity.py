@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 import tqdm
 
-from lokitalk_jax import structs
+from lokitalk_jax import face_mesh, structs
 from lokitalk_jax.data import folder
 from lokitalk_jax.doctor import pictures, sound, timing, tracks
 from lokitalk_jax.doctor.finding import ERROR, NOTE, WARNING, Finding, listed
-from lokitalk_jax.prepare import pose
 
 AGAIN = "prepare the video again"
 _ENLARGED = 1.5
@@ -215,7 +214,7 @@ def _mask_of(labels: np.ndarray, mask: np.ndarray) -> bool:
 
 def _head_on_face(labels: np.ndarray, landmarks: np.ndarray) -> bool:
     height, width = labels.shape
-    points = landmarks[list(pose.RIGID), :2]
+    points = landmarks[list(face_mesh.RIGID), :2]
     if not np.isfinite(points).all():
         return True  # said by the checks of tracks
     points = points.astype(int)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lokitalk_jax import structs
+from lokitalk_jax import face_mesh, structs
 from lokitalk_jax.data import folder
 from lokitalk_jax.doctor.finding import ERROR, NOTE, WARNING, Finding, listed
 from lokitalk_jax.prepare import pose
@@ -125,9 +125,9 @@ def _poses(tracks: folder.Tracks) -> Iterator[Finding]:
 
 def _geometry(tracks: folder.Tracks, meta: folder.Meta) -> Iterator[Finding]:
     """Whether poses and landmarks belong together, frame by frame."""
-    found = tracks.landmarks[:, list(pose.RIGID), :2].astype(np.float64)
+    found = tracks.landmarks[:, list(face_mesh.RIGID), :2].astype(np.float64)
     found = (found - meta.principal) / meta.focal
-    points = pose.canonical_points()[list(pose.RIGID)]
+    points = face_mesh.canonical_points()[list(face_mesh.RIGID)]
     turn, shift = (
         tracks.head_to_camera[:, :3, :3],
         tracks.head_to_camera[:, None, :3, 3],

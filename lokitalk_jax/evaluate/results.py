@@ -9,8 +9,9 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from lokitalk_jax.data import folder
-from lokitalk_jax.evaluate.report import clip_table, page
+from lokitalk_jax import files
+from lokitalk_jax.evaluate.metrics import clip_table
+from lokitalk_jax.evaluate.report import page
 
 # Without these a table could be read as one of something else.
 _FACTS = ("protocol", "signals", "size", "config_hash", "step")
@@ -43,9 +44,9 @@ def write(out: pathlib.Path, header: dict, clips: Sequence[page.Clip]) -> dict:
     html = page.page(result, clips)
     facts = {key: result[key] for key in _FACTS}
     clip_table.write(out / "frames.csv", facts, tables)
-    with folder.replacing(out / "report.html") as temporary:
+    with files.replacing(out / "report.html") as temporary:
         temporary.write_text(html, encoding="utf-8")
-    with folder.replacing(out / "metrics.json") as temporary:
+    with files.replacing(out / "metrics.json") as temporary:
         temporary.write_text(text)
     return result
 

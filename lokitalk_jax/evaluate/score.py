@@ -16,10 +16,10 @@ import numpy as np
 import scipy.io.wavfile
 from tqdm import tqdm
 
-from lokitalk_jax import structs
+from lokitalk_jax import files, structs
 from lokitalk_jax.avatar import backdrop, motion, panels, video_file
 from lokitalk_jax.avatar.run import Avatar, Run
-from lokitalk_jax.data import folder, torso_inpainting
+from lokitalk_jax.data import torso_inpainting
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.evaluate import results, spoken, true_clip
 from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
@@ -239,7 +239,7 @@ def _clip(
                 rows.append([panels.enlarged(one) for one in pictures.values()])
     if not shown:
         return Clip(name, way, scores)
-    folder.write_image(sheet, image_grid.contact_sheet(rows, labels))
+    files.write_image(sheet, image_grid.contact_sheet(rows, labels))
     return Clip(name, way, scores, gallery, path, sheet)
 
 

@@ -10,9 +10,10 @@ import tempfile
 
 import numpy as np
 
+from lokitalk_jax import face_mesh, files
 from lokitalk_jax.data import folder, torso_inpainting
 from lokitalk_jax.interop import peer_poses
-from lokitalk_jax.prepare import faces, stages
+from lokitalk_jax.prepare import stages
 
 # RGB of their parsing maps. Our torso includes the neck, which they only tell apart to
 # join them again.
@@ -67,18 +68,18 @@ def _write(identity, tracks, meta, out: pathlib.Path) -> None:
     for name in ("ori_imgs", "gt_imgs", "torso_imgs", "parsing"):
         (out / name).mkdir()
     plate, _ = identity.plate()
-    folder.write_image(out / "bc.jpg", plate)
+    files.write_image(out / "bc.jpg", plate)
     palette = np.array([_COLOURS[label] for label in range(3)], np.uint8)
     for i in stages.progress_bar("export")(range(meta.frame_count)):
         rgb, labels = identity.frame(i), identity.labels(i)
         share = identity.mask(i)[..., None] / 255
-        folder.write_image(out / "ori_imgs" / f"{i}.jpg", rgb)
+        files.write_image(out / "ori_imgs" / f"{i}.jpg", rgb)
         over = np.rint(share * rgb + (1 - share) * plate).astype(np.uint8)
-        folder.write_image(out / "gt_imgs" / f"{i}.jpg", over)
+        files.write_image(out / "gt_imgs" / f"{i}.jpg", over)
         torso = torso_inpainting.torso_image(rgb, labels)
-        folder.write_image(out / "torso_imgs" / f"{i}.png", torso)
-        folder.write_image(out / "parsing" / f"{i}.png", palette[labels])
-        points = tracks.landmarks[i, list(faces.MESH_TO_68), :2]
+        files.write_image(out / "torso_imgs" / f"{i}.png", torso)
+        files.write_image(out / "parsing" / f"{i}.png", palette[labels])
+        points = tracks.landmarks[i, list(face_mesh.MESH_TO_68), :2]
         np.savetxt(out / "ori_imgs" / f"{i}.lms", points, "%f")
     peer_poses.write(
         out,

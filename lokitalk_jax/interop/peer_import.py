@@ -14,14 +14,13 @@ import cv2
 import numpy as np
 import scipy.io.wavfile
 
-from lokitalk_jax import structs
-from lokitalk_jax.data import folder, label_images
+from lokitalk_jax import face_mesh, structs
+from lokitalk_jax.data import face_geometry, folder, label_images
 from lokitalk_jax.doctor import check, finding, peer, pictures
 from lokitalk_jax.interop import peer_poses
 from lokitalk_jax.prepare import (
     audio,
     faces,
-    lips,
     pose,
     stages,
     survey,
@@ -76,10 +75,10 @@ def _run_stages(source, work, model) -> None:
         raise ValueError(survey.faceless_message(source.name, (~valid).mean()))
     focal, principal = theirs.focal, theirs.principal
     poses = peer_poses.to_ours(theirs.camera_to_head)
-    rigid = list(pose.RIGID)
+    rigid = list(face_mesh.RIGID)
     head = peer_poses.fit_head(
         poses[valid],
-        pose.canonical_points()[rigid],
+        face_mesh.canonical_points()[rigid],
         (landmarks[valid][:, rigid, :2].astype(np.float64) - principal) / focal,
     )
     poses = peer_poses.of_our_head(poses, head).astype(np.float32)
@@ -92,8 +91,8 @@ def _run_stages(source, work, model) -> None:
     tracks = folder.Tracks(
         head_to_camera=poses,
         landmarks=landmarks,
-        lips=lips.lips_in_head_frame(landmarks, poses, focal, principal),
-        eye_ratio=lips.eye_ratios(landmarks),
+        lips=face_geometry.lips_in_head_frame(landmarks, poses, focal, principal),
+        eye_ratio=face_geometry.eye_ratios(landmarks),
         valid=valid,
         duplicate=repeated,
         torso_to_camera=torso.poses(motion, poses, valid, focal, principal),
@@ -148,10 +147,10 @@ def _write_frames(source, files: stages.Files, count: int) -> np.ndarray:
             continue
         if image.shape == _even(image).shape:
             # The bytes themselves, since every encoding loses a little.
-            with folder.replacing(files.frame(i)) as temporary:
+            with files.replacing(files.frame(i)) as temporary:
                 shutil.copyfile(path, temporary)
         else:
-            folder.write_image(files.frame(i), _even(image)[..., ::-1])
+            files.write_image(files.frame(i), _even(image)[..., ::-1])
     repeated = np.zeros(count, bool)
     repeated[repeats.repeated()] = True
     return repeated
@@ -164,8 +163,8 @@ def _write_labels(source, files: stages.Files, count: int) -> None:
         labels = _even(label_images.read(source / "parsing" / f"{i}.png"))
         person = np.where(labels == folder.BACKGROUND, 0, 255).astype(np.uint8)
         # Their maps end at whole pixels, a person does not.
-        folder.write_image(files.mask(i), cv2.GaussianBlur(person, (3, 3), 0))
-        folder.write_image(files.labels(i), labels)
+        files.write_image(files.mask(i), cv2.GaussianBlur(person, (3, 3), 0))
+        files.write_image(files.labels(i), labels)
 
 
 def _write_plate(source, files: stages.Files, count: int) -> float:
@@ -175,5 +174,5 @@ def _write_plate(source, files: stages.Files, count: int) -> float:
     for i in np.unique(np.linspace(0, count - 1, 64).astype(int)):
         seen |= cv2.imread(str(files.mask(i)), cv2.IMREAD_GRAYSCALE) == 0
     alpha = np.where(seen, 255, 0).astype(np.uint8)
-    folder.write_image(files.out / "background.png", np.dstack([rgb, alpha]))
+    files.write_image(files.out / "background.png", np.dstack([rgb, alpha]))
     return float(seen.mean())

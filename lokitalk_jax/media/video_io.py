@@ -14,8 +14,7 @@ import numpy as np
 import scipy.io.wavfile
 from av.video.reformatter import Interpolation
 
-from lokitalk_jax import structs
-from lokitalk_jax.data import folder
+from lokitalk_jax import files, structs
 
 SYNTHETIC_NOTE = (
     "synthetic media: the person's face and motion were rendered by a neural radiance "
@@ -186,7 +185,7 @@ class VideoWriter:
             arguments += ["-metadata:s:v:0", "alpha_mode=1"]
         else:
             arguments += ["-movflags", "+faststart"]
-        with folder.replacing(self.path) as temporary:
+        with files.replacing(self.path) as temporary:
             self._process = self._start([*arguments, str(temporary)])
             self._process.stdin.close()
             if self._process.wait():

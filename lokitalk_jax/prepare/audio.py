@@ -7,8 +7,7 @@ import av
 import librosa
 import numpy as np
 
-from lokitalk_jax import structs
-from lokitalk_jax.data import folder
+from lokitalk_jax import files, structs
 from lokitalk_jax.prepare import video
 
 MEL_COUNT = 80
@@ -107,11 +106,11 @@ def write(out: Path, samples: np.ndarray) -> None:
       out: the folder.
       samples: float [S], 16 kHz mono in [-1, 1].
     """
-    with folder.replacing(out / "audio_features.npz") as temporary:
+    with files.replacing(out / "audio_features.npz") as temporary:
         np.savez_compressed(
             temporary, log_mel=log_mel(samples), log_mel_rate=np.float64(MEL_RATE)
         )
-    with folder.replacing(out / "audio.wav") as temporary:
+    with files.replacing(out / "audio.wav") as temporary:
         with wave.open(str(temporary), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)

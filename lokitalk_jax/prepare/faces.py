@@ -1,4 +1,4 @@
-"""Face landmarks: the one detector of the project, and the landmarks' numbers.
+"""The face detector.
 
 A face is float32 [478, 3]: 468 points of MediaPipe's face mesh and 5 of each iris.
 x and y are pixels of the image that went in (see `structs` for the pixel centres),
@@ -19,7 +19,6 @@ import numpy as np
 
 logger = logging.getLogger(__name__)
 
-LANDMARK_COUNT = 478
 MAX_FACES = 3
 
 MODEL_NAME = "face_landmarker.task"
@@ -28,35 +27,6 @@ MODEL_URL = (
     "https://storage.googleapis.com/mediapipe-models/face_landmarker/"
     "face_landmarker/float16/1/face_landmarker.task"
 )
-
-# Contours run clockwise in the image, from the mouth corner or eye corner at the
-# image's left. "Left" and "right" are the person's own; the person's right eye is at
-# the image's left.
-LIPS_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409)
-LIPS_OUTER += (291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
-LIPS_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415)
-LIPS_INNER += (308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
-LIPS = LIPS_OUTER + LIPS_INNER
-RIGHT_EYE = (33, 246, 161, 160, 159, 158, 157, 173)
-RIGHT_EYE += (133, 155, 154, 153, 145, 144, 163, 7)
-LEFT_EYE = (362, 398, 384, 385, 386, 387, 388, 466)
-LEFT_EYE += (263, 249, 390, 373, 374, 380, 381, 382)
-# Corner, two of the upper lid, corner, two of the lower lid, as in the 68-point face.
-RIGHT_EYE_6 = (33, 160, 158, 133, 153, 144)
-LEFT_EYE_6 = (362, 385, 387, 263, 373, 380)
-FACE_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288)
-FACE_OVAL += (397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136)
-FACE_OVAL += (172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
-
-# The mesh points nearest to the 68 points of the iBUG annotation: jaw 0-16,
-# brows 17-26, nose 27-35, eyes 36-47, mouth 48-67.
-MESH_TO_68 = (162, 234, 93, 58, 172, 136, 149, 148, 152)
-MESH_TO_68 += (377, 378, 365, 397, 288, 323, 454, 389)
-MESH_TO_68 += (71, 63, 105, 66, 107, 336, 296, 334, 293, 301)
-MESH_TO_68 += (168, 197, 5, 4, 75, 97, 2, 326, 305)
-MESH_TO_68 += RIGHT_EYE_6 + LEFT_EYE_6
-MESH_TO_68 += (61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181)
-MESH_TO_68 += (78, 82, 13, 312, 308, 317, 14, 87)
 
 # The detector misses small faces: frames smaller than this are enlarged for it.
 _DETECTION_SIZE = 256

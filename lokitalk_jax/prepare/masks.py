@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from lokitalk_jax import face_mesh
 from lokitalk_jax.data import folder
 from lokitalk_jax.prepare import faces
 
@@ -131,11 +132,15 @@ def _seeds(person: np.ndarray, points: np.ndarray) -> np.ndarray:
     beside = np.abs((pixels - ears.mean(0)) @ right)
 
     oval = np.zeros(person.shape, np.uint8)
-    cv2.fillPoly(oval, [np.round(points[list(faces.FACE_OVAL)]).astype(np.int32)], 1)
+    cv2.fillPoly(
+        oval, [np.round(points[list(face_mesh.FACE_OVAL)]).astype(np.int32)], 1
+    )
     # The neck: the jaw's shape moved down the head's axis. It starts a little below
     # the jaw, whose underside, a beard say, moves with the head.
     neck = np.zeros(person.shape, np.uint8)
-    jaw = points[list(faces.FACE_OVAL[12:25])]  # from angle to angle around the chin
+    jaw = points[
+        list(face_mesh.FACE_OVAL[12:25])
+    ]  # from angle to angle around the chin
     jaw = (jaw - jaw.mean(0)) * [0.92, 1] + jaw.mean(0) + 0.04 * face_height * down
     sweep = np.concatenate([jaw, (jaw + down * 0.6 * face_height)[::-1]])
     cv2.fillPoly(neck, [np.round(sweep).astype(np.int32)], 1)

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import face_geometry, folder
 from lokitalk_jax.prepare import (
     audio,
     crop,
     faces,
-    lips,
     pose,
     stages,
     survey,
@@ -113,8 +112,10 @@ def _run_stages(clip, work, options, model, workers) -> None:
     tracks = folder.Tracks(
         head_to_camera=poses.head_to_camera,
         landmarks=landmarks,
-        lips=lips.lips_in_head_frame(landmarks, poses.head_to_camera, focal, principal),
-        eye_ratio=lips.eye_ratios(landmarks),
+        lips=face_geometry.lips_in_head_frame(
+            landmarks, poses.head_to_camera, focal, principal
+        ),
+        eye_ratio=face_geometry.eye_ratios(landmarks),
         valid=valid,
         duplicate=grid.duplicate,
         torso_to_camera=torso.poses(

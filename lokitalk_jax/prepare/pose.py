@@ -11,8 +11,6 @@ The focal length must be given, since such a clip does not tell it: freed, it en
 between 526 and 1551 px on clips of 512 px, the error changing by less than 3 %.
 """
 
-import functools
-import pathlib
 from typing import NamedTuple
 
 import cv2
@@ -20,14 +18,7 @@ import numpy as np
 from scipy import linalg
 from scipy.spatial.transform import Rotation, Slerp
 
-# Points of the face that hardly move against the skull.
-RIGID = (168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 98, 327, 97, 326)  # nose
-RIGID += (122, 351, 193, 417, 245, 465, 188, 412, 174, 399, 196, 419, 3, 248)
-RIGID += (217, 437, 198, 420, 236, 456, 51, 281, 45, 275, 131, 360)
-RIGID += (33, 133, 362, 263, 243, 463)  # corners of the eyes
-RIGID += (10, 151, 9, 8, 109, 338, 67, 297, 108, 337, 69, 299, 103, 332)  # forehead
-RIGID += (21, 251, 54, 284, 162, 389, 127, 356, 139, 368)  # temples
-RIGID += (234, 454, 227, 447, 116, 345, 111, 340, 143, 372)  # cheekbones
+from lokitalk_jax import face_mesh
 
 # Errors are told in pixels of a picture with this focal length, which is what a
 # head filling a 512-px portrait usually has.
@@ -51,7 +42,8 @@ class Poses(NamedTuple):
 
     Attributes:
       head_to_camera: float32 [F, 4, 4], metres; finite in frames without a face too.
-      rigid_points: float32 [len(RIGID), 3], the identity's points in the head frame.
+      rigid_points: float32 [len(face_mesh.RIGID), 3], the identity's points in the
+        head frame.
       reprojection_px: median distance between the points and their landmarks, scaled
         to a focal length of `REFERENCE_FOCAL`.
     """
@@ -59,16 +51,6 @@ class Poses(NamedTuple):
     head_to_camera: np.ndarray
     rigid_points: np.ndarray
     reprojection_px: float
-
-
-@functools.cache
-def canonical_points() -> np.ndarray:
-    """The canonical face in the head frame, float64 [468, 3], metres."""
-    path = pathlib.Path(__file__).with_name("canonical_face_468.npz")
-    with np.load(path) as stored:  # centimetres, y up, z towards the viewer
-        points = stored["vertices_cm"].astype(np.float64) / 100 * [1, -1, -1]
-    points.flags.writeable = False
-    return points
 
 
 def track_poses(
@@ -98,13 +80,13 @@ def track_poses(
             f"none of {len(valid)} frames shows a face, so there is no head to track; "
             "choose a video, or a part of it, with a face in view"
         )
-    observed = landmarks[frames][:, RIGID, :2].astype(np.float64, order="C")
+    observed = landmarks[frames][:, face_mesh.RIGID, :2].astype(np.float64, order="C")
     observed = (observed - principal) / focal
     if not np.isfinite(observed).all():
         bad = frames[~np.isfinite(observed).all((1, 2))][0]
         raise ValueError(f"landmarks of frame {bad} are not finite; mark it not valid")
 
-    points = canonical_points()[list(RIGID)]
+    points = face_mesh.canonical_points()[list(face_mesh.RIGID)]
     rotations, translations = _solve_pnp(points, observed)
     spread = np.unique(
         np.linspace(0, len(frames) - 1, min(SHAPE_FRAMES, len(frames))).astype(int)

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
+from lokitalk_jax import face_mesh
 from lokitalk_jax.data import folder
-from lokitalk_jax.prepare import faces
 
 TINTS = {folder.TORSO: (60, 120, 255), folder.HEAD: (255, 200, 40)}
 AXES = ((255, 60, 60), (60, 220, 60), (80, 120, 255))  # x, y, z
@@ -57,10 +57,10 @@ def draw(
     for x, y in landmarks[:, :2]:
         _dot(image, (x, y), (255, 255, 255), 0.6 * thin)
     for contour in (
-        faces.LIPS_OUTER,
-        faces.LIPS_INNER,
-        faces.LEFT_EYE,
-        faces.RIGHT_EYE,
+        face_mesh.LIPS_OUTER,
+        face_mesh.LIPS_INNER,
+        face_mesh.LEFT_EYE,
+        face_mesh.RIGHT_EYE,
     ):
         points = _fixed(landmarks[list(contour), :2])
         cv2.polylines(image, [points], True, (255, 80, 160), thin, cv2.LINE_AA, _SHIFT)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import tqdm
 
+from lokitalk_jax import face_mesh
 from lokitalk_jax.data import folder
 from lokitalk_jax.media import video_io
 from lokitalk_jax.prepare import crop, faces, masks, preview, timeline, torso, video
@@ -80,7 +81,7 @@ def write_frames(
             while tick is not None and grid.source[tick] == index:
                 if image is None:
                     image = crop.cut_out(video.upright(clip, frame), window)
-                folder.write_image(files.frame(tick), image)
+                files.write_image(files.frame(tick), image)
                 progress.update()
                 tick = next(waiting, None)
             if tick is None:
@@ -92,7 +93,7 @@ def find_landmarks(
     files: Files, count: int, model: Path | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks float32 [F, 478, 3], zero where there are none, and valid bool [F]."""
-    landmarks = np.zeros((count, faces.LANDMARK_COUNT, 3), np.float32)
+    landmarks = np.zeros((count, face_mesh.LANDMARK_COUNT, 3), np.float32)
     valid = np.zeros(count, bool)
     with faces.FaceDetector(model) as detector:
         for i in progress_bar("landmarks")(range(count)):
@@ -118,8 +119,8 @@ def write_masks(
         labels = np.full_like(mask, folder.BACKGROUND)
         if valid[index]:
             labels = masks.label_regions(rgb, mask, landmarks[index])
-        folder.write_image(files.mask(index), mask)
-        folder.write_image(files.labels(index), labels)
+        files.write_image(files.mask(index), mask)
+        files.write_image(files.labels(index), labels)
 
     # Labels take ten times as long as masks, and only they are spread over threads.
     running = collections.deque()
@@ -166,7 +167,7 @@ def write_plate(files: Files, valid: np.ndarray) -> float:
             plate.add(files.read_rgb(i), _read(files.mask(i), cv2.IMREAD_GRAYSCALE))
         rgb, seen = plate.finish()
         alpha = np.where(seen, 255, 0).astype(np.uint8)
-        folder.write_image(path, np.dstack([rgb, alpha]))
+        files.write_image(path, np.dstack([rgb, alpha]))
     return float((_read(path, cv2.IMREAD_UNCHANGED)[..., 3] > 127).mean())
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lokitalk_jax import files
 from lokitalk_jax.data import folder
 from lokitalk_jax.prepare import video
 
@@ -122,7 +123,7 @@ class Workspace:
                     stray.unlink()
                 else:
                     shutil.rmtree(stray)
-            with folder.replacing(self._manifest) as temporary:
+            with files.replacing(self._manifest) as temporary:
                 temporary.write_text(json.dumps(self.source, indent=2) + "\n")
         return self
 
@@ -152,7 +153,7 @@ class Workspace:
         """
         path = self._cache / f"{name}.npz"
         if not path.exists():
-            with folder.replacing(path) as temporary:
+            with files.replacing(path) as temporary:
                 np.savez(temporary, *compute())
         with np.load(path) as stored:
             return make([stored[key] for key in stored])

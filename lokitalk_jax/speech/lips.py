@@ -25,7 +25,7 @@ _CLOSED_SHARE = 0.05  # of the training frames, those with the least open lips
 _FEWEST_PAUSED = 5  # training frames in pauses that tell what lips do there
 # Coefficients beyond what was seen go on by at most this share of half their range.
 _SOFT = 0.25
-# Middle of the upper and of the lower inner lip, see `prepare.lips`.
+# Middle of the upper and of the lower inner lip, see `data.face_geometry`.
 _INNER_UPPER, _INNER_LOWER = 25, 35
 
 

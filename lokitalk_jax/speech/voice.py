@@ -18,7 +18,8 @@ import ml_collections
 import numpy as np
 from scipy import ndimage
 
-from lokitalk_jax.data import audio_features, folder
+from lokitalk_jax import files
+from lokitalk_jax.data import audio_features
 from lokitalk_jax.speech import audio2motion, augmentation, sound_features, spoken_clip
 from lokitalk_jax.speech.spoken_clip import SpokenClip
 
@@ -249,7 +250,7 @@ def save(workdir: pathlib.Path, voice: Voice) -> None:
         return
     flat = flax.traverse_util.flatten_dict(voice.params, sep="/")
     meta = json.dumps({"spec": voice.spec._asdict(), "trust": voice.trust})
-    with folder.replacing(workdir / "voice.npz") as temporary:
+    with files.replacing(workdir / "voice.npz") as temporary:
         np.savez(temporary, meta=np.array(meta), **flat)
 
 

@@ -17,9 +17,9 @@ import jax
 import ml_collections
 import numpy as np
 
+from lokitalk_jax import files
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import clip_records, signals
-from lokitalk_jax.data import folder as data_folder
 from lokitalk_jax.data.dataset import read_tracks
 from lokitalk_jax.speech import audio2motion, cross_fit, lips, spoken_clip, voice
 from lokitalk_jax.training.cast import Cast
@@ -113,7 +113,7 @@ def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
     made = make()
     if path:
         workdir.mkdir(parents=True, exist_ok=True)
-        with data_folder.replacing(path) as temporary:
+        with files.replacing(path) as temporary:
             np.savez(temporary, **flax.traverse_util.flatten_dict(made, sep="/"))
     return made
 

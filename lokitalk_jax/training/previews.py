@@ -5,8 +5,8 @@ import pathlib
 import jax
 import numpy as np
 
+from lokitalk_jax import files
 from lokitalk_jax.avatar.frames import FrameRenderer
-from lokitalk_jax.data import folder
 from lokitalk_jax.data.clip_records import Portrait
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.media import image_grid
@@ -46,4 +46,4 @@ def strip(renderer: FrameRenderer, portrait: Portrait, data: Dataset) -> np.ndar
 def save(path: pathlib.Path, picture: np.ndarray) -> None:
     """Writes a picture, and the folder it goes to."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder.write_image(path, picture)
+    files.write_image(path, picture)

@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from lokitalk_jax import lpips, sharding
+from lokitalk_jax import lpips, sharding, structs
 from lokitalk_jax.avatar import newcomer
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import clip_records
@@ -46,7 +46,7 @@ class Session(NamedTuple):
     config: ml_collections.ConfigDict
     cast: Cast
     spec: nerf.Model
-    state: train_step.TrainState
+    state: structs.TrainState
     batches: Batches
     advance: Callable
 

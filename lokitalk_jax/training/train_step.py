@@ -9,12 +9,12 @@ the only communication of a step on a mesh (D, 1).
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from lokitalk_jax import structs
 from lokitalk_jax.model import identity, nerf, sampling
 from lokitalk_jax.structs import Batch
 from lokitalk_jax.training.losses import LossWeights, identity_loss
@@ -22,35 +22,13 @@ from lokitalk_jax.training.losses import LossWeights, identity_loss
 Array = jax.Array
 
 
-class TrainState(NamedTuple):
-    """What training carries from step to step.
-
-    Attributes:
-      seed: uint32, of the run. Carried, so that runs of other seeds are the same
-        program, which takes half a minute to compile.
-      step: int32, steps done.
-      first_bad: int32 [N], the first step at which an identity's loss was not finite,
-        or -1. One a slot, since a verdict over all would have to be communicated.
-      params: {'shared': ..., 'identity': ...}.
-      moments: the optimiser's state.
-      density: [N, X, Y, Z], density grids.
-    """
-
-    seed: Array
-    step: Array
-    first_bad: Array
-    params: dict
-    moments: optax.OptState
-    density: Array
-
-
 def init_state(
     spec: nerf.Model, optimizer, seed: int | Array, identities: int
-) -> TrainState:
+) -> structs.TrainState:
     """A fresh state for N identities."""
     params = nerf.init(spec, jax.random.key(seed), identities)
     grid = sampling.init_density(spec.sampling)
-    return TrainState(
+    return structs.TrainState(
         seed=jnp.uint32(seed),
         step=jnp.int32(0),
         first_bad=jnp.full(identities, -1, jnp.int32),
@@ -125,10 +103,10 @@ def train_step(
     optimizer: optax.GradientTransformation,
     ids: tuple[int, ...],
     lanes: int,
-    state: TrainState,
+    state: structs.TrainState,
     batch: Batch,
     lpips_params=None,
-) -> tuple[TrainState, dict]:
+) -> tuple[structs.TrainState, dict]:
     """One step of gradient descent on all identities.
 
     Args:
@@ -166,9 +144,9 @@ def density_step(
     points: int,
     ids: tuple[int, ...],
     lanes: int,
-    state: TrainState,
+    state: structs.TrainState,
     batch: Batch,
-) -> TrainState:
+) -> structs.TrainState:
     """Visits random cells of the density grids, under the batch's signals.
 
     Args:

@@ -12,14 +12,14 @@ import numpy as np
 from jax.experimental import multihost_utils
 from tqdm import tqdm
 
-from lokitalk_jax import sharding
+from lokitalk_jax import sharding, structs
 from lokitalk_jax.avatar import frames
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.checkpoint import Checkpoints
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.model import identity
 from lokitalk_jax.speech import spoken_clip, voice
-from lokitalk_jax.training import previews, stopping, train_step
+from lokitalk_jax.training import previews, stopping
 from lokitalk_jax.training.cast import Cast
 from lokitalk_jax.training.metric_log import MetricLog
 from lokitalk_jax.training.session import begin
@@ -169,7 +169,7 @@ def _finite(params: dict) -> jax.Array:
     )
 
 
-def _refuse_bad(state: train_step.TrainState, step: int, names: list[str]) -> None:
+def _refuse_bad(state: structs.TrainState, step: int, names: list[str]) -> None:
     """Raises FloatingPointError where a state of `step` steps must not be saved."""
     first = _fetch(state.first_bad)[: len(names)]
     if (first >= 0).any():

@@ -5,9 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.evaluate.metrics import face_scores, landmarks, sync
+from lokitalk_jax.evaluate.metrics import clip_table, face_scores, landmarks, sync
 from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer, Row
-from lokitalk_jax.evaluate.report import clip_table
 from lokitalk_jax.media import image_grid
 
 

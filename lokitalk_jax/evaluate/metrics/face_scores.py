@@ -5,14 +5,15 @@ Arrays hold F frames; landmarks are [F, 478, 3] in pixels, NaN where no face was
 
 import numpy as np
 
+from lokitalk_jax import face_mesh
+from lokitalk_jax.data import face_geometry
 from lokitalk_jax.evaluate.metrics.frame_scores import Row
-from lokitalk_jax.prepare import faces, lips, pose
 
-MOUTH = faces.MESH_TO_68[48:68]
+MOUTH = face_mesh.MESH_TO_68[48:68]
 _CHEEKS = (234, 454)  # the outer ends of the face oval
 
 # Points that neither speech nor lids nor brows move, by which a face is told.
-_SHAPE = sorted({*pose.RIGID, *faces.FACE_OVAL[:6], *faces.FACE_OVAL[-6:]})
+_SHAPE = sorted({*face_mesh.RIGID, *face_mesh.FACE_OVAL[:6], *face_mesh.FACE_OVAL[-6:]})
 
 
 def mouth_distance(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -54,7 +55,7 @@ def jitter(landmarks: np.ndarray, frames: np.ndarray) -> np.ndarray:
     Returns:
       [F], mean length, pixels; NaN for frames without a neighbour on either side.
     """
-    points = np.float64(landmarks)[:, list(pose.RIGID), :2]
+    points = np.float64(landmarks)[:, list(face_mesh.RIGID), :2]
     found = np.full(len(points), np.nan)
     if len(points) < 3:
         return found
@@ -135,7 +136,9 @@ def rows(
       "jitter_truth_px", "shape_error", "blendshapes_upper" and "blendshapes_lower".
     """
     distance = mouth_distance(truth, prediction)
-    eyes = np.abs(lips.eye_ratios(truth) - lips.eye_ratios(prediction)).mean(-1)
+    eyes = np.abs(
+        face_geometry.eye_ratios(truth) - face_geometry.eye_ratios(prediction)
+    ).mean(-1)
     unknown = np.full(len(truth), np.nan)
     parts = expression_error(*expressions) if expressions else {}
     columns = {

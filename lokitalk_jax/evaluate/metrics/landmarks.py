@@ -4,7 +4,8 @@ from typing import Protocol
 
 import numpy as np
 
-from lokitalk_jax.prepare.faces import LANDMARK_COUNT, Face
+from lokitalk_jax.face_mesh import LANDMARK_COUNT
+from lokitalk_jax.prepare.faces import Face
 
 
 class Detector(Protocol):

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lokitalk_jax.data import folder
+from lokitalk_jax import files
 from lokitalk_jax.evaluate.metrics import pixels
 
 _RESAMPLES = 2000
@@ -79,7 +79,7 @@ def write(
     keys = list(
         dict.fromkeys(k for _, rows in tables.values() for r in rows for k in r)
     )
-    with folder.replacing(path) as temporary, open(temporary, "w", newline="") as file:
+    with files.replacing(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["identity", "driven_by", *facts, "frame", *keys])
         for labels, (frames, rows) in tables.items():

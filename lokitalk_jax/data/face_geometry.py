@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lokitalk_jax.prepare import faces, pose
+from lokitalk_jax import face_mesh
 
 
 def lips_in_head_frame(
@@ -16,11 +16,13 @@ def lips_in_head_frame(
     """Moves the lip landmarks into the head frame, see `points_in_head_frame`.
 
     Returns:
-      float32 [F, 40, 3] in the order of `faces.LIPS`: 20 points of the outer contour,
-      then 20 of the inner one, each from the mouth corner at the image's left along
-      the upper lip to the other corner and back along the lower lip.
+      float32 [F, 40, 3] in the order of `face_mesh.LIPS`: 20 points of the outer
+      contour, then 20 of the inner one, each from the mouth corner at the image's left
+      along the upper lip to the other corner and back along the lower lip.
     """
-    return points_in_head_frame(landmarks, head_to_camera, focal, principal, faces.LIPS)
+    return points_in_head_frame(
+        landmarks, head_to_camera, focal, principal, face_mesh.LIPS
+    )
 
 
 def points_in_head_frame(
@@ -56,10 +58,10 @@ def points_in_head_frame(
     landmarks = landmarks.astype(np.float64)
     rotations = head_to_camera[:, :3, :3].astype(np.float64)
     translations = head_to_camera[:, :3, 3].astype(np.float64)
-    rigid = list(pose.RIGID)
+    rigid = list(face_mesh.RIGID)
 
     metres = translations[:, 2:] / focal
-    known = pose.canonical_points()[rigid] @ rotations[:, 2, :, None]
+    known = face_mesh.canonical_points()[rigid] @ rotations[:, 2, :, None]
     known = known[..., 0] + translations[:, 2:]
     rays = np.ones_like(landmarks)
     rays[..., :2] = (landmarks[..., :2] - principal) / focal
@@ -84,7 +86,7 @@ def eye_ratios(landmarks: np.ndarray) -> np.ndarray:
       float32 [F, 2], the person's left and right eye; about 0.1 closed, 0.3 open.
     """
     ratios = []
-    for eye in (faces.LEFT_EYE_6, faces.RIGHT_EYE_6):
+    for eye in (face_mesh.LEFT_EYE_6, face_mesh.RIGHT_EYE_6):
         p = landmarks[:, eye, :2].astype(np.float64)
         heights = np.linalg.norm(p[:, [1, 2]] - p[:, [5, 4]], axis=2).sum(1)
         width = np.linalg.norm(p[:, 0] - p[:, 3], axis=1)
