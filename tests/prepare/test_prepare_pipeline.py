@@ -8,6 +8,7 @@ import sys
 import time
 
 import av
+import clips
 import cv2
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ from lokitalk_jax import structs
 from lokitalk_jax.data import folder
 from lokitalk_jax.prepare import pipeline, survey, timeline, video, workspace
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-CLIPS = ROOT.parent / "shared" / "clips" / "dev"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLIPS = clips.CLIPS / "dev"
 needs_clips = [
     pytest.mark.clips,
     pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no development clips at {CLIPS}"),

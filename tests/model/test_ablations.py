@@ -14,7 +14,7 @@ from lokitalk_jax.model import nerf
 from lokitalk_jax.structs import Signals
 from lokitalk_jax.training import losses
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "configs" / "ablations").glob("[a-z]*.py"))
 
 

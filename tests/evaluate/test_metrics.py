@@ -1,6 +1,6 @@
 import json
-import pathlib
 
+import clips
 import cv2
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer
 from lokitalk_jax.media import image_grid, video_io
 from lokitalk_jax.prepare import faces
 
-SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
+SHARED = clips.SHARED
 
 
 def frame(seed, height=24, width=30):
@@ -306,10 +306,10 @@ def test_no_face_at_all_is_null_in_json():
 
 @pytest.mark.clips
 def test_mouth_distance_tells_frames_of_a_real_clip_apart():
-    clips = sorted((SHARED / "clips" / "dev").glob("*.mp4"))
-    if not clips:
+    videos = sorted((SHARED / "clips" / "dev").glob("*.mp4"))
+    if not videos:
         pytest.skip("the development clips are not here")
-    frames = list(zip(range(12), video_io.read_frames(clips[0]), strict=False))
+    frames = list(zip(range(12), video_io.read_frames(videos[0]), strict=False))
     with faces.FaceDetector() as first, faces.FaceDetector() as second:
         same = landmarks.FacePairs(first, second)
         for _, rgb in frames:

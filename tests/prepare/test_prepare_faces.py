@@ -1,8 +1,8 @@
 """The detector and the numbers of the landmarks."""
 
 import logging
-import pathlib
 
+import clips
 import cv2
 import numpy as np
 import pooch
@@ -12,7 +12,7 @@ from mediapipe.python.solutions import face_mesh_connections as connections
 from lokitalk_jax import face_mesh
 from lokitalk_jax.prepare import faces
 
-SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
+SHARED = clips.SHARED
 MODEL = SHARED / "models" / faces.MODEL_NAME
 
 

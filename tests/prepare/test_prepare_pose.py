@@ -1,7 +1,6 @@
 """Poses, lips and eyes on faces whose true motion is known, and on the clips."""
 
-import pathlib
-
+import clips
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from lokitalk_jax.data import face_geometry
 from lokitalk_jax.prepare import faces, pose
 
 FOCAL, PRINCIPAL = 1400.0, (256.0, 256.0)
-CLIPS = pathlib.Path(__file__).resolve().parents[2] / "shared" / "clips" / "dev"
+CLIPS = clips.CLIPS / "dev"
 
 
 def smooth_motion(count: int) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Masks, labels, the background plate and the preview."""
 
-import pathlib
-
+import clips
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from lokitalk_jax import face_mesh
 from lokitalk_jax.data import folder
 from lokitalk_jax.prepare import faces, masks, preview
 
-CLIPS = pathlib.Path(__file__).resolve().parents[2] / "shared" / "clips" / "dev"
+CLIPS = clips.CLIPS / "dev"
 
 
 def portrait(size: int = 256, tilt: float = 0.0, centre: int | None = None):
