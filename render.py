@@ -53,31 +53,33 @@ def _reenact(flags: argparse.Namespace) -> None:
     else:
         avatar = run.avatar(run.named(flags.identity))
     avatar = avatar.at(flags.size) if flags.size else avatar
-    portrait = avatar.portrait
+    record = avatar.record
     names = {region: getattr(flags, region) or flags.drive for region in DRIVEN}
     drivers = {
-        region: newcomer.driver(run, name) for region, name in names.items() if name
+        region: newcomer.load_driver(run, name)
+        for region, name in names.items()
+        if name
     }
     # Whose lips they are, theirs is the sound.
-    speaker = drivers.setdefault("lip", portrait)
+    speaker = drivers.setdefault("lip", record)
     parts = {
         region: (one, motion.select_frames(one, flags.frames))
         for region, one in drivers.items()
     }
     frames = parts["lip"][1][: min(len(part) for _, part in parts.values())]
     if any(names.values()):
-        own = motion.select_frames(portrait, flags.frames)
-        moved = motion.swap(portrait, own, parts, len(frames))
+        own = motion.select_frames(record, flags.frames)
+        moved = motion.swap(record, own, parts, len(frames))
     else:
-        moved = motion.tracked(portrait, frames)
+        moved = motion.tracked(record, frames)
     muted = [name for name in flags.mute.split(",") if name]
-    out = flags.out or flags.workdir / f"{portrait.name}.mp4"
+    out = flags.out or flags.workdir / f"{record.name}.mp4"
     video_file.write_video(
         out,
         avatar,
-        motion.hold(moved, portrait, muted).frames(),
+        motion.hold(moved, record, muted).frames(),
         moved.frame_count,
-        backdrop.find(flags.background, portrait),
+        backdrop.find(flags.background, record),
         video_file.sound(speaker.audio, frames),
         flags.maps,
         flags.fps,
@@ -90,7 +92,7 @@ def _reenact(flags: argparse.Namespace) -> None:
     _LOG.info(
         "%s: %s, frames %d to %d of %s%s, step %d of the run",
         out,
-        portrait.name,
+        record.name,
         frames.start,
         frames.stop - 1,
         speaker.name,
@@ -106,7 +108,7 @@ def _speak(flags: argparse.Namespace) -> None:
     run = Run(flags.workdir)
     avatar = run.avatar(run.named(flags.identity))
     avatar = avatar.at(flags.size) if flags.size else avatar
-    portrait = avatar.portrait
+    record = avatar.record
     sources = talking.Sources(
         flags.lip or "audio",
         flags.eye or flags.drive or "auto",
@@ -115,20 +117,20 @@ def _speak(flags: argparse.Namespace) -> None:
         flags.seed,
         flags.features,
     )
-    speaking = talking.Speaking(run, portrait.name, sources, flags.audio)
+    speaking = talking.Speaking(run, record.name, sources, flags.audio)
     spoken = talking.SpokenFile(speaking, flags.audio)
     moved = iter(spoken)
     if flags.export_curves:
         moved = talking.exported(moved, flags.export_curves)
-    out = flags.out or flags.workdir / f"{portrait.name}.mp4"
-    behind = backdrop.find(flags.background, portrait)
+    out = flags.out or flags.workdir / f"{record.name}.mp4"
+    behind = backdrop.find(flags.background, record)
     video_file.write_video(
         out, avatar, moved, len(spoken), behind, flags.audio, flags.maps, flags.fps
     )
     _LOG.info(
         "%s: %s, %d frames; lips would have left what was seen in %.1f%% of them",
         out,
-        portrait.name,
+        record.name,
         speaking.frames,
         100 * speaking.clamped / max(speaking.frames, 1),
     )

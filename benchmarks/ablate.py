@@ -59,15 +59,15 @@ def score(run: Run, name: str) -> dict[str, float]:
       (intersection over union) of the rendered gate with the region's mask.
     """
     avatar = run.avatar(name)
-    portrait = avatar.portrait
-    data = Dataset.open(folder.IdentityFolder(portrait.source), run.config.data.size)
+    record = avatar.record
+    data = Dataset.open(folder.IdentityFolder(record.source), run.config.data.size)
     shared = np.zeros((2, len(REGIONS)))
 
     def compare(index: int, maps: Rendered) -> None:
         gates, masks = maps.regions >= 0.5, data.region_masks(index) >= 0.5
         shared[:] += np.sum([gates & masks, gates | masks], axis=(1, 2))
 
-    shown = spread(portrait.test_frames, _TEST_FRAMES)
+    shown = spread(record.test_frames, _TEST_FRAMES)
     found = score_tracked(avatar, data, shown, compare)
     psnr = {region: found[region]["psnr"] for region in ("frame", *REGIONS)}
     overlap = dict(zip(REGIONS, shared[0] / np.maximum(shared[1], 1), strict=True))
@@ -82,9 +82,9 @@ def score(run: Run, name: str) -> dict[str, float]:
 def head_psnr(run: Run, name: str) -> float:
     """The head's PSNR of `score` alone, which takes a fifth of the time."""
     avatar = run.avatar(name)
-    portrait, head = avatar.portrait, REGIONS.index("head")
-    data = Dataset.open(folder.IdentityFolder(portrait.source), run.config.data.size)
-    shown = spread(portrait.test_frames, _TEST_FRAMES)
+    record, head = avatar.record, REGIONS.index("head")
+    data = Dataset.open(folder.IdentityFolder(record.source), run.config.data.size)
+    shown = spread(record.test_frames, _TEST_FRAMES)
     pictures = np.stack([picture for *_, picture in rendered_frames(avatar, shown)])
     truth = np.stack([data.frames[index] for index in shown]) / np.float32(255)
     masks = np.stack([data.region_masks(index)[..., head] for index in shown])

@@ -42,7 +42,7 @@ def rendered(run: Run, name: str, heard: np.ndarray, frames: range):
     speaking = talking.Speaking(run, name, _SOURCES)
     moved = [*speaking.push(heard), *speaking.finish()][frames.start : frames.stop]
     avatar = run.avatar(name)
-    plate = backdrop.find("plate", avatar.portrait)
+    plate = backdrop.find("plate", avatar.record)
     for maps in video_file.stream(avatar.renderer, moved, plate):
         yield image_grid.to_uint8(np.clip(np.asarray(maps.rgb), 0, 1))
 
@@ -63,12 +63,12 @@ def loudness(heard: np.ndarray) -> np.ndarray:
     return sound_features.features(heard)[:: audio2motion.ROWS_PER_FRAME, -1]
 
 
-def row(portrait: str, source: str, told: np.ndarray, true: np.ndarray) -> dict:
+def row(record: str, source: str, told: np.ndarray, true: np.ndarray) -> dict:
     """Figures of one render."""
     found = lagged(told, true)
     best = int(np.argmax(found))
     return {
-        "portrait": portrait,
+        "portrait": record,
         "voice": source,
         "correlation": round(found[list(_LAGS).index(0)], 3),
         "best": round(found[best], 3),
@@ -91,13 +91,11 @@ def main(_) -> None:
         level = loudness(heard)
         voices[path.stem] = heard, range(len(level)), level
     for name in [] if voices else run.identities:
-        portrait = run.portrait(name)
-        frames = range(portrait.frame_count)[-_FRAMES.value :]
-        data = Dataset.open(
-            folder.IdentityFolder(portrait.source), run.config.data.size
-        )
+        record = run.record(name)
+        frames = range(record.frame_count)[-_FRAMES.value :]
+        data = Dataset.open(folder.IdentityFolder(record.source), run.config.data.size)
         true = openings(data.frames[i] for i in frames)
-        voices[name] = spoken_clip.samples(portrait), frames, true
+        voices[name] = spoken_clip.samples(record), frames, true
     portraits = _PORTRAITS.value or run.identities
     pairs = [(p, v) for p in portraits for v in voices]
     rows = []

@@ -187,7 +187,7 @@ def _seen_material(truth, frame: int, size: int, points, pixel) -> np.ndarray:
 @functools.partial(jax.jit, static_argnums=0)
 def _sample(spec, params, density, pixels, intrinsics, pose, driven):
     """Points [P, 3], weights [P] and gated offsets [P, 4, 3] on rays, metres."""
-    person = identity.combine(params["shared"]["common"], params["identity"])
+    person = identity.combine(params["shared"]["base"], params["identity"])
     _, samples = nerf.render(
         spec,
         params["shared"],
@@ -210,7 +210,7 @@ def _sample(spec, params, density, pixels, intrinsics, pose, driven):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _offsets(spec, params, points, driven):
-    person = identity.combine(params["shared"]["common"], params["identity"])
+    person = identity.combine(params["shared"]["base"], params["identity"])
     deformed = spec.deformation.apply(
         params["shared"]["dynamic"],
         points[None] / structs.UNIT,

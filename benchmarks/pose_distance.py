@@ -28,14 +28,14 @@ _BINS = (0.005, 0.01, 0.02, 0.04)  # of the image's height
 def measure(run: Run) -> list[tuple[float, float]]:
     """Pose distance and head PSNR, dB, of each held-out frame of a run's person."""
     avatar = run.avatar(run.named(None))
-    portrait = avatar.portrait
-    data = Dataset.open(folder.IdentityFolder(portrait.source), run.config.data.size)
-    known = outlines(data, portrait.train_frames)
-    far = [distances(one, known).min() for one in outlines(data, portrait.test_frames)]
+    record = avatar.record
+    data = Dataset.open(folder.IdentityFolder(record.source), run.config.data.size)
+    known = outlines(data, record.train_frames)
+    far = [distances(one, known).min() for one in outlines(data, record.test_frames)]
     head = REGIONS.index("head")
     scores = [
         pixels.masked_psnr(data.frame(i)[0], picture, data.region_masks(i)[..., head])
-        for i, _, picture in rendered_frames(avatar, portrait.test_frames)
+        for i, _, picture in rendered_frames(avatar, record.test_frames)
     ]
     return [(float(d), s) for d, s in zip(far, scores, strict=True) if s is not None]
 

@@ -36,9 +36,9 @@ def main(_) -> None:
     count = _FRAMES.value + 2
     for size in map(int, _SIZES.value):
         avatar = trained.at(size)
-        plate = avatar.portrait.plate / np.float32(255)
-        at = motion.to_and_fro(avatar.portrait.frame_count, count)
-        moved = motion.tracked(avatar.portrait, at)
+        plate = avatar.record.plate / np.float32(255)
+        at = motion.to_and_fro(avatar.record.frame_count, count)
+        moved = motion.tracked(avatar.record, at)
 
         def alone(avatar=avatar, plate=plate, moved=moved):
             for pose, signals in moved.frames():
@@ -59,7 +59,7 @@ def main(_) -> None:
         }
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "x.mp4"
-            shape = avatar.portrait.width, avatar.portrait.height
+            shape = avatar.record.width, avatar.record.height
             with video_io.VideoWriter(path, size=shape) as writer:
                 found["and to a video"] = seconds_each(to_video(writer), count)
         measure.report(

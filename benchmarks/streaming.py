@@ -3,10 +3,10 @@
     python -m benchmarks.streaming --workdir=runs/me --minutes=10
 
 Plays the sound of the person's own clip again and again into
-`avatar.talking.Portrait`, in pieces of --chunk milliseconds, and writes one JSON line:
-seconds of work for a second of sound, the latency (what a frame waits for, the piece
-that it lies in, and the work
-on it), and resident memory after each minute with its slope over the second half.
+`avatar.talking.LiveAvatar`, in pieces of --chunk milliseconds, and writes one JSON
+line: seconds of work for a second of sound, the latency (what a frame waits for, the
+piece that it lies in, and the work on it), and resident memory after each minute with
+its slope over the second half.
 """
 
 import json
@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from lokitalk_jax import process, structs
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.avatar.talking import Portrait
+from lokitalk_jax.avatar.talking import LiveAvatar
 from lokitalk_jax.speech import spoken_clip
 
 
@@ -34,17 +34,17 @@ def main(_) -> None:
     """Plays and measures."""
     run = Run(pathlib.Path(_WORKDIR.value))
     name = run.named(_IDENTITY.value)
-    sound = spoken_clip.samples(run.portrait(name))
-    portrait = Portrait.load(_WORKDIR.value, name, size=_SIZE.value)
+    sound = spoken_clip.samples(run.live(name))
+    live = LiveAvatar.load(_WORKDIR.value, name, size=_SIZE.value)
     size = _CHUNK.value * structs.AUDIO_RATE // 1000
     chunks = round(_MINUTES.value * 60 * structs.AUDIO_RATE / size)
-    portrait.push(sound[: structs.AUDIO_RATE])  # compiles
+    live.push(sound[: structs.AUDIO_RATE])  # compiles
 
     work, memory, frames, next_minute = [], [resident()], 0, 60.0
     for i in tqdm(range(chunks), "streaming", unit="piece"):
         chunk = np.take(sound, np.arange(i * size, (i + 1) * size), mode="wrap")
         began = time.perf_counter()
-        frames += len(portrait.push(chunk))
+        frames += len(live.push(chunk))
         work.append(time.perf_counter() - began)
         if (i + 1) * _CHUNK.value / 1000 >= next_minute:
             memory.append(resident())
@@ -57,7 +57,7 @@ def main(_) -> None:
         "minutes": _MINUTES.value,
         "frames": frames,
         "work_per_second_of_sound": sum(work) / (_MINUTES.value * 60),
-        "algorithmic_latency_ms": 1000 * portrait.latency,
+        "algorithmic_latency_ms": 1000 * live.latency,
         "chunk_ms": _CHUNK.value,
         "work_per_frame_ms": 1000 * float(one_frame),
         "resident_mb": [round(value, 1) for value in memory],

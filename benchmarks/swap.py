@@ -78,13 +78,13 @@ class Person:
           count: frames of the clip that drive, evenly spread.
         """
         self.avatar = run.avatar(name)
-        portrait = self.avatar.portrait
+        record = self.avatar.record
         self.data = Dataset.open(
-            folder.IdentityFolder(portrait.source), run.config.data.size
+            folder.IdentityFolder(record.source), run.config.data.size
         )
-        self.frames = range(0, portrait.frame_count, -(-portrait.frame_count // count))
-        self.plate = backdrop.find("plate", portrait)
-        some = references.spread(portrait.train_frames, 8)
+        self.frames = range(0, record.frame_count, -(-record.frame_count // count))
+        self.plate = backdrop.find("plate", record)
+        some = references.spread(record.train_frames, 8)
         poses = self.data.tracks.head_to_camera
         self.mean_face = np.mean(
             [
@@ -127,16 +127,14 @@ class Person:
 
 def measure(person: Person, driver: Person, spoken: np.ndarray, mean_faces: dict):
     """The figures of one pair, and a frame of it; `driver` may be `person`."""
-    portrait, theirs = person.avatar.portrait, driver.frames
+    record, theirs = person.avatar.record, driver.frames
     if person is driver:
-        moved = motion.tracked(portrait, theirs)
+        moved = motion.tracked(record, theirs)
     else:
-        drivers = dict.fromkeys(
-            ("lip", "eye", "head"), (driver.avatar.portrait, theirs)
-        )
-        moved = motion.swap(portrait, theirs, drivers, len(theirs))
+        drivers = dict.fromkeys(("lip", "eye", "head"), (driver.avatar.record, theirs))
+        moved = motion.swap(record, theirs, drivers, len(theirs))
     openings, kept, shown = person.render(moved, mean_faces)
-    still = person.render(motion.hold(moved, portrait, ["lip"]), mean_faces)[0]
+    still = person.render(motion.hold(moved, record, ["lip"]), mean_faces)[0]
     shuffled = np.random.default_rng(0).permutation(spoken)
     return {
         "portrait": person.data.name,

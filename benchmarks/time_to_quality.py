@@ -51,20 +51,20 @@ def reached(curve: list[dict], share: float) -> float | None:
     return None
 
 
-def avatar_of(session: Session, state, portrait) -> runs.Avatar:
+def avatar_of(session: Session, state, record) -> runs.Avatar:
     """The person as a state has them."""
     own, density = sharding.local_slice((state.params["identity"], state.density), 0)
     shared = sharding.local(state.params["shared"])
-    person = identity.combine(shared["common"], own)
-    config, spec = session.config, session.spec
-    return runs.assemble(spec, config, portrait, shared, person, density)
+    person = identity.combine(shared["base"], own)
+    config, spec = session.config, session.model
+    return runs.assemble(spec, config, record, shared, person, density)
 
 
 def score(avatar: runs.Avatar, data) -> dict[str, float]:
     """PSNR of held-out frames, {"frame", "head"}, dB."""
-    shown = references.spread(avatar.portrait.test_frames, _TEST_FRAMES)
-    plate = avatar.portrait.plate / np.float32(255)
-    moved = motion.tracked(avatar.portrait, shown).frames()
+    shown = references.spread(avatar.record.test_frames, _TEST_FRAMES)
+    plate = avatar.record.plate / np.float32(255)
+    moved = motion.tracked(avatar.record, shown).frames()
     drawn = video_file.stream(avatar.renderer, moved, plate)
     pictures = np.stack([np.clip(maps.rgb, 0, 1) for maps in drawn])
     truth = np.stack([np.float32(data.frames[i]) / 255 for i in shown])
@@ -79,9 +79,9 @@ def score(avatar: runs.Avatar, data) -> dict[str, float]:
 
 def frames_per_second(avatar: runs.Avatar) -> float:
     """Frames rendered and brought to the host, one after the other."""
-    at = motion.to_and_fro(avatar.portrait.frame_count, _TIMED_FRAMES + 2)
-    plate = avatar.portrait.plate / np.float32(255)
-    moved = motion.tracked(avatar.portrait, at).frames()
+    at = motion.to_and_fro(avatar.record.frame_count, _TIMED_FRAMES + 2)
+    plate = avatar.record.plate / np.float32(255)
+    moved = motion.tracked(avatar.record, at).frames()
     for index, maps in enumerate(video_file.stream(avatar.renderer, moved, plate)):
         np.asarray(maps.rgb)
         if index == 1:
@@ -98,7 +98,7 @@ def frames_per_second_in_one_tile(avatar: runs.Avatar) -> float:
     return found
 
 
-def train(session: Session, minutes: float, portrait, data):
+def train(session: Session, minutes: float, record, data):
     """Trains; returns the curve, the last state, and steps done."""
     source = session.batches.iterate(0)
     first = next(source)
@@ -111,7 +111,7 @@ def train(session: Session, minutes: float, portrait, data):
     while True:
         ends = step == last or seconds > 60 * minutes
         if not curve or seconds >= mark or ends:
-            avatar = avatar_of(session, state, portrait)
+            avatar = avatar_of(session, state, record)
             curve.append({"seconds": seconds, "step": step} | score(avatar, data))
             mark = max(1.4 * seconds, 1.0)
         if ends:
@@ -137,8 +137,8 @@ def main(_) -> None:
     config.train.perceptual = 0.0
     session = begin(config)
     (data,) = session.cast.datasets
-    portrait = clip_records.make(data, session.cast.fitted)
-    curve, avatar, steps = train(session, _MINUTES.value, portrait, data)
+    record = clip_records.make(data, session.cast.fitted)
+    curve, avatar, steps = train(session, _MINUTES.value, record, data)
     memory = jax.local_devices()[0].memory_stats() or {}
     peak = memory.get("peak_bytes_in_use", 0) / 1e6
     measure.report(

@@ -42,7 +42,7 @@ def main(_) -> None:
     config.data.size = _SIZE.value
     config.data.rays_per_frame = _RAYS.value // config.data.frames_per_step
     config.sampling.samples = _SAMPLES.value
-    begun = session.begin(config)
+    begun = session.build_session(config)
     source = begun.batches.iterate(0)
     batch = next(source)
     source.close()
@@ -50,7 +50,7 @@ def main(_) -> None:
         config.lr.grid, config.lr.network, config.lr.code, config.lr.torso
     )
     rule = optimizer.make(
-        rates, config.train.steps, config.lr.warmup, config.lr.final, config.common
+        rates, config.train.steps, config.lr.warmup, config.lr.final, config.shared
     )
     arguments = begun.state, batch
 

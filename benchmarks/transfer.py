@@ -109,7 +109,7 @@ def configure(method: str, source, prior, seconds: float, seed: int, steps: int 
         config = single_id.get_config("cpu")
     else:
         config = adapt.get_config("cpu")
-        config.start, config.common = method.rpartition(":")[2].split("/")
+        config.start, config.shared = method.rpartition(":")[2].split("/")
         config.prior = str(prior)
     config.train.steps = steps or adapt.get_config("cpu").train.steps
     config.seed = seed
@@ -125,7 +125,7 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
       a dict at each mark: step, cpu_seconds, and scores.
     """
     (data,) = session.cast.datasets
-    portrait = clip_records.make(data, session.cast.fitted)
+    record = clip_records.make(data, session.cast.fitted)
     steps = session.config.train.steps
     # Donated buffers are gone, so that compiling takes a copy.
     spare = jax.tree.map(lambda leaf: leaf.copy(), session.state)
@@ -138,7 +138,7 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
         if step in marks:
             jax.block_until_ready(state)
             points.append({"step": step, "cpu_seconds": round(spent, 2)})
-            points[-1] |= _score(session, state, data, portrait)
+            points[-1] |= _score(session, state, data, record)
         if step < steps:
             began = time.process_time()
             state, metrics = session.advance(state, step, next(batches))
@@ -148,12 +148,12 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
     return points
 
 
-def _score(session: Session, state, data, portrait) -> dict:
+def _score(session: Session, state, data, record) -> dict:
     own, density = sharding.local_slice((state.params["identity"], state.density), 0)
     shared = sharding.local(state.params["shared"])
-    person = identity.combine(shared["common"], own)
-    avatar = assemble(session.spec, session.config, portrait, shared, person, density)
-    shown = references.spread(portrait.test_frames, _TEST_FRAMES)
+    person = identity.combine(shared["base"], own)
+    avatar = assemble(session.model, session.config, record, shared, person, density)
+    shown = references.spread(record.test_frames, _TEST_FRAMES)
     found = score_tracked(avatar, data, shown)
     flat = {region: found[region]["psnr"] for region in ("frame", "head", "lip")}
     more = {"lpips": found["frame"]["lpips_alex"], "lmd_px": found["lmd_px"]}

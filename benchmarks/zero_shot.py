@@ -37,12 +37,12 @@ class Crowd:
         """Opens everyone's clip."""
         self._clips, self._frames, found = [], [], []
         for name in prior.identities:
-            portrait = prior.portrait(name)
-            source = folder.IdentityFolder(portrait.source)
+            record = prior.record(name)
+            source = folder.IdentityFolder(record.source)
             data = Dataset.open(source, prior.config.data.size)
-            self._clips += [data] * len(portrait.train_frames)
-            self._frames += list(portrait.train_frames)
-            found.append(outlines(data, portrait.train_frames))
+            self._clips += [data] * len(record.train_frames)
+            self._frames += list(record.train_frames)
+            found.append(outlines(data, record.train_frames))
         self._outlines = np.concatenate(found)
 
     def nearest(self, outline: np.ndarray, plate: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ def measure(prior: Run, crowd: Crowd, source: pathlib.Path):
     """
     people = {s: newcomer.zero_shot(prior, source, s) for s in newcomer.STARTS}
     avatar, data = people["encoder"]
-    frames = references.spread(avatar.portrait.test_frames, _TEST_FRAMES)
+    frames = references.spread(avatar.record.test_frames, _TEST_FRAMES)
     plate = data.plate / np.float32(255)
     pictures = {
         start: [picture for *_, picture in rendered_frames(avatar, frames)]

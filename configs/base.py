@@ -32,7 +32,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.task = "portraits"
     c.prior = ""  # run whose common parts are adapted; "" starts from scratch
     c.start = "encoder"  # how a new person of a prior starts: encoder or mean
-    c.common = "free"  # how a prior's common parts go on learning: free, slow, frozen
+    c.shared = (
+        "free"  # learning rate of a prior's shared parameters: free, slow, frozen
+    )
 
     # What drives the lips while portraits are trained: tracked; audio, what sound makes
     # of them; or encoder, an audio encoder that is trained along. For portraits that

@@ -14,7 +14,7 @@ def command(run, *flags):
 
 
 def plate_of(avatar):
-    return backdrop.find("plate", avatar.portrait)
+    return backdrop.find("plate", avatar.record)
 
 
 def frames_of(avatar, shown):

@@ -6,7 +6,7 @@ import re
 import cv2
 import numpy as np
 
-from lokitalk_jax.data.clip_records import Portrait
+from lokitalk_jax.data.clip_records import ClipRecord
 
 _COLOURS = {
     "black": "000000",
@@ -19,7 +19,7 @@ _COLOURS = {
 }
 
 
-def find(text: str, portrait: Portrait) -> np.ndarray | None:
+def find(text: str, record: ClipRecord) -> np.ndarray | None:
     """The backdrop that `text` names.
 
     Args:
@@ -34,11 +34,11 @@ def find(text: str, portrait: Portrait) -> np.ndarray | None:
     Raises:
       ValueError: `text` is none of these.
     """
-    shape = portrait.height, portrait.width
+    shape = record.height, record.width
     if text == "none":
         return None
     if text == "plate":
-        return portrait.plate.astype(np.float32) / 255
+        return record.plate.astype(np.float32) / 255
     hexadecimal = _COLOURS.get(text.lower(), text.removeprefix("#"))
     if re.fullmatch("[0-9a-fA-F]{6}", hexadecimal):
         colour = np.frombuffer(bytes.fromhex(hexadecimal), np.uint8)

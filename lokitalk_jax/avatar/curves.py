@@ -12,7 +12,7 @@ import numpy as np
 
 from lokitalk_jax import structs
 from lokitalk_jax.data import signals
-from lokitalk_jax.data.clip_records import Portrait
+from lokitalk_jax.data.clip_records import ClipRecord
 
 # Blinks of people in conversation: 26 a minute (Bentivoglio et al. 1997), here with
 # exponential gaps above a second; a third of a second from open to open, of which
@@ -36,15 +36,15 @@ def blinking(seed: int) -> Iterator[np.ndarray]:
             yield np.full(2, openness, np.float32)
 
 
-def own_head(portrait: Portrait) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def own_head(record: ClipRecord) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Head and torso signals of the training frames, there and back for ever.
 
     Where the direction turns, the motion slows down and comes to rest before it goes
     back, so that neither pose nor speed jumps.
     """
-    frames = portrait.train_frames
+    frames = record.train_frames
     run = slice(int(frames[0]), int(frames[-1]) + 1)
-    head, torso = portrait.signals.head[run], portrait.signals.torso[run]
+    head, torso = record.signals.head[run], record.signals.torso[run]
     for at in _to_and_fro(len(head)):
         low = int(at)
         high, share = min(low + 1, len(head) - 1), at - low
@@ -111,7 +111,7 @@ def header(lip_dim: int) -> list[str]:
     ]
 
 
-def pose(portrait: Portrait, head: np.ndarray) -> np.ndarray:
+def pose(record: ClipRecord, head: np.ndarray) -> np.ndarray:
     """The camera pose [4, 4] of a head signal [6]."""
     relative = signals.vector_to_pose(np.asarray(head, np.float64))
-    return (portrait.rest_pose @ relative).astype(np.float32)
+    return (record.rest_pose @ relative).astype(np.float32)

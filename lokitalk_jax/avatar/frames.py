@@ -19,7 +19,7 @@ Array = jax.Array
 # Rays looked at together, at least and at most, and shares of a frame between: small
 # tiles leave a large device idle, large ones are wasted where few rays are left.
 _TILE, _TILE_MAX, _TILES = 1024, 16384, 32
-_TILE_POINTS = 4096  # of a survey
+_TILE_POINTS = 4096  # of a density grid
 _COARSE = 4  # pixels between the rays of the first look
 _SEEN = 1e-3  # opacity; a quarter of what a byte can show
 
@@ -31,16 +31,18 @@ def pixel_centres(height: int, width: int) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def survey(spec: nerf.Model, shared: dict, person: dict, signals: Signals) -> Array:
+def build_density_grid(
+    model: nerf.Model, shared: dict, person: dict, signals: Signals
+) -> Array:
     """Density grid [X, Y, Z] of a person: the largest density over some frames.
 
     Args:
-      spec: the model.
+      model: the model.
       shared: parameters that all identities share.
       person: the identity's tree, `identity.combine` of the common and its own.
       signals: of B frames, leaves [B, ...].
     """
-    centres = jnp.asarray(sampling.cell_centres(spec.sampling))
+    centres = jnp.asarray(sampling.cell_centres(model.sampling))
     tiles = -(-len(centres) // _TILE_POINTS)
     padded = jnp.pad(
         centres, ((0, tiles * _TILE_POINTS - len(centres)), (0, 0)), mode="edge"
@@ -49,24 +51,24 @@ def survey(spec: nerf.Model, shared: dict, person: dict, signals: Signals) -> Ar
     def frame(one: Signals) -> Array:
         def tile(points: Array) -> Array:
             batch = jax.tree.map(lambda x: x[None], one)
-            return nerf.density(spec, shared, person, points[None], batch)[0]
+            return nerf.density(model, shared, person, points[None], batch)[0]
 
         return jax.lax.map(tile, padded.reshape(tiles, _TILE_POINTS, 3)).reshape(-1)
 
     densest = jnp.max(jax.lax.map(frame, signals), axis=0)
-    return densest[: len(centres)].reshape(spec.sampling.cells)
+    return densest[: len(centres)].reshape(model.sampling.cells)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _render(
-    spec, size, torso, shared, person, density, intrinsics, plate, pose, signals
+    model, size, torso, shared, person, density, intrinsics, plate, pose, signals
 ):
     height, width = size
     one = jax.tree.map(lambda x: x[None], signals)
 
     def look(pixels: Array, behind: Array) -> Rendered:
         rendered, _ = nerf.render(
-            spec,
+            model,
             shared,
             person,
             density,
@@ -80,7 +82,7 @@ def _render(
         return jax.tree.map(lambda x: x[0], rendered)
 
     coarse = jnp.asarray(_coarse_pixels(height, width)).reshape(-1, 2)
-    opaque = masked.map_kept(
+    opaque = masked.map_where(
         lambda entries: look(coarse[entries], jnp.zeros((len(entries), 3))).alpha,
         jnp.ones(len(coarse), bool),
         _tile(len(coarse)),
@@ -93,11 +95,11 @@ def _render(
     nothing = jnp.zeros(height * width)
     _, far = rays.box_interval(
         rays.generate(pixels, intrinsics, pose),
-        jnp.array(spec.sampling.low),
-        jnp.array(spec.sampling.high),
+        jnp.array(model.sampling.low),
+        jnp.array(model.sampling.high),
     )
     no_regions = jnp.zeros((height * width, len(REGIONS)))
-    rendered = masked.map_kept(
+    rendered = masked.map_where(
         lambda entries: look(pixels[entries], plate[entries]),
         near.reshape(-1),
         _tile(height * width),
@@ -152,7 +154,7 @@ class FrameRenderer:
 
     def __init__(
         self,
-        spec: nerf.Model,
+        model: nerf.Model,
         shared: dict,
         person: dict,
         density: Array,
@@ -163,14 +165,14 @@ class FrameRenderer:
         """Places what does not change from frame to frame on the device.
 
         Args:
-          spec: the model.
+          model: the model.
           shared: parameters that all identities share.
           person: one identity's tree, `identity.combine` of the common and its own.
           density: [X, Y, Z], that person's density grid.
           height, width: pixels.
           intrinsics: [3], focal length, principal x and y, pixels of that size.
         """
-        self._spec = spec
+        self._model = model
         self.height, self.width = height, width
         # Wherever they come from: a shard of another device, or host memory.
         self._fixed = jax.device_put((shared, person, density), jax.local_devices()[0])
@@ -178,7 +180,7 @@ class FrameRenderer:
 
     def at(self, height: int, width: int, intrinsics: np.ndarray) -> "FrameRenderer":
         """The same person at another size; see `__init__`."""
-        return FrameRenderer(self._spec, *self._fixed, height, width, intrinsics)
+        return FrameRenderer(self._model, *self._fixed, height, width, intrinsics)
 
     def __call__(
         self, pose: Array, signals: Signals, plate: np.ndarray, torso: bool = True
@@ -195,7 +197,7 @@ class FrameRenderer:
           maps of [H, W, ...].
         """
         return _render(
-            self._spec,
+            self._model,
             (self.height, self.width),
             torso,
             *self._fixed,

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from lokitalk_jax import structs
-from lokitalk_jax.data.clip_records import Portrait
+from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.data.signals import vector_to_pose
 
 # Camera pose [4, 4] and signals of one frame.
@@ -43,7 +43,7 @@ class Motion(NamedTuple):
         )
 
 
-def select_frames(portrait: Portrait, text: str) -> range:
+def select_frames(record: ClipRecord, text: str) -> range:
     """Frames of a clip, in words.
 
     Args:
@@ -54,16 +54,16 @@ def select_frames(portrait: Portrait, text: str) -> range:
     Raises:
       ValueError: `text` is none of these, or holds no frame of the clip.
     """
-    count = portrait.frame_count
+    count = record.frame_count
     if text == "all":
         return range(count)
     if text == "test":
-        if not len(portrait.test_frames):
+        if not len(record.test_frames):
             raise ValueError(
-                f"{portrait.name!r} has no held-out frame with a face; choose frames "
+                f"{record.name!r} has no held-out frame with a face; choose frames "
                 f"with --frames=all or --frames=a:b, up to {count}"
             )
-        return range(int(portrait.test_frames[0]), count)
+        return range(int(record.test_frames[0]), count)
     match = re.fullmatch(r"(\d*):(\d*)", text)
     if match is None:
         raise ValueError(f"--frames={text} is neither test, all nor a:b")
@@ -71,26 +71,26 @@ def select_frames(portrait: Portrait, text: str) -> range:
     stop = int(match[2] or count)
     if not start < stop <= count:
         raise ValueError(
-            f"--frames={text} is not a part of the clip of {portrait.name!r}, whose "
+            f"--frames={text} is not a part of the clip of {record.name!r}, whose "
             f"{count} frames are numbered from 0; use 0:{count} or less of it"
         )
     return range(start, stop)
 
 
-def tracked(portrait: Portrait, frames: Collection[int]) -> Motion:
+def tracked(record: ClipRecord, frames: Collection[int]) -> Motion:
     """The motion of the portrait's own clip at some frames.
 
     Frames in which no face was found move between their neighbours.
     """
     at = np.fromiter(frames, np.intp)
-    signals = jax.tree.map(lambda leaf: leaf[at], portrait.signals)
-    return Motion(portrait.head_to_camera[at], signals)
+    signals = jax.tree.map(lambda leaf: leaf[at], record.signals)
+    return Motion(record.head_to_camera[at], signals)
 
 
 def swap(
-    portrait: Portrait,
+    record: ClipRecord,
     frames: range,
-    drivers: Mapping[str, tuple[Portrait, range]],
+    drivers: Mapping[str, tuple[ClipRecord, range]],
     count: int,
 ) -> Motion:
     """Regions driven by other people's clips, the others by the portrait's own.
@@ -106,16 +106,16 @@ def swap(
       drivers: by region (lip, eye, head), whose clip and which frames of it.
       count: frames of the motion, at most those of any driver.
     """
-    own = tracked(portrait, frames.start + to_and_fro(len(frames), count))
+    own = tracked(record, frames.start + to_and_fro(len(frames), count))
     poses, signals = own.head_to_camera, own.signals
     for region, (driver, theirs) in drivers.items():
         moved = tracked(driver, theirs[:count]).signals
         if region == "head":
-            head = moved.head * _restraint(portrait, driver, "head")
-            torso = moved.torso * _restraint(portrait, driver, "torso")
+            head = moved.head * _restraint(record, driver, "head")
+            torso = moved.torso * _restraint(record, driver, "torso")
             signals = signals._replace(head=head, torso=torso)
             relative = vector_to_pose(head.astype(np.float64))
-            poses = (portrait.rest_pose @ relative).astype(np.float32)
+            poses = (record.rest_pose @ relative).astype(np.float32)
         else:
             signals = signals._replace(**{region: getattr(moved, region)})
     return Motion(poses, signals)
@@ -167,22 +167,22 @@ def to_and_fro(length: int, count: int) -> np.ndarray:
     return np.resize(there_and_back, count)
 
 
-def _restraint(portrait: Portrait, driver: Portrait, name: str) -> np.ndarray:
+def _restraint(record: ClipRecord, driver: ClipRecord, name: str) -> np.ndarray:
     """Factors [D] of at most 1 that fit a driver's poses to a portrait's.
 
     One for all angles and one for all lengths, so that motion keeps its direction.
     """
 
-    def spread(one: Portrait) -> np.ndarray:
+    def spread(one: ClipRecord) -> np.ndarray:
         seen = getattr(one.signals, name)[one.train_frames].reshape(-1, 2, 3)
         return np.sqrt(np.mean(seen**2, axis=(0, 2)))
 
-    share = np.minimum(1, spread(portrait) / np.maximum(spread(driver), 1e-6))
+    share = np.minimum(1, spread(record) / np.maximum(spread(driver), 1e-6))
     width = getattr(driver.signals, name).shape[1]
     return np.resize(np.repeat(share, 3), width).astype(np.float32)
 
 
-def hold(motion: Motion, portrait: Portrait, regions: Collection[str]) -> Motion:
+def hold(motion: Motion, record: ClipRecord, regions: Collection[str]) -> Motion:
     """`motion` with the signals of some regions at rest.
 
     With the head at rest the camera stands still too.
@@ -198,7 +198,7 @@ def hold(motion: Motion, portrait: Portrait, regions: Collection[str]) -> Motion
         )
     signals = structs.Signals(
         **{
-            name: np.broadcast_to(getattr(portrait.rest, name), leaf.shape)
+            name: np.broadcast_to(getattr(record.rest, name), leaf.shape)
             if name in regions
             else leaf
             for name, leaf in motion.signals._asdict().items()
@@ -206,5 +206,5 @@ def hold(motion: Motion, portrait: Portrait, regions: Collection[str]) -> Motion
     )
     poses = motion.head_to_camera
     if "head" in regions:
-        poses = np.broadcast_to(portrait.rest_pose, poses.shape)
+        poses = np.broadcast_to(record.rest_pose, poses.shape)
     return Motion(poses, signals)

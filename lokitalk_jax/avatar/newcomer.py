@@ -85,7 +85,7 @@ def warn_of_known(prior: Run, names: Iterable[str]) -> None:
         )
 
 
-def common_parts(prior: Run, frozen: bool) -> dict:
+def shared_parts(prior: Run, frozen: bool) -> dict:
     """A prior's shared parameters as newcomers start from them.
 
     Without the encoders, which adapting does not need, and, where they are not frozen,
@@ -100,23 +100,23 @@ def common_parts(prior: Run, frozen: bool) -> dict:
 
 
 def density(
-    prior: Run, shared: dict, portrait: clip_records.Portrait, added: dict
+    prior: Run, shared: dict, record: clip_records.ClipRecord, added: dict
 ) -> jax.Array:
     """Density grid [X, Y, Z] of a newcomer, looked for in some frames of their clip.
 
     Args:
       prior: the prior.
-      shared: its shared parameters, as they are or as `common_parts` gives them.
+      shared: its shared parameters, as they are or as `shared_parts` gives them.
       portrait: of the newcomer.
-      added: what they add to the common face, see `own`.
+      added: what they add to the common face, see `initial_identity`.
     """
-    some = references.spread(portrait.train_frames, _SURVEYED)
-    signals_then = jax.tree.map(lambda leaf: leaf[some], portrait.signals)
-    person = identity.combine(shared["common"], added)
-    return frames.survey(prior.spec, shared, person, signals_then)
+    some = references.spread(record.train_frames, _SURVEYED)
+    signals_then = jax.tree.map(lambda leaf: leaf[some], record.signals)
+    person = identity.combine(shared["base"], added)
+    return frames.build_density_grid(prior.model, shared, person, signals_then)
 
 
-def own(
+def initial_identity(
     prior: Run, start: str, seen: structs.References | None, offset: bool = True
 ) -> dict:
     """What a newcomer adds to a prior's common face, leaves without N.
@@ -133,30 +133,30 @@ def own(
     """
     params, _ = prior.people
     mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), params["identity"])
-    mean["grid"] = jnp.zeros_like(params["shared"]["common"]["grid"])
+    mean["grid"] = jnp.zeros_like(params["shared"]["base"]["grid"])
     if not offset:
         del mean["grid"]
     if start == "encoder":
-        told = {k: v for k, v in _tell(prior, seen).items() if k != "grid" or offset}
+        told = {k: v for k, v in _encode(prior, seen).items() if k != "grid" or offset}
         return {k: v for k, v in mean.items() if k not in told} | told
     return mean
 
 
-def look(prior: Run, data: Dataset, portrait: clip_records.Portrait):
+def reference_batch(prior: Run, data: Dataset, record: clip_records.ClipRecord):
     """References [K, ...] of a newcomer for a prior's encoder; None if it has none."""
     spec = references.from_config(prior.config)
     if spec is None:
         return None
-    some = references.spread(portrait.train_frames, _REFERENCES)
-    return references.make(data, some, portrait.signals.head, spec)
+    some = references.spread(record.train_frames, _REFERENCES)
+    return references.make(data, some, record.signals.head, spec)
 
 
-def _tell(prior: Run, seen: structs.References) -> dict:
-    encode = jax.jit(prior.spec.encoder.apply)
+def _encode(prior: Run, seen: structs.References) -> dict:
+    encode = jax.jit(prior.model.encoder.apply)
     return encode(prior.people[0]["shared"]["encoder"], seen)
 
 
-def driver(run: Run, name: str) -> clip_records.Portrait:
+def load_driver(run: Run, name: str) -> clip_records.ClipRecord:
     """Someone who drives a run's people.
 
     Args:
@@ -167,17 +167,17 @@ def driver(run: Run, name: str) -> clip_records.Portrait:
       ValueError: it is neither.
     """
     if name in run.identities:
-        return run.portrait(name)
+        return run.record(name)
     if not pathlib.Path(name).is_dir():
         raise ValueError(
             f"{name!r} is neither an identity of {run.workdir} "
             f"({', '.join(run.identities)}) nor an identity folder, which "
             "prepare.py --video=... --out=... makes"
         )
-    return _portrait(run, pathlib.Path(name))[0]
+    return _record(run, pathlib.Path(name))[0]
 
 
-def _portrait(run: Run, source: pathlib.Path) -> tuple[clip_records.Portrait, Dataset]:
+def _record(run: Run, source: pathlib.Path) -> tuple[clip_records.ClipRecord, Dataset]:
     """Portrait and clip, at a run's size, of someone it need not have seen."""
     config = run.config
     opened = folder.IdentityFolder(source)
@@ -199,7 +199,7 @@ def zero_shot(
       prior: with an identity encoder.
       source: the person's identity folder. References are frames before the held-out
         ones.
-      start: see `own`.
+      start: see `initial_identity`.
 
     Returns:
       the avatar, and the clip at the prior's size.
@@ -207,15 +207,15 @@ def zero_shot(
     Raises:
       ValueError: the folder is not an identity folder, or the prior has no encoder.
     """
-    if start == "encoder" and not prior.spec.encoder:
+    if start == "encoder" and not prior.model.encoder:
         raise ValueError(
             f"the prior {prior.workdir} has no identity encoder; give a run of "
             "configs/multi_id.py, as runs that were adapted keep none"
         )
-    portrait, data = _portrait(prior, source)
+    record, data = _record(prior, source)
     params, _ = prior.people
-    added = own(prior, start, look(prior, data, portrait))
+    added = initial_identity(prior, start, reference_batch(prior, data, record))
     shared = params["shared"]
-    person = identity.combine(shared["common"], added)
-    grid = density(prior, shared, portrait, added)
-    return prior.with_person(portrait, person, grid), data
+    person = identity.combine(shared["base"], added)
+    grid = density(prior, shared, record, added)
+    return prior.with_person(record, person, grid), data

@@ -12,7 +12,7 @@ import numpy as np
 from lokitalk_jax import checkpoint
 from lokitalk_jax.avatar.frames import FrameRenderer
 from lokitalk_jax.data import clip_records, signals
-from lokitalk_jax.data.clip_records import Portrait
+from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.model import identity, nerf
 
 
@@ -26,7 +26,7 @@ class Avatar(NamedTuple):
         box at rest, metres.
     """
 
-    portrait: Portrait
+    record: ClipRecord
     renderer: FrameRenderer
     depth_range: tuple[float, float]
 
@@ -36,15 +36,15 @@ class Avatar(NamedTuple):
         Raises:
           ValueError: that is too small for a picture.
         """
-        portrait = clip_records.resized(self.portrait, size)
-        shape = portrait.height, portrait.width, portrait.intrinsics
-        return self._replace(portrait=portrait, renderer=self.renderer.at(*shape))
+        record = clip_records.resized(self.record, size)
+        shape = record.height, record.width, record.intrinsics
+        return self._replace(record=record, renderer=self.renderer.at(*shape))
 
 
 def assemble(
-    spec: nerf.Model,
+    model: nerf.Model,
     config: ml_collections.ConfigDict,
-    portrait: Portrait,
+    record: ClipRecord,
     shared: dict,
     person: dict,
     density: jax.Array,
@@ -52,18 +52,18 @@ def assemble(
     """Someone ready to render.
 
     Args:
-      spec: the model.
+      model: the model.
       config: of its run.
       portrait: of the person's clip.
       shared: parameters that everyone shares.
       person: their tree, see `identity`.
       density: [X, Y, Z], their density grid.
     """
-    size = portrait.height, portrait.width, portrait.intrinsics
-    renderer = FrameRenderer(spec, shared, person, density, *size)
-    distance = float(np.linalg.norm(portrait.rest_pose[:3, 3]))
+    size = record.height, record.width, record.intrinsics
+    renderer = FrameRenderer(model, shared, person, density, *size)
+    distance = float(np.linalg.norm(record.rest_pose[:3, 3]))
     ends = (config.scene.low[2], config.scene.high[2])
-    return Avatar(portrait, renderer, tuple(distance + end for end in ends))
+    return Avatar(record, renderer, tuple(distance + end for end in ends))
 
 
 class Run:
@@ -75,7 +75,7 @@ class Run:
       config: as it was then.
       config_hash: of `config`.
       identities: names, in the order of the axis N.
-      spec: the model.
+      model: the model.
     """
 
     def __init__(self, workdir: pathlib.Path, step: int | None = None):
@@ -104,7 +104,7 @@ class Run:
         self.identities: list[str] = meta["identities"]
         self.config = ml_collections.ConfigDict(stored)
         try:
-            self.spec = nerf.from_config(self.config)
+            self.model = nerf.from_config(self.config)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f"the config in {where} is of another version of this program "
@@ -131,23 +131,23 @@ class Run:
             )
         return name
 
-    def portrait(self, name: str) -> Portrait:
+    def record(self, name: str) -> ClipRecord:
         """What the run keeps of one person's clip.
 
         Raises:
           ValueError: the run has no such identity, or its portrait does not fit the
             config.
         """
-        portrait = clip_records.load(self.workdir, self.named(name))
-        size, trained = max(portrait.height, portrait.width), self.config.data.size
-        dim, lip_dim = portrait.signals.lip.shape[-1], self.spec.lip_dim
+        record = clip_records.load(self.workdir, self.named(name))
+        size, trained = max(record.height, record.width), self.config.data.size
+        dim, lip_dim = record.signals.lip.shape[-1], self.model.lip_dim
         if (size, dim) != (trained, lip_dim):
             raise ValueError(
                 f"the portrait of {name!r} in {self.workdir} has {size} pixels and "
                 f"{dim} lip coefficients, the run's config {trained} and {lip_dim}; it "
                 "belongs to another run: put its own back, or go on training"
             )
-        return portrait
+        return record
 
     def avatar(self, name: str) -> Avatar:
         """One person of the run, ready to render.
@@ -156,16 +156,16 @@ class Run:
           ValueError: the run has no such identity, or checkpoint, config and portrait
             do not fit together.
         """
-        portrait = self.portrait(name)
+        record = self.record(name)
         row = self.identities.index(name)
         params, density = self.people
         own, density = jax.tree.map(
             lambda leaf: leaf[row], (params["identity"], density)
         )
-        person = identity.combine(params["shared"]["common"], own)
-        return self.with_person(portrait, person, density)
+        person = identity.combine(params["shared"]["base"], own)
+        return self.with_person(record, person, density)
 
-    def with_person(self, portrait: Portrait, person: dict, density) -> Avatar:
+    def with_person(self, record: ClipRecord, person: dict, density) -> Avatar:
         """Someone ready to render with the shared parameters of the run.
 
         Args:
@@ -174,7 +174,7 @@ class Run:
           density: [X, Y, Z], their density grid.
         """
         shared = self.people[0]["shared"]
-        return assemble(self.spec, self.config, portrait, shared, person, density)
+        return assemble(self.model, self.config, record, shared, person, density)
 
     @functools.cached_property
     def fitted(self) -> signals.Fitted:
@@ -192,7 +192,7 @@ class Run:
         """Parameters and density grids of everyone, in host memory."""
         count = len(self.identities)
         params = jax.eval_shape(
-            lambda key: nerf.init(self.spec, key, count), jax.random.key(0)
+            lambda key: nerf.init(self.model, key, count), jax.random.key(0)
         )
-        density = jax.ShapeDtypeStruct((count, *self.spec.sampling.cells), jnp.float32)
+        density = jax.ShapeDtypeStruct((count, *self.model.sampling.cells), jnp.float32)
         return self._checkpoints.restore_people(self.step, params, density)

@@ -74,23 +74,23 @@ class Speaking:
             raise ValueError(
                 f"--gain knows lip, eye and head, not {', '.join(sorted(unknown))}"
             )
-        self._portrait = run.portrait(name)
+        self._record = run.record(name)
         self._gain = {r: float(sources.gain.get(r, 1.0)) for r in structs.REGIONS}
         # Lips that come from elsewhere follow the sound's length all the same.
         self._voice = voices.load(run.workdir) if sources.lip == "audio" else None
-        portrait = self._portrait
+        record = self._record
         if sources.features and not self._voice:
             raise ValueError("--features goes with --lip=audio, which is the default")
         self._state, self._mouth, self._pending = None, None, 0
         if self._voice:
-            self._mouth = lips.mouth(run.fitted, spoken_clip.of_portrait(portrait))
+            self._mouth = lips.lip_limits(run.fitted, spoken_clip.of_record(record))
             rows = self._rows(run, sources.features, sound)
             self._state = lips.begin(self._voice, rows)
         self._lip = self._source(run, "lip", sources.lip, {"audio": None})
         self._eye = self._source(
             run, "eye", sources.eye, {"auto": curves.blinking(sources.seed)}
         )
-        own = {"own": curves.own_head(portrait)}
+        own = {"own": curves.own_head(record)}
         self._head = self._source(run, "head", sources.head, own)
         self.frames = 0
 
@@ -122,7 +122,7 @@ class Speaking:
         yield from self._moved(lip)
 
     def _moved(self, spoken) -> Iterator[Frame]:
-        rest, gain = self._portrait.rest, self._gain
+        rest, gain = self._record.rest, self._gain
         for lip in spoken:
             try:
                 if lip is None:
@@ -138,7 +138,7 @@ class Speaking:
                 *(np.asarray(x, np.float32) for x in (lip, eye, head, torso))
             )
             self.frames += 1
-            yield curves.pose(self._portrait, head), signals
+            yield curves.pose(self._record, head), signals
 
     def _rows(self, run: Run, features, sound) -> np.ndarray | None:
         """All that a voice will hear, where that is a file and not the sound itself."""
@@ -164,7 +164,7 @@ class Speaking:
 
     def _source(self, run: Run, region: str, text: str, more: dict):
         """The curve that a region follows; of the head with the torso's beside it."""
-        portrait, rest = self._portrait, self._portrait.rest
+        record, rest = self._record, self._record.rest
         at_rest = {"lip": rest.lip, "eye": rest.eye, "head": (rest.head, rest.torso)}
         held = "open" if region == "eye" else "still"
         if text in more:
@@ -174,18 +174,18 @@ class Speaking:
         if text.endswith(".csv"):
             return self._table(pathlib.Path(text), region)
         try:
-            driver = newcomer.driver(run, text)
+            driver = newcomer.load_driver(run, text)
         except ValueError as error:
             words = ", ".join([*more, held, "a .csv file"])
             raise ValueError(f"--{region}: {error}; nor is it {words}") from error
-        frames, own = driver.frame_count, range(portrait.frame_count)
+        frames, own = driver.frame_count, range(record.frame_count)
         drivers = {region: (driver, range(frames))}
-        moved = motion.swap(portrait, own, drivers, frames)
+        moved = motion.swap(record, own, drivers, frames)
         order = motion.to_and_fro(frames, max(2 * frames - 2, 1))
         return _around(region, moved.signals, order)
 
     def _table(self, path: pathlib.Path, region: str):
-        widths = {r: x.shape[-1] for r, x in self._portrait.rest._asdict().items()}
+        widths = {r: x.shape[-1] for r, x in self._record.rest._asdict().items()}
         first = curves.table(path, region, widths[region])
         if region != "head":
             return first
@@ -206,14 +206,14 @@ def _around(region: str, signals: structs.Signals, order: np.ndarray):
                 yield getattr(signals, region)[at]
 
 
-class Portrait:
+class LiveAvatar:
     """One person of a run, driven by sound as it comes."""
 
     def __init__(self, run: Run, avatar: Avatar, sources: Sources, background: str):
         """Gets ready; see `load`."""
-        self.speaking = Speaking(run, avatar.portrait.name, sources)
+        self.speaking = Speaking(run, avatar.record.name, sources)
         self._renderer = avatar.renderer
-        self._plate = backdrop.find(background, avatar.portrait)
+        self._plate = backdrop.find(background, avatar.record)
         if self._plate is None:
             raise ValueError("a live portrait needs a background other than none")
 
@@ -225,7 +225,7 @@ class Portrait:
         sources: Sources = Sources(),  # noqa: B008 (a tuple)
         background: str = "plate",
         size: int | None = None,
-    ) -> "Portrait":
+    ) -> "LiveAvatar":
         """Opens a run.
 
         Args:

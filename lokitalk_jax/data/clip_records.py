@@ -1,6 +1,6 @@
 """What a run keeps of each identity, so that rendering needs the run alone.
 
-<run>/identities/<id>/portrait.npz   camera, poses, signals, frames, see `Portrait`
+<run>/identities/<id>/portrait.npz   camera, poses, signals, frames, see `ClipRecord`
                       plate.png      the background plate at the training size
                       audio.wav      the clip's own sound, where it has one
 """
@@ -29,7 +29,7 @@ _ARRAYS = (
 _LEAST_SIZE = 16  # pixels along the longest side
 
 
-class Portrait(NamedTuple):
+class ClipRecord(NamedTuple):
     """One identity of a run, F frames of its clip.
 
     Attributes:
@@ -66,10 +66,10 @@ class Portrait(NamedTuple):
         return len(self.head_to_camera)
 
 
-def make(data: Dataset, fitted: signals.Fitted) -> Portrait:
+def make(data: Dataset, fitted: signals.Fitted) -> ClipRecord:
     """The portrait of a clip with its signals."""
     tracked = signals.apply(fitted, data.name, data.tracks)
-    return Portrait(
+    return ClipRecord(
         name=data.name,
         source=data.folder.path.resolve(),
         height=data.height,
@@ -86,7 +86,7 @@ def make(data: Dataset, fitted: signals.Fitted) -> Portrait:
     )
 
 
-def resized(portrait: Portrait, size: int) -> Portrait:
+def resized(record: ClipRecord, size: int) -> ClipRecord:
     """A portrait with `size` pixels along its longest side.
 
     Raises:
@@ -94,45 +94,45 @@ def resized(portrait: Portrait, size: int) -> Portrait:
     """
     if size < _LEAST_SIZE:
         raise ValueError(f"a size of {size} pixels; give at least {_LEAST_SIZE}")
-    old = np.array([portrait.width, portrait.height])
+    old = np.array([record.width, record.height])
     new = np.maximum(np.rint(old * size / old.max()).astype(int), 1)
     method = cv2.INTER_AREA if size < old.max() else cv2.INTER_CUBIC
-    plate = np.ascontiguousarray(portrait.plate)
+    plate = np.ascontiguousarray(record.plate)
     scale = np.float32([size / old.max(), *(new / old)])
-    return portrait._replace(
+    return record._replace(
         height=int(new[1]),
         width=int(new[0]),
-        intrinsics=portrait.intrinsics * scale,
+        intrinsics=record.intrinsics * scale,
         plate=cv2.resize(plate, new.tolist(), interpolation=method),
     )
 
 
-def save(workdir: pathlib.Path, portrait: Portrait) -> None:
+def save(workdir: pathlib.Path, record: ClipRecord) -> None:
     """Writes an identity's portrait into a run."""
-    target = workdir / "identities" / portrait.name
+    target = workdir / "identities" / record.name
     target.mkdir(parents=True, exist_ok=True)
     arrays = {
-        "size": np.array([portrait.height, portrait.width]),
-        "source": np.array(json.dumps(str(portrait.source))),
+        "size": np.array([record.height, record.width]),
+        "source": np.array(json.dumps(str(record.source))),
     }
-    arrays |= {name: getattr(portrait, name) for name in _ARRAYS}
-    arrays |= {f"signals_{k}": v for k, v in portrait.signals._asdict().items()}
-    arrays |= {f"rest_{k}": v for k, v in portrait.rest._asdict().items()}
-    files.write_image(target / "plate.png", portrait.plate)
-    if portrait.audio:
+    arrays |= {name: getattr(record, name) for name in _ARRAYS}
+    arrays |= {f"signals_{k}": v for k, v in record.signals._asdict().items()}
+    arrays |= {f"rest_{k}": v for k, v in record.rest._asdict().items()}
+    files.write_image(target / "plate.png", record.plate)
+    if record.audio:
         with files.replacing(target / "audio.wav") as temporary:
-            shutil.copyfile(portrait.audio, temporary)
+            shutil.copyfile(record.audio, temporary)
     with files.replacing(target / "portrait.npz") as temporary:
         np.savez_compressed(temporary, **arrays)
 
 
-def load_all(workdir: pathlib.Path, besides: Collection[str] = ()) -> list[Portrait]:
+def load_all(workdir: pathlib.Path, besides: Collection[str] = ()) -> list[ClipRecord]:
     """Everyone's portraits in a run, but those of some names."""
     names = sorted(p.parent.name for p in workdir.glob("identities/*/portrait.npz"))
     return [load(workdir, name) for name in names if name not in besides]
 
 
-def load(workdir: pathlib.Path, name: str) -> Portrait:
+def load(workdir: pathlib.Path, name: str) -> ClipRecord:
     """Reads an identity's portrait from a run.
 
     Raises:
@@ -157,7 +157,7 @@ def load(workdir: pathlib.Path, name: str) -> Portrait:
     if plate is None:
         raise ValueError(f"{target / 'plate.png'} is missing or not an image")
     audio = target / "audio.wav"
-    return Portrait(
+    return ClipRecord(
         name=name,
         source=pathlib.Path(json.loads(str(arrays["source"]))),
         height=int(arrays["size"][0]),

@@ -136,10 +136,10 @@ def rendered_frames(
       the frame's number, its maps in host memory, and its picture, float32 [H, W, 3]
       in [0, 1].
     """
-    portrait = avatar.portrait
-    moved = moved or motion.tracked(portrait, frames)
+    record = avatar.record
+    moved = moved or motion.tracked(record, frames)
     if torsos_of is None:
-        plate = backdrop.find("plate", portrait)
+        plate = backdrop.find("plate", record)
         rendered = video_file.stream(avatar.renderer, moved.frames(), plate)
     else:
         rendered = _over_torsos(avatar, frames, moved, torsos_of)
@@ -151,7 +151,7 @@ def rendered_frames(
 def _over_torsos(avatar, frames, moved, data: Dataset) -> Iterator[Rendered]:
     for index, (pose, signals) in zip(frames, moved.frames(), strict=True):
         rgb, labels = (np.asarray(x[index]) for x in (data.frames, data.labels))
-        behind = torso_inpainting.backdrop(rgb, labels, avatar.portrait.plate)
+        behind = torso_inpainting.backdrop(rgb, labels, avatar.record.plate)
         yield avatar.renderer(pose, signals, behind, torso=False)
 
 
@@ -192,13 +192,13 @@ def _evaluate_one(
     run: Run, avatar: Avatar, data: Dataset, out: pathlib.Path, options: Options
 ) -> list[Clip]:
     """The clips of one person, see `evaluate`."""
-    frames = _spread(avatar.portrait.test_frames, options.max_frames)
+    frames = _spread(avatar.record.test_frames, options.max_frames)
     if options.signals == "tracked":
-        ways = {"tracked": motion.tracked(avatar.portrait, frames)}
+        ways = {"tracked": motion.tracked(avatar.record, frames)}
     else:
         # Features of other programs lie beside the clip, wherever it is now.
-        portrait = avatar.portrait._replace(source=data.folder.path)
-        ways = spoken.motions(run, portrait, frames)
+        record = avatar.record._replace(source=data.folder.path)
+        ways = spoken.motions(run, record, frames)
     return [
         _clip(avatar, data, frames, way, moved, out, options)
         for way, moved in ways.items()

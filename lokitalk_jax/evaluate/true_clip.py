@@ -6,7 +6,7 @@ import numpy as np
 
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
-from lokitalk_jax.data.clip_records import Portrait
+from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.data.dataset import Dataset
 
 
@@ -22,10 +22,10 @@ def find(run: Run, name: str, data_root: pathlib.Path | None) -> Dataset:
       ValueError: the frames that the identity was trained on are gone or are others,
         or none was held out.
     """
-    portrait = run.portrait(name)
+    record = run.record(name)
     if data_root is None:
         remedy = "name the folder of its identity folder with --data"
-        found = _open(portrait.source, remedy)
+        found = _open(record.source, remedy)
     else:
         remedy = "name another folder with --data"
         near = {one.name: one for one in folder.find_identities(data_root)}
@@ -39,15 +39,15 @@ def find(run: Run, name: str, data_root: pathlib.Path | None) -> Dataset:
     data = Dataset.open(
         found, run.config.data.size, pathlib.Path(cache) if cache else None
     )
-    if not _same_clip(data, portrait):
+    if not _same_clip(data, record):
         raise ValueError(
             f"{found.path} is not the clip that {name!r} was trained on, or was "
             f"prepared anew since: its frames or poses differ; {remedy}, or train again"
         )
-    if not len(portrait.test_frames):
+    if not len(record.test_frames):
         raise ValueError(
             f"no frame with a face is held out of the clip of {name!r}, which has "
-            f"{portrait.frame_count} frames; there is nothing to score"
+            f"{record.frame_count} frames; there is nothing to score"
         )
     return data
 
@@ -61,11 +61,11 @@ def _open(path: pathlib.Path, remedy: str) -> folder.IdentityFolder:
         ) from error
 
 
-def _same_clip(data: Dataset, portrait: Portrait) -> bool:
-    return (data.height, data.width) == (portrait.height, portrait.width) and all(
+def _same_clip(data: Dataset, record: ClipRecord) -> bool:
+    return (data.height, data.width) == (record.height, record.width) and all(
         np.array_equal(a, b, equal_nan=True)
         for a, b in (
-            (data.tracks.head_to_camera, portrait.head_to_camera),
-            (data.test_frames, portrait.test_frames),
+            (data.tracks.head_to_camera, record.head_to_camera),
+            (data.test_frames, record.test_frames),
         )
     )

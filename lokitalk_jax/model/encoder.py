@@ -44,9 +44,9 @@ def _neighbours(images: Array, stride: int) -> Array:
 
 
 class IdentityEncoder(nn.Module):
-    """References to a tree that is added to the common face's, see `identity`.
+    """References to a tree that is added to the base identity's, see `identity`.
 
-    Everything it gives is zero at the start: an unseen person is the common face.
+    Everything it gives is zero at the start: an unseen person is the base identity.
 
     Attributes:
       code: length of each code.

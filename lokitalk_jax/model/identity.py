@@ -1,9 +1,9 @@
 """What belongs to one person: codes, last layers, torso pivot, canonical grid offset.
 
-The same tree exists once as `common`, the face that all identities share, and once per
+The same tree exists once as `base`, the face that all identities share, and once per
 identity as what that person adds to it (LokiTalk, figure 2: dynamic, appearance and
 geometry codes, the hypernetwork's layers and the canonical offset). A person's own
-tree starts at zero: an unseen identity is the common face.
+tree starts at zero: an unseen identity is the base identity.
 """
 
 from typing import NamedTuple
@@ -37,7 +37,7 @@ class IdentitySpec(NamedTuple):
       own_layers: whether a person has last layers of their own (the hypernetwork).
       offset: whether a person has a canonical offset of their own.
       grid: sizes of the canonical grid.
-      grid_scale: range of the common grid's first values.
+      grid_scale: range of the base grid's first values.
     """
 
     code: int
@@ -49,8 +49,8 @@ class IdentitySpec(NamedTuple):
     grid_scale: float
 
 
-def init_common(key: Array, spec: IdentitySpec) -> dict:
-    """The tree of the common face."""
+def init_base(key: Array, spec: IdentitySpec) -> dict:
+    """The tree of the base identity."""
     keys = jax.random.split(key, 1 + len(spec.regions))
     return {
         "codes": {name: jnp.zeros(spec.code) for name in CODES},
@@ -64,16 +64,16 @@ def init_common(key: Array, spec: IdentitySpec) -> dict:
     }
 
 
-def init_own(common: dict, count: int, spec: IdentitySpec) -> dict:
-    """What `count` identities add to `common`, leading axis N: nothing yet."""
+def init_own(base: dict, count: int, spec: IdentitySpec) -> dict:
+    """What `count` identities add to `base`, leading axis N: nothing yet."""
     shared = {"grid": not spec.offset, "last_layers": not spec.own_layers}
-    own = {k: v for k, v in common.items() if not shared.get(k)}
+    own = {k: v for k, v in base.items() if not shared.get(k)}
     return jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), own)
 
 
-def combine(common: dict, own: dict) -> dict:
-    """One person's tree: the common face and what is their own, added leaf by leaf."""
+def combine(base: dict, own: dict) -> dict:
+    """One identity's parameters: the base plus its own residual, leaf by leaf."""
     return {
         name: jax.tree.map(jnp.add, leaf, own[name]) if name in own else leaf
-        for name, leaf in common.items()
+        for name, leaf in base.items()
     }

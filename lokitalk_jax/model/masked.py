@@ -9,7 +9,7 @@ import jax.numpy as jnp
 Array = jax.Array
 
 
-def map_kept(function: Callable[[Array], Any], keep: Array, tile: int, others: Any):
+def map_where(function: Callable[[Array], Any], keep: Array, tile: int, others: Any):
     """Applies a function where a mask is set.
 
     The entries that are kept move together, and a loop goes over as many tiles as they

@@ -153,9 +153,9 @@ def _deformation(m) -> tuple[nn.Module, tuple[str, ...]]:
 
 def init(model: Model, key: Array, identities: int) -> dict:
     """Parameters {'shared': ..., 'identity': ...}; leaves of the latter lead with N."""
-    common_key, deformation_key, decoder_key = jax.random.split(key, 3)
+    base_key, deformation_key, decoder_key = jax.random.split(key, 3)
     encoder_key = jax.random.fold_in(key, 3)
-    common = identity.init_common(common_key, model.identity)
+    base = identity.init_base(base_key, model.identity)
     points = jnp.zeros((1, 1, 3))
     signals = Signals(
         lip=jnp.zeros((1, model.lip_dim)),
@@ -164,7 +164,7 @@ def init(model: Model, key: Array, identities: int) -> dict:
         torso=jnp.zeros((1, 6 * len(TORSO_LAGS))),
     )
     deformed, dynamic = model.deformation.init_with_output(
-        deformation_key, points, signals, common
+        deformation_key, points, signals, base
     )
     features = jnp.zeros((1, 1, model.grid.levels * model.grid.features))
     static = model.decoder.init(
@@ -173,10 +173,10 @@ def init(model: Model, key: Array, identities: int) -> dict:
         jnp.zeros((1, 1, 3)),
         deformed,
         signals,
-        common["codes"],
+        base["codes"],
         1,
     )
-    shared = {"common": common, "dynamic": dynamic, "static": static}
+    shared = {"base": base, "dynamic": dynamic, "static": static}
     if model.encoder:
         e = model.reference_size
         references = References(jnp.zeros((1, e, e, 4)), jnp.zeros((1, 8)))
@@ -185,11 +185,11 @@ def init(model: Model, key: Array, identities: int) -> dict:
         shared["voice"] = audio2motion.init(model.voice, jax.random.fold_in(key, 4))
     return {
         "shared": shared,
-        "identity": identity.init_own(common, identities, model.identity),
+        "identity": identity.init_own(base, identities, model.identity),
     }
 
 
-def heard_signals(
+def with_predicted_lips(
     model: Model, shared: dict, signals: Signals, heard: Array | None, key: Array
 ) -> Signals:
     """Signals [B, ...] with the lips that the audio encoder hears, where there is one.
@@ -252,7 +252,7 @@ def render(
     Args:
       model: modules and sizes.
       shared: parameters that all identities share.
-      person: the identity's tree, `identity.combine` of the common and its own.
+      person: the identity's tree, `identity.combine` of the base and its own.
       density_grid: [X, Y, Z], guides the samples.
       pixels: [B, R, 2]; intrinsics: [3]; head_to_camera: [B, 4, 4], metres.
       signals: leaves [B, ...].

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lokitalk_jax.speech import audio2motion, lips, spoken_clip, voice
-from lokitalk_jax.speech.lips import Mouth
+from lokitalk_jax.speech.lips import LipLimits
 
 STRETCHES = 4
 # Frames on either side of a stretch that its voice does not learn from either, since
@@ -18,10 +18,10 @@ STRETCHES = 4
 _GUARD = 12
 
 
-def told_lips(
+def predict_lips(
     clips: Sequence[spoken_clip.SpokenClip],
     others: Sequence[spoken_clip.SpokenClip],
-    mouths: Mapping[str, Mouth],
+    mouths: Mapping[str, LipLimits],
     hears: str,
     training: audio2motion.Training,
     seed: int,

@@ -29,7 +29,7 @@ _SOFT = 0.25
 _INNER_UPPER, _INNER_LOWER = 25, 35
 
 
-class Mouth(NamedTuple):
+class LipLimits(NamedTuple):
     """What a person's lips can do.
 
     Attributes:
@@ -64,7 +64,7 @@ class State(NamedTuple):
     clamped: int
 
 
-def mouth(fitted: Fitted, clip: SpokenClip) -> Mouth:
+def lip_limits(fitted: Fitted, clip: SpokenClip) -> LipLimits:
     """What a person's lips can do, by the training frames of a clip.
 
     Args:
@@ -78,7 +78,7 @@ def mouth(fitted: Fitted, clip: SpokenClip) -> Mouth:
     opening = np.linalg.norm(points[:, _INNER_UPPER] - points[:, _INNER_LOWER], axis=-1)
     count = max(round(_CLOSED_SHARE * len(lip)), 1)
     closed = lip[np.argsort(opening)[:count]].mean(0)
-    return Mouth(closed, _paused(clip, lip, closed), lip.min(0), lip.max(0))
+    return LipLimits(closed, _paused(clip, lip, closed), lip.min(0), lip.max(0))
 
 
 def _paused(clip: SpokenClip, lip: np.ndarray, closed: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ def begin(voice: Voice, rows: np.ndarray | None = None) -> State:
 
 
 def push(
-    state: State, voice: Voice, person: Mouth, gain: float, samples: np.ndarray
+    state: State, voice: Voice, person: LipLimits, gain: float, samples: np.ndarray
 ) -> tuple[State, np.ndarray]:
     """Hears some more.
 
@@ -152,7 +152,7 @@ def push(
 
 
 def finish(
-    state: State, voice: Voice, person: Mouth, gain: float
+    state: State, voice: Voice, person: LipLimits, gain: float
 ) -> tuple[State, np.ndarray]:
     """The frames that were waiting for sound that will not come."""
     rows = state.rows
@@ -165,7 +165,9 @@ def finish(
     return _frames(state._replace(rows=rows), voice, person, gain, count)
 
 
-def of_rows(voice: Voice, person: Mouth, rows: np.ndarray, count: int) -> np.ndarray:
+def of_rows(
+    voice: Voice, person: LipLimits, rows: np.ndarray, count: int
+) -> np.ndarray:
     """Lips of frames whose whole sound is at hand, the same as streamed.
 
     Args:
@@ -180,7 +182,7 @@ def of_rows(voice: Voice, person: Mouth, rows: np.ndarray, count: int) -> np.nda
     return _frames(begin(voice, rows), voice, person, 1.0, count)[1]
 
 
-def _frames(state: State, voice: Voice, person: Mouth, gain: float, until: int):
+def _frames(state: State, voice: Voice, person: LipLimits, gain: float, until: int):
     """Lips of the frames before `until`; forgets the rows that no later one needs."""
     found, clamped = [], state.clamped
     for start in range(state.frame, until, _BATCH):
@@ -211,7 +213,7 @@ def _frames(state: State, voice: Voice, person: Mouth, gain: float, until: int):
 _apply = jax.jit(audio2motion.apply, static_argnums=0)
 
 
-def _clamp(lip: np.ndarray, person: Mouth) -> tuple[np.ndarray, np.ndarray]:
+def _clamp(lip: np.ndarray, person: LipLimits) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients within what was seen, softly, and which were not."""
     room = np.maximum(_SOFT * (person.high - person.low) / 2, 1e-6)
     over, under = np.maximum(lip - person.high, 0), np.maximum(person.low - lip, 0)

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.io.wavfile
 
 from lokitalk_jax.data import audio_features
-from lokitalk_jax.data.clip_records import Portrait
+from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.speech import audio2motion, sound_features
 
 
@@ -31,13 +31,13 @@ class SpokenClip(NamedTuple):
     test_frames: np.ndarray
 
 
-def of_portrait(portrait: Portrait) -> SpokenClip:
+def of_record(record: ClipRecord) -> SpokenClip:
     """The clip of a portrait."""
-    p, lip = portrait, portrait.signals.lip
+    p, lip = record, record.signals.lip
     return SpokenClip(p.name, p.audio, p.source, lip, p.train_frames, p.test_frames)
 
 
-def samples(clip: SpokenClip | Portrait) -> np.ndarray:
+def samples(clip: SpokenClip | ClipRecord) -> np.ndarray:
     """A clip's sound, float32 [S], 16 kHz mono in [-1, 1].
 
     Raises:

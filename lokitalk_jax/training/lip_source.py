@@ -29,7 +29,7 @@ _LOG = logging.getLogger(__name__)
 SOURCES = ("tracked", "audio", "encoder")
 
 
-class Heard(NamedTuple):
+class LipSource(NamedTuple):
     """What sound adds to training.
 
     Attributes:
@@ -43,12 +43,12 @@ class Heard(NamedTuple):
     encoder: dict | None
 
 
-def begin(
+def build(
     config: ml_collections.ConfigDict,
     cast: Cast,
     prior: Run | None,
     workdir: pathlib.Path | None = None,
-) -> Heard:
+) -> LipSource:
     """What `config.lips` asks for.
 
     Args:
@@ -65,12 +65,12 @@ def begin(
     if config.lips not in SOURCES:
         raise ValueError(f"lips is {config.lips!r}; it is one of {', '.join(SOURCES)}")
     if config.lips == "tracked":
-        if prior and prior.spec.voice:
+        if prior and prior.model.voice:
             _LOG.warning(
                 "the prior's lips come from an audio encoder, and here from tracks; "
                 "--config.lips=encoder goes on with it"
             )
-        return Heard({}, {}, None)
+        return LipSource({}, {}, None)
     if jax.process_count() > 1:
         # Fits of several machines would differ by rounding.
         raise ValueError(
@@ -84,23 +84,23 @@ def begin(
         )
     clips = [_clip(config, cast, folder) for folder in cast.folders]
     known = clip_records.load_all(prior.workdir, besides=cast.names) if prior else []
-    others = [spoken_clip.of_portrait(one) for one in known]
+    others = [spoken_clip.of_record(one) for one in known]
     training, hears = voice.training_from(config.voice), config.voice.hears
     if config.lips == "audio":
-        mouths = {clip.name: lips.mouth(cast.fitted, clip) for clip in clips}
+        mouths = {clip.name: lips.lip_limits(cast.fitted, clip) for clip in clips}
         ask = functools.partial(
-            cross_fit.told_lips, clips, others, mouths, hears, training, config.seed
+            cross_fit.predict_lips, clips, others, mouths, hears, training, config.seed
         )
-        return Heard(_kept(workdir, ask), {}, None)
+        return LipSource(_kept(workdir, ask), {}, None)
     spec = voice.spec_for(hears, clips)
     windows = {clip.name: _windows(spec, clip) for clip in clips}
-    if prior and prior.spec.voice == spec:
-        return Heard({}, windows, prior.people[0]["shared"]["voice"])
+    if prior and prior.model.voice == spec:
+        return LipSource({}, windows, prior.people[0]["shared"]["voice"])
 
     def fit() -> dict:
         return voice.fit(clips, others, spec, training, config.seed).params
 
-    return Heard({}, windows, _kept(workdir, fit))
+    return LipSource({}, windows, _kept(workdir, fit))
 
 
 def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:

@@ -83,7 +83,7 @@ def outside(samples: nerf.Samples, masks: Array) -> Array:
     return jnp.mean(jnp.sum(weights * lengths * (1 - masks[:, :, None, :2]), (2, 3)))
 
 
-def smoothness(spec, shared, person, samples: nerf.Samples, signals, key) -> Array:
+def smoothness(model, shared, person, samples: nerf.Samples, signals, key) -> Array:
     """Mean squared difference of lip, eye and head offsets a few millimetres apart.
 
     Both ends are points of the canonical space near visible surfaces, so the term
@@ -92,12 +92,12 @@ def smoothness(spec, shared, person, samples: nerf.Samples, signals, key) -> Arr
     points = jax.lax.stop_gradient(samples.deformed.points[:, ::_SMOOTHNESS_STRIDE])
     shift = _SMOOTHNESS_STEP * jax.random.normal(key, points.shape)
     both = jnp.concatenate([points, points + shift], axis=1)
-    deformed = spec.deformation.apply(shared["dynamic"], both, signals, person)
+    deformed = model.deformation.apply(shared["dynamic"], both, signals, person)
     here, there = jnp.split(deformed.offsets[..., :3, :], 2, axis=1)
     return jnp.mean(jnp.sum((here - there) ** 2, axis=-1)) / _SMOOTHNESS_STEP**2
 
 
-def landmarks(spec, shared, person, points, signals) -> Array:
+def landmarks(model, shared, person, points, signals) -> Array:
     """How far apart fields carry what is the same point of a face in all frames.
 
     Pictures alone leave open which spot of a lip is which, and how deep it lies.
@@ -106,7 +106,7 @@ def landmarks(spec, shared, person, points, signals) -> Array:
     frame.
 
     Args:
-      spec: the model.
+      model: the model.
       shared, person: parameters.
       points: [B, M, 3], see `Batch.face_points`.
       signals: leaves [B, ...].
@@ -118,7 +118,7 @@ def landmarks(spec, shared, person, points, signals) -> Array:
         for name, part in shared["dynamic"]["params"].items()
     }
     still = {name: jax.lax.stop_gradient(person[name]) for name in ("pivot", "gains")}
-    found = spec.deformation.apply(
+    found = model.deformation.apply(
         {"params": dynamic}, points, signals, person | still
     ).points
     squares = jnp.sum((found - jnp.mean(found, axis=0)) ** 2, axis=-1)
@@ -163,7 +163,7 @@ def _as_seen(shared: dict, own: dict, told: dict, key: Array, rate: float):
 
 
 def identity_loss(
-    spec: nerf.Model,
+    model: nerf.Model,
     weights: LossWeights,
     shared: dict,
     own: dict,
@@ -175,7 +175,7 @@ def identity_loss(
     """Loss of one identity.
 
     Args:
-      spec: the model.
+      model: the model.
       weights: of the terms.
       shared: parameters of all identities.
       own: what this identity adds, leaves without N.
@@ -191,15 +191,17 @@ def identity_loss(
     place_key, smooth_key, own_key = jax.random.split(key, 3)
     heard_key = jax.random.fold_in(key, 3)
     told = {}
-    if spec.encoder:
-        told = spec.encoder.apply(shared["encoder"], batch.references)
+    if model.encoder:
+        told = model.encoder.apply(shared["encoder"], batch.references)
     own_part = _own_part(own, told)
     if told:
-        shared, own = _as_seen(shared, own, told, own_key, spec.own_dropout)
-    person = identity.combine(shared["common"], own)
-    signals = nerf.heard_signals(spec, shared, batch.signals, batch.heard, heard_key)
+        shared, own = _as_seen(shared, own, told, own_key, model.own_dropout)
+    person = identity.combine(shared["base"], own)
+    signals = nerf.with_predicted_lips(
+        model, shared, batch.signals, batch.heard, heard_key
+    )
     rendered, samples = nerf.render(
-        spec,
+        model,
         shared,
         person,
         density_grid,
@@ -221,12 +223,14 @@ def identity_loss(
     }
     if weights.smoothness:
         terms["smoothness"] = smoothness(
-            spec, shared, person, samples, signals, smooth_key
+            model, shared, person, samples, signals, smooth_key
         )
     if weights.outside:
         terms["outside"] = outside(samples, batch.regions)
     if weights.landmarks:
-        terms["landmarks"] = landmarks(spec, shared, person, batch.face_points, signals)
+        terms["landmarks"] = landmarks(
+            model, shared, person, batch.face_points, signals
+        )
     if lpips_params is not None:
         terms["lpips"] = _patch_lpips(lpips_params, rendered.rgb, batch.rgb)
     factors = {"rgb": 1.0, **weights._asdict()}

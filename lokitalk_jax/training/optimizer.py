@@ -41,7 +41,7 @@ def make(
     steps: int,
     warmup: int,
     final: float,
-    common: str = "free",
+    shared: str = "free",
 ) -> optax.GradientTransformation:
     """The optimiser.
 
@@ -50,13 +50,13 @@ def make(
       steps: length of the schedule.
       warmup: steps over which rates rise from zero.
       final: share of the rates that is left at the end of the exponential decay.
-      common: how fast shared parameters learn, a key of `COMMON`.
+      shared: how fast shared parameters learn, a key of `COMMON`.
 
     Raises:
-      ValueError: `common` is no such key.
+      ValueError: `shared` is no such key.
     """
-    if common not in COMMON:
-        raise ValueError(f"common is {common!r}; it must be one of {', '.join(COMMON)}")
+    if shared not in COMMON:
+        raise ValueError(f"shared is {shared!r}; it must be one of {', '.join(COMMON)}")
 
     def adam(rate: float) -> optax.GradientTransformation:
         schedule = optax.warmup_exponential_decay_schedule(
@@ -74,25 +74,25 @@ def make(
     by_kind = optax.partition(
         {name: adam(rate) for name, rate in rates._asdict().items()}, kinds
     )
-    if common == "free":
+    if shared == "free":
         return by_kind
-    if common == "frozen":
-        return optax.partition({"own": by_kind, "common": optax.set_to_zero()}, _owner)
+    if shared == "frozen":
+        return optax.partition({"own": by_kind, "shared": optax.set_to_zero()}, _owner)
     return optax.chain(
         by_kind,
         optax.partition(
-            {"own": optax.identity(), "common": optax.scale(COMMON[common])}, _owner
+            {"own": optax.identity(), "shared": optax.scale(COMMON[shared])}, _owner
         ),
     )
 
 
 def _owner(params) -> dict:
-    """The tree of `params` with 'own' for what newcomers bring and else 'common'."""
+    """The tree of `params` with 'own' for what newcomers bring and else 'shared'."""
 
     def owner(path, _) -> str:
         # An audio encoder learns from the newcomers' speech, whatever stays as it is.
         return (
-            "own" if path[0].key == "identity" or path[1].key == "voice" else "common"
+            "own" if path[0].key == "identity" or path[1].key == "voice" else "shared"
         )
 
     return jax.tree_util.tree_map_with_path(owner, params)

@@ -7,24 +7,24 @@ import numpy as np
 
 from lokitalk_jax import files
 from lokitalk_jax.avatar.frames import FrameRenderer
-from lokitalk_jax.data.clip_records import Portrait
+from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.media import image_grid
 
 
-def strip(renderer: FrameRenderer, portrait: Portrait, data: Dataset) -> np.ndarray:
+def strip(renderer: FrameRenderer, record: ClipRecord, data: Dataset) -> np.ndarray:
     """[truth | render | region maps | depth] of the middle held-out frame.
 
     Returns:
       uint8 [H, 4 W, 3].
     """
-    held_out = portrait.test_frames
-    pool = held_out if len(held_out) else portrait.train_frames
+    held_out = record.test_frames
+    pool = held_out if len(held_out) else record.train_frames
     index = int(pool[len(pool) // 2])
     rendered = renderer(
-        portrait.head_to_camera[index],
-        jax.tree.map(lambda x: x[index], portrait.signals),
-        portrait.plate.astype(np.float32) / 255,
+        record.head_to_camera[index],
+        jax.tree.map(lambda x: x[index], record.signals),
+        record.plate.astype(np.float32) / 255,
     )
     rendered = jax.device_get(rendered)
     seen = rendered.alpha > 0.5

@@ -36,7 +36,7 @@ class Session(NamedTuple):
     Attributes:
       config: as resolved.
       cast: who is trained.
-      spec: the model.
+      model: the model.
       state: before the first step.
       batches: of all steps.
       advance: (state, step, batch) to the state after the step and metrics [N]; the
@@ -45,13 +45,13 @@ class Session(NamedTuple):
 
     config: ml_collections.ConfigDict
     cast: Cast
-    spec: nerf.Model
+    model: nerf.Model
     state: structs.TrainState
     batches: Batches
     advance: Callable
 
 
-def begin(
+def build_session(
     config: ml_collections.ConfigDict, workdir: pathlib.Path | None = None
 ) -> Session:
     """Opens the data and makes a fresh state, from a prior where the config names one.
@@ -75,7 +75,7 @@ def begin(
     cast = load_cast(config, prior and prior.lip_basis)
     if prior:
         newcomer.warn_of_known(prior, cast.names)
-    spec = nerf.from_config(config)
+    model = nerf.from_config(config)
     rule = optimizer.make(
         optimizer.LearningRates(
             config.lr.grid, config.lr.network, config.lr.code, config.lr.torso
@@ -83,21 +83,21 @@ def begin(
         config.train.steps,
         config.lr.warmup,
         config.lr.final,
-        config.common,
+        config.shared,
     )
-    init = functools.partial(train_step.init_state, spec, rule, identities=cast.count)
+    init = functools.partial(train_step.init_state, model, rule, identities=cast.count)
     seed = np.uint32(config.seed)
     shardings = sharding.state_shardings(jax.eval_shape(init, seed), cast.mesh)
     state = jax.jit(init, out_shardings=shardings, compiler_options=_COMPILE_FAST)(seed)
     if prior:
         state = _adapted(prior, config, state, cast, shardings)
-    sound = lip_source.begin(config, cast, prior, workdir)
+    sound = lip_source.build(config, cast, prior, workdir)
     if sound.encoder:
         encoder = jax.device_put(sound.encoder, shardings.params["shared"]["voice"])
         state = state._replace(params=_with_shared(state.params, voice=encoder))
 
     train, density = train_step.compile_steps(
-        spec,
+        model,
         losses.LossWeights(**config.loss),
         rule,
         cast.ids,
@@ -120,22 +120,22 @@ def begin(
         with jax.transfer_guard("disallow"):
             return train(state, batch, lpips_params if in_patches else None)
 
-    return Session(config, cast, spec, state, batches, advance)
+    return Session(config, cast, model, state, batches, advance)
 
 
 def _adapted(prior: Run, config, state, cast: Cast, shardings):
     """A fresh state with a prior's common parts, and people as it first sees them."""
     start, offset = config.start, config.model.identity_offset
-    shared = newcomer.common_parts(prior, frozen=config.common == "frozen")
+    shared = newcomer.shared_parts(prior, frozen=config.shared == "frozen")
 
     def person(data: Dataset | None) -> tuple[dict, jax.Array]:
         if data is None:
-            empty = newcomer.own(prior, "mean", None, offset)
+            empty = newcomer.initial_identity(prior, "mean", None, offset)
             return empty, jnp.zeros(state.density.shape[1:])
-        portrait = clip_records.make(data, cast.fitted)
-        seen = newcomer.look(prior, data, portrait)
-        own = newcomer.own(prior, start, seen, offset)
-        return own, newcomer.density(prior, shared, portrait, own)
+        record = clip_records.make(data, cast.fitted)
+        seen = newcomer.reference_batch(prior, data, record)
+        own = newcomer.initial_identity(prior, start, seen, offset)
+        return own, newcomer.density(prior, shared, record, own)
 
     rows = [person(data) for data in cast.datasets]
     rows = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)

@@ -23,7 +23,7 @@ _FREE_FIELDS = (
 )
 
 
-def check_same_run(
+def check_compatible(
     config: dict, names: list[str], checkpoints: Checkpoints, workdir: pathlib.Path
 ) -> None:
     """Raises ValueError where a run would go on with other people or fields."""

@@ -23,11 +23,11 @@ Array = jax.Array
 
 
 def init_state(
-    spec: nerf.Model, optimizer, seed: int | Array, identities: int
+    model: nerf.Model, optimizer, seed: int | Array, identities: int
 ) -> structs.TrainState:
     """A fresh state for N identities."""
-    params = nerf.init(spec, jax.random.key(seed), identities)
-    grid = sampling.init_density(spec.sampling)
+    params = nerf.init(model, jax.random.key(seed), identities)
+    grid = sampling.init_density(model.sampling)
     return structs.TrainState(
         seed=jnp.uint32(seed),
         step=jnp.int32(0),
@@ -98,7 +98,7 @@ def gradients(loss: Callable, params: dict, slices, weight: Array, lanes: int):
 
 
 def train_step(
-    spec: nerf.Model,
+    model: nerf.Model,
     weights: LossWeights,
     optimizer: optax.GradientTransformation,
     ids: tuple[int, ...],
@@ -110,7 +110,7 @@ def train_step(
     """One step of gradient descent on all identities.
 
     Args:
-      spec: the model.
+      model: the model.
       weights: of the losses.
       optimizer: its state is in `state.moments`.
       ids: [N], a number for each identity that does not depend on its slot.
@@ -125,7 +125,7 @@ def train_step(
 
     def loss(shared, own, one):
         grid, part, key = one
-        return identity_loss(spec, weights, shared, own, grid, part, key, lpips_params)
+        return identity_loss(model, weights, shared, own, grid, part, key, lpips_params)
 
     slices = (state.density, batch, step_keys(state.seed, state.step, ids))
     grads, metrics = gradients(loss, state.params, slices, batch.weight, lanes)
@@ -140,7 +140,7 @@ def train_step(
 
 
 def density_step(
-    spec: nerf.Model,
+    model: nerf.Model,
     points: int,
     ids: tuple[int, ...],
     lanes: int,
@@ -150,7 +150,7 @@ def density_step(
     """Visits random cells of the density grids, under the batch's signals.
 
     Args:
-      spec: the model.
+      model: the model.
       points: cells visited for each frame of the batch.
       ids, lanes, state, batch: see `train_step`.
     """
@@ -160,14 +160,14 @@ def density_step(
 
     def one(own, grid, signals, heard, key):
         shared = state.params["shared"]
-        person = identity.combine(shared["common"], own)
+        person = identity.combine(shared["base"], own)
         heard_key = jax.random.fold_in(key, 2)
-        signals = nerf.heard_signals(spec, shared, signals, heard, heard_key)
+        signals = nerf.with_predicted_lips(model, shared, signals, heard, heard_key)
         frames = signals.head.shape[0]
-        cells, where = sampling.random_cells(key, (frames, points), spec.sampling)
-        found = nerf.density(spec, shared, person, where, signals)
+        cells, where = sampling.random_cells(key, (frames, points), model.sampling)
+        found = nerf.density(model, shared, person, where, signals)
         return sampling.update_density(
-            grid, cells.reshape(-1), found.reshape(-1), spec.sampling
+            grid, cells.reshape(-1), found.reshape(-1), model.sampling
         )
 
     keys = step_keys(state.seed + 1, state.step, ids)
@@ -179,11 +179,13 @@ def density_step(
     return state._replace(density=_identities_first(density))
 
 
-def compile_steps(spec, weights, optimizer, ids, lanes, points, shardings, by_identity):
+def compile_steps(
+    model, weights, optimizer, ids, lanes, points, shardings, by_identity
+):
     """The two steps as compiled programs with donated states.
 
     Args:
-      spec, weights, optimizer, ids, lanes: see `train_step`.
+      model, weights, optimizer, ids, lanes: see `train_step`.
       points: see `density_step`.
       shardings: of the state.
       by_identity: sharding of the metrics [N].
@@ -191,8 +193,8 @@ def compile_steps(spec, weights, optimizer, ids, lanes, points, shardings, by_id
     Returns:
       train(state, batch[, lpips_params]) and density(state, batch).
     """
-    train = functools.partial(train_step, spec, weights, optimizer, tuple(ids), lanes)
-    density = functools.partial(density_step, spec, points, tuple(ids), lanes)
+    train = functools.partial(train_step, model, weights, optimizer, tuple(ids), lanes)
+    density = functools.partial(density_step, model, points, tuple(ids), lanes)
     return (
         jax.jit(train, donate_argnums=0, out_shardings=(shardings, by_identity)),
         jax.jit(density, donate_argnums=0, out_shardings=shardings),

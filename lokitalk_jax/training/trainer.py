@@ -22,7 +22,7 @@ from lokitalk_jax.speech import spoken_clip, voice
 from lokitalk_jax.training import previews, stopping
 from lokitalk_jax.training.cast import Cast
 from lokitalk_jax.training.metric_log import MetricLog
-from lokitalk_jax.training.session import begin
+from lokitalk_jax.training.session import build_session
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,13 +51,13 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
     """
     if config.train.steps < 1:
         raise ValueError(f"train.steps is {config.train.steps}; it must be at least 1")
-    session = begin(config, workdir)
+    session = build_session(config, workdir)
     cast, state = session.cast, session.state
     resolved = session.config.to_dict()
     checkpoints = Checkpoints(workdir, config.train.checkpoint_every, config.train.keep)
     start = checkpoints.latest_step() or 0
     if start:
-        stopping.check_same_run(resolved, cast.names, checkpoints, workdir)
+        stopping.check_compatible(resolved, cast.names, checkpoints, workdir)
         state = checkpoints.restore(start, state, cast.mesh)
         _LOG.info("resuming %s at step %d", workdir, start)
     for data in filter(None, cast.datasets):
@@ -100,7 +100,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
                 _refuse_bad(state, step, cast.names)
                 save(step, state, force=True)
             if step % config.train.preview_every == 0 or last or ending:
-                _preview(session.spec, state, cast, workdir, log, step)
+                _preview(session.model, state, cast, workdir, log, step)
             if ending:
                 _LOG.info("stopping at step %d: %s", step, stop.reason or "preempted")
                 break
@@ -113,7 +113,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
     done = step == config.train.steps or stop.reason == stopping.TIME_IS_UP
     if done:
         try:
-            if session.spec.voice:
+            if session.model.voice:
                 _keep_encoder(workdir)
             elif config.voice.steps and not voice.exists(workdir):
                 fit_voice(config, workdir)
@@ -135,12 +135,12 @@ def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       ValueError: there is no such run, or its clips have no sound.
     """
     run = Run(workdir)
-    clips = [spoken_clip.of_portrait(run.portrait(name)) for name in run.identities]
+    clips = [spoken_clip.of_record(run.record(name)) for name in run.identities]
     known = []
     if run.config.prior:
         prior = pathlib.Path(run.config.prior)
         known = clip_records.load_all(prior, besides=run.identities)
-    others = [spoken_clip.of_portrait(one) for one in known]
+    others = [spoken_clip.of_record(one) for one in known]
     voice.fit_run(workdir, clips, others, config.voice, config.seed)
 
 
@@ -148,8 +148,8 @@ def _keep_encoder(workdir: pathlib.Path) -> None:
     """Keeps the audio encoder that was trained along as the run's voice."""
     run = Run(workdir)
     params = run.people[0]["shared"]["voice"]
-    made = voice.Voice(run.spec.voice, params, {})
-    clips = [spoken_clip.of_portrait(run.portrait(name)) for name in run.identities]
+    made = voice.Voice(run.model.voice, params, {})
+    clips = [spoken_clip.of_record(run.record(name)) for name in run.identities]
     voice.keep(run.workdir, made, clips)
 
 
@@ -190,7 +190,7 @@ def _refuse_bad(state: structs.TrainState, step: int, names: list[str]) -> None:
     )
 
 
-def _preview(spec, state, cast: Cast, workdir: pathlib.Path, log, step: int) -> None:
+def _preview(model, state, cast: Cast, workdir: pathlib.Path, log, step: int) -> None:
     """Writes a strip of truth and renders for each identity of the first process."""
     if jax.process_index():
         return
@@ -204,16 +204,16 @@ def _preview(spec, state, cast: Cast, workdir: pathlib.Path, log, step: int) -> 
             (sharding.local(state.params["shared"]), own, density),
             jax.local_devices()[0],
         )
-        portrait = clip_records.load(workdir, data.name)
+        record = clip_records.load(workdir, data.name)
         renderer = frames.FrameRenderer(
-            spec,
+            model,
             shared,
-            identity.combine(shared["common"], own),
+            identity.combine(shared["base"], own),
             density,
             data.height,
             data.width,
             data.intrinsics,
         )
-        strip = previews.strip(renderer, portrait, data)
+        strip = previews.strip(renderer, record, data)
         previews.save(workdir / "previews" / f"{data.name}-{step:07d}.png", strip)
         log.image(step, data.name, strip)

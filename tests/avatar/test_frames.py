@@ -18,7 +18,7 @@ def test_map_kept_sees_every_kept_entry_once(share):
     def function(entries):
         return {"a": entries.astype(jnp.float32), "b": jnp.ones((len(entries), 2))}
 
-    found = jax.jit(lambda k: masked.map_kept(function, k, 5, others))(keep)
+    found = jax.jit(lambda k: masked.map_where(function, k, 5, others))(keep)
     np.testing.assert_array_equal(found["a"], np.where(keep, np.arange(37), -1))
     np.testing.assert_array_equal(found["b"], np.tile(keep[:, None], 2))
 
@@ -57,7 +57,7 @@ def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
     static = {"params": layers | {"density_out": contrast}}
     shared = shared | {"static": canonical.thinned(static, 15.0)}
     own = jax.tree.map(lambda x: x[0], state.params["identity"])
-    person = identity.combine(shared["common"], own)
+    person = identity.combine(shared["base"], own)
     batch = jax.tree.map(lambda x: x[0, 0], tiny_model.batch(c, 1).signals)
     pose = jnp.eye(4).at[2, 3].set(0.8)
     height, width = 40, 36

@@ -12,7 +12,7 @@ from lokitalk_jax.data import signals
 @pytest.fixture(scope="module")
 def pair(tiny_run):
     run = Run(tiny_run.workdir)
-    return [run.portrait(name) for name in tiny_run.names]
+    return [run.record(name) for name in tiny_run.names]
 
 
 def test_driving_oneself_changes_nothing(pair):

@@ -44,7 +44,7 @@ def adapted(tiny_run, strangers, tmp_path_factory):
     before = digest(tiny_run.workdir)
     workdir = tmp_path_factory.mktemp("adapted")
     c = config(tiny_run.workdir, strangers)
-    c.common = "frozen"
+    c.shared = "frozen"
     trainer.train(c, workdir)
     assert digest(tiny_run.workdir) == before, "the prior was written to"
     return Run(workdir)
@@ -55,14 +55,14 @@ def test_frozen_common_parts_are_the_priors_and_own_parts_learn(tiny_run, adapte
     jax.tree.map(
         np.testing.assert_array_equal,
         adapted.people[0]["shared"],
-        newcomer.common_parts(prior, frozen=True),
+        newcomer.shared_parts(prior, frozen=True),
     )
     own = adapted.people[0]["identity"]
     seen = [None, None]
     for row, name in enumerate(adapted.identities):
-        avatar, data = newcomer.zero_shot(prior, adapted.portrait(name).source)
-        seen[row] = newcomer.look(prior, data, avatar.portrait)
-        first = newcomer.own(prior, "encoder", seen[row])
+        avatar, data = newcomer.zero_shot(prior, adapted.record(name).source)
+        seen[row] = newcomer.reference_batch(prior, data, avatar.record)
+        first = newcomer.initial_identity(prior, "encoder", seen[row])
         change = jax.tree.map(lambda a, b, i=row: np.abs(a[i] - b).max(), own, first)
         assert all(0 < leaf < 1 for leaf in jax.tree.leaves(change)), change
 
@@ -70,10 +70,10 @@ def test_frozen_common_parts_are_the_priors_and_own_parts_learn(tiny_run, adapte
 def test_surfaces_that_go_on_learning_start_thinner(tiny_run, strangers):
     prior = Run(tiny_run.workdir)
     avatar, _ = newcomer.zero_shot(prior, strangers / "demo_00")
-    added = newcomer.own(prior, "mean", None)
+    added = newcomer.initial_identity(prior, "mean", None)
     firm, thin = (
         newcomer.density(
-            prior, newcomer.common_parts(prior, frozen), avatar.portrait, added
+            prior, newcomer.shared_parts(prior, frozen), avatar.record, added
         )
         for frozen in (True, False)
     )
@@ -82,8 +82,8 @@ def test_surfaces_that_go_on_learning_start_thinner(tiny_run, strangers):
 
 def test_newcomers_have_the_sizes_and_the_lips_of_the_prior(tiny_run, adapted):
     prior = Run(tiny_run.workdir)
-    assert adapted.spec.identity == prior.spec.identity
-    assert adapted.spec.encoder is None and prior.spec.encoder is not None
+    assert adapted.spec.identity == prior.model.identity
+    assert adapted.spec.encoder is None and prior.model.encoder is not None
     np.testing.assert_array_equal(adapted.lip_basis, prior.lip_basis)
 
 
@@ -123,22 +123,30 @@ def test_the_encoder_tells_people_apart_and_the_mean_does_not(tiny_run, stranger
         newcomer.zero_shot(prior, path)
         for path in sorted(p for p in strangers.iterdir() if p.is_dir())
     ]
-    seen = [newcomer.look(prior, data, avatar.portrait) for avatar, data in found]
-    told = [newcomer.own(prior, "encoder", one)["codes"]["dynamic"] for one in seen]
+    seen = [
+        newcomer.reference_batch(prior, data, avatar.record) for avatar, data in found
+    ]
+    told = [
+        newcomer.initial_identity(prior, "encoder", one)["codes"]["dynamic"]
+        for one in seen
+    ]
     assert np.abs(told[0] - told[1]).max() > 1e-7
-    mean = [newcomer.own(prior, "mean", one)["codes"]["dynamic"] for one in seen]
+    mean = [
+        newcomer.initial_identity(prior, "mean", one)["codes"]["dynamic"]
+        for one in seen
+    ]
     np.testing.assert_array_equal(*mean)
 
 
 def test_zero_shot_renders_a_stranger(tiny_run, strangers):
     source = sorted(p for p in strangers.iterdir() if p.is_dir())[0]
     avatar, data = newcomer.zero_shot(Run(tiny_run.workdir), source)
-    portrait = avatar.portrait
-    held_out = int(portrait.test_frames[0])
-    assert held_out not in portrait.train_frames
+    record = avatar.record
+    held_out = int(record.test_frames[0])
+    assert held_out not in record.train_frames
     rendered = avatar.renderer(
-        portrait.head_to_camera[held_out],
-        jax.tree.map(lambda x: x[held_out], portrait.signals),
+        record.head_to_camera[held_out],
+        jax.tree.map(lambda x: x[held_out], record.signals),
         data.plate / np.float32(255),
     )
     assert rendered.rgb.shape == (data.height, data.width, 3)
@@ -150,7 +158,7 @@ def test_a_prior_without_encoder_can_start_people_at_the_mean_only(tiny_run, ada
     with pytest.raises(ValueError, match="no identity encoder.*start=mean"):
         newcomer.inherit(c, adapted)
     with pytest.raises(ValueError, match="no identity encoder"):
-        newcomer.zero_shot(adapted, adapted.portrait(adapted.identities[0]).source)
+        newcomer.zero_shot(adapted, adapted.record(adapted.identities[0]).source)
     c.start = "mean"
     assert newcomer.inherit(c, adapted).model.code == adapted.config.model.code
     c.start = "median"

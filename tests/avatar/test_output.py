@@ -49,21 +49,21 @@ def test_no_motion_stays_none():
 def test_a_larger_size_is_the_same_picture(tiny_run):
     small = Run(tiny_run.workdir).avatar("demo_01")
     large = small.at(96)
-    side = small.portrait.height
-    assert (large.portrait.height, large.portrait.width) == (96, 96)
-    pose, signals = next(motion.tracked(small.portrait, [3]).frames())
+    side = small.record.height
+    assert (large.record.height, large.record.width) == (96, 96)
+    pose, signals = next(motion.tracked(small.record, [3]).frames())
     pictures = [
-        np.clip(one.renderer(pose, signals, one.portrait.plate / 255).rgb, 0, 1)
+        np.clip(one.renderer(pose, signals, one.record.plate / 255).rgb, 0, 1)
         for one in (small, large)
     ]
     shrunk = cv2.resize(pictures[1], (side, side), interpolation=cv2.INTER_AREA)
-    blank = np.clip(small.portrait.plate / 255, 0, 1).astype(np.float32)
+    blank = np.clip(small.record.plate / 255, 0, 1).astype(np.float32)
     same = pixels.psnr(np.float32(pictures[0]), shrunk)
     assert same > pixels.psnr(np.float32(pictures[0]), blank) + 8 and same > 24
 
 
 def test_sizes_keep_the_shape_and_what_is_seen(tiny_run):
-    one = Run(tiny_run.workdir).portrait("demo_00")
+    one = Run(tiny_run.workdir).record("demo_00")
     wide = one._replace(height=48, width=64, plate=np.zeros((48, 64, 3), np.uint8))
     half = clip_records.resized(wide, 32)
     assert (half.height, half.width, half.plate.shape) == (24, 32, (24, 32, 3))

@@ -14,7 +14,7 @@ from configs import audio2motion as audio2motion_config
 from lokitalk_jax import demo, structs
 from lokitalk_jax.avatar import curves, newcomer, talking
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.avatar.talking import Portrait, Sources
+from lokitalk_jax.avatar.talking import LiveAvatar, Sources
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.speech import (
     audio2motion,
@@ -33,9 +33,7 @@ def spoken_run(tiny_run, tmp_path_factory):
     """The tiny run with a voice, and a sound file."""
     root = tmp_path_factory.mktemp("spoken")
     shutil.copytree(tiny_run.workdir, root / "run")
-    people = [
-        spoken_clip.of_portrait(one) for one in clip_records.load_all(root / "run")
-    ]
+    people = [spoken_clip.of_record(one) for one in clip_records.load_all(root / "run")]
     spec = audio2motion.Spec(members=2, lip_dim=people[0].lip.shape[-1])
     voice.save(root / "run", voice.fit(people, [], spec, TRAINING, seed=0))
     heard = spoken_clip.samples(people[0])[: int(SECONDS * structs.AUDIO_RATE)]
@@ -43,12 +41,12 @@ def spoken_run(tiny_run, tmp_path_factory):
     return root / "run", tiny_run.names[0], root / "said.wav"
 
 
-def frames_of(portrait, heard, sizes):
+def frames_of(live, heard, sizes):
     frames, at = [], 0
     for size in sizes:
-        frames += portrait.push(heard[at : at + size])
+        frames += live.push(heard[at : at + size])
         at += size
-    return np.stack(frames + portrait.finish())
+    return np.stack(frames + live.finish())
 
 
 def test_training_fits_a_voice_that_is_kept(tiny_run, tmp_path):
@@ -61,12 +59,12 @@ def test_training_fits_a_voice_that_is_kept(tiny_run, tmp_path):
     assert all(-1 <= found <= 1 for found in made.trust.values())
     again = voice.load(tmp_path / "run")
     person = clip_records.load(tmp_path / "run", tiny_run.names[0])
-    mean, variance = voice.predict(again, spoken_clip.of_portrait(person))
+    mean, variance = voice.predict(again, spoken_clip.of_record(person))
     assert mean.shape == variance.shape == (50, 3) and (variance > 0).all()
 
 
 def test_clips_without_sound_teach_no_voice(tiny_run):
-    people = map(spoken_clip.of_portrait, clip_records.load_all(tiny_run.workdir))
+    people = map(spoken_clip.of_record, clip_records.load_all(tiny_run.workdir))
     mute = [one._replace(audio=None) for one in people]
     with pytest.raises(ValueError, match="none of the clips has sound: demo_00, demo"):
         voice.fit(mute, [], audio2motion.Spec(), TRAINING, seed=0)
@@ -75,8 +73,8 @@ def test_clips_without_sound_teach_no_voice(tiny_run):
 def test_streaming_gives_the_frames_of_the_whole(spoken_run):
     run, name, path = spoken_run
     heard = scipy.io.wavfile.read(path)[1]
-    whole = frames_of(Portrait.load(run, name), heard, [len(heard)])
-    pieces = frames_of(Portrait.load(run, name), heard, [700] * 40)
+    whole = frames_of(LiveAvatar.load(run, name), heard, [len(heard)])
+    pieces = frames_of(LiveAvatar.load(run, name), heard, [700] * 40)
     assert len(whole) == np.ceil(SECONDS * structs.FPS)
     assert whole.shape == pieces.shape
     assert np.abs(whole.astype(int) - pieces).max() <= 1
@@ -85,17 +83,17 @@ def test_streaming_gives_the_frames_of_the_whole(spoken_run):
 
 def test_frames_come_within_the_stated_latency(spoken_run):
     run, name, path = spoken_run
-    portrait = Portrait.load(run, name)
-    assert portrait.latency <= 0.32
-    frames = portrait.push(scipy.io.wavfile.read(path)[1][: structs.AUDIO_RATE])
-    assert len(frames) >= int((1 - portrait.latency) * structs.FPS)
+    live = LiveAvatar.load(run, name)
+    assert live.latency <= 0.32
+    frames = live.push(scipy.io.wavfile.read(path)[1][: structs.AUDIO_RATE])
+    assert len(frames) >= int((1 - live.latency) * structs.FPS)
 
 
 def test_state_does_not_grow_with_the_sound(spoken_run):
     run, name, path = spoken_run
     heard, opened = scipy.io.wavfile.read(path)[1], Run(run)
-    person = spoken_clip.of_portrait(opened.portrait(name))
-    mouth = lips.mouth(opened.fitted, person)
+    person = spoken_clip.of_record(opened.live(name))
+    mouth = lips.lip_limits(opened.fitted, person)
     state, sizes = lips.begin(voice.load(run)), []
     for _ in range(8):
         state, _ = lips.push(state, voice.load(run), mouth, 1.0, heard)
@@ -168,8 +166,8 @@ def test_evaluation_by_sound_has_its_columns(spoken_run, tmp_path):
 def test_silence_closes_the_mouth(spoken_run):
     run, name, path = spoken_run
     opened, heard = Run(run), scipy.io.wavfile.read(path)[1]
-    person = spoken_clip.of_portrait(opened.portrait(name))
-    mouth = lips.mouth(opened.fitted, person)
+    person = spoken_clip.of_record(opened.live(name))
+    mouth = lips.lip_limits(opened.fitted, person)
     silence = np.zeros(structs.AUDIO_RATE, np.float32)
     state, spoken = lips.push(
         lips.begin(voice.load(run)),
@@ -196,11 +194,11 @@ def test_lips_pause_as_the_person_does(spoken_run, tmp_path):
     lip = np.random.default_rng(0).normal(0, 0.2, (len(frames), 3)).astype(np.float32)
     between = slice(25, 35)
     lip[between] = 1.5
-    clip = spoken_clip.of_portrait(opened.portrait(name))._replace(
+    clip = spoken_clip.of_record(opened.live(name))._replace(
         audio=path, lip=lip, train_frames=frames
     )
-    made = lips.mouth(opened.fitted, clip)
-    closed = lips.mouth(opened.fitted, clip._replace(audio=None))
+    made = lips.lip_limits(opened.fitted, clip)
+    closed = lips.lip_limits(opened.fitted, clip._replace(audio=None))
     np.testing.assert_array_equal(closed.paused, closed.closed)
     assert made.paused.min() > 0.75  # other frames are quiet too
     talking = voice.load(run)
@@ -216,8 +214,8 @@ def test_lips_pause_as_the_person_does(spoken_run, tmp_path):
 def test_lips_stay_near_what_was_seen(spoken_run):
     run, name, path = spoken_run
     opened, heard = Run(run), scipy.io.wavfile.read(path)[1]
-    person = spoken_clip.of_portrait(opened.portrait(name))
-    mouth = lips.mouth(opened.fitted, person)
+    person = spoken_clip.of_record(opened.live(name))
+    mouth = lips.lip_limits(opened.fitted, person)
     state, wild = lips.push(
         lips.begin(voice.load(run)), voice.load(run), mouth, 50.0, heard
     )
@@ -239,7 +237,7 @@ def test_blinks_come_as_often_as_people_s():
 
 def test_own_head_moves_without_a_jump_for_ever(spoken_run):
     run, name, _ = spoken_run
-    person = Run(run).portrait(name)
+    person = Run(run).live(name)
     head = curves.own_head(person)
     values = np.stack([next(head)[0] for _ in range(5 * person.frame_count)])
     steps = np.abs(np.diff(values, axis=0)).max()
@@ -252,17 +250,17 @@ def test_sources_of_other_people(spoken_run, tiny_run):
     run, name, path = spoken_run
     other = tiny_run.names[1]
     sources = Sources(lip="still", eye=other, head=str(tiny_run.data / other))
-    portrait = Portrait.load(run, name, sources)
-    frames = portrait.push(scipy.io.wavfile.read(path)[1])
-    assert len(frames) + len(portrait.finish()) == np.ceil(SECONDS * structs.FPS)
+    live = LiveAvatar.load(run, name, sources)
+    frames = live.push(scipy.io.wavfile.read(path)[1])
+    assert len(frames) + len(live.finish()) == np.ceil(SECONDS * structs.FPS)
 
 
 def test_a_driver_s_clip_may_be_longer_than_one_s_own(spoken_run, tmp_path):
     workdir, name, _ = spoken_run
     run = Run(workdir)
     (longer,) = demo.make_cast(tmp_path, identities=1, seconds=3, size=48, workers=1)
-    driver = newcomer.driver(run, str(longer))
-    late = run.portrait(name).frame_count + 5
+    driver = newcomer.load_driver(run, str(longer))
+    late = run.live(name).frame_count + 5
     assert late < driver.frame_count
     speaking = talking.Speaking(run, name, Sources(lip=str(longer), head=str(longer)))
     sound = np.zeros((late + 1) * structs.AUDIO_RATE // structs.FPS, np.float32)
@@ -275,10 +273,8 @@ def with_features(spoken_run, tmp_path):
     """A run whose voice hears DeepSpeech's features, and clips that have them."""
     workdir = shutil.copytree(spoken_run[0], tmp_path / "run")
     clips = []
-    for portrait in clip_records.load_all(workdir):
-        clip = spoken_clip.of_portrait(portrait)._replace(
-            source=tmp_path / portrait.name
-        )
+    for live in clip_records.load_all(workdir):
+        clip = spoken_clip.of_record(live)._replace(source=tmp_path / live.name)
         clip.source.mkdir()
         frames = np.random.default_rng(0).normal(size=(len(clip.lip), 16, 29))
         np.save(clip.source / "aud_ds.npy", frames)
@@ -311,11 +307,11 @@ def test_features_of_another_program_drive_lips(with_features, tmp_path):
 def test_features_and_voice_must_fit(with_features, spoken_run, tmp_path):
     workdir, name, sound, _ = with_features
     with pytest.raises(ValueError, match="hears aud_ds.npy, and the features"):
-        Portrait.load(workdir, name)
+        LiveAvatar.load(workdir, name)
     np.save(tmp_path / "hu.npy", np.zeros((38, 2, 1024)))
     sources = Sources(features=tmp_path / "hu.npy")
     with pytest.raises(ValueError, match="features of whole files, so it cannot be"):
-        Portrait.load(workdir, name, sources)
+        LiveAvatar.load(workdir, name, sources)
     with pytest.raises(ValueError, match="--features goes with --lip=audio"):
         talking.Speaking(Run(workdir), name, sources._replace(lip="still"), sound)
     with pytest.raises(ValueError, match="HuBERT features, the voice has learned from"):

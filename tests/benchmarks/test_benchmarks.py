@@ -43,9 +43,9 @@ def test_a_face_is_nearest_to_its_own_colour_where_both_are_seen():
 
 
 def test_the_swap_table_compares_with_self_reenactment():
-    def row(portrait, driver, correlation):
+    def row(record, driver, correlation):
         rest = {"nearest_is_portrait": 1.0, "still": 0.0, "shuffled": 0.1}
-        names = {"portrait": portrait, "driver": driver, "correlation": correlation}
+        names = {"portrait": record, "driver": driver, "correlation": correlation}
         return names | rest | {"faces": 9, "frames": 10}
 
     rows = [row("a", "a", 0.8), row("a", "b", 0.6), row("b", "a", 0.6)]

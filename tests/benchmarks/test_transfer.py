@@ -79,5 +79,5 @@ def test_a_given_prior_has_a_name():
 
 def test_a_column_of_a_given_prior_is_configured_by_its_method(tmp_path):
     config = transfer.configure("demo:encoder/slow", tmp_path, tmp_path / "p", 5, 0)
-    assert (config.start, config.common) == ("encoder", "slow")
+    assert (config.start, config.shared) == ("encoder", "slow")
     assert config.prior == str(tmp_path / "p")

@@ -48,10 +48,10 @@ def test_every_person_is_rendered_as_training_showed_them(tiny_run):
     pictures = []
     for name in tiny_run.names:
         avatar = run.avatar(name)
-        frame = int(avatar.portrait.test_frames[len(avatar.portrait.test_frames) // 2])
-        rendered = frames_of(avatar, motion.tracked(avatar.portrait, [frame]))[0]
+        frame = int(avatar.record.test_frames[len(avatar.record.test_frames) // 2])
+        rendered = frames_of(avatar, motion.tracked(avatar.record, [frame]))[0]
         strip = cv2.imread(str(tiny_run.workdir / f"previews/{name}-0000012.png"))
-        width = avatar.portrait.width
+        width = avatar.record.width
         preview = strip[:, width : 2 * width, ::-1] / 255
         np.testing.assert_allclose(np.clip(rendered, 0, 1), preview, atol=3 / 255)
         pictures.append(rendered)
@@ -61,8 +61,8 @@ def test_every_person_is_rendered_as_training_showed_them(tiny_run):
 def test_video_shows_the_rendered_frames_in_order(tiny_run, avatar, tmp_path):
     command(tiny_run, "--identity=demo_01", f"--out={tmp_path / 'x.mp4'}")
     shown = list(video_io.read_frames(tmp_path / "x.mp4"))
-    frames = motion.select_frames(avatar.portrait, "test")
-    truth = np.clip(frames_of(avatar, motion.tracked(avatar.portrait, frames)), 0, 1)
+    frames = motion.select_frames(avatar.record, "test")
+    truth = np.clip(frames_of(avatar, motion.tracked(avatar.record, frames)), 0, 1)
     assert len(shown) == len(frames) == 50 - folder.train_count(50)
     for one, other in zip(shown, truth, strict=True):
         assert pixels.psnr(other, np.float32(one / 255)) > 30
@@ -89,7 +89,7 @@ def test_stream_keeps_the_order_and_runs_at_most_two_frames_ahead():
 
 def test_sound_is_cut_to_the_frames(tiny_run, avatar):
     whole = scipy.io.wavfile.read(tiny_run.data / "demo_01" / "audio.wav")[1]
-    samples, rate = video_file.sound(avatar.portrait.audio, range(10, 40))
+    samples, rate = video_file.sound(avatar.record.audio, range(10, 40))
     assert rate == structs.AUDIO_RATE
     np.testing.assert_array_equal(samples, whole[10 * 640 : 40 * 640])
     assert video_file.sound(None, range(10)) is None
@@ -97,22 +97,22 @@ def test_sound_is_cut_to_the_frames(tiny_run, avatar):
 
 @pytest.mark.parametrize("region", structs.REGIONS)
 def test_a_muted_region_rests_and_the_others_move(avatar, region):
-    portrait = avatar.portrait
-    tracked = motion.tracked(portrait, range(5, 25))
-    held = motion.hold(tracked, portrait, [region])
+    record = avatar.record
+    tracked = motion.tracked(record, range(5, 25))
+    held = motion.hold(tracked, record, [region])
     for name in structs.REGIONS:
         leaf, before = getattr(held.signals, name), getattr(tracked.signals, name)
         if name == region:
-            assert (leaf == getattr(portrait.rest, name)).all() and len(leaf) == 20
+            assert (leaf == getattr(record.rest, name)).all() and len(leaf) == 20
         else:
             np.testing.assert_array_equal(leaf, before)
-    still = (held.head_to_camera == portrait.rest_pose).all()
+    still = (held.head_to_camera == record.rest_pose).all()
     assert still == (region == "head")
 
 
 def test_a_person_with_all_regions_muted_stands_still(tiny_run, avatar, tmp_path):
-    tracked = motion.tracked(avatar.portrait, [5, 25])
-    held = motion.hold(tracked, avatar.portrait, structs.REGIONS)
+    tracked = motion.tracked(avatar.record, [5, 25])
+    held = motion.hold(tracked, avatar.record, structs.REGIONS)
     moving, still = (
         frames_of(avatar, tracked),
         frames_of(avatar, held),
@@ -148,34 +148,34 @@ def test_transparent_video_laid_over_the_plate_is_the_render(
     alpha = frame[..., 3:]
     assert np.ptp(alpha) > 0.05 and 0.1 < alpha.mean() < 0.9
     composed = alpha * frame[..., :3] + (1 - alpha) * plate_of(avatar)
-    expected = frames_of(avatar, motion.tracked(avatar.portrait, [7]))[0]
+    expected = frames_of(avatar, motion.tracked(avatar.record, [7]))[0]
     assert np.abs(composed - expected).mean() < 0.01
 
 
 def test_backgrounds(avatar, tmp_path):
-    portrait = avatar.portrait
-    size = portrait.height, portrait.width
-    assert backdrop.find("none", portrait) is None
+    record = avatar.record
+    size = record.height, record.width
+    assert backdrop.find("none", record) is None
     for text in ("#ff8000", "FF8000"):
         np.testing.assert_allclose(
-            backdrop.find(text, portrait), np.full((*size, 3), [1, 128 / 255, 0]), 1e-6
+            backdrop.find(text, record), np.full((*size, 3), [1, 128 / 255, 0]), 1e-6
         )
     # Twice as wide as high: the frame shows the middle half.
     wide = np.zeros((50, 100, 3), np.uint8)
     wide[:, 25:75] = 255, 0, 0
     files.write_image(tmp_path / "wide.png", wide)
-    image = backdrop.find(str(tmp_path / "wide.png"), portrait)
+    image = backdrop.find(str(tmp_path / "wide.png"), record)
     assert image.shape == (*size, 3)
     np.testing.assert_allclose(image[:, 1:-1].mean((0, 1)), [1, 0, 0], atol=0.01)
     with pytest.raises(ValueError, match="purplish is neither plate"):
-        backdrop.find("purplish", portrait)
+        backdrop.find("purplish", record)
 
 
 def test_background_shines_through_as_far_as_nobody_is_there(avatar):
-    shown = motion.tracked(avatar.portrait, [7])
+    shown = motion.tracked(avatar.record, [7])
     over = {}
     for colour in "black", "green":
-        behind = backdrop.find(colour, avatar.portrait)
+        behind = backdrop.find(colour, avatar.record)
         over[colour] = next(video_file.stream(avatar.renderer, shown.frames(), behind))
     through = np.asarray(over["green"].rgb - over["black"].rgb)
     expected = (1 - np.asarray(over["green"].alpha))[..., None] * [0, 1, 0]
@@ -194,7 +194,7 @@ def test_background_shines_through_as_far_as_nobody_is_there(avatar):
     ],
 )
 def test_frames_in_words(avatar, text, frames):
-    assert motion.select_frames(avatar.portrait, text) == frames
+    assert motion.select_frames(avatar.record, text) == frames
 
 
 def test_someone_else_drives(tiny_run, tmp_path):

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("text", ["7:7", "40:51", "-3:5", "5", "most", "9:3"])
 def test_frames_that_are_not_in_the_clip_are_refused(avatar, text):
     with pytest.raises(ValueError, match=f"--frames={text} is n"):
-        motion.select_frames(avatar.portrait, text)
+        motion.select_frames(avatar.record, text)
 
 
 def test_runs_that_are_none_are_refused(tiny_run, tmp_path):

@@ -46,7 +46,7 @@ def test_evaluation_writes_scores_and_pictures(tiny_run, avatar, tmp_path):
         assert sheet.shape[1] == 6 * 160 and sheet.shape[0] > 5 * 160
 
     data = Dataset.open(folder.IdentityFolder(tiny_run.data / "demo_01"), 32)
-    rendered = frames_of(avatar, motion.tracked(avatar.portrait, range(45, 50)))
+    rendered = frames_of(avatar, motion.tracked(avatar.record, range(45, 50)))
     expected = [
         pixels.psnr(data.frame(45 + i)[0], np.clip(frame, 0, 1))
         for i, frame in enumerate(rendered)

@@ -83,7 +83,7 @@ def deform(name, signals_of, points):
         lambda x: np.random.default_rng(0).normal(0, 0.3, x.shape).astype(np.float32),
         jax.eval_shape(lambda key: nerf.init(spec, key, 1), KEY),
     )
-    person = params["shared"]["common"]
+    person = params["shared"]["base"]
     return [
         jax.jit(spec.deformation.apply)(params["shared"]["dynamic"], points, s, person)
         for s in signals_of

@@ -17,7 +17,7 @@ FRAMES, POINTS = 2, 40
 @jax.jit
 def deform(params, points, signals):
     person = identity.combine(
-        params["shared"]["common"], jax.tree.map(lambda x: x[0], params["identity"])
+        params["shared"]["base"], jax.tree.map(lambda x: x[0], params["identity"])
     )
     return SPEC.deformation.apply(params["shared"]["dynamic"], points, signals, person)
 
@@ -45,7 +45,7 @@ def signals():
 def without_last_layers(params, regions):
     """The same person, whose fields of `regions` stand still."""
     params = jax.tree.map(lambda leaf: leaf, params)  # a copy of the tree
-    for tree in (params["shared"]["common"], params["identity"]):
+    for tree in (params["shared"]["base"], params["identity"]):
         for region in regions:
             tree["last_layers"][region] = np.zeros_like(tree["last_layers"][region])
     return params
@@ -90,7 +90,7 @@ def test_zero_last_layers_leave_the_torso_motion_alone(params, points, signals):
     out = deform(still, points, signals)
     for region in range(3):
         np.testing.assert_array_equal(out.offsets[..., region, :], 0)
-    common, own = still["shared"]["common"], still["identity"]
+    common, own = still["shared"]["base"], still["identity"]
     resting, rotation = deformation.torso_motion(
         points,
         signals.torso[:, :6],
@@ -157,7 +157,7 @@ def first_gates(config, points, signals):
     def gates():
         shared = nerf.init(spec, jax.random.key(0), 1)["shared"]
         return spec.deformation.apply(
-            shared["dynamic"], points, signals, shared["common"]
+            shared["dynamic"], points, signals, shared["base"]
         ).gates
 
     return np.array(gates())

@@ -12,7 +12,7 @@ SPEC = nerf.from_config(tiny_model.config()).identity
 
 @pytest.fixture(scope="module")
 def common():
-    return identity.init_common(jax.random.key(0), SPEC)
+    return identity.init_base(jax.random.key(0), SPEC)
 
 
 def test_an_unseen_identity_is_the_common_face(common):

@@ -12,7 +12,7 @@ from lokitalk_jax.prepare import faces, masks, preview
 CLIPS = clips.CLIPS / "dev"
 
 
-def portrait(size: int = 256, tilt: float = 0.0, centre: int | None = None):
+def record(size: int = 256, tilt: float = 0.0, centre: int | None = None):
     """A drawn portrait on stripes: image, mask, landmarks, the true head."""
     scale = size / 256
     centre = (128 if centre is None else centre) * scale
@@ -51,7 +51,7 @@ def portrait(size: int = 256, tilt: float = 0.0, centre: int | None = None):
 
 @pytest.mark.parametrize("size, tilt", [(256, 0), (512, 15), (96, -15)])
 def test_labels_tell_head_from_neck_and_torso(size, tilt):
-    image, mask, landmarks, head = portrait(size, tilt)
+    image, mask, landmarks, head = record(size, tilt)
     before = image.copy()
     labels = masks.label_regions(image, mask, landmarks)
     assert labels.dtype == np.uint8 and labels.shape == mask.shape
@@ -65,7 +65,7 @@ def test_labels_tell_head_from_neck_and_torso(size, tilt):
 
 
 def test_labels_where_only_the_head_is_seen():
-    image, mask, landmarks, head = portrait()
+    image, mask, landmarks, head = record()
     mask = np.where(head, 255, 0).astype(np.uint8)
     labels = masks.label_regions(image, mask, landmarks)
     # The rim of hair under the jaw is where the neck would be.
@@ -73,7 +73,7 @@ def test_labels_where_only_the_head_is_seen():
 
 
 def test_labels_without_a_person():
-    image, mask, landmarks, _ = portrait()
+    image, mask, landmarks, _ = record()
     assert not masks.label_regions(image, np.zeros_like(mask), landmarks).any()
 
 
@@ -82,7 +82,7 @@ def test_plate_is_the_background_behind_a_moving_person():
     rng = np.random.default_rng(0)
     covered = np.ones((128, 128), bool)
     for centre in np.linspace(100, 156, 20):
-        image, mask, _, _ = portrait(128, centre=centre)
+        image, mask, _, _ = record(128, centre=centre)
         background = image[0].astype(float)  # the stripes are the same in every row
         noisy = np.clip(image + rng.normal(0, 3, image.shape), 0, 255)
         plate.add(noisy.astype(np.uint8), mask)
@@ -135,7 +135,7 @@ def test_plate_refuses_what_does_not_fit():
 
 
 def test_preview_shows_the_tracks():
-    image, mask, landmarks, head = portrait()
+    image, mask, landmarks, head = record()
     labels = np.where(head, folder.HEAD, folder.TORSO * (mask > 0)).astype(np.uint8)
     landmarks[:, :2] = np.maximum(landmarks[:, :2], 5)
     pose = np.eye(4)

@@ -6,7 +6,7 @@ import pytest
 import tiny_model
 
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.avatar.talking import Portrait
+from lokitalk_jax.avatar.talking import LiveAvatar
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.speech import (
     audio2motion,
@@ -18,22 +18,22 @@ from lokitalk_jax.speech import (
 from lokitalk_jax.training import session, trainer
 
 
-def told_lips(clip, others, limits):
-    mouths = {clip.name: lips.Mouth(limits[0], limits[0], limits.min(0), limits.max(0))}
+def predict_lips(clip, others, limits):
+    mouths = {
+        clip.name: lips.LipLimits(limits[0], limits[0], limits.min(0), limits.max(0))
+    }
     training = audio2motion.Training(steps=3, batch=2, frames=4)
-    return cross_fit.told_lips([clip], others, mouths, "mel", training, 0)[clip.name]
+    return cross_fit.predict_lips([clip], others, mouths, "mel", training, 0)[clip.name]
 
 
 def test_lips_are_told_by_who_has_not_learned_from_them(tiny_run):
-    clip, *others = map(
-        spoken_clip.of_portrait, clip_records.load_all(tiny_run.workdir)
-    )
-    told = told_lips(clip, others, clip.lip)
+    clip, *others = map(spoken_clip.of_record, clip_records.load_all(tiny_run.workdir))
+    told = predict_lips(clip, others, clip.lip)
     assert told.shape == clip.lip.shape and np.abs(told).max() > 0
     part = np.array_split(clip.train_frames, cross_fit.STRETCHES)[1]
     changed = clip.lip.copy()
     changed[part] = 9.0
-    again = told_lips(clip._replace(lip=changed), others, clip.lip)
+    again = predict_lips(clip._replace(lip=changed), others, clip.lip)
     np.testing.assert_array_equal(again[part], told[part])
     assert np.abs(again - told).max() > 1e-3  # the others' voices have learned from it
 
@@ -42,21 +42,21 @@ def test_portraits_learn_from_lips_by_sound(tiny_run, tmp_path, monkeypatch):
     config = tiny_model.config()
     config.data.root = str(tiny_run.data)
     config.voice.update(steps=2, batch=1, frames=4)
-    tracked = next(session.begin(config).batches.iterate(0)).signals
+    tracked = next(session.build_session(config).batches.iterate(0)).signals
     config.lips = "audio"
-    spoken = next(session.begin(config, tmp_path).batches.iterate(0)).signals
+    spoken = next(session.build_session(config, tmp_path).batches.iterate(0)).signals
     assert np.abs(spoken.lip - tracked.lip).max() > 0.1
     np.testing.assert_array_equal(spoken.head, tracked.head)
     # A run that goes on learns from the same lips, and fits nothing anew.
     monkeypatch.setattr(cross_fit, "told_lips", lambda *_: pytest.fail("fitted anew"))
-    again = next(session.begin(config, tmp_path).batches.iterate(0)).signals
+    again = next(session.build_session(config, tmp_path).batches.iterate(0)).signals
     np.testing.assert_array_equal(again.lip, spoken.lip)
     config.voice.steps = 0
     with pytest.raises(ValueError, match="lips=audio needs a voice, and voice.steps"):
-        session.begin(config)
+        session.build_session(config)
     config.lips = "guessed"
     with pytest.raises(ValueError, match="lips is 'guessed'; it is one of tracked"):
-        session.begin(config)
+        session.build_session(config)
 
 
 def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
@@ -64,7 +64,7 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     config.data.root = str(tiny_run.data)
     config.voice.update(steps=2, batch=1, frames=4, hears="mel")
     config.lips = "encoder"
-    begun = session.begin(config)
+    begun = session.build_session(config)
     source = begun.batches.iterate(0)
     batch = next(source)
     source.close()
@@ -76,7 +76,7 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before, trained)
     assert moved["params"]["Dense_0"]["kernel"] > 1e-3  # by the pictures' loss alone
     kept = voice.load(tmp_path / "run")
-    assert kept.spec == run.spec.voice and set(kept.trust) == set(tiny_run.names)
+    assert kept.spec == run.model.voice and set(kept.trust) == set(tiny_run.names)
     jax.tree.map(np.testing.assert_array_equal, kept.params, trained)
     config.train.steps = 14  # a run that goes on keeps what it has learned since
     trainer.train(config, tmp_path / "run")
@@ -90,11 +90,11 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     adapting = config.copy_and_resolve_references()
     adapting.prior, adapting.start = str(tmp_path / "run"), "mean"
     adapting.common = "frozen"
-    taken = session.begin(adapting).state.params["shared"]["voice"]
+    taken = session.build_session(adapting).state.params["shared"]["voice"]
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(taken), later)
 
-    live = Portrait.load(tmp_path / "run", tiny_run.names[0])
+    live = LiveAvatar.load(tmp_path / "run", tiny_run.names[0])
     assert len(live.push(np.zeros(16_000, np.float32))) > 10
     config.voice.hears = "aud_hu.npy"
     with pytest.raises(ValueError, match="trained along hears sound, not 'aud_hu.npy'"):
-        session.begin(config)
+        session.build_session(config)

@@ -71,7 +71,7 @@ def case():
 def samples(case):
     @jax.jit
     def run(shared, own, density, batch):
-        person = identity.combine(shared["common"], own)
+        person = identity.combine(shared["base"], own)
         return nerf.render(
             SPEC,
             shared,
@@ -132,7 +132,7 @@ def test_magnitude_is_the_mean_square_of_what_is_seen(samples):
 
 def test_smoothness_is_zero_for_fields_that_stand_still(case, samples):
     shared, own, _, batch = case
-    person = identity.combine(shared["common"], own)
+    person = identity.combine(shared["base"], own)
 
     @jax.jit
     def smoothness(last_layers):
@@ -152,7 +152,7 @@ def test_smoothness_is_zero_for_fields_that_stand_still(case, samples):
 
 def test_landmarks_are_to_be_carried_to_one_place(case):
     shared, own, _, batch = case
-    person = identity.combine(shared["common"], own)
+    person = identity.combine(shared["base"], own)
     rng = np.random.default_rng(0)
     face = rng.uniform(-0.2, 0.2, (30, 3))
     at_rest = jnp.asarray(np.stack([face] * 3), jnp.float32)

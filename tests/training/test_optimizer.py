@@ -71,7 +71,7 @@ def test_a_parameter_without_gradient_stays():
 
 
 def test_an_audio_encoder_learns_beside_frozen_common_parts():
-    rule = optimizer.make(RATES, 10, 0, 0.1, common="frozen")
+    rule = optimizer.make(RATES, 10, 0, 0.1, shared="frozen")
     params = {
         "shared": {"voice": {"kernel": jnp.ones(2)}, "static": {"kernel": jnp.ones(2)}},
         "identity": {"pivot": jnp.ones(3)},

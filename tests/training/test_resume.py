@@ -78,7 +78,7 @@ def test_a_run_stopped_in_every_way_goes_on_like_one_that_was_not(
     assert step > reached
     got, wanted = load(run, step), load(whole_run, step)
     assert got.step == step
-    assert np.abs(wanted.params["shared"]["common"]["grid"]).max() > 0.01
+    assert np.abs(wanted.params["shared"]["base"]["grid"]).max() > 0.01
     assert wanted.density.std() > 0
     jax.tree.map(np.testing.assert_array_equal, got, wanted)
     ours, theirs = metrics(run)[step], metrics(whole_run)[step]
