@@ -16,7 +16,7 @@ MODULES = {
 # are folders or modules that do not import each other.
 LAYERS = (
     ("structs",),
-    ("files", "face_mesh", "process", "sharding", "lpips"),
+    ("files", "face_mesh", "process", "progress", "sharding", "lpips"),
     ("checkpoint", "media"),
     ("data",),
     ("prepare", "speech"),

@@ -1,0 +1,130 @@
+"""Progress of long calls: one callback for programs and for the command line's bar.
+
+Every long function takes `progress`, a `Progress` or None, and reports through it:
+
+    for frame in progress.track(frames, callback, "rendering", len(frames)):
+        ...
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+
+
+class Progress(Protocol):
+    """What a caller passes to hear about progress.
+
+    It is called in the thread of the long call: once at the start of every stage with
+    the number of items that are already done, then after each item. An exception that
+    it raises ends the long call.
+    """
+
+    def __call__(
+        self, stage: str, done: int, total: int | None, seconds_left: float | None, /
+    ) -> None:
+        """Hears how far a stage is.
+
+        Args:
+          stage: its name, such as "training"; stages follow one another.
+          done: items done.
+          total: items of the stage; None where it is unknown.
+          seconds_left: of this stage, by its mean speed so far; None before the first
+            item and where the total is unknown.
+        """
+        ...
+
+
+class Stage:
+    """Counts the items of one stage and reports them."""
+
+    def __init__(
+        self,
+        progress: Progress | None,
+        name: str,
+        total: int | None = None,
+        done: int = 0,
+    ):
+        """Reports the start.
+
+        Args:
+          progress: the callback; None reports nothing.
+          name: of the stage.
+          total: items of the stage, if known.
+          done: items done by an earlier call.
+        """
+        self._progress, self._name, self._total = progress, name, total
+        self._done = self._first = done
+        self._began = time.monotonic()
+        self._report()
+
+    def advance(self, count: int = 1) -> None:
+        """Reports that `count` more items are done."""
+        self._done += count
+        self._report()
+
+    def _report(self) -> None:
+        if self._progress is None:
+            return
+        left = None
+        if self._total is not None and self._done > self._first:
+            pace = (time.monotonic() - self._began) / (self._done - self._first)
+            left = pace * max(self._total - self._done, 0)
+        self._progress(self._name, self._done, self._total, left)
+
+
+def track(
+    items: Iterable[Item],
+    progress: Progress | None,
+    stage: str,
+    total: int | None = None,
+) -> Iterator[Item]:
+    """Yields `items` and reports each when the next one is asked for."""
+    counter = Stage(progress, stage, total)
+    for item in items:
+        yield item
+        counter.advance()
+
+
+class Bar:
+    """The command line's callback: a bar on standard error, one line for each stage."""
+
+    def __init__(self):
+        self._bar: tqdm | None = None
+        self._stage = ""
+
+    def __call__(
+        self, stage: str, done: int, total: int | None, seconds_left: float | None, /
+    ) -> None:
+        """Draws the bar; see `Progress`."""
+        bar = self._bar
+        if bar is None or stage != self._stage or done < bar.n or total != bar.total:
+            self.close()
+            bar = self._bar = tqdm(
+                total=total, initial=done, desc=stage, unit="", mininterval=0.5
+            )
+            self._stage = stage
+        bar.update(done - bar.n)
+        if done == total:
+            self.close()
+
+    def close(self) -> None:
+        """Ends the line of the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
