@@ -28,7 +28,7 @@ from lokitalk_jax.data import clip_records, references
 from lokitalk_jax.evaluate.metrics import pixels
 from lokitalk_jax.model import identity
 from lokitalk_jax.structs import REGIONS
-from lokitalk_jax.training.session import Session, begin
+from lokitalk_jax.training.session import Session, build_session
 
 _TEST_FRAMES = 12  # of the clip, evenly spread over the held-out ones
 _TIMED_FRAMES = 40  # rendered for frames a second, after two
@@ -135,7 +135,7 @@ def main(_) -> None:
     config.data.size = _SIZE.value or config.data.size
     config.train.steps = _STEPS.value or config.train.steps
     config.train.perceptual = 0.0
-    session = begin(config)
+    session = build_session(config)
     (data,) = session.cast.datasets
     record = clip_records.make(data, session.cast.fitted)
     curve, avatar, steps = train(session, _MINUTES.value, record, data)

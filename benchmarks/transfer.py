@@ -28,7 +28,7 @@ from lokitalk_jax.data import clip_records, folder, references
 from lokitalk_jax.evaluate.score import score_tracked
 from lokitalk_jax.model import identity
 from lokitalk_jax.training import trainer
-from lokitalk_jax.training.session import Session, begin
+from lokitalk_jax.training.session import Session, build_session
 
 METHODS = ("scratch",) + tuple(
     f"{start}/{common}"
@@ -206,7 +206,7 @@ def main(_) -> None:
             "seconds": seconds,
             "method": method,
             "seed": seed,
-            "curve": curve(begin(config), marks),
+            "curve": curve(build_session(config), marks),
         }
         print(json.dumps(result))
         with files.replacing(path) as temporary:
