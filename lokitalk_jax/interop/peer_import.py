@@ -17,6 +17,7 @@ import scipy.io.wavfile
 from lokitalk_jax import face_mesh, structs
 from lokitalk_jax.data import face_geometry, folder, label_images
 from lokitalk_jax.doctor import check, finding, peer, pictures
+from lokitalk_jax.files import replacing, write_image
 from lokitalk_jax.interop import peer_poses
 from lokitalk_jax.prepare import (
     audio,
@@ -147,10 +148,10 @@ def _write_frames(source, files: stages.Files, count: int) -> np.ndarray:
             continue
         if image.shape == _even(image).shape:
             # The bytes themselves, since every encoding loses a little.
-            with files.replacing(files.frame(i)) as temporary:
+            with replacing(files.frame(i)) as temporary:
                 shutil.copyfile(path, temporary)
         else:
-            files.write_image(files.frame(i), _even(image)[..., ::-1])
+            write_image(files.frame(i), _even(image)[..., ::-1])
     repeated = np.zeros(count, bool)
     repeated[repeats.repeated()] = True
     return repeated
@@ -163,8 +164,8 @@ def _write_labels(source, files: stages.Files, count: int) -> None:
         labels = _even(label_images.read(source / "parsing" / f"{i}.png"))
         person = np.where(labels == folder.BACKGROUND, 0, 255).astype(np.uint8)
         # Their maps end at whole pixels, a person does not.
-        files.write_image(files.mask(i), cv2.GaussianBlur(person, (3, 3), 0))
-        files.write_image(files.labels(i), labels)
+        write_image(files.mask(i), cv2.GaussianBlur(person, (3, 3), 0))
+        write_image(files.labels(i), labels)
 
 
 def _write_plate(source, files: stages.Files, count: int) -> float:
@@ -174,5 +175,5 @@ def _write_plate(source, files: stages.Files, count: int) -> float:
     for i in np.unique(np.linspace(0, count - 1, 64).astype(int)):
         seen |= cv2.imread(str(files.mask(i)), cv2.IMREAD_GRAYSCALE) == 0
     alpha = np.where(seen, 255, 0).astype(np.uint8)
-    files.write_image(files.out / "background.png", np.dstack([rgb, alpha]))
+    write_image(files.out / "background.png", np.dstack([rgb, alpha]))
     return float(seen.mean())

@@ -16,6 +16,7 @@ import tqdm
 
 from lokitalk_jax import face_mesh
 from lokitalk_jax.data import folder
+from lokitalk_jax.files import write_image
 from lokitalk_jax.media import video_io
 from lokitalk_jax.prepare import crop, faces, masks, preview, timeline, torso, video
 
@@ -81,7 +82,7 @@ def write_frames(
             while tick is not None and grid.source[tick] == index:
                 if image is None:
                     image = crop.cut_out(video.upright(clip, frame), window)
-                files.write_image(files.frame(tick), image)
+                write_image(files.frame(tick), image)
                 progress.update()
                 tick = next(waiting, None)
             if tick is None:
@@ -119,8 +120,8 @@ def write_masks(
         labels = np.full_like(mask, folder.BACKGROUND)
         if valid[index]:
             labels = masks.label_regions(rgb, mask, landmarks[index])
-        files.write_image(files.mask(index), mask)
-        files.write_image(files.labels(index), labels)
+        write_image(files.mask(index), mask)
+        write_image(files.labels(index), labels)
 
     # Labels take ten times as long as masks, and only they are spread over threads.
     running = collections.deque()
@@ -167,7 +168,7 @@ def write_plate(files: Files, valid: np.ndarray) -> float:
             plate.add(files.read_rgb(i), _read(files.mask(i), cv2.IMREAD_GRAYSCALE))
         rgb, seen = plate.finish()
         alpha = np.where(seen, 255, 0).astype(np.uint8)
-        files.write_image(path, np.dstack([rgb, alpha]))
+        write_image(path, np.dstack([rgb, alpha]))
     return float((_read(path, cv2.IMREAD_UNCHANGED)[..., 3] > 127).mean())
 
 
