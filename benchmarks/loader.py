@@ -41,8 +41,8 @@ class PlainLoader(Loader):
         for slot, data in enumerate(self.datasets):
             rng = np.random.default_rng([step, slot])
             frames = rng.choice(data.train_frames, b)
-            column = rng.integers(0, data.width, (b, r))
-            row = rng.integers(0, data.height, (b, r))
+            column = rng.integers(0, data.camera.width, (b, r))
+            row = rng.integers(0, data.camera.height, (b, r))
             pixels = np.stack([column, row], -1).astype(np.float32) + 0.5
             for k, index in enumerate(frames):
                 parts = _decoded(data, index)
@@ -52,7 +52,7 @@ class PlainLoader(Loader):
             batch.pixels[slot] = pixels
             batch.plate[slot] = data.plate[row, column] / np.float32(255)
             batch.regions[slot, ..., :2] = regions.ellipses(data.shapes, frames, pixels)
-            batch.intrinsics[slot] = data.intrinsics
+            batch.intrinsics[slot] = data.camera.intrinsics
             batch.head_to_camera[slot] = data.tracks.head_to_camera[frames]
             for into, leaf in zip(batch.signals, self._signals[slot], strict=True):
                 into[slot] = leaf[frames]
@@ -64,7 +64,7 @@ def _decoded(data, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A frame uint8 [H, W, 3], its mask [H, W] and regions [H, W, 2], at H x W."""
 
     def small(image: np.ndarray) -> np.ndarray:
-        size = data.width, data.height
+        size = data.camera.width, data.camera.height
         return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
     folder = data.folder
@@ -126,7 +126,7 @@ def main(_) -> None:
     measure.report(
         "loader",
         identities=len(cast.names),
-        pixels=[data.height, data.width],
+        pixels=[data.camera.height, data.camera.width],
         folder_pixels=[data.folder.meta.height, data.folder.meta.width],
         frames=_FRAMES.value,
         rays=rays,

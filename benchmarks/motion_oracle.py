@@ -21,7 +21,7 @@ from lokitalk_jax.avatar import frames
 from lokitalk_jax.data import folder, signals
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.demo import deform, render, shapes
-from lokitalk_jax.model import identity, nerf
+from lokitalk_jax.model import identity, nerf, rays
 
 # Samples with less weight are left out; together they hold about a thousandth of it.
 _LEAST_WEIGHT = 1e-3
@@ -35,15 +35,15 @@ class Subject(NamedTuple):
     """A model of one demo identity, and all that is known of the identity.
 
     Attributes:
-      spec, params, density: of the model; leaves of 'identity' without N.
+      model: the model.
+      params: of the identity.
       data: the identity at the training size.
       truth: its ground truth.
       driven: signals of all frames, leaves [F, ...].
     """
 
-    spec: nerf.Model
-    params: dict
-    density: jax.Array
+    model: nerf.Model
+    params: structs.AvatarParams
     data: Dataset
     truth: demo.Truth
     driven: structs.Signals
@@ -103,26 +103,28 @@ def open_subject(workdir: pathlib.Path) -> Subject:
     checkpoints, step = checkpoint.open_run(workdir)
     config = ml_collections.ConfigDict(checkpoints.config(step))
     names = checkpoints.meta(step)["identities"]
-    spec = nerf.from_config(config)
-    params, density = checkpoints.restore_people(
+    model = nerf.from_config(config)
+    params, grids = checkpoints.restore_params(
         step,
-        jax.eval_shape(lambda key: nerf.init(spec, key, 1), jax.random.key(0)),
-        jax.ShapeDtypeStruct((1, *spec.sampling.cells), jnp.float32),
+        jax.eval_shape(lambda key: nerf.init(model, key, 1), jax.random.key(0)),
+        jax.ShapeDtypeStruct((1, *model.sampling.cells), jnp.float32),
     )
     fitted = signals.Fitted.from_arrays(names, checkpoints.signals(step))
     checkpoints.close()
-    own, density = jax.tree.map(lambda leaf: leaf[0], (params["identity"], density))
+    residual, grid = jax.tree.map(lambda leaf: leaf[0], (params["identity"], grids))
     (source,) = folder.find_identities(config.data.root)
     data = Dataset.open(source, config.data.size)
-    params = {"shared": params["shared"], "identity": own}
-    return make_subject(spec, params, density, data, fitted)
+    shared = params["shared"]
+    person = identity.combine(shared["base"], residual)
+    params = structs.AvatarParams(shared, person, grid)
+    return make_subject(model, params, data, fitted)
 
 
-def make_subject(spec, params, density, data: Dataset, fitted) -> Subject:
+def make_subject(model, params, data: Dataset, fitted) -> Subject:
     """Adds what is known of the identity to a model of it."""
     truth = demo.load_truth(data.folder)
     driven = signals.apply(fitted, data.name, data.tracks)
-    return Subject(spec, params, density, data, truth, driven)
+    return Subject(model, params, data, truth, driven)
 
 
 def measure(subject: Subject, frame: int) -> Motion:
@@ -130,10 +132,12 @@ def measure(subject: Subject, frame: int) -> Motion:
     data, truth = subject.data, subject.truth
     pose = data.tracks.head_to_camera[frame]
     driven = jax.tree.map(lambda x: x[frame], subject.driven)
-    centres = frames.pixel_centres(data.height, data.width)
+    centres = frames.pixel_centres(*data.camera.shape)
     tiles = np.split(centres, range(_TILE, len(centres), _TILE))
     found = [
-        jax.device_get(_sample(*subject[:3], tile, data.intrinsics, pose, driven))
+        jax.device_get(
+            _sample(*subject[:2], tile, data.camera.intrinsics, pose, driven)
+        )
         for tile in tiles
     ]
     points, weights, gated = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -141,7 +145,7 @@ def measure(subject: Subject, frame: int) -> Motion:
     pixel = seen // (len(weights) // len(centres))
     points = points[seen].astype(np.float64)
 
-    material = _seen_material(truth, frame, data.height, points, pixel)
+    material = _seen_material(truth, frame, data.camera.height, points, pixel)
     exact = [
         demo.exact_offset(truth, frame, points, region, material)
         for region in structs.REGIONS
@@ -185,17 +189,12 @@ def _seen_material(truth, frame: int, size: int, points, pixel) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _sample(spec, params, density, pixels, intrinsics, pose, driven):
+def _sample(model, params, pixels, intrinsics, pose, driven):
     """Points [P, 3], weights [P] and gated offsets [P, 4, 3] on rays, metres."""
-    person = identity.combine(params["shared"]["base"], params["identity"])
     _, samples = nerf.render(
-        spec,
-        params["shared"],
-        person,
-        density,
-        pixels[None],
-        intrinsics,
-        pose[None],
+        model,
+        params,
+        rays.generate(pixels[None], intrinsics, pose[None]),
         jax.tree.map(lambda x: x[None], driven),
         jnp.zeros((1, *pixels.shape[:-1], 3)),
     )
@@ -209,14 +208,9 @@ def _sample(spec, params, density, pixels, intrinsics, pose, driven):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _offsets(spec, params, points, driven):
-    person = identity.combine(params["shared"]["base"], params["identity"])
-    deformed = spec.deformation.apply(
-        params["shared"]["dynamic"],
-        points[None] / structs.UNIT,
-        jax.tree.map(lambda x: x[None], driven),
-        person,
-    )
+def _offsets(model, params, points, driven):
+    one = jax.tree.map(lambda x: x[None], driven)
+    deformed = nerf.deform(model, params, points[None] / structs.UNIT, one)
     return deformed.offsets[0] * structs.UNIT
 
 
@@ -230,7 +224,7 @@ def _standing_error(subject: Subject, at_rest, material) -> np.ndarray:
         driven = jax.tree.map(lambda x, f=frame: x[f], subject.driven)
         padded = np.pad(points, ((0, -len(points) % _TILE), (0, 0))).astype(np.float32)
         found = [
-            np.asarray(_offsets(subject.spec, subject.params, tile, driven))
+            np.asarray(_offsets(subject.model, subject.params, tile, driven))
             for tile in padded.reshape(-1, _TILE, 3)
         ]
         total += np.concatenate(found)[: len(points)] - exact

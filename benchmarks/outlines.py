@@ -18,8 +18,8 @@ def outlines(data: Dataset, frames: np.ndarray) -> np.ndarray:
     """
     poses = data.tracks.head_to_camera[frames].astype(np.float64)
     seen = np.einsum("fij,kj->fki", poses[:, :3, :3], _CORNERS) + poses[:, None, :3, 3]
-    focal, *principal = data.intrinsics.astype(np.float64)
-    return (focal * seen[..., :2] / seen[..., 2:] + principal) / data.height
+    focal, *principal = data.camera.intrinsics.astype(np.float64)
+    return (focal * seen[..., :2] / seen[..., 2:] + principal) / data.camera.height
 
 
 def distances(one: np.ndarray, others: np.ndarray) -> np.ndarray:

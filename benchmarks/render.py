@@ -59,7 +59,7 @@ def main(_) -> None:
         }
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "x.mp4"
-            shape = avatar.record.width, avatar.record.height
+            shape = avatar.record.camera.shape[::-1]
             with video_io.VideoWriter(path, size=shape) as writer:
                 found["and to a video"] = seconds_each(to_video(writer), count)
         measure.report(

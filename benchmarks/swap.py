@@ -89,7 +89,10 @@ class Person:
         self.mean_face = np.mean(
             [
                 references.project(
-                    *self.data.frame(i)[:2], self.data.intrinsics, poses[i], _FACE
+                    *self.data.frame(i)[:2],
+                    self.data.camera.intrinsics,
+                    poses[i],
+                    _FACE,
                 )
                 for i in some
             ],
@@ -119,7 +122,11 @@ class Person:
                 openings.append(opening(detector, shown[-1]))
                 mask = np.asarray(maps.alpha)
                 face = references.project(
-                    rgb, mask, self.data.intrinsics, pose.astype(np.float64), _FACE
+                    rgb,
+                    mask,
+                    self.data.camera.intrinsics,
+                    pose.astype(np.float64),
+                    _FACE,
                 )
                 kept.append(nearest(face, mean_faces) == self.data.name)
         return np.array(openings), float(np.mean(kept)), shown[len(shown) // 2]

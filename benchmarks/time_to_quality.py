@@ -21,13 +21,13 @@ from absl import app, flags
 
 from benchmarks import measure
 from configs import adapt, single_id
-from lokitalk_jax import process, sharding
+from lokitalk_jax import process
 from lokitalk_jax.avatar import frames, motion, video_file
 from lokitalk_jax.avatar import run as runs
 from lokitalk_jax.data import clip_records, references
 from lokitalk_jax.evaluate.metrics import pixels
-from lokitalk_jax.model import identity
 from lokitalk_jax.structs import REGIONS
+from lokitalk_jax.training import train_step
 from lokitalk_jax.training.session import Session, build_session
 
 _TEST_FRAMES = 12  # of the clip, evenly spread over the held-out ones
@@ -53,11 +53,8 @@ def reached(curve: list[dict], share: float) -> float | None:
 
 def avatar_of(session: Session, state, record) -> runs.Avatar:
     """The person as a state has them."""
-    own, density = sharding.local_slice((state.params["identity"], state.density), 0)
-    shared = sharding.local(state.params["shared"])
-    person = identity.combine(shared["base"], own)
-    config, spec = session.config, session.model
-    return runs.assemble(spec, config, record, shared, person, density)
+    params = train_step.avatar_params(state, 0)
+    return runs.assemble(session.model, session.config, record, params)
 
 
 def score(avatar: runs.Avatar, data) -> dict[str, float]:

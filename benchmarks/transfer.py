@@ -22,12 +22,11 @@ from absl import logging as absl_logging
 
 from benchmarks import transfer_report
 from configs import adapt, multi_id, single_id
-from lokitalk_jax import files, process, sharding
+from lokitalk_jax import files, process
 from lokitalk_jax.avatar.run import Run, assemble
 from lokitalk_jax.data import clip_records, folder, references
 from lokitalk_jax.evaluate.score import score_tracked
-from lokitalk_jax.model import identity
-from lokitalk_jax.training import trainer
+from lokitalk_jax.training import train_step, trainer
 from lokitalk_jax.training.session import Session, build_session
 
 METHODS = ("scratch",) + tuple(
@@ -149,10 +148,8 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
 
 
 def _score(session: Session, state, data, record) -> dict:
-    own, density = sharding.local_slice((state.params["identity"], state.density), 0)
-    shared = sharding.local(state.params["shared"])
-    person = identity.combine(shared["base"], own)
-    avatar = assemble(session.model, session.config, record, shared, person, density)
+    params = train_step.avatar_params(state, 0)
+    avatar = assemble(session.model, session.config, record, params)
     shown = references.spread(record.test_frames, _TEST_FRAMES)
     found = score_tracked(avatar, data, shown)
     flat = {region: found[region]["psnr"] for region in ("frame", "head", "lip")}

@@ -208,7 +208,7 @@ class Checkpoints:
             out_shardings=sharding.state_shardings(template, mesh),
         )(state, template, slots)
 
-    def restore_people(
+    def restore_params(
         self, step: int, params: dict, density: jax.ShapeDtypeStruct
     ) -> tuple[dict, jax.Array]:
         """Restores what rendering needs, and nothing else, into host memory.
@@ -240,8 +240,8 @@ class Checkpoints:
             for k, v in wanted.items()
         }
         restored = self._manager.restore(step, args=ocp.args.Composite(**args))
-        people = {k: restored[k] for k in params}
-        return people, restored["state"]["density"]
+        found = {k: restored[k] for k in params}
+        return found, restored["state"]["density"]
 
     def _refuse_misfit(self, step: int, params: dict, density) -> None:
         """Raises ValueError where a checkpoint is not of the model that is asked for.

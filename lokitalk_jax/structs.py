@@ -18,6 +18,8 @@ disk, time in seconds, angles in radians.
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 FPS = 25
 AUDIO_RATE = 16_000
 
@@ -100,6 +102,31 @@ class Batch(NamedTuple):
     face_points: Array | None = None
 
 
+class Camera(NamedTuple):
+    """A pinhole camera and the size of its images.
+
+    Attributes:
+      height, width: of the images, pixels.
+      intrinsics: float32 [3], focal length, principal x and y, pixels of that size.
+    """
+
+    height: int
+    width: int
+    intrinsics: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, as of an array that holds an image."""
+        return self.height, self.width
+
+    def resized(self, size: int) -> "Camera":
+        """The same view with `size` pixels along the longest side."""
+        old = np.array([self.width, self.height])
+        new = np.maximum(np.rint(old * size / old.max()).astype(int), 1)
+        scale = np.float32([size / old.max(), *(new / old)])
+        return Camera(int(new[1]), int(new[0]), self.intrinsics * scale)
+
+
 class Rays(NamedTuple):
     """Rays in the head frame, in units of `UNIT`; `directions` have length 1.
 
@@ -110,6 +137,21 @@ class Rays(NamedTuple):
 
     origins: Array
     directions: Array
+
+
+class AvatarParams(NamedTuple):
+    """Everything learned that renders one identity.
+
+    Attributes:
+      shared: parameters that all identities share.
+      identity: parameters of this identity, the shared base plus its residual; see
+        `model.identity.combine`.
+      density_grid: [X, Y, Z], guides the samples of rays; None before it is built.
+    """
+
+    shared: dict
+    identity: dict
+    density_grid: Array | None = None
 
 
 class TrainState(NamedTuple):

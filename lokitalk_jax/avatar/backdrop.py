@@ -34,7 +34,7 @@ def find(text: str, record: ClipRecord) -> np.ndarray | None:
     Raises:
       ValueError: `text` is none of these.
     """
-    shape = record.height, record.width
+    shape = record.camera.shape
     if text == "none":
         return None
     if text == "plate":

@@ -12,7 +12,7 @@ import numpy as np
 
 from lokitalk_jax.model import masked, nerf, rays, sampling
 from lokitalk_jax.model.rendering import Rendered
-from lokitalk_jax.structs import REGIONS, Signals
+from lokitalk_jax.structs import REGIONS, AvatarParams, Camera, Signals
 
 Array = jax.Array
 
@@ -32,14 +32,13 @@ def pixel_centres(height: int, width: int) -> np.ndarray:
 
 @functools.partial(jax.jit, static_argnums=0)
 def build_density_grid(
-    model: nerf.Model, shared: dict, person: dict, signals: Signals
+    model: nerf.Model, params: AvatarParams, signals: Signals
 ) -> Array:
-    """Density grid [X, Y, Z] of a person: the largest density over some frames.
+    """Density grid [X, Y, Z] of an identity: the largest density over some frames.
 
     Args:
       model: the model.
-      shared: parameters that all identities share.
-      person: the identity's tree, `identity.combine` of the common and its own.
+      params: of the identity; a grid in them is not read.
       signals: of B frames, leaves [B, ...].
     """
     centres = jnp.asarray(sampling.cell_centres(model.sampling))
@@ -51,7 +50,7 @@ def build_density_grid(
     def frame(one: Signals) -> Array:
         def tile(points: Array) -> Array:
             batch = jax.tree.map(lambda x: x[None], one)
-            return nerf.density(model, shared, person, points[None], batch)[0]
+            return nerf.density(model, params, points[None], batch)[0]
 
         return jax.lax.map(tile, padded.reshape(tiles, _TILE_POINTS, 3)).reshape(-1)
 
@@ -60,21 +59,15 @@ def build_density_grid(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _render(
-    model, size, torso, shared, person, density, intrinsics, plate, pose, signals
-):
-    height, width = size
+def _render(model, shape, torso, params, intrinsics, plate, pose, signals):
+    height, width = shape
     one = jax.tree.map(lambda x: x[None], signals)
 
     def look(pixels: Array, behind: Array) -> Rendered:
         rendered, _ = nerf.render(
             model,
-            shared,
-            person,
-            density,
-            pixels[None],
-            intrinsics,
-            pose[None],
+            params,
+            rays.generate(pixels[None], intrinsics, pose[None]),
             one,
             behind[None],
             torso=torso,
@@ -155,32 +148,25 @@ class FrameRenderer:
     def __init__(
         self,
         model: nerf.Model,
-        shared: dict,
-        person: dict,
-        density: Array,
-        height: int,
-        width: int,
-        intrinsics: np.ndarray,
+        params: AvatarParams,
+        camera: Camera,
     ):
         """Places what does not change from frame to frame on the device.
 
         Args:
           model: the model.
-          shared: parameters that all identities share.
-          person: one identity's tree, `identity.combine` of the common and its own.
-          density: [X, Y, Z], that person's density grid.
-          height, width: pixels.
-          intrinsics: [3], focal length, principal x and y, pixels of that size.
+          params: of the identity, its density grid included.
+          camera: of the frames.
         """
+        self.camera = camera
         self._model = model
-        self.height, self.width = height, width
         # Wherever they come from: a shard of another device, or host memory.
-        self._fixed = jax.device_put((shared, person, density), jax.local_devices()[0])
-        self._intrinsics = jnp.asarray(intrinsics)
+        self._params = jax.device_put(params, jax.local_devices()[0])
+        self._intrinsics = jnp.asarray(camera.intrinsics)
 
-    def at(self, height: int, width: int, intrinsics: np.ndarray) -> "FrameRenderer":
-        """The same person at another size; see `__init__`."""
-        return FrameRenderer(self._model, *self._fixed, height, width, intrinsics)
+    def at(self, camera: Camera) -> "FrameRenderer":
+        """The same person seen by another camera."""
+        return FrameRenderer(self._model, self._params, camera)
 
     def __call__(
         self, pose: Array, signals: Signals, plate: np.ndarray, torso: bool = True
@@ -198,9 +184,9 @@ class FrameRenderer:
         """
         return _render(
             self._model,
-            (self.height, self.width),
+            self.camera.shape,
             torso,
-            *self._fixed,
+            self._params,
             self._intrinsics,
             jnp.asarray(plate, jnp.float32),
             pose,

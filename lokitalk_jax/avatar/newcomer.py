@@ -10,7 +10,7 @@ import ml_collections
 
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import frames
-from lokitalk_jax.avatar.run import Avatar, Run
+from lokitalk_jax.avatar.run import Avatar, Run, assemble
 from lokitalk_jax.data import clip_records, folder, references, signals
 from lokitalk_jax.data.dataset import Dataset, read_tracks
 from lokitalk_jax.model import canonical, identity
@@ -91,7 +91,7 @@ def shared_parts(prior: Run, frozen: bool) -> dict:
     Without the encoders, which adapting does not need, and, where they are not frozen,
     with thinner surfaces, which can still move.
     """
-    shared = prior.people[0]["shared"]
+    shared = prior.shared
     encoders = ("encoder", "voice")
     shared = {name: part for name, part in shared.items() if name not in encoders}
     if frozen:
@@ -112,8 +112,8 @@ def density(
     """
     some = references.spread(record.train_frames, _SURVEYED)
     signals_then = jax.tree.map(lambda leaf: leaf[some], record.signals)
-    person = identity.combine(shared["base"], added)
-    return frames.build_density_grid(prior.model, shared, person, signals_then)
+    params = structs.AvatarParams(shared, identity.combine(shared["base"], added))
+    return frames.build_density_grid(prior.model, params, signals_then)
 
 
 def initial_identity(
@@ -131,9 +131,8 @@ def initial_identity(
     Returns:
       a tree as in `identity.init_own`.
     """
-    params, _ = prior.people
-    mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), params["identity"])
-    mean["grid"] = jnp.zeros_like(params["shared"]["base"]["grid"])
+    mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), prior.residuals)
+    mean["grid"] = jnp.zeros_like(prior.shared["base"]["grid"])
     if not offset:
         del mean["grid"]
     if start == "encoder":
@@ -153,7 +152,7 @@ def reference_batch(prior: Run, data: Dataset, record: clip_records.ClipRecord):
 
 def _encode(prior: Run, seen: structs.References) -> dict:
     encode = jax.jit(prior.model.encoder.apply)
-    return encode(prior.people[0]["shared"]["encoder"], seen)
+    return encode(prior.shared["encoder"], seen)
 
 
 def load_driver(run: Run, name: str) -> clip_records.ClipRecord:
@@ -213,9 +212,10 @@ def zero_shot(
             "configs/multi_id.py, as runs that were adapted keep none"
         )
     record, data = _record(prior, source)
-    params, _ = prior.people
     added = initial_identity(prior, start, reference_batch(prior, data, record))
-    shared = params["shared"]
-    person = identity.combine(shared["base"], added)
-    grid = density(prior, shared, record, added)
-    return prior.with_person(record, person, grid), data
+    params = structs.AvatarParams(
+        prior.shared,
+        identity.combine(prior.shared["base"], added),
+        density(prior, prior.shared, record, added),
+    )
+    return assemble(prior.model, prior.config, record, params), data

@@ -14,6 +14,7 @@ from lokitalk_jax.avatar.frames import FrameRenderer
 from lokitalk_jax.data import clip_records, signals
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.model import identity, nerf
+from lokitalk_jax.structs import AvatarParams
 
 
 class Avatar(NamedTuple):
@@ -37,30 +38,24 @@ class Avatar(NamedTuple):
           ValueError: that is too small for a picture.
         """
         record = clip_records.resized(self.record, size)
-        shape = record.height, record.width, record.intrinsics
-        return self._replace(record=record, renderer=self.renderer.at(*shape))
+        return self._replace(record=record, renderer=self.renderer.at(record.camera))
 
 
 def assemble(
     model: nerf.Model,
     config: ml_collections.ConfigDict,
     record: ClipRecord,
-    shared: dict,
-    person: dict,
-    density: jax.Array,
+    params: AvatarParams,
 ) -> Avatar:
-    """Someone ready to render.
+    """An identity ready to render.
 
     Args:
       model: the model.
       config: of its run.
-      portrait: of the person's clip.
-      shared: parameters that everyone shares.
-      person: their tree, see `identity`.
-      density: [X, Y, Z], their density grid.
+      record: of the identity's clip.
+      params: of the identity.
     """
-    size = record.height, record.width, record.intrinsics
-    renderer = FrameRenderer(model, shared, person, density, *size)
+    renderer = FrameRenderer(model, params, record.camera)
     distance = float(np.linalg.norm(record.rest_pose[:3, 3]))
     ends = (config.scene.low[2], config.scene.high[2])
     return Avatar(record, renderer, tuple(distance + end for end in ends))
@@ -139,7 +134,7 @@ class Run:
             config.
         """
         record = clip_records.load(self.workdir, self.named(name))
-        size, trained = max(record.height, record.width), self.config.data.size
+        size, trained = max(record.camera.shape), self.config.data.size
         dim, lip_dim = record.signals.lip.shape[-1], self.model.lip_dim
         if (size, dim) != (trained, lip_dim):
             raise ValueError(
@@ -157,24 +152,32 @@ class Run:
             do not fit together.
         """
         record = self.record(name)
-        row = self.identities.index(name)
-        params, density = self.people
-        own, density = jax.tree.map(
-            lambda leaf: leaf[row], (params["identity"], density)
-        )
-        person = identity.combine(params["shared"]["base"], own)
-        return self.with_person(record, person, density)
+        return assemble(self.model, self.config, record, self.params(name))
 
-    def with_person(self, record: ClipRecord, person: dict, density) -> Avatar:
-        """Someone ready to render with the shared parameters of the run.
+    def params(self, name: str) -> AvatarParams:
+        """Parameters and density grid of one identity of the run, in host memory.
 
-        Args:
-          portrait: of their clip.
-          person: their tree, see `identity`.
-          density: [X, Y, Z], their density grid.
+        Raises:
+          ValueError: the run has no such identity, or checkpoint and config do not fit
+            together.
         """
-        shared = self.people[0]["shared"]
-        return assemble(self.model, self.config, record, shared, person, density)
+        row = self.identities.index(self.named(name))
+        residual, grid = jax.tree.map(
+            lambda leaf: leaf[row], (self.residuals, self._restored[1])
+        )
+        return AvatarParams(
+            self.shared, identity.combine(self.shared["base"], residual), grid
+        )
+
+    @property
+    def shared(self) -> dict:
+        """Parameters that all identities share, in host memory."""
+        return self._restored[0]["shared"]
+
+    @property
+    def residuals(self) -> dict:
+        """Residuals of all identities on the shared base, leaves lead with N."""
+        return self._restored[0]["identity"]
 
     @functools.cached_property
     def fitted(self) -> signals.Fitted:
@@ -188,11 +191,11 @@ class Run:
         return self.fitted.lip_basis
 
     @functools.cached_property
-    def people(self) -> tuple[dict, jax.Array]:
-        """Parameters and density grids of everyone, in host memory."""
+    def _restored(self) -> tuple[dict, jax.Array]:
+        """Parameters and density grids of all identities, in host memory."""
         count = len(self.identities)
         params = jax.eval_shape(
             lambda key: nerf.init(self.model, key, count), jax.random.key(0)
         )
         density = jax.ShapeDtypeStruct((count, *self.model.sampling.cells), jnp.float32)
-        return self._checkpoints.restore_people(self.step, params, density)
+        return self._checkpoints.restore_params(self.step, params, density)

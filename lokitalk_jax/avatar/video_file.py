@@ -95,7 +95,7 @@ def write_video(
             "maps stand beside the render and cannot be transparent; leave out --maps "
             "or choose another background than none"
         )
-    height, width = avatar.record.height, avatar.record.width
+    height, width = avatar.record.camera.shape
     if transparent:
         backdrop = np.zeros((height, width, 3), np.float32)
 

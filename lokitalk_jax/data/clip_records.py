@@ -18,13 +18,7 @@ from lokitalk_jax import files, structs
 from lokitalk_jax.data import signals
 from lokitalk_jax.data.dataset import Dataset
 
-_ARRAYS = (
-    "intrinsics",
-    "head_to_camera",
-    "rest_pose",
-    "train_frames",
-    "test_frames",
-)
+_ARRAYS = ("head_to_camera", "rest_pose", "train_frames", "test_frames")
 
 _LEAST_SIZE = 16  # pixels along the longest side
 
@@ -35,8 +29,7 @@ class ClipRecord(NamedTuple):
     Attributes:
       name: the identity's.
       source: the identity folder that it was trained on.
-      height, width: of the training images, pixels.
-      intrinsics: float32 [3], focal length, principal x and y, pixels.
+      camera: of the training images.
       head_to_camera: float32 [F, 4, 4], metres.
       signals: of all frames, leaves [F, ...].
       rest: of one frame: lips at their mean, eyes open, head and torso still.
@@ -48,9 +41,7 @@ class ClipRecord(NamedTuple):
 
     name: str
     source: pathlib.Path
-    height: int
-    width: int
-    intrinsics: np.ndarray
+    camera: structs.Camera
     head_to_camera: np.ndarray
     signals: structs.Signals
     rest: structs.Signals
@@ -72,9 +63,7 @@ def make(data: Dataset, fitted: signals.Fitted) -> ClipRecord:
     return ClipRecord(
         name=data.name,
         source=data.folder.path.resolve(),
-        height=data.height,
-        width=data.width,
-        intrinsics=data.intrinsics,
+        camera=data.camera,
         head_to_camera=data.tracks.head_to_camera,
         signals=tracked,
         rest=signals.rest(fitted, data.name),
@@ -94,17 +83,14 @@ def resized(record: ClipRecord, size: int) -> ClipRecord:
     """
     if size < _LEAST_SIZE:
         raise ValueError(f"a size of {size} pixels; give at least {_LEAST_SIZE}")
-    old = np.array([record.width, record.height])
-    new = np.maximum(np.rint(old * size / old.max()).astype(int), 1)
-    method = cv2.INTER_AREA if size < old.max() else cv2.INTER_CUBIC
-    plate = np.ascontiguousarray(record.plate)
-    scale = np.float32([size / old.max(), *(new / old)])
-    return record._replace(
-        height=int(new[1]),
-        width=int(new[0]),
-        intrinsics=record.intrinsics * scale,
-        plate=cv2.resize(plate, new.tolist(), interpolation=method),
+    camera = record.camera.resized(size)
+    shrunk = size < max(record.camera.shape)
+    plate = cv2.resize(
+        np.ascontiguousarray(record.plate),
+        camera.shape[::-1],
+        interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_CUBIC,
     )
+    return record._replace(camera=camera, plate=plate)
 
 
 def save(workdir: pathlib.Path, record: ClipRecord) -> None:
@@ -112,7 +98,8 @@ def save(workdir: pathlib.Path, record: ClipRecord) -> None:
     target = workdir / "identities" / record.name
     target.mkdir(parents=True, exist_ok=True)
     arrays = {
-        "size": np.array([record.height, record.width]),
+        "size": np.array(record.camera.shape),
+        "intrinsics": record.camera.intrinsics,
         "source": np.array(json.dumps(str(record.source))),
     }
     arrays |= {name: getattr(record, name) for name in _ARRAYS}
@@ -160,8 +147,7 @@ def load(workdir: pathlib.Path, name: str) -> ClipRecord:
     return ClipRecord(
         name=name,
         source=pathlib.Path(json.loads(str(arrays["source"]))),
-        height=int(arrays["size"][0]),
-        width=int(arrays["size"][1]),
+        camera=structs.Camera(*arrays["size"].tolist(), arrays["intrinsics"]),
         signals=four("signals"),
         rest=four("rest"),
         plate=plate[..., ::-1],

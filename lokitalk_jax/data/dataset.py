@@ -11,6 +11,7 @@ import numpy as np
 
 from lokitalk_jax.data import frame_cache, regions
 from lokitalk_jax.data.folder import IdentityFolder, Tracks
+from lokitalk_jax.structs import Camera
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,8 +21,7 @@ class Dataset:
     Attributes:
       name: the identity's.
       folder: where it was prepared.
-      height, width: H and W, pixels.
-      intrinsics: float32 [3], focal length, principal x and y, pixels of this size.
+      camera: of the frames at this size.
       tracks: as in the folder, with the landmarks in pixels of this size.
       shapes: the ellipses of the lips and eyes, pixels of this size.
       images: uint8 [F, H, W, 7], memory-mapped, see `frame_cache.Images`.
@@ -34,9 +34,7 @@ class Dataset:
 
     name: str
     folder: IdentityFolder
-    height: int
-    width: int
-    intrinsics: np.ndarray
+    camera: Camera
     tracks: Tracks
     shapes: regions.RegionShapes
     images: np.ndarray
@@ -80,6 +78,10 @@ class Dataset:
             max(round(side * size / longest), 1) for side in (meta.height, meta.width)
         )
         scale = np.array([width / meta.width, height / meta.height], np.float32)
+        intrinsics = np.array(
+            [meta.focal * size / longest, *(np.array(meta.principal) * scale)],
+            np.float32,
+        )
         tracks, train_mask = read_tracks(folder, max_seconds)
         landmarks = tracks.landmarks * np.append(scale, size / longest)
         tracks = tracks._replace(landmarks=landmarks.astype(np.float32))
@@ -88,12 +90,7 @@ class Dataset:
         return cls(
             name=folder.name,
             folder=folder,
-            height=height,
-            width=width,
-            intrinsics=np.array(
-                [meta.focal * size / longest, *(np.array(meta.principal) * scale)],
-                np.float32,
-            ),
+            camera=Camera(height, width, intrinsics),
             tracks=tracks,
             shapes=regions.fit_shapes(tracks.landmarks, tracks.valid),
             train_frames=np.flatnonzero(train_mask),
@@ -135,7 +132,7 @@ class Dataset:
 
     def region_masks(self, index: int) -> np.ndarray:
         """Masks of one frame, float32 [H, W, 4] in the order of `structs.REGIONS`."""
-        row, column = np.mgrid[: self.height, : self.width]
+        row, column = np.indices(self.camera.shape)
         pixels = np.stack([column, row], -1).reshape(-1, 2).astype(np.float32) + 0.5
         face = regions.ellipses(self.shapes, np.array(index), pixels)
         body = self.images[index, ..., frame_cache.REGIONS].astype(np.float32) / 255

@@ -29,7 +29,7 @@ def face_points(data: Dataset) -> np.ndarray:
     Returns:
       float32 [F, 468, 3]; zero at frames without a face.
     """
-    tracks, (focal, *principal) = data.tracks, data.intrinsics
+    tracks, (focal, *principal) = data.tracks, data.camera.intrinsics
     points = np.zeros((len(tracks.valid), COUNT, 3), np.float32)
     points[tracks.valid] = face_geometry.points_in_head_frame(
         tracks.landmarks[tracks.valid],

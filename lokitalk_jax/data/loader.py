@@ -89,10 +89,11 @@ class Loader:
                     f"frame, rays_per_frame is {rays_per_frame}; make them equal"
                 )
             for data in filter(None, datasets):
-                if patch > min(data.height, data.width):
+                height, width = data.camera.shape
+                if patch > min(height, width):
                     raise ValueError(
                         f"a patch of {patch} pixels does not fit {data.name}, which "
-                        f"is {data.width}x{data.height}; lower the patch or raise "
+                        f"is {width}x{height}; lower the patch or raise "
                         "data.size"
                     )
         self.datasets = tuple(datasets)
@@ -129,7 +130,7 @@ class Loader:
             batch.alpha[slot] = image[..., frame_cache.MASK]
             batch.regions[slot, ..., :2] = regions.ellipses(data.shapes, frames, pixels)
             batch.regions[slot, ..., 2:] = image[..., frame_cache.REGIONS]
-            batch.intrinsics[slot] = data.intrinsics
+            batch.intrinsics[slot] = data.camera.intrinsics
             batch.head_to_camera[slot] = data.tracks.head_to_camera[frames]
             for into, leaf in zip(batch.signals, self._signals[slot], strict=True):
                 into[slot] = leaf[frames]

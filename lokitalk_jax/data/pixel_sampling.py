@@ -44,7 +44,7 @@ def draw_pixels(
     Returns:
       Pixel centres, float32 [B, count, 2].
     """
-    shapes, size = data.shapes, np.array([data.width, data.height])
+    shapes, size = data.shapes, np.array(data.camera.shape[::-1])
     flat = importance.background + importance.person
     ellipse = np.array([importance.lip, importance.eye, importance.eye])
     cdf, radii, mass = _RADIUS_TABLE
@@ -97,7 +97,7 @@ def draw_patches(
 
     The square lies around the lips, as far as the image has room, or anywhere.
     """
-    room = np.array([data.width, data.height]) - side
+    room = np.array(data.camera.shape[::-1]) - side
     if on_lips:
         corner = np.round(data.shapes.centres[frames, 0] - side / 2)
         corner = np.clip(corner, 0, room)

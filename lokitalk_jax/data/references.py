@@ -107,11 +107,11 @@ def make(
     poses = data.tracks.head_to_camera[frames].astype(np.float64)
     for image, index, pose in zip(images, frames, poses, strict=True):
         rgb, mask, _ = data.frame(index)
-        image[...] = project(rgb, mask, data.intrinsics, pose, spec)
+        image[...] = project(rgb, mask, data.camera.intrinsics, pose, spec)
     lengths = np.stack(
         [
             poses[:, 2, 3] / structs.UNIT,
-            np.full(len(frames), data.intrinsics[0] / data.height),
+            np.full(len(frames), data.camera.intrinsics[0] / data.camera.height),
         ],
         -1,
     )

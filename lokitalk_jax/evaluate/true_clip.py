@@ -62,7 +62,7 @@ def _open(path: pathlib.Path, remedy: str) -> folder.IdentityFolder:
 
 
 def _same_clip(data: Dataset, record: ClipRecord) -> bool:
-    return (data.height, data.width) == (record.height, record.width) and all(
+    return data.camera.shape == record.camera.shape and all(
         np.array_equal(a, b, equal_nan=True)
         for a, b in (
             (data.tracks.head_to_camera, record.head_to_camera),

@@ -6,13 +6,22 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lokitalk_jax.model import hashgrid, holistic, identity, rays, rendering, sampling
+from lokitalk_jax.model import hashgrid, holistic, identity, rendering, sampling
 from lokitalk_jax.model.canonical import Decoder
 from lokitalk_jax.model.deformation import BODY, FACE, Deformation, Deformed
 from lokitalk_jax.model.encoder import IdentityEncoder
 from lokitalk_jax.model.holistic import HolisticDeformation
+from lokitalk_jax.model.rays import box_interval
 from lokitalk_jax.speech import audio2motion, sound_features
-from lokitalk_jax.structs import REGIONS, TORSO_LAGS, UNIT, References, Signals
+from lokitalk_jax.structs import (
+    REGIONS,
+    TORSO_LAGS,
+    UNIT,
+    AvatarParams,
+    Rays,
+    References,
+    Signals,
+)
 
 Array = jax.Array
 
@@ -207,54 +216,57 @@ def with_predicted_lips(
     return signals._replace(lip=lip)
 
 
-def _deform(model: Model, shared: dict, person: dict, points, signals) -> Deformed:
-    return model.deformation.apply(shared["dynamic"], points, signals, person)
+def deform(
+    model: Model, params: AvatarParams, points: Array, signals: Signals
+) -> Deformed:
+    """Moves points [B, Q, 3] of the head frame to the canonical space."""
+    return model.deformation.apply(
+        params.shared["dynamic"], points, signals, params.identity
+    )
 
 
-def _grid_features(model: Model, person: dict, points: Array) -> Array:
+def _grid_features(model: Model, params: AvatarParams, points: Array) -> Array:
     """Canonical features of points [B, Q, 3] -> [B, Q, L * C]."""
     low, high = jnp.array(model.sampling.low), jnp.array(model.sampling.high)
     # Cells are cubes: the box's longest side spans the grid's unit cube.
     cube = (points - (low + high) / 2) / jnp.max(high - low) + 0.5
-    features = hashgrid.encode(person["grid"], cube.reshape(-1, 3).T, model.grid)
+    features = hashgrid.encode(
+        params.identity["grid"], cube.reshape(-1, 3).T, model.grid
+    )
     return jnp.moveaxis(features, 0, 1).reshape(*points.shape[:-1], -1)
 
 
-def density(model: Model, shared: dict, person: dict, points, signals) -> Array:
+def density(
+    model: Model, params: AvatarParams, points: Array, signals: Signals
+) -> Array:
     """Density at points of the head frame. [B, Q, 3] -> [B, Q]."""
-    deformed = _deform(model, shared, person, points, signals)
-    features = _grid_features(model, person, deformed.points)
+    deformed = deform(model, params, points, signals)
+    features = _grid_features(model, params, deformed.points)
     return model.decoder.apply(
-        shared["static"],
+        params.shared["static"],
         features,
         deformed,
         signals,
-        person["codes"],
+        params.identity["codes"],
         method=Decoder.density,
     )[0]
 
 
 def render(
     model: Model,
-    shared: dict,
-    person: dict,
-    density_grid: Array,
-    pixels: Array,
-    intrinsics: Array,
-    head_to_camera: Array,
+    params: AvatarParams,
+    rays: Rays,
     signals: Signals,
     plate: Array,
     key: Array | None = None,
     torso: bool = True,
 ) -> tuple[rendering.Rendered, Samples]:
-    """Renders pixels of frames of one identity.
+    """Renders rays of frames of one identity.
 
     Args:
       model: modules and sizes.
-      shared: parameters that all identities share.
-      person: the identity's tree, `identity.combine` of the base and its own.
-      density_grid: [X, Y, Z], guides the samples.
-      pixels: [B, R, 2]; intrinsics: [3]; head_to_camera: [B, 4, 4], metres.
+      params: of the identity.
+      rays: origins [B, 1, 3] and directions [B, R, 3].
       signals: leaves [B, ...].
       plate: [B, R, 3], colours behind the person.
       key: for random places of the samples; None renders the same twice.
@@ -264,26 +276,25 @@ def render(
       What the rays see, axes [B, R], and what is known of their samples.
     """
     spec = model.sampling
-    cast = rays.generate(pixels, intrinsics, head_to_camera)
-    near, far = rays.box_interval(cast, jnp.array(spec.low), jnp.array(spec.high))
+    near, far = box_interval(rays, jnp.array(spec.low), jnp.array(spec.high))
     distances, widths = sampling.guided_samples(
-        density_grid, cast, near, far, spec, key
+        params.density_grid, rays, near, far, spec, key
     )
-    points = cast.origins[..., None, :] + (
-        cast.directions[..., None, :] * distances[..., None]
+    points = rays.origins[..., None, :] + (
+        rays.directions[..., None, :] * distances[..., None]
     )
     frames, count, samples = distances.shape
-    deformed = _deform(
-        model, shared, person, points.reshape(frames, count * samples, 3), signals
+    deformed = deform(
+        model, params, points.reshape(frames, count * samples, 3), signals
     )
-    features = _grid_features(model, person, deformed.points)
+    features = _grid_features(model, params, deformed.points)
     sigma, colours = model.decoder.apply(
-        shared["static"],
+        params.shared["static"],
         features,
-        cast.directions,
+        rays.directions,
         deformed,
         signals,
-        person["codes"],
+        params.identity["codes"],
         samples,
     )
 

@@ -95,7 +95,7 @@ def build(
     spec = voice.spec_for(hears, clips)
     windows = {clip.name: _windows(spec, clip) for clip in clips}
     if prior and prior.model.voice == spec:
-        return LipSource({}, windows, prior.people[0]["shared"]["voice"])
+        return LipSource({}, windows, prior.shared["voice"])
 
     def fit() -> dict:
         return voice.fit(clips, others, spec, training, config.seed).params

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from lokitalk_jax import lpips
-from lokitalk_jax.model import identity, nerf
-from lokitalk_jax.structs import UNIT, Batch
+from lokitalk_jax.model import identity, nerf, rays
+from lokitalk_jax.structs import UNIT, AvatarParams, Batch, Signals
 
 Array = jax.Array
 
@@ -83,7 +83,13 @@ def outside(samples: nerf.Samples, masks: Array) -> Array:
     return jnp.mean(jnp.sum(weights * lengths * (1 - masks[:, :, None, :2]), (2, 3)))
 
 
-def smoothness(model, shared, person, samples: nerf.Samples, signals, key) -> Array:
+def smoothness(
+    model: nerf.Model,
+    params: AvatarParams,
+    samples: nerf.Samples,
+    signals: Signals,
+    key: Array,
+) -> Array:
     """Mean squared difference of lip, eye and head offsets a few millimetres apart.
 
     Both ends are points of the canonical space near visible surfaces, so the term
@@ -92,12 +98,14 @@ def smoothness(model, shared, person, samples: nerf.Samples, signals, key) -> Ar
     points = jax.lax.stop_gradient(samples.deformed.points[:, ::_SMOOTHNESS_STRIDE])
     shift = _SMOOTHNESS_STEP * jax.random.normal(key, points.shape)
     both = jnp.concatenate([points, points + shift], axis=1)
-    deformed = model.deformation.apply(shared["dynamic"], both, signals, person)
+    deformed = nerf.deform(model, params, both, signals)
     here, there = jnp.split(deformed.offsets[..., :3, :], 2, axis=1)
     return jnp.mean(jnp.sum((here - there) ** 2, axis=-1)) / _SMOOTHNESS_STEP**2
 
 
-def landmarks(model, shared, person, points, signals) -> Array:
+def landmarks(
+    model: nerf.Model, params: AvatarParams, points: Array, signals: Signals
+) -> Array:
     """How far apart fields carry what is the same point of a face in all frames.
 
     Pictures alone leave open which spot of a lip is which, and how deep it lies.
@@ -107,7 +115,7 @@ def landmarks(model, shared, person, points, signals) -> Array:
 
     Args:
       model: the model.
-      shared, person: parameters.
+      params: of the identity.
       points: [B, M, 3], see `Batch.face_points`.
       signals: leaves [B, ...].
     """
@@ -115,12 +123,17 @@ def landmarks(model, shared, person, points, signals) -> Array:
     # could be bent to carry a chin.
     dynamic = {
         name: jax.lax.stop_gradient(part) if name in _GATES else part
-        for name, part in shared["dynamic"]["params"].items()
+        for name, part in params.shared["dynamic"]["params"].items()
     }
-    still = {name: jax.lax.stop_gradient(person[name]) for name in ("pivot", "gains")}
-    found = model.deformation.apply(
-        {"params": dynamic}, points, signals, person | still
-    ).points
+    still = {
+        name: jax.lax.stop_gradient(params.identity[name])
+        for name in ("pivot", "gains")
+    }
+    params = params._replace(
+        shared=params.shared | {"dynamic": {"params": dynamic}},
+        identity=params.identity | still,
+    )
+    found = nerf.deform(model, params, points, signals).points
     squares = jnp.sum((found - jnp.mean(found, axis=0)) ** 2, axis=-1)
     return jnp.mean(squares / (1 + squares / (_LANDMARK_SLIP / UNIT) ** 2))
 
@@ -196,18 +209,14 @@ def identity_loss(
     own_part = _own_part(own, told)
     if told:
         shared, own = _as_seen(shared, own, told, own_key, model.own_dropout)
-    person = identity.combine(shared["base"], own)
+    params = AvatarParams(shared, identity.combine(shared["base"], own), density_grid)
     signals = nerf.with_predicted_lips(
         model, shared, batch.signals, batch.heard, heard_key
     )
     rendered, samples = nerf.render(
         model,
-        shared,
-        person,
-        density_grid,
-        batch.pixels,
-        batch.intrinsics,
-        batch.head_to_camera,
+        params,
+        rays.generate(batch.pixels, batch.intrinsics, batch.head_to_camera),
         signals,
         batch.plate,
         place_key,
@@ -222,15 +231,11 @@ def identity_loss(
         "own": own_part,
     }
     if weights.smoothness:
-        terms["smoothness"] = smoothness(
-            model, shared, person, samples, signals, smooth_key
-        )
+        terms["smoothness"] = smoothness(model, params, samples, signals, smooth_key)
     if weights.outside:
         terms["outside"] = outside(samples, batch.regions)
     if weights.landmarks:
-        terms["landmarks"] = landmarks(
-            model, shared, person, batch.face_points, signals
-        )
+        terms["landmarks"] = landmarks(model, params, batch.face_points, signals)
     if lpips_params is not None:
         terms["lpips"] = _patch_lpips(lpips_params, rendered.rgb, batch.rgb)
     factors = {"rgb": 1.0, **weights._asdict()}

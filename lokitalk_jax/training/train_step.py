@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lokitalk_jax import structs
+from lokitalk_jax import sharding, structs
 from lokitalk_jax.model import identity, nerf, sampling
 from lokitalk_jax.structs import Batch
 from lokitalk_jax.training.losses import LossWeights, identity_loss
@@ -35,6 +35,18 @@ def init_state(
         params=params,
         moments=optimizer.init(params),
         density=jnp.broadcast_to(grid, (identities, *grid.shape)),
+    )
+
+
+def avatar_params(state: structs.TrainState, slot: int) -> structs.AvatarParams:
+    """One identity's parameters, on a device of this process, which must own them."""
+    parts = (
+        sharding.local(state.params["shared"]),
+        *sharding.local_slice((state.params["identity"], state.density), slot),
+    )
+    shared, residual, grid = jax.device_put(parts, jax.local_devices()[0])
+    return structs.AvatarParams(
+        shared, identity.combine(shared["base"], residual), grid
     )
 
 
@@ -160,12 +172,12 @@ def density_step(
 
     def one(own, grid, signals, heard, key):
         shared = state.params["shared"]
-        person = identity.combine(shared["base"], own)
+        params = structs.AvatarParams(shared, identity.combine(shared["base"], own))
         heard_key = jax.random.fold_in(key, 2)
         signals = nerf.with_predicted_lips(model, shared, signals, heard, heard_key)
         frames = signals.head.shape[0]
         cells, where = sampling.random_cells(key, (frames, points), model.sampling)
-        found = nerf.density(model, shared, person, where, signals)
+        found = nerf.density(model, params, where, signals)
         return sampling.update_density(
             grid, cells.reshape(-1), found.reshape(-1), model.sampling
         )

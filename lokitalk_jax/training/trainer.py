@@ -12,14 +12,13 @@ import numpy as np
 from jax.experimental import multihost_utils
 from tqdm import tqdm
 
-from lokitalk_jax import sharding, structs
+from lokitalk_jax import structs
 from lokitalk_jax.avatar import frames
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.checkpoint import Checkpoints
 from lokitalk_jax.data import clip_records
-from lokitalk_jax.model import identity
 from lokitalk_jax.speech import spoken_clip, voice
-from lokitalk_jax.training import previews, stopping
+from lokitalk_jax.training import previews, stopping, train_step
 from lokitalk_jax.training.cast import Cast
 from lokitalk_jax.training.metric_log import MetricLog
 from lokitalk_jax.training.session import build_session
@@ -147,7 +146,7 @@ def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
 def _keep_encoder(workdir: pathlib.Path) -> None:
     """Keeps the audio encoder that was trained along as the run's voice."""
     run = Run(workdir)
-    params = run.people[0]["shared"]["voice"]
+    params = run.shared["voice"]
     made = voice.Voice(run.model.voice, params, {})
     clips = [spoken_clip.of_record(run.record(name)) for name in run.identities]
     voice.keep(run.workdir, made, clips)
@@ -197,23 +196,9 @@ def _preview(model, state, cast: Cast, workdir: pathlib.Path, log, step: int) ->
     for slot, data in zip(cast.slots, cast.datasets, strict=True):
         if data is None:
             continue
-        own, density = sharding.local_slice(
-            (state.params["identity"], state.density), slot
-        )
-        shared, own, density = jax.device_put(
-            (sharding.local(state.params["shared"]), own, density),
-            jax.local_devices()[0],
-        )
         record = clip_records.load(workdir, data.name)
-        renderer = frames.FrameRenderer(
-            model,
-            shared,
-            identity.combine(shared["base"], own),
-            density,
-            data.height,
-            data.width,
-            data.intrinsics,
-        )
+        params = train_step.avatar_params(state, slot)
+        renderer = frames.FrameRenderer(model, params, data.camera)
         strip = previews.strip(renderer, record, data)
         previews.save(workdir / "previews" / f"{data.name}-{step:07d}.png", strip)
         log.image(step, data.name, strip)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lokitalk_jax.avatar import frames
-from lokitalk_jax.model import canonical, identity, masked, nerf
+from lokitalk_jax.model import canonical, identity, masked, nerf, rays
+from lokitalk_jax.structs import AvatarParams, Camera
 from tests import tiny_model
 
 
@@ -64,18 +65,16 @@ def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
     intrinsics = np.float32([50, width / 2, height / 2])
     plate = np.random.default_rng(0).uniform(size=(height, width, 3)).astype("f4")
 
-    renderer = frames.FrameRenderer(
-        spec, shared, person, state.density[0], height, width, intrinsics
-    )
+    params = AvatarParams(shared, person, state.density[0])
+    camera = Camera(height, width, intrinsics)
+    renderer = frames.FrameRenderer(spec, params, camera)
     frame = renderer(pose, batch, plate)
     whole, _ = jax.jit(nerf.render, static_argnums=0)(
         spec,
-        shared,
-        person,
-        state.density[0],
-        frames.pixel_centres(height, width)[None],
-        intrinsics,
-        pose[None],
+        params,
+        rays.generate(
+            frames.pixel_centres(height, width)[None], intrinsics, pose[None]
+        ),
         jax.tree.map(lambda x: x[None], batch),
         plate.reshape(1, -1, 3),
     )

@@ -54,10 +54,10 @@ def test_frozen_common_parts_are_the_priors_and_own_parts_learn(tiny_run, adapte
     prior = Run(tiny_run.workdir)
     jax.tree.map(
         np.testing.assert_array_equal,
-        adapted.people[0]["shared"],
+        adapted.shared,
         newcomer.shared_parts(prior, frozen=True),
     )
-    own = adapted.people[0]["identity"]
+    own = adapted.residuals
     seen = [None, None]
     for row, name in enumerate(adapted.identities):
         avatar, data = newcomer.zero_shot(prior, adapted.record(name).source)
@@ -82,8 +82,8 @@ def test_surfaces_that_go_on_learning_start_thinner(tiny_run, strangers):
 
 def test_newcomers_have_the_sizes_and_the_lips_of_the_prior(tiny_run, adapted):
     prior = Run(tiny_run.workdir)
-    assert adapted.spec.identity == prior.model.identity
-    assert adapted.spec.encoder is None and prior.model.encoder is not None
+    assert adapted.model.identity == prior.model.identity
+    assert adapted.model.encoder is None and prior.model.encoder is not None
     np.testing.assert_array_equal(adapted.lip_basis, prior.lip_basis)
 
 
@@ -149,7 +149,7 @@ def test_zero_shot_renders_a_stranger(tiny_run, strangers):
         jax.tree.map(lambda x: x[held_out], record.signals),
         data.plate / np.float32(255),
     )
-    assert rendered.rgb.shape == (data.height, data.width, 3)
+    assert rendered.rgb.shape == (*data.camera.shape, 3)
     assert np.isfinite(rendered.rgb).all() and rendered.alpha.max() > 0.1
 
 

@@ -49,8 +49,8 @@ def test_no_motion_stays_none():
 def test_a_larger_size_is_the_same_picture(tiny_run):
     small = Run(tiny_run.workdir).avatar("demo_01")
     large = small.at(96)
-    side = small.record.height
-    assert (large.record.height, large.record.width) == (96, 96)
+    side = small.record.camera.height
+    assert large.record.camera.shape == (96, 96)
     pose, signals = next(motion.tracked(small.record, [3]).frames())
     pictures = [
         np.clip(one.renderer(pose, signals, one.record.plate / 255).rgb, 0, 1)
@@ -64,10 +64,11 @@ def test_a_larger_size_is_the_same_picture(tiny_run):
 
 def test_sizes_keep_the_shape_and_what_is_seen(tiny_run):
     one = Run(tiny_run.workdir).record("demo_00")
-    wide = one._replace(height=48, width=64, plate=np.zeros((48, 64, 3), np.uint8))
+    camera = one.camera._replace(height=48, width=64)
+    wide = one._replace(camera=camera, plate=np.zeros((48, 64, 3), np.uint8))
     half = clip_records.resized(wide, 32)
-    assert (half.height, half.width, half.plate.shape) == (24, 32, (24, 32, 3))
-    np.testing.assert_allclose(half.intrinsics, wide.intrinsics / 2, rtol=1e-6)
+    assert (half.camera.shape, half.plate.shape) == ((24, 32), (24, 32, 3))
+    np.testing.assert_allclose(half.camera.intrinsics, camera.intrinsics / 2, rtol=1e-6)
     with pytest.raises(ValueError, match="4 pixels; give at least 16"):
         clip_records.resized(wide, 4)
 

@@ -19,6 +19,7 @@ from benchmarks import (
 )
 from benchmarks import hashgrid as grids
 from benchmarks.outlines import distances, outlines
+from lokitalk_jax import structs
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.model import hashgrid
 
@@ -118,8 +119,7 @@ def test_outlines_are_as_far_apart_as_the_camera_sees_them():
     poses[2, 2, 3] = 1.2
     data = types.SimpleNamespace(
         tracks=types.SimpleNamespace(head_to_camera=poses),
-        intrinsics=np.array([100.0, 32, 32]),
-        height=64,
+        camera=structs.Camera(64, 64, np.array([100.0, 32, 32])),
     )
     seen = outlines(data, np.arange(3))
     far = distances(seen[0], seen)

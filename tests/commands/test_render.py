@@ -51,7 +51,7 @@ def test_every_person_is_rendered_as_training_showed_them(tiny_run):
         frame = int(avatar.record.test_frames[len(avatar.record.test_frames) // 2])
         rendered = frames_of(avatar, motion.tracked(avatar.record, [frame]))[0]
         strip = cv2.imread(str(tiny_run.workdir / f"previews/{name}-0000012.png"))
-        width = avatar.record.width
+        width = avatar.record.camera.width
         preview = strip[:, width : 2 * width, ::-1] / 255
         np.testing.assert_allclose(np.clip(rendered, 0, 1), preview, atol=3 / 255)
         pictures.append(rendered)
@@ -154,7 +154,7 @@ def test_transparent_video_laid_over_the_plate_is_the_render(
 
 def test_backgrounds(avatar, tmp_path):
     record = avatar.record
-    size = record.height, record.width
+    size = record.camera.shape
     assert backdrop.find("none", record) is None
     for text in ("#ff8000", "FF8000"):
         np.testing.assert_allclose(

@@ -19,7 +19,7 @@ def identity(tmp_path_factory):
 
 def test_pixels_keep_their_place_when_resized(identity):
     data = Dataset.open(identity, 32)
-    assert (data.height, data.width) == (24, 32)
+    assert data.camera.shape == (24, 32)
     assert data.images.shape == (22, 24, 32, 7)
     rgb, alpha, labels = data.frame(5)
     assert rgb.dtype == alpha.dtype == np.float32
@@ -38,8 +38,8 @@ def test_pixels_keep_their_place_when_resized(identity):
 
 def test_camera_and_landmarks_follow_the_size(identity):
     full, half = Dataset.open(identity, 64), Dataset.open(identity, 32)
-    np.testing.assert_allclose(half.intrinsics, full.intrinsics / 2)
-    np.testing.assert_allclose(full.intrinsics, [1.4 * 64, 32, 24])
+    np.testing.assert_allclose(half.camera.intrinsics, full.camera.intrinsics / 2)
+    np.testing.assert_allclose(full.camera.intrinsics, [1.4 * 64, 32, 24])
     np.testing.assert_allclose(
         half.tracks.landmarks, full.tracks.landmarks / 2, rtol=1e-6
     )
@@ -174,7 +174,7 @@ def test_region_masks_lie_on_their_regions(identity):
     lip, eye, head, torso = data.region_masks(3).transpose(2, 0, 1)
 
     def at(mask, place):
-        return mask[int(place[1] * data.height), int(place[0] * data.width)]
+        return mask[tuple((place[::-1] * data.camera.shape).astype(int))]
 
     assert at(lip, tiny_folder.LIP_CENTRE) == 1
     for centre in tiny_folder.EYE_CENTRES:

@@ -73,7 +73,7 @@ def test_colours_belong_to_their_pixels_and_frames(cast):
         for n, data in enumerate(datasets):
             column, row = batch.pixels[n, ..., 0] - 0.5, batch.pixels[n, ..., 1] - 0.5
             assert (column == np.round(column)).all() and column.min() >= 0
-            assert column.max() < data.width and row.max() < data.height
+            assert column.max() < data.camera.width and row.max() < data.camera.height
             np.testing.assert_allclose(
                 batch.rgb[n, ..., 0] * 255, 3 * column, atol=1e-3
             )
@@ -177,14 +177,15 @@ def test_pixels_are_drawn_by_importance(cast, importance):
     rng = np.random.default_rng(0)
     pixels = pixel_sampling.draw_pixels(rng, data, np.array([4]), draws, importance)[0]
     column, row = (pixels - 0.5).astype(int).T
-    counts = np.zeros((data.height, data.width))
+    height, width = data.camera.shape
+    counts = np.zeros((height, width))
     np.add.at(counts, (row, column), 1)
 
     # A pixel's share is the mean over its area.
-    fine = (np.mgrid[: data.height * 8, : data.width * 8] + 0.5) / 8
+    fine = (np.mgrid[: height * 8, : width * 8] + 0.5) / 8
     fine = fine[::-1].reshape(2, -1).T.astype(np.float32)
     masks = regions.ellipses(data.shapes, np.array(4), fine)
-    masks = masks.reshape(data.height, 8, data.width, 8, 2).mean((1, 3))
+    masks = masks.reshape(height, 8, width, 8, 2).mean((1, 3))
     share = importance.background + importance.person * data.frame(4)[1]
     share = share + importance.lip * masks[..., 0] + importance.eye * masks[..., 1]
     share /= share.sum()
@@ -196,16 +197,16 @@ def test_pixels_are_drawn_by_importance(cast, importance):
 def test_pixels_stay_inside_when_the_lips_leave_the_image(cast):
     data = cast[0][0]
     centres = data.shapes.centres.copy()
-    centres[:, 0] = [data.width + 2, data.height / 2]
+    centres[:, 0] = [data.camera.width + 2, data.camera.height / 2]
     at_edge = dataclasses.replace(data, shapes=data.shapes._replace(centres=centres))
     rng = np.random.default_rng(0)
     pixels = pixel_sampling.draw_pixels(
         rng, at_edge, np.array([0, 1]), 500, Importance(lip=50.0)
     )
     assert pixels.min() > 0
-    assert (pixels < [data.width, data.height]).all()
+    assert (pixels < data.camera.shape[::-1]).all()
     patches = pixel_sampling.draw_patches(rng, at_edge, np.array([0, 1]), 16, True)
-    assert patches[..., 0].max() == data.width - 0.5
+    assert patches[..., 0].max() == data.camera.width - 0.5
 
 
 def test_patches_are_squares_on_the_lips_and_anywhere(cast):
@@ -221,13 +222,13 @@ def test_patches_are_squares_on_the_lips_and_anywhere(cast):
             np.testing.assert_array_equal(apart[..., 0], [column] * 4)
             np.testing.assert_array_equal(apart[..., 1], [row] * 4)
             middle = square.mean((1, 2))
-            lips = tiny_folder.LIP_CENTRE * [data.width, data.height]
+            lips = tiny_folder.LIP_CENTRE * data.camera.shape[::-1]
             if step % 2 == 0:
                 assert np.abs(middle - lips).max() <= 1
             elif n == 0:
                 corners.append(square[:, 0, 0])
             assert square.min() > 0
-            assert (square < [data.width, data.height]).all()
+            assert (square < data.camera.shape[::-1]).all()
     assert len(np.unique(np.concatenate(corners), axis=0)) > 8
 
 

@@ -8,6 +8,7 @@ import pytest
 import tiny_model
 from scipy.spatial.transform import Rotation
 
+from lokitalk_jax import structs
 from lokitalk_jax.data import references
 from lokitalk_jax.model import encoder as encoder_module
 from lokitalk_jax.model import hashgrid, nerf
@@ -38,15 +39,16 @@ def test_a_pixel_of_a_reference_is_a_place_of_the_head(turn):
 class Wall:
     """A clip that shows a picture painted on the references' plane."""
 
-    height = width = 64
-    intrinsics = np.array([90.0, 32, 32], np.float32)
+    camera = structs.Camera(64, 64, np.array([90.0, 32, 32], np.float32))
 
     def __init__(self, poses):
         self.tracks = types.SimpleNamespace(head_to_camera=poses)
 
     def frame(self, index):
         matrix = self.tracks.head_to_camera[index]
-        back = np.linalg.inv(references.homography(self.intrinsics, matrix, SPEC))
+        back = np.linalg.inv(
+            references.homography(self.camera.intrinsics, matrix, SPEC)
+        )
         column, row = np.meshgrid(np.arange(64) + 0.5, np.arange(64) + 0.5)
         u, v, w = np.einsum("ij,jhw->ihw", back, np.stack([column, row, 0 * row + 1]))
         u, v = u / w / 32, v / w / 32

@@ -4,7 +4,7 @@ import pytest
 import tiny_model
 
 from benchmarks import motion_oracle
-from lokitalk_jax import demo, sharding, structs
+from lokitalk_jax import demo, structs
 from lokitalk_jax.data import folder, pixel_sampling, signals
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.loader import Loader
@@ -82,9 +82,8 @@ def train(person, fitted):
         for _ in range(STEPS):
             state, _ = step(state, next(source), attention)
         source.close()
-        own, grid = sharding.local_slice((state.params["identity"], state.density), 0)
-        params = {"shared": state.params["shared"], "identity": own}
-        subject = motion_oracle.make_subject(spec, params, grid, person, fitted)
+        params = train_step.avatar_params(state, 0)
+        subject = motion_oracle.make_subject(spec, params, person, fitted)
         return motion_oracle.score(
             [motion_oracle.measure(subject, frame) for frame in person.test_frames[::3]]
         )
@@ -112,11 +111,8 @@ def motion(person, fitted):
     """A frame's motion as measured of a model that has not learned anything."""
     c = _config()
     state = tiny_model.state(c, 1)
-    own, grid = sharding.local_slice((state.params["identity"], state.density), 0)
-    params = {"shared": state.params["shared"], "identity": own}
-    subject = motion_oracle.make_subject(
-        nerf.from_config(c), params, grid, person, fitted
-    )
+    params = train_step.avatar_params(state, 0)
+    subject = motion_oracle.make_subject(nerf.from_config(c), params, person, fitted)
     return motion_oracle.measure(subject, int(person.test_frames[0]))
 
 

@@ -72,7 +72,7 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     before = jax.device_get(begun.state.params["shared"]["voice"])
     trainer.train(config, tmp_path / "run")
     run = Run(tmp_path / "run")
-    trained = run.people[0]["shared"]["voice"]
+    trained = run.shared["voice"]
     moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before, trained)
     assert moved["params"]["Dense_0"]["kernel"] > 1e-3  # by the pictures' loss alone
     kept = voice.load(tmp_path / "run")
@@ -81,7 +81,7 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     config.train.steps = 14  # a run that goes on keeps what it has learned since
     trainer.train(config, tmp_path / "run")
     run = Run(tmp_path / "run")
-    later = run.people[0]["shared"]["voice"]
+    later = run.shared["voice"]
     jax.tree.map(
         np.testing.assert_array_equal, voice.load(tmp_path / "run").params, later
     )

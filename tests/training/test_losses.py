@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tiny_model
 
-from lokitalk_jax.model import identity, nerf
+from lokitalk_jax.model import identity, nerf, rays
 from lokitalk_jax.model.deformation import Deformed
 from lokitalk_jax.model.nerf import Samples
-from lokitalk_jax.structs import UNIT
+from lokitalk_jax.structs import UNIT, AvatarParams
 from lokitalk_jax.training import losses, train_step
 
 CONFIG = tiny_model.config(encoder=True)
@@ -71,15 +71,10 @@ def case():
 def samples(case):
     @jax.jit
     def run(shared, own, density, batch):
-        person = identity.combine(shared["base"], own)
         return nerf.render(
             SPEC,
-            shared,
-            person,
-            density,
-            batch.pixels,
-            batch.intrinsics,
-            batch.head_to_camera,
+            AvatarParams(shared, identity.combine(shared["base"], own), density),
+            rays.generate(batch.pixels, batch.intrinsics, batch.head_to_camera),
             batch.signals,
             batch.plate,
         )
@@ -138,8 +133,7 @@ def test_smoothness_is_zero_for_fields_that_stand_still(case, samples):
     def smoothness(last_layers):
         return losses.smoothness(
             SPEC,
-            shared,
-            person | {"last_layers": last_layers},
+            AvatarParams(shared, person | {"last_layers": last_layers}),
             samples,
             batch.signals,
             jax.random.key(0),
@@ -163,7 +157,7 @@ def test_landmarks_are_to_be_carried_to_one_place(case):
 
     @jax.jit
     def value(shared, person, points, signals):
-        return losses.landmarks(SPEC, shared, person, points, signals)
+        return losses.landmarks(SPEC, AvatarParams(shared, person), points, signals)
 
     assert value(shared, person, at_rest, same) < 1e-12
     assert value(shared, person, at_rest, moving) > 1e-6
@@ -266,6 +260,6 @@ def test_a_step_as_the_encoder_sees_people_teaches_it_alone(case):
         dropped = largest(mine) == 0
         seen.add(dropped)
         assert (largest(common["encoder"]) > 0) == dropped
-        for part in ("common", "dynamic", "static"):
+        for part in ("base", "dynamic", "static"):
             assert (largest(common[part]) == 0) == dropped
     assert seen == {True, False}

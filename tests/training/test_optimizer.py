@@ -22,7 +22,7 @@ def test_every_parameter_has_the_kind_of_its_place():
     for path, kind in jax.tree_util.tree_leaves_with_path(optimizer.kinds(params)):
         found[kind].add(jax.tree_util.keystr(path, simple=True, separator="/"))
     assert found.keys() == set(optimizer.LearningRates._fields)
-    people = ("shared/common", "identity")
+    people = ("shared/base", "identity")
     assert found["grid"] == {f"{p}/grid" for p in people}
     assert found["torso"] == {f"{p}/{k}" for p in people for k in ("pivot", "gains")}
     names = ("dynamic", "geometry", "appearance")
@@ -30,7 +30,7 @@ def test_every_parameter_has_the_kind_of_its_place():
     assert {"/".join(n.split("/")[:2]) for n in found["network"]} == {
         "shared/dynamic",
         "shared/static",
-        "shared/common",
+        "shared/base",
         "identity/last_layers",
     }
 
