@@ -21,8 +21,7 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import measure
-from configs import base
-from lokitalk_jax import process
+from lokitalk_jax import base_config, process
 from lokitalk_jax.data import frame_cache, regions
 from lokitalk_jax.data.folder import HEAD, TORSO
 from lokitalk_jax.data.loader import Loader
@@ -99,7 +98,7 @@ def summary(seconds: Sequence[float], rays: int) -> dict[str, float]:
 
 def main(_) -> None:
     """Measures both loaders in turns, for each number of threads."""
-    config = base.get_config("cpu")
+    config = base_config.get_config("cpu")
     config.data.update(root=_DATA.value, size=_SIZE.value)
     config.data.update(frames_per_step=_FRAMES.value, rays_per_frame=_RAYS.value)
     rays, skipped = _FRAMES.value * _RAYS.value, 2 * config.data.prefetch

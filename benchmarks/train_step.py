@@ -17,8 +17,7 @@ from absl import app, flags
 
 from benchmarks import hashgrid as plain
 from benchmarks import measure
-from configs import base
-from lokitalk_jax import process
+from lokitalk_jax import base_config, process
 from lokitalk_jax.model import hashgrid
 from lokitalk_jax.training import optimizer, session, train_step
 from lokitalk_jax.training.losses import LossWeights
@@ -37,7 +36,7 @@ PARTS = {
 
 def main(_) -> None:
     """Measures."""
-    config = base.get_config(_PRESET.value)
+    config = base_config.get_config(_PRESET.value)
     config.data.root = _DATA.value
     config.data.size = _SIZE.value
     config.data.rays_per_frame = _RAYS.value // config.data.frames_per_step

@@ -7,12 +7,12 @@ Fields of model, grid, scene and sampling are the prior's; the size of the
 images, `data.size`, is this config's.
 """
 
-from configs import base
+from lokitalk_jax import base_config
 
 
 def get_config(preset: str = ""):
-    """The config; see `base.get_config`."""
-    c = base.get_config(preset)
+    """The config; see `base_config.get_config`."""
+    c = base_config.get_config(preset)
     c.task = "adapt"
     # What the networks know is a start, and few steps are left to make it one's own: on
     # two real clips of 5 s, heads 0.1 and 0.4 dB better than with half of it.

@@ -6,11 +6,11 @@
 numbers (`--config.voice.steps`). It learns from all people of the run and its prior.
 """
 
-from configs import base
+from lokitalk_jax import base_config
 
 
 def get_config(preset: str = ""):
-    """The config; see `base.get_config`."""
-    c = base.get_config(preset)
+    """The config; see `base_config.get_config`."""
+    c = base_config.get_config(preset)
     c.task = "voice"
     return c

@@ -5,12 +5,12 @@
 With no `data.root` it builds the demo cast and trains on it.
 """
 
-from configs import base
+from lokitalk_jax import base_config
 
 
 def get_config(preset: str = ""):
-    """The config; see `base.get_config`."""
-    c = base.get_config(preset)
+    """The config; see `base_config.get_config`."""
+    c = base_config.get_config(preset)
     c.model.encoder = True
     c.model.own_dropout = 0.1
     if c.preset == "cpu":

@@ -3,12 +3,12 @@
 python train.py --config=configs/single_id.py --config.data.root=data/me
 """
 
-from configs import base
+from lokitalk_jax import base_config
 
 
 def get_config(preset: str = ""):
-    """The config; see `base.get_config`."""
-    c = base.get_config(preset)
+    """The config; see `base_config.get_config`."""
+    c = base_config.get_config(preset)
     # With one person the common grid is theirs; a second one would learn the same.
     c.model.identity_offset = False
     return c

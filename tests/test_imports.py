@@ -16,7 +16,8 @@ MODULES = {
 # are folders or modules that do not import each other.
 LAYERS = (
     ("structs",),
-    ("files", "face_mesh", "process", "progress", "sharding", "lpips"),
+    ("base_config", "config", "process", "progress"),
+    ("files", "face_mesh", "sharding", "lpips"),
     ("checkpoint", "media"),
     ("data",),
     ("prepare", "speech"),

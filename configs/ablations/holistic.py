@@ -1,11 +1,11 @@
 """One ungated deformation field instead of four that belong to regions."""
 
-from configs import multi_id
+from lokitalk_jax import config
 
 
 def get_config(preset: str = ""):
-    """The config; see `base.get_config`."""
-    c = multi_id.get_config(preset)
+    """The config; see `base_config.get_config`."""
+    c = config.load(f"multi_id:{preset}")
     c.model.fields = "holistic"
     c.loss.attention = 0.0  # there is no gate to tie to a mask
     return c

@@ -1,10 +1,10 @@
 """Both stages of deformation see the same points."""
 
-from configs import multi_id
+from lokitalk_jax import config
 
 
 def get_config(preset: str = ""):
-    """The config; see `base.get_config`."""
-    c = multi_id.get_config(preset)
+    """The config; see `base_config.get_config`."""
+    c = config.load(f"multi_id:{preset}")
     c.model.face_after_body = False
     return c

@@ -1,11 +1,11 @@
 """No identity encoder; newcomers start at the mean (--config.start=mean)."""
 
-from configs import multi_id
+from lokitalk_jax import config
 
 
 def get_config(preset: str = ""):
-    """The config; see `base.get_config`."""
-    c = multi_id.get_config(preset)
+    """The config; see `base_config.get_config`."""
+    c = config.load(f"multi_id:{preset}")
     c.model.encoder = False
     c.model.own_dropout = 0.0
     return c

@@ -1,10 +1,10 @@
 """Codes only: the last layers of the fields are common to all."""
 
-from configs import multi_id
+from lokitalk_jax import config
 
 
 def get_config(preset: str = ""):
-    """The config; see `base.get_config`."""
-    c = multi_id.get_config(preset)
+    """The config; see `base_config.get_config`."""
+    c = config.load(f"multi_id:{preset}")
     c.model.own_last_layers = False
     return c

@@ -1,10 +1,10 @@
 """From scratch, on the schedule of `adapt`."""
 
-from configs import adapt, single_id
+from lokitalk_jax import config
 
 
 def get_config(preset: str = ""):
-    """The config; see `base.get_config`."""
-    c = single_id.get_config(preset)
-    c.train.steps = adapt.get_config(preset).train.steps
+    """The config; see `base_config.get_config`."""
+    c = config.load(f"single_id:{preset}")
+    c.train.steps = config.load(f"adapt:{preset}").train.steps
     return c

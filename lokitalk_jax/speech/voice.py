@@ -78,7 +78,7 @@ def spec_for(hears: str, clips: Sequence[SpokenClip]) -> audio2motion.Spec:
 
 
 def training_from(config: ml_collections.ConfigDict) -> audio2motion.Training:
-    """How a voice is trained, from section `voice` of `configs/base.py`."""
+    """How a voice is trained, from section `voice` of `base_config.py`."""
     return audio2motion.Training(**{k: v for k, v in config.items() if k != "hears"})
 
 
@@ -192,7 +192,7 @@ def fit_run(
       workdir: of the run.
       clips: of its people.
       others: who help, all in the same lip basis.
-      config: section `voice` of `configs/base.py`.
+      config: section `voice` of `base_config.py`.
       seed: of the run.
 
     Raises:

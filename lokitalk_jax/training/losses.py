@@ -24,7 +24,7 @@ _LENGTH_FLOOR = 1e-4
 
 
 class LossWeights(NamedTuple):
-    """Weights of the terms; see `configs/base.py`."""
+    """Weights of the terms; see `base_config.py`."""
 
     alpha: float
     attention: float

@@ -7,7 +7,7 @@ import optax
 
 
 class LearningRates(NamedTuple):
-    """Rates at the start, by kind; see `configs/base.py`."""
+    """Rates at the start, by kind; see `base_config.py`."""
 
     grid: float
     network: float

@@ -37,7 +37,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
     """Trains, or goes on training, the run in `workdir`.
 
     Args:
-      config: see `configs/base.py`; complete, is stored with the run.
+      config: see `base_config.py`; complete, is stored with the run.
       workdir: made where missing; a run found there is resumed.
 
     Returns:

@@ -1,4 +1,11 @@
-"""Every field of a run, once. Other configs change some of them.
+"""Every field of a run, once; the files of `configs/` change some of them.
+
+    from lokitalk_jax import base_config
+
+    def get_config(preset: str = ""):
+        c = base_config.get_config(preset)
+        c.train.steps = 5_000
+        return c
 
 Lengths are in metres, angles in radians, times in seconds, sizes in pixels, unless a
 comment says otherwise. Sizes come in two presets: `cpu` (64 to 128 px on a few cores)
@@ -6,7 +13,6 @@ and `gpu` (512 px); `--config=configs/multi_id.py:gpu` names one, otherwise the 
 that JAX found decides.
 """
 
-import jax
 import ml_collections
 
 
@@ -19,7 +25,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     Raises:
       ValueError: there is no such preset.
     """
-    preset = preset or ("cpu" if jax.default_backend() == "cpu" else "gpu")
+    preset = preset or _preset_of_backend()
     if preset not in ("cpu", "gpu"):
         raise ValueError(f"preset {preset!r} is neither 'cpu' nor 'gpu'")
     gpu = preset == "gpu"
@@ -158,3 +164,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.mesh = mesh = ml_collections.ConfigDict()
     mesh.identity = 0  # devices along the axis of identities; 0 chooses
     return c
+
+
+def _preset_of_backend() -> str:
+    import jax  # starts the devices, which a named preset does without
+
+    return "cpu" if jax.default_backend() == "cpu" else "gpu"
