@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 # How much likelier speech of one's own is learned from than that of one who helps. Lips
 # of blocks left out of clips a, b and c correlate at 0.62, 0.49 and 0.48 with 1, at
 # 0.66, 0.52 and 0.47 with 3, at 0.67, 0.53 and 0.45 with 5; by their own speech alone
-# at 0.67, 0.52 and 0.23 (benchmarks/RESULTS.md, Speech).
+# at 0.67, 0.52 and 0.23 (results/audio2motion.md).
 _OWN = 3
 
 # Correlation below which lips from sound have next to nothing of the true motion.
