@@ -43,11 +43,11 @@ demo: setup
 # Ratios on this machine, in under ten minutes; a JSON line each.
 bench: setup
 	@test -d data/demo || $(RUN) -c 'from lokitalk_jax.data import demo; demo.make_cast("data/demo")'
-	$(RUN) -m benchmarks.hashgrid --points=65536
-	$(RUN) -m benchmarks.hashgrid --points=1048576 --rounds=3 --forms=ours,unrolled,flat
-	$(RUN) -m benchmarks.train_step --data=data/demo/demo_00
-	$(RUN) -m benchmarks.loader --data=data/demo/demo_00
-	$(RUN) -m benchmarks.scaling
+	$(RUN) -m benchmarks.hashgrid_speed --points=65536
+	$(RUN) -m benchmarks.hashgrid_speed --points=1048576 --rounds=3 --forms=ours,unrolled,flat
+	$(RUN) -m benchmarks.train_step_speed --data=data/demo/demo_00
+	$(RUN) -m benchmarks.loader_speed --data=data/demo/demo_00
+	$(RUN) -m benchmarks.scaling_on_paper
 	$(RUN) -m benchmarks.time_to_quality --data=data/demo/demo_00 --preset=cpu --minutes=1
 
 clean:

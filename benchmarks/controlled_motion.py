@@ -6,7 +6,7 @@ LokiTalk's first experiment on a person whose motion is known exactly: a demo id
 whose mouth, eyes, head and torso move independently, the head in steps of pitch, yaw
 and roll to +-20 degrees, with an error in its tracked pose and with hair that lags. A
 model is trained on it as on any video, and its offsets are compared with the exact ones
-on held-out frames (see `motion_oracle`). Spots are painted on skin and hair, as plain
+on held-out frames (see `exact_motion`). Spots are painted on skin and hair, as plain
 skin looks the same wherever it moves.
 """
 
@@ -21,7 +21,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-from benchmarks import motion_oracle
+from benchmarks import exact_motion
 from configs import single_id
 from lokitalk_jax import demo, files, process, structs
 from lokitalk_jax.training import trainer
@@ -77,15 +77,15 @@ def make_person(root: str, motion: demo.Motion, size: int) -> None:
     )
 
 
-def figures(motions: list[motion_oracle.Motion]) -> dict[str, dict[str, float]]:
-    """Scores by region as they are printed; see `motion_oracle.Score`."""
+def figures(motions: list[exact_motion.Motion]) -> dict[str, dict[str, float]]:
+    """Scores by region as they are printed; see `exact_motion.Score`."""
     return {
         region: {name: round(float(x), 4) for name, x in values._asdict().items()}
-        for region, values in motion_oracle.score(motions).items()
+        for region, values in exact_motion.score(motions).items()
     }
 
 
-def picture(motion: motion_oracle.Motion, masks: np.ndarray) -> np.ndarray:
+def picture(motion: exact_motion.Motion, masks: np.ndarray) -> np.ndarray:
     """Exact and learned motion, on one scale, and the mask; a row for each region.
 
     Args:
@@ -122,9 +122,9 @@ def main(_) -> None:
     config.data.root = str(workdir / "cast")
     make_person(config.data.root, MOTION, _SIZE)
     step = trainer.train(config, workdir / "run")
-    subject = motion_oracle.open_subject(workdir / "run")
+    subject = exact_motion.open_subject(workdir / "run")
     held_out = subject.data.test_frames[:: _STRIDE.value]
-    motions = [motion_oracle.measure(subject, frame) for frame in held_out]
+    motions = [exact_motion.measure(subject, frame) for frame in held_out]
     scores = figures(motions)
     for region, values in scores.items():
         _LOG.info("%s: %s", region, values)

@@ -33,10 +33,10 @@ measure() {
   [ "${PIPESTATUS[0]}" = 0 ] || echo "FAILED or stopped after $limit s: $*" | tee -a "$log"
 }
 
-measure 60 benchmarks.hashgrid --points=65536
-measure 60 benchmarks.hashgrid --points="$points" --log2_entries=19 --rounds=5 \
+measure 60 benchmarks.hashgrid_speed --points=65536
+measure 60 benchmarks.hashgrid_speed --points="$points" --log2_entries=19 --rounds=5 \
   --forms=ours,unrolled,flat
-measure 90 benchmarks.train_step --data="$data" --preset="$preset" --size="$size" \
+measure 90 benchmarks.train_step_speed --data="$data" --preset="$preset" --size="$size" \
   --rays=$([ "$preset" = gpu ] && echo 16384 || echo 512)
 measure 150 benchmarks.time_to_quality --data="$data" --preset="$preset" --size="$size" \
   --minutes="$minutes"

@@ -4,7 +4,7 @@
     python -m benchmarks.record --experiment=quality --task="one identity" --seeds=0 \
         --machine="2 cores, AMD EPYC" --command="python train.py ..." \
         runs/b/evaluation/full_tracked/metrics.json
-    python -m benchmarks.hashgrid | python -m benchmarks.record \
+    python -m benchmarks.hashgrid_speed | python -m benchmarks.record \
         --experiment=speed_hashgrid --machine=... --command="..." -
 
 Takes `metrics.json` files of an evaluation, which become a line for each identity and

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from benchmarks import measure
+from benchmarks import timing
 from configs import adapt, single_id
 from lokitalk_jax import process
 from lokitalk_jax.avatar import frames, motion, video_file
@@ -138,7 +138,7 @@ def main(_) -> None:
     curve, avatar, steps = train(session, _MINUTES.value, record, data)
     memory = jax.local_devices()[0].memory_stats() or {}
     peak = memory.get("peak_bytes_in_use", 0) / 1e6
-    measure.report(
+    timing.report(
         "time_to_quality",
         preset=config.preset,
         start="prior" if _PRIOR.value else "scratch",

@@ -74,7 +74,11 @@ def test_fields_are_set_by_their_dotted_names():
         ("train.stepz", 5, "no field 'train.stepz'; did you mean train.steps"),
         ("trane.steps", 5, "no field 'trane.steps'; did you mean train.steps"),
         ("train", 5, "no field 'train'"),
-        ("train.steps", 5.5, "train.steps=5.5 is of type float; it must be of type int"),
+        (
+            "train.steps",
+            5.5,
+            "train.steps=5.5 is of type float; it must be of type int",
+        ),
         ("train.steps", True, "is of type bool"),
         ("train.steps", "5", "is of type str"),
         ("model.encoder", 1, "is of type int; it must be of type bool"),

@@ -92,7 +92,7 @@ def test_frames_come_within_the_stated_latency(spoken_run):
 def test_state_does_not_grow_with_the_sound(spoken_run):
     run, name, path = spoken_run
     heard, opened = scipy.io.wavfile.read(path)[1], Run(run)
-    person = spoken_clip.of_record(opened.live(name))
+    person = spoken_clip.of_record(opened.record(name))
     mouth = lips.lip_limits(opened.fitted, person)
     state, sizes = lips.begin(voice.load(run)), []
     for _ in range(8):
@@ -166,7 +166,7 @@ def test_evaluation_by_sound_has_its_columns(spoken_run, tmp_path):
 def test_silence_closes_the_mouth(spoken_run):
     run, name, path = spoken_run
     opened, heard = Run(run), scipy.io.wavfile.read(path)[1]
-    person = spoken_clip.of_record(opened.live(name))
+    person = spoken_clip.of_record(opened.record(name))
     mouth = lips.lip_limits(opened.fitted, person)
     silence = np.zeros(structs.AUDIO_RATE, np.float32)
     state, spoken = lips.push(
@@ -194,7 +194,7 @@ def test_lips_pause_as_the_person_does(spoken_run, tmp_path):
     lip = np.random.default_rng(0).normal(0, 0.2, (len(frames), 3)).astype(np.float32)
     between = slice(25, 35)
     lip[between] = 1.5
-    clip = spoken_clip.of_record(opened.live(name))._replace(
+    clip = spoken_clip.of_record(opened.record(name))._replace(
         audio=path, lip=lip, train_frames=frames
     )
     made = lips.lip_limits(opened.fitted, clip)
@@ -214,7 +214,7 @@ def test_lips_pause_as_the_person_does(spoken_run, tmp_path):
 def test_lips_stay_near_what_was_seen(spoken_run):
     run, name, path = spoken_run
     opened, heard = Run(run), scipy.io.wavfile.read(path)[1]
-    person = spoken_clip.of_record(opened.live(name))
+    person = spoken_clip.of_record(opened.record(name))
     mouth = lips.lip_limits(opened.fitted, person)
     state, wild = lips.push(
         lips.begin(voice.load(run)), voice.load(run), mouth, 50.0, heard
@@ -237,7 +237,7 @@ def test_blinks_come_as_often_as_people_s():
 
 def test_own_head_moves_without_a_jump_for_ever(spoken_run):
     run, name, _ = spoken_run
-    person = Run(run).live(name)
+    person = Run(run).record(name)
     head = curves.own_head(person)
     values = np.stack([next(head)[0] for _ in range(5 * person.frame_count)])
     steps = np.abs(np.diff(values, axis=0)).max()
@@ -260,7 +260,7 @@ def test_a_driver_s_clip_may_be_longer_than_one_s_own(spoken_run, tmp_path):
     run = Run(workdir)
     (longer,) = demo.make_cast(tmp_path, identities=1, seconds=3, size=48, workers=1)
     driver = newcomer.load_driver(run, str(longer))
-    late = run.live(name).frame_count + 5
+    late = run.record(name).frame_count + 5
     assert late < driver.frame_count
     speaking = talking.Speaking(run, name, Sources(lip=str(longer), head=str(longer)))
     sound = np.zeros((late + 1) * structs.AUDIO_RATE // structs.FPS, np.float32)

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from benchmarks import (
-    ablate,
-    loader,
-    pose_distance,
-    prepare,
-    scaling,
-    swap,
-    zero_shot,
+    ablation,
+    cross_reenactment,
+    loader_speed,
+    preparation_speed,
+    quality_by_pose,
+    scaling_on_paper,
+    zero_shot_quality,
 )
-from benchmarks import hashgrid as grids
-from benchmarks.outlines import distances, outlines
+from benchmarks import hashgrid_speed as grids
+from benchmarks.pose_outlines import distances, outlines
 from lokitalk_jax import structs
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.model import hashgrid
@@ -26,10 +26,10 @@ from lokitalk_jax.model import hashgrid
 
 def test_lips_that_follow_correlate_and_still_ones_do_not():
     spoken = np.array([0.1, 0.3, np.nan, 0.2, 0.4])
-    assert swap.correlation(2 * spoken + 1, spoken) == pytest.approx(1)
-    assert swap.correlation(-spoken, spoken) == pytest.approx(-1)
-    assert swap.correlation(np.full(5, 0.2), spoken) == 0
-    assert swap.correlation(np.full(5, np.nan), spoken) == 0
+    assert cross_reenactment.correlation(2 * spoken + 1, spoken) == pytest.approx(1)
+    assert cross_reenactment.correlation(-spoken, spoken) == pytest.approx(-1)
+    assert cross_reenactment.correlation(np.full(5, 0.2), spoken) == 0
+    assert cross_reenactment.correlation(np.full(5, np.nan), spoken) == 0
 
 
 def test_a_face_is_nearest_to_its_own_colour_where_both_are_seen():
@@ -39,8 +39,8 @@ def test_a_face_is_nearest_to_its_own_colour_where_both_are_seen():
         return picture
 
     known = {"ann": face((0.8, 0.6, 0.5), 0), "bob": face((0.3, 0.2, 0.2), 0)}
-    assert swap.nearest(face((0.75, 0.6, 0.5), 2), known) == "ann"
-    assert swap.nearest(face((0.35, 0.2, 0.2), 1), known) == "bob"
+    assert cross_reenactment.nearest(face((0.75, 0.6, 0.5), 2), known) == "ann"
+    assert cross_reenactment.nearest(face((0.35, 0.2, 0.2), 1), known) == "bob"
 
 
 def test_the_swap_table_compares_with_self_reenactment():
@@ -50,7 +50,7 @@ def test_the_swap_table_compares_with_self_reenactment():
         return names | rest | {"faces": 9, "frames": 10}
 
     rows = [row("a", "a", 0.8), row("a", "b", 0.6), row("b", "a", 0.6)]
-    text = swap.table([*rows, row("b", "b", 1.0)])
+    text = cross_reenactment.table([*rows, row("b", "b", 1.0)])
     lines = {tuple(x.split(" | ")[:2]): x.split(" | ") for x in text.splitlines()}
     assert lines["| b", "a"][4] == "0.75" and lines["| a", "b"][4] == "0.60"
     assert "Median correlation 0.60; least share of the driver's own 0.60" in text
@@ -65,19 +65,19 @@ def cell(part, seed, head, group="people"):
 
 
 def test_ablations_are_compared_seed_by_seed():
-    mean, reach = ablate.difference([30.0, 31.0, 32.0], [29.0, 30.0, 31.0])
+    mean, reach = ablation.difference([30.0, 31.0, 32.0], [29.0, 30.0, 31.0])
     assert (mean, reach) == (-1, 0)
-    mean, reach = ablate.difference([30.0, 31.0], [29.0, 29.0])
+    mean, reach = ablation.difference([30.0, 31.0], [29.0, 29.0])
     # Student's t for one degree of freedom is 12.7; the standard error is 0.5.
     assert mean == -1.5 and reach == pytest.approx(6.353, abs=1e-3)
-    assert ablate.difference([30.0], [29.5]) == (-0.5, float("inf"))
+    assert ablation.difference([30.0], [29.5]) == (-0.5, float("inf"))
 
 
 def test_the_ablation_table_leaves_out_what_was_not_run():
     cells = [cell("full", s, 30.0 + s) for s in (0, 1)]
     cells += [cell("holistic", s, 28.0 + s) for s in (0, 1)]
     cells.append(cell("no_prior", 0, 1.0, "newcomer"))
-    lines = ablate.table(cells, "people").splitlines()
+    lines = ablation.table(cells, "people").splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| full", "| holistic"]
     assert "-2.00 ± 0.00" in lines[3] and "30.50" in lines[2]
 
@@ -86,7 +86,7 @@ def test_ablations_say_when_a_fixed_quality_is_reached():
     cells = [cell("full", 0, 30.0), cell("full", 1, 30.0)]
     cells += [cell("no_cascade", 0, 31.0), cell("no_cascade", 1, 29.5)]
     cells += [cell("holistic", 0, 28.0), cell("holistic", 1, 31.0)]
-    lines = [line.split(" | ") for line in ablate.times(cells, "people").splitlines()]
+    lines = [line.split(" | ") for line in ablation.times(cells, "people").splitlines()]
     # A decibel below 30: half way from the second checkpoint to the third.
     assert lines[0][0] == "| people: head at 29.00 dB"
     assert lines[2][1:] == ["2 of 2", "250", "25 |"]
@@ -98,14 +98,14 @@ def test_ablations_say_when_a_fixed_quality_is_reached():
 def test_the_head_of_a_curve_is_that_of_the_scores(tiny_run, in_process):
     run = Run(tiny_run.workdir)
     name = tiny_run.names[0]
-    whole = ablate.score(run, name)["head"]
-    assert ablate.head_psnr(run, name) == pytest.approx(whole, abs=1e-6)
+    whole = ablation.score(run, name)["head"]
+    assert ablation.head_psnr(run, name) == pytest.approx(whole, abs=1e-6)
 
 
-@pytest.mark.parametrize("part", [*ablate.PARTS, *ablate.ADAPTED])
+@pytest.mark.parametrize("part", [*ablation.PARTS, *ablation.ADAPTED])
 def test_every_row_of_the_ablation_has_a_config(part, tmp_path):
     assert importlib.import_module(f"configs.ablations.{part}")
-    adapted = ablate.configure_adapting(part, tmp_path / "prior", tmp_path, 5.0, 3)
+    adapted = ablation.configure_adapting(part, tmp_path / "prior", tmp_path, 5.0, 3)
     assert (adapted.seed, adapted.data.max_seconds) == (3, 5.0)
     assert bool(adapted.prior) == (part != "no_prior")
     if adapted.prior:
@@ -132,7 +132,7 @@ def test_outlines_are_as_far_apart_as_the_camera_sees_them():
 
 def test_frames_are_counted_in_the_bin_of_their_distance():
     found = {"scratch": [(0.001, 30.0), (0.002, 32.0), (0.1, 20.0)]}
-    lines = pose_distance.table(found).splitlines()
+    lines = quality_by_pose.table(found).splitlines()
     assert lines[2:] == ["| 0 to 0.5% | 31.00 (2) |", "| more | 20.00 (1) |"]
 
 
@@ -141,37 +141,39 @@ def test_the_first_look_table_ends_with_the_means():
         return {"head": {"psnr": head}, "frame": {"lpips_alex": 0.1}}
 
     found = {n: {"encoder": scores(h)} for n, h in {"ann": 20.0, "bob": 24.0}.items()}
-    assert zero_shot.table(found).splitlines()[-1] == "| mean | 22.00 | 0.1000 |"
+    assert (
+        zero_shot_quality.table(found).splitlines()[-1] == "| mean | 22.00 | 0.1000 |"
+    )
 
 
 def test_a_ring_costs_nothing_alone_and_twice_as_much_for_twice_the_bytes():
-    assert scaling.ring_seconds(1, 8e6, 1e9, hop=1e-6) == 0
-    assert scaling.ring_seconds(2, 8e6, 1e9) == pytest.approx(8e-3)
-    once, twice = (scaling.ring_seconds(8, size, 1e9) for size in (8e6, 16e6))
+    assert scaling_on_paper.ring_seconds(1, 8e6, 1e9, hop=1e-6) == 0
+    assert scaling_on_paper.ring_seconds(2, 8e6, 1e9) == pytest.approx(8e-3)
+    once, twice = (scaling_on_paper.ring_seconds(8, size, 1e9) for size in (8e6, 16e6))
     assert twice == pytest.approx(2 * once)
     # However many devices, each sends its bytes at most twice.
-    assert once < scaling.ring_seconds(10_000, 8e6, 1e9) < 16e-3
-    assert scaling.ring_seconds(8, 0, 1e9, hop=1e-6) == pytest.approx(14e-6)
+    assert once < scaling_on_paper.ring_seconds(10_000, 8e6, 1e9) < 16e-3
+    assert scaling_on_paper.ring_seconds(8, 0, 1e9, hop=1e-6) == pytest.approx(14e-6)
 
 
 def test_nodes_sum_among_themselves_what_each_gpu_holds_a_share_of():
-    one = scaling.ring_seconds(8, 8e6, scaling.NVLINK)
-    assert scaling.sum_seconds(8, 8e6) == one
-    between = scaling.ring_seconds(4, 1e6, scaling.INFINIBAND)
-    assert scaling.sum_seconds(32, 8e6) == pytest.approx(one + between)
-    assert scaling.sum_seconds(32, 8e6, latency=True) > one + between
-    assert scaling.least_compute(2.0, 0.9) == pytest.approx(18)
+    one = scaling_on_paper.ring_seconds(8, 8e6, scaling_on_paper.NVLINK)
+    assert scaling_on_paper.sum_seconds(8, 8e6) == one
+    between = scaling_on_paper.ring_seconds(4, 1e6, scaling_on_paper.INFINIBAND)
+    assert scaling_on_paper.sum_seconds(32, 8e6) == pytest.approx(one + between)
+    assert scaling_on_paper.sum_seconds(32, 8e6, latency=True) > one + between
+    assert scaling_on_paper.least_compute(2.0, 0.9) == pytest.approx(18)
 
 
 def test_rates_of_batches_are_of_the_whole_time():
-    found = loader.summary([0.001, 0.001, 0.001, 0.037], rays=100)
+    found = loader_speed.summary([0.001, 0.001, 0.001, 0.037], rays=100)
     assert (found["median_ms"], found["batches_per_second"]) == (1, 100)
     assert found["rays_per_second"] == 10_000
 
 
 def test_time_of_an_inner_stage_is_not_the_outer_ones():
     ticks = iter([0.0, 1.0, 3.0, 3.5, 4.5, 10.0])
-    watch = prepare.Stopwatch(lambda: next(ticks))
+    watch = preparation_speed.Stopwatch(lambda: next(ticks))
     load = watch.timed("load", lambda x: x)
     with watch.stage("outer"):
         assert load("model") == "model" and load("again") == "again"

@@ -5,7 +5,7 @@ import pytest
 import tiny_model
 from jax.sharding import PartitionSpec as P
 
-from benchmarks.scaling_identities import collectives
+from benchmarks.scaling_measured import collectives
 from lokitalk_jax import sharding
 from lokitalk_jax.model import nerf
 from lokitalk_jax.training import train_step

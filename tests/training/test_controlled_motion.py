@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tiny_model
 
-from benchmarks import motion_oracle
+from benchmarks import exact_motion
 from lokitalk_jax import demo, structs
 from lokitalk_jax.data import folder, pixel_sampling, signals
 from lokitalk_jax.data.dataset import Dataset
@@ -83,9 +83,9 @@ def train(person, fitted):
             state, _ = step(state, next(source), attention)
         source.close()
         params = train_step.avatar_params(state, 0)
-        subject = motion_oracle.make_subject(spec, params, person, fitted)
-        return motion_oracle.score(
-            [motion_oracle.measure(subject, frame) for frame in person.test_frames[::3]]
+        subject = exact_motion.make_subject(spec, params, person, fitted)
+        return exact_motion.score(
+            [exact_motion.measure(subject, frame) for frame in person.test_frames[::3]]
         )
 
     return run
@@ -112,13 +112,13 @@ def motion(person, fitted):
     c = _config()
     state = tiny_model.state(c, 1)
     params = train_step.avatar_params(state, 0)
-    subject = motion_oracle.make_subject(nerf.from_config(c), params, person, fitted)
-    return motion_oracle.measure(subject, int(person.test_frames[0]))
+    subject = exact_motion.make_subject(nerf.from_config(c), params, person, fitted)
+    return exact_motion.measure(subject, int(person.test_frames[0]))
 
 
 def test_exact_motion_scores_perfectly_and_stillness_as_its_whole_size(motion):
-    perfect = motion_oracle.score([motion._replace(learned=motion.exact)])
-    still = motion_oracle.score([motion._replace(learned=0 * motion.exact + 1e-9)])
+    perfect = exact_motion.score([motion._replace(learned=motion.exact)])
+    still = exact_motion.score([motion._replace(learned=0 * motion.exact + 1e-9)])
     for region in structs.REGIONS:
         assert perfect[region].error == 0
         assert perfect[region].inside == perfect[region].exact_inside
@@ -138,7 +138,7 @@ def test_eyeballs_and_teeth_are_not_moved_by_lids_and_lips(motion, person):
 
 def test_errors_along_the_line_of_sight_do_not_count_across(motion):
     shifted = motion.exact + 0.001 * motion.sight[:, None]
-    scores = motion_oracle.score([motion._replace(learned=shifted)])
+    scores = exact_motion.score([motion._replace(learned=shifted)])
     for region in structs.REGIONS:
         assert scores[region].error == pytest.approx(
             1 / scores[region].exact_mm, rel=1e-3

@@ -1,6 +1,6 @@
 """Memory, communication and time of a step as identities grow.
 
-    python -m benchmarks.scaling_identities --devices=1,2,4,8 --identities=1,8,64
+    python -m benchmarks.scaling_measured --devices=1,2,4,8 --identities=1,8,64
 
 For each number of host devices a process is started that compiles the training step of
 `configs/multi_id.py:cpu` for each number of identities, and runs it a few times. Host
@@ -153,7 +153,7 @@ def main(_) -> None:
         flag = f"--xla_force_host_platform_device_count={devices}"
         counts = [n for n in _IDENTITIES.value if int(n) >= int(devices)]
         subprocess.run(
-            [sys.executable, "-m", "benchmarks.scaling_identities", "--inside"]
+            [sys.executable, "-m", "benchmarks.scaling_measured", "--inside"]
             + [f"--identities={','.join(counts)}"],
             check=True,
             cwd=pathlib.Path(__file__).resolve().parents[1],

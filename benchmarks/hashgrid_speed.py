@@ -1,6 +1,6 @@
 """How fast is the hash grid, beside two straightforward ways to write it?
 
-    python -m benchmarks.hashgrid --points=65536
+    python -m benchmarks.hashgrid_speed --points=65536
 
 The grid of the README's 3D form (16 levels, two features, T = 2**15), at points along
 rays as a renderer meets them: forward, gradient of the table, gradients of table and
@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from benchmarks import measure
+from benchmarks import timing
 from lokitalk_jax import process
 from lokitalk_jax.model import hashgrid
 
@@ -135,7 +135,7 @@ def main(_) -> None:
         both = (table, points, cotangent)
         programs[f"{name}, table"] = gradient(form, (0,)), both
         programs[f"{name}, table and points"] = gradient(form, (0, 1)), both
-    found = measure.in_turns(programs, _ROUNDS.value)
+    found = timing.in_turns(programs, _ROUNDS.value)
     kinds = ("forward", "table", "table and points")
     ratios = {
         f"{kind}: {other} / ours": found[f"{other}, {kind}"].median_ms
@@ -148,16 +148,16 @@ def main(_) -> None:
     corners = spec.levels * 8 * _POINTS.value * spec.features * 4
     out = spec.levels * _POINTS.value * spec.features * 4
     least = {"forward": corners + out, "table and points": 5 * corners + 2 * out}
-    peaks = measure.peaks()
+    peaks = timing.peaks()
     roofline = {
         kind: count / (peaks["copy_gb_s"] * 1e6) / found[f"ours, {kind}"].median_ms
         for kind, count in least.items()
     }
-    measure.report(
-        "hashgrid",
+    timing.report(
+        "hashgrid_speed",
         points=_POINTS.value,
         grid=spec._asdict(),
-        timings=measure.rounded(found),
+        timings=timing.rounded(found),
         ratios={key: float(f"{value:.3g}") for key, value in ratios.items()},
         share_of_copy_rate={k: float(f"{v:.2g}") for k, v in roofline.items()},
         **peaks,

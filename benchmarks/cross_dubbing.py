@@ -1,6 +1,6 @@
 """Does anyone's voice drive anyone's lips?
 
-    python -m benchmarks.dub --workdir=runs/six --out=runs/dub
+    python -m benchmarks.cross_dubbing --workdir=runs/six --out=runs/dub
 
 The voice of each person's clip drives the portrait of every other one, held in its rest
 pose. Scored is the opening of the mouth, as a face detector sees it in the rendered
@@ -17,7 +17,7 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
-from benchmarks.swap import correlation, opening
+from benchmarks.cross_reenactment import correlation, opening
 from lokitalk_jax import files, process
 from lokitalk_jax.avatar import backdrop, talking, video_file
 from lokitalk_jax.avatar.run import Run

@@ -1,6 +1,6 @@
 """How fast are batches drawn, beside decoding a step's frames from disk?
 
-    python -m benchmarks.loader --data=data/demo/demo_00 --size=64
+    python -m benchmarks.loader_speed --data=data/demo/demo_00 --size=64
 
 As in training: `Batches`, whose threads read ahead, and each batch put on the device,
 taken as fast as they come. The baseline goes the same way, but decodes and resizes the
@@ -20,7 +20,7 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from benchmarks import measure
+from benchmarks import timing
 from lokitalk_jax import base_config, process
 from lokitalk_jax.data import frame_cache, regions
 from lokitalk_jax.data.folder import HEAD, TORSO
@@ -122,8 +122,8 @@ def main(_) -> None:
             timings |= {f"{name}, {threads} threads": x for name, x in found.items()}
             ratio = np.divide(*(found[n]["batches_per_second"] for n in kinds))
             ratios[f"{threads} threads"] = float(f"{ratio:.3g}")
-    measure.report(
-        "loader",
+    timing.report(
+        "loader_speed",
         identities=len(cast.names),
         pixels=[data.camera.height, data.camera.width],
         folder_pixels=[data.folder.meta.height, data.folder.meta.width],

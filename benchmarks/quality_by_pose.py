@@ -1,6 +1,6 @@
 """Quality far from the poses of training.
 
-    python -m benchmarks.pose_distance --run=scratch=runs/b --run=prior=runs/b_adapted
+    python -m benchmarks.quality_by_pose --run=scratch=runs/b --run=prior=runs/b_adapted
 
 Head PSNR of every held-out frame of runs of one person, in bins of the distance to the
 nearest training frame: root mean square over the corners of a box around the face, in
@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 from absl import app, flags
 
-from benchmarks.outlines import distances, outlines
+from benchmarks.pose_outlines import distances, outlines
 from lokitalk_jax import files, process
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder

@@ -1,6 +1,6 @@
 """Does a portrait that someone else drives keep its face, and follow their lips?
 
-    python -m benchmarks.swap --workdir=runs/six --out=runs/swap
+    python -m benchmarks.cross_reenactment --workdir=runs/six --out=runs/swap
 
 Every person of a run is driven by every other one: lips, eyes and head. Two things are
 measured on the rendered frames. Whose face it is: the person whose mean face, turned to

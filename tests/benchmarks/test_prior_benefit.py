@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import transfer, transfer_report
+from benchmarks import prior_benefit, prior_benefit_report
 
 
 def curve(*heads):
@@ -21,19 +21,19 @@ def cell(method, *heads, identity="ann"):
 
 
 def test_people_of_one_source_are_left_out_together():
-    groups = transfer.sources(["a", "b", "c", "d"], ["c+d"])
+    groups = prior_benefit.sources(["a", "b", "c", "d"], ["c+d"])
     assert groups["a"] == {"a"} and groups["c"] == groups["d"] == {"c", "d"}
     with pytest.raises(ValueError, match="no identity e"):
-        transfer.sources(["a", "b"], ["a+e"])
+        prior_benefit.sources(["a", "b"], ["a+e"])
 
 
 def test_time_to_a_level_lies_between_the_points():
     points = curve(20, 24, 23, 30)
-    assert transfer_report.cost_to(points, 22) == pytest.approx(5)
-    assert transfer_report.cost_to(points, 20) == 0
-    assert transfer_report.cost_to(points, 26.5) == pytest.approx(25)
-    assert transfer_report.cost_to(points, 31) is None
-    assert transfer_report.best(points) == 30
+    assert prior_benefit_report.cost_to(points, 22) == pytest.approx(5)
+    assert prior_benefit_report.cost_to(points, 20) == 0
+    assert prior_benefit_report.cost_to(points, 26.5) == pytest.approx(25)
+    assert prior_benefit_report.cost_to(points, 31) is None
+    assert prior_benefit_report.best(points) == 30
 
 
 def test_a_prior_is_compared_with_scratch_on_the_same_video():
@@ -42,7 +42,7 @@ def test_a_prior_is_compared_with_scratch_on_the_same_video():
         cell("encoder/free", 26, 30, 31, 31),
         cell("encoder/free", 26, 30, 31, 31, identity="bob"),
     ]
-    rows = transfer_report.table(cells).splitlines()[2:]
+    rows = prior_benefit_report.table(cells).splitlines()[2:]
     assert [row.split("|")[-3].strip() for row in rows] == ["20.0", "5.0", "-"]
     assert rows[1].split("|")[-2].strip() == "0.17"
 
@@ -52,32 +52,37 @@ def test_a_report_has_a_table_a_figure_and_all_cells(tmp_path):
     cells = [cell("scratch", 20, 24), cell("mean/slow", 25, 27)]
     for i, one in enumerate(cells):
         (tmp_path / "cells" / f"{i}.json").write_text(json.dumps(one))
-    transfer_report.write(tmp_path)
+    prior_benefit_report.write(tmp_path)
     assert json.loads((tmp_path / "transfer.json").read_text()) == cells
     assert "mean/slow" in (tmp_path / "transfer.md").read_text()
     assert (tmp_path / "transfer.png").stat().st_size > 2000
 
 
 def test_cells_train_the_same_number_of_steps(tmp_path):
-    scratch = transfer.configure("scratch", tmp_path, None, 5, 1)
-    adapted = transfer.configure("mean/slow", tmp_path, tmp_path / "prior", 5, 1)
+    scratch = prior_benefit.configure("scratch", tmp_path, None, 5, 1)
+    adapted = prior_benefit.configure("mean/slow", tmp_path, tmp_path / "prior", 5, 1)
     assert scratch.train.steps == adapted.train.steps
-    assert (adapted.start, adapted.common) == ("mean", "slow")
+    assert (adapted.start, adapted.shared) == ("mean", "slow")
     assert scratch.data.max_seconds == adapted.data.max_seconds == 5
 
 
 def test_given_priors_stand_in_for_each_method_that_has_one():
-    assert transfer.columns(["scratch", "mean/free"], []) == ["scratch", "mean/free"]
-    found = transfer.columns(["scratch", "mean/free"], ["demo", "one"])
+    assert prior_benefit.columns(["scratch", "mean/free"], []) == [
+        "scratch",
+        "mean/free",
+    ]
+    found = prior_benefit.columns(["scratch", "mean/free"], ["demo", "one"])
     assert found == ["scratch", "demo:mean/free", "one:mean/free"]
 
 
 def test_a_given_prior_has_a_name():
     with pytest.raises(ValueError, match="NAME=RUN"):
-        transfer.given_priors(["runs/demo"])
+        prior_benefit.given_priors(["runs/demo"])
 
 
 def test_a_column_of_a_given_prior_is_configured_by_its_method(tmp_path):
-    config = transfer.configure("demo:encoder/slow", tmp_path, tmp_path / "p", 5, 0)
+    config = prior_benefit.configure(
+        "demo:encoder/slow", tmp_path, tmp_path / "p", 5, 0
+    )
     assert (config.start, config.shared) == ("encoder", "slow")
     assert config.prior == str(tmp_path / "p")

@@ -1,6 +1,6 @@
 """What a prior makes of a person it has not seen, before any training.
 
-    python -m benchmarks.zero_shot --prior=runs/prior --data=data/dev
+    python -m benchmarks.zero_shot_quality --prior=runs/prior --data=data/dev
 
 Everyone in `data` who is not of the prior is rendered in their held-out poses: from
 what the encoder tells of eight earlier frames, and from the mean of the prior's people.
@@ -15,7 +15,7 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
-from benchmarks.outlines import distances, outlines
+from benchmarks.pose_outlines import distances, outlines
 from lokitalk_jax import files, process
 from lokitalk_jax.avatar import newcomer
 from lokitalk_jax.avatar.run import Run

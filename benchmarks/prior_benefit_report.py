@@ -1,4 +1,4 @@
-"""The cells of `benchmarks.transfer` as one JSON, one table and one figure."""
+"""The cells of `benchmarks.prior_benefit` as one JSON, one table and one figure."""
 
 import itertools
 import json

@@ -1,6 +1,6 @@
 """What does the preparation of a video spend its time on?
 
-    python -m benchmarks.prepare --video=me.mp4 --seconds=4
+    python -m benchmarks.preparation_speed --video=me.mp4 --seconds=4
 
 The first seconds of a video are prepared in a temporary folder, and the functions that
 the pipeline calls are timed from outside: milliseconds a frame of the identity. Loading
@@ -21,7 +21,7 @@ from unittest import mock
 import numpy as np
 from absl import app, flags
 
-from benchmarks import measure
+from benchmarks import timing
 from lokitalk_jax.data import folder
 from lokitalk_jax.prepare import (
     audio,
@@ -120,8 +120,8 @@ def main(_) -> None:
     found = {n: float(np.median([one[n] for one in rounds])) for n in names}
     loading, whole = found.pop("loading models"), sum(found.values())
     each = {n: 1000 * s / meta.frame_count for n, s in found.items()}
-    measure.report(
-        "prepare",
+    timing.report(
+        "preparation_speed",
         pixels=[meta.height, meta.width],
         frames=meta.frame_count,
         rounds=_ROUNDS.value,

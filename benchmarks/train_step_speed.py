@@ -1,6 +1,6 @@
 """What does a training step spend its time on?
 
-    python -m benchmarks.train_step --data=data/demo/demo_00 --rays=4096
+    python -m benchmarks.train_step_speed --data=data/demo/demo_00 --rays=4096
 
 The compiled step of one person (gradients, optimiser, metrics), the visit to the
 density grid that every eighth step makes, and beside them the step with a hash grid
@@ -15,8 +15,8 @@ from unittest import mock
 import jax
 from absl import app, flags
 
-from benchmarks import hashgrid as plain
-from benchmarks import measure
+from benchmarks import hashgrid_speed as plain
+from benchmarks import timing
 from lokitalk_jax import base_config, process
 from lokitalk_jax.model import hashgrid
 from lokitalk_jax.training import optimizer, session, train_step
@@ -55,7 +55,7 @@ def main(_) -> None:
 
     def program(name: str):
         """A step that does not give its arguments up, so that it can be repeated."""
-        spec, ids, lanes = begun.spec, tuple(begun.cast.ids), 1
+        spec, ids, lanes = begun.model, tuple(begun.cast.ids), 1
         if name == "density":
             points = config.train.density_points
             return functools.partial(train_step.density_step, spec, points, ids, lanes)
@@ -72,24 +72,24 @@ def main(_) -> None:
             return program("step")(*arguments)
 
     programs["step, plain grid"] = with_plain_grid
-    found = measure.in_turns(
+    found = timing.in_turns(
         {name: (each, arguments) for name, each in programs.items()}, _ROUNDS.value
     )
-    step, _, _ = measure.compile_timed(program("step"), arguments)
-    parts = measure.by_scope(step, arguments, PARTS)
+    step, _, _ = timing.compile_timed(program("step"), arguments)
+    parts = timing.by_scope(step, arguments, PARTS)
     whole = sum(parts.values())
     milliseconds = found["step"].median_ms
     cost = step.cost_analysis() or {}
     operations, moved = cost.get("flops", 0.0), cost.get("bytes accessed", 0.0)
-    peaks = measure.peaks()
+    peaks = timing.peaks()
     rays = config.data.frames_per_step * config.data.rays_per_frame
     memory = jax.local_devices()[0].memory_stats() or {}
-    measure.report(
-        "train_step",
+    timing.report(
+        "train_step_speed",
         preset=_PRESET.value,
         rays=rays,
         samples=_SAMPLES.value,
-        timings=measure.rounded(found),
+        timings=timing.rounded(found),
         share={name: float(f"{part / whole:.2g}") for name, part in parts.items()},
         plain_over_ours=found["step, plain grid"].median_ms / milliseconds,
         rays_per_second=1000 * rays / milliseconds,

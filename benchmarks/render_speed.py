@@ -1,6 +1,6 @@
 """How many frames a second are rendered, and where does the time go?
 
-    python -m benchmarks.render --workdir=runs/me --sizes=64,96,128
+    python -m benchmarks.render_speed --workdir=runs/me --sizes=64,96,128
 
 Frames of a run at several sizes: rendering alone, and with what follows it (to the host
 as bytes, into a video file). One JSON line a size.
@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from benchmarks import measure
+from benchmarks import timing
 from lokitalk_jax import process
 from lokitalk_jax.avatar import motion, video_file
 from lokitalk_jax.avatar.run import Run
@@ -62,8 +62,8 @@ def main(_) -> None:
             shape = avatar.record.camera.shape[::-1]
             with video_io.VideoWriter(path, size=shape) as writer:
                 found["and to a video"] = seconds_each(to_video(writer), count)
-        measure.report(
-            "render",
+        timing.report(
+            "render_speed",
             size=size,
             frames=_FRAMES.value,
             milliseconds={k: float(f"{1000 * v:.4g}") for k, v in found.items()},

@@ -1,6 +1,6 @@
 """Does a live portrait keep up, and does its memory stay where it is?
 
-    python -m benchmarks.streaming --workdir=runs/me --minutes=10
+    python -m benchmarks.live_speed --workdir=runs/me --minutes=10
 
 Plays the sound of the person's own clip again and again into
 `avatar.talking.LiveAvatar`, in pieces of --chunk milliseconds, and writes one JSON
@@ -34,7 +34,7 @@ def main(_) -> None:
     """Plays and measures."""
     run = Run(pathlib.Path(_WORKDIR.value))
     name = run.named(_IDENTITY.value)
-    sound = spoken_clip.samples(run.live(name))
+    sound = spoken_clip.samples(run.record(name))
     live = LiveAvatar.load(_WORKDIR.value, name, size=_SIZE.value)
     size = _CHUNK.value * structs.AUDIO_RATE // 1000
     chunks = round(_MINUTES.value * 60 * structs.AUDIO_RATE / size)

@@ -1,6 +1,6 @@
 """What each part is worth: the whole model beside models that lack one part.
 
-    python -m benchmarks.ablate --data=data/dev --out=runs/ablate --newcomer=speaker_b
+    python -m benchmarks.ablation --data=data/dev --out=runs/ablate --newcomer=speaker_b
 
 Every model is trained on the same people with the same steps, and scored on their
 held-out frames; with a newcomer, who is left out of the training, it is then adapted to
@@ -21,8 +21,8 @@ from absl import app, flags
 from absl import logging as absl_logging
 from scipy import stats
 
-from benchmarks.transfer import link_people
-from benchmarks.transfer_report import cost_to
+from benchmarks.prior_benefit import link_people
+from benchmarks.prior_benefit_report import cost_to
 from configs import adapt, multi_id
 from lokitalk_jax import checkpoint, files, process
 from lokitalk_jax.avatar.run import Run

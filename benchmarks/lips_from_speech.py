@@ -1,6 +1,6 @@
 """How well does speech tell the lips of someone whose lips were never seen?
 
-    python -m benchmarks.audio2motion --data=data/dev --sources=a,b,cd,ef
+    python -m benchmarks.lips_from_speech --data=data/dev --sources=a,b,cd,ef
 
 Each source of clips is left out in turn (some hold several clips); Audio2Motion learns
 from the others and predicts the lips of the clips left out. Beside it stands a ridge

@@ -1,6 +1,6 @@
 """What a prior is worth: quality against seconds of training, for seconds of video.
 
-    python -m benchmarks.transfer --data=data/dev --out=runs/transfer \
+    python -m benchmarks.prior_benefit --data=data/dev --out=runs/transfer \
         --same_source=speaker_c+speaker_d --same_source=speaker_e+speaker_f
 
 For every identity a prior is trained on the people of all other sources, and adapted
@@ -20,7 +20,7 @@ import jax
 from absl import app, flags
 from absl import logging as absl_logging
 
-from benchmarks import transfer_report
+from benchmarks import prior_benefit_report
 from configs import adapt, multi_id, single_id
 from lokitalk_jax import files, process
 from lokitalk_jax.avatar.run import Run, assemble
@@ -208,7 +208,7 @@ def main(_) -> None:
         print(json.dumps(result))
         with files.replacing(path) as temporary:
             temporary.write_text(json.dumps(result) + "\n")
-    transfer_report.write(out)
+    prior_benefit_report.write(out)
 
 
 if __name__ == "__main__":

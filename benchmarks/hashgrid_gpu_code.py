@@ -1,6 +1,6 @@
 """What does XLA make of the hash grid on a GPU? Compiled, not run: no GPU is needed.
 
-    python -m benchmarks.gpu_compile --features=2
+    python -m benchmarks.hashgrid_gpu_code --features=2
 
 The grid's GPU form (16 levels, T = 2**19) is compiled for an NVIDIA H200 that need not
 be there, forward and with the gradients of table and points. One JSON line tells how
@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from absl import app, flags
 from jax.experimental import topologies
 
-from benchmarks import measure
+from benchmarks import timing
 from lokitalk_jax.model import hashgrid
 
 PLUGINS = ("jax-cuda12-pjrt", "jax-cuda13-pjrt")
@@ -128,8 +128,8 @@ def main(_) -> None:
         sys.exit(f"gpu_compile: {compilers} did not compile for the H200: {reason}")
     if not both["kernels"]:
         sys.exit(f"gpu_compile: {compilers} wrote no PTX, so atomics are not known")
-    measure.report(
-        "gpu_compile",
+    timing.report(
+        "hashgrid_gpu_code",
         device="NVIDIA H200, compiled for and not run on",
         devices=0,
         compilers=compilers,

@@ -1,6 +1,6 @@
 """Weak scaling of a training step: what it sends, and what that takes on paper.
 
-    python -m benchmarks.scaling
+    python -m benchmarks.scaling_on_paper
 
 One identity a device: for each number of host devices a process compiles the step of
 `configs/multi_id.py:cpu`, and XLA's program tells its collectives and memory. Nothing
@@ -18,8 +18,8 @@ import sys
 import jax
 from absl import app, flags
 
-from benchmarks import measure
-from benchmarks.scaling_identities import collectives, compile_step
+from benchmarks import timing
+from benchmarks.scaling_measured import collectives, compile_step
 from configs import multi_id
 from lokitalk_jax.model import nerf
 
@@ -98,7 +98,7 @@ def main(_) -> None:
     for devices in _DEVICES.value:
         flag = f"--xla_force_host_platform_device_count={devices}"
         line = subprocess.check_output(
-            [sys.executable, "-m", "benchmarks.scaling", "--inside"],
+            [sys.executable, "-m", "benchmarks.scaling_on_paper", "--inside"],
             env=os.environ | {"XLA_FLAGS": flag, "JAX_PLATFORMS": "cpu"},
         )
         compiled.append(json.loads(line))
@@ -107,8 +107,8 @@ def main(_) -> None:
     print(f"ON PAPER, {size['gpu'] / 1e6:.1f} MB a step:")
     for row in [paper[0], ["---"] * len(paper[0]), *(x.values() for x in paper)]:
         print("|", " | ".join(map(str, row)), "|")
-    measure.report(
-        "scaling",
+    timing.report(
+        "scaling_on_paper",
         device="compiled for the host, not run",
         devices=0,
         compiled=compiled,
