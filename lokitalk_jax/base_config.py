@@ -119,8 +119,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     loss.magnitude = 1e-3  # squared offsets of lip, eye and head, units of UNIT
     loss.smoothness = 1e-4  # squared slope of the same offsets
     # Squared distance of a landmark's canonical place from its mean over frames, units
-    # of UNIT. Makes motion true where it is known exactly; pictures of real clips neither
-    # gain nor lose by 30 (results/controlled_motion.md).
+    # of UNIT. Makes motion true where it is known exactly; pictures of real clips
+    # neither gain nor lose by 30 (results/controlled_motion.md).
     loss.landmarks = 0.0
     # Length of lip and eye offsets outside their masks, units of UNIT. Part of the same
     # experiment; held-out PSNR of clips b and c falls by 0.1 dB with 1.

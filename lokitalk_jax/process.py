@@ -53,8 +53,8 @@ def use_native_atomics() -> None:
 
     Those write a loop of compare and swap (openxla/xla#46225), hundreds of times slower
     where many threads add to one number, unless tiny numbers are flushed to zero.
-    Pairs, which the hash grid has, are not affected (`benchmarks/gpu_compile.py`). To
-    be dropped with support for those versions.
+    Pairs, which the hash grid has, are not affected
+    (`benchmarks/hashgrid_gpu_code.py`). To be dropped with support for those versions.
     """
     given = os.environ.get("XLA_FLAGS", "")
     if jax.lib.__version__ in _SLOW_ATOMICS and "xla_gpu_ftz" not in given:
