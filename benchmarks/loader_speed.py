@@ -36,7 +36,7 @@ class PlainLoader(Loader):
     def batch(self, step: int) -> Batch:
         """The batch of `step`, of the contents that the real loader's has."""
         batch = self._empty()
-        _, b, r = self._shape
+        b, r = self._drawing.frames, self._drawing.rays
         for slot, data in enumerate(self.datasets):
             rng = np.random.default_rng([step, slot])
             frames = rng.choice(data.train_frames, b)
@@ -53,7 +53,7 @@ class PlainLoader(Loader):
             batch.regions[slot, ..., :2] = regions.ellipses(data.shapes, frames, pixels)
             batch.intrinsics[slot] = data.camera.intrinsics
             batch.head_to_camera[slot] = data.tracks.head_to_camera[frames]
-            for into, leaf in zip(batch.signals, self._signals[slot], strict=True):
+            for into, leaf in zip(batch.signals, self._signals[data.name], strict=True):
                 into[slot] = leaf[frames]
             batch.weight[slot] = 1
         return batch
@@ -116,7 +116,7 @@ def main(_) -> None:
             for _ in range(_ROUNDS.value):
                 for name, kind in kinds.items():
                     with mock.patch.object(batches, "Loader", kind):
-                        source = batches.Batches(config, cast, {}, {}).iterate(0)
+                        source = batches.Batches(config, cast, cast.signals).iterate(0)
                     seconds[name] += taken(source, skipped, _SECONDS.value)
             found = {name: summary(each, rays) for name, each in seconds.items()}
             timings |= {f"{name}, {threads} threads": x for name, x in found.items()}

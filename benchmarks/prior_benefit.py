@@ -24,7 +24,7 @@ from benchmarks import prior_benefit_report
 from configs import adapt, multi_id, single_id
 from lokitalk_jax import files, process
 from lokitalk_jax.avatar.run import Run, assemble
-from lokitalk_jax.data import clip_records, folder, references
+from lokitalk_jax.data import folder, references
 from lokitalk_jax.evaluate.score import score_tracked
 from lokitalk_jax.training import train_step, trainer
 from lokitalk_jax.training.session import Session, build_session
@@ -124,7 +124,7 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
       a dict at each mark: step, cpu_seconds, and scores.
     """
     (data,) = session.cast.datasets
-    record = clip_records.make(data, session.cast.fitted)
+    record = session.cast.record(data)
     steps = session.config.train.steps
     # Donated buffers are gone, so that compiling takes a copy.
     spare = jax.tree.map(lambda leaf: leaf.copy(), session.state)

@@ -24,7 +24,7 @@ from configs import adapt, single_id
 from lokitalk_jax import process
 from lokitalk_jax.avatar import frames, motion, video_file
 from lokitalk_jax.avatar import run as runs
-from lokitalk_jax.data import clip_records, references
+from lokitalk_jax.data import references
 from lokitalk_jax.evaluate.metrics import pixels
 from lokitalk_jax.structs import REGIONS
 from lokitalk_jax.training import train_step
@@ -134,7 +134,7 @@ def main(_) -> None:
     config.train.perceptual = 0.0
     session = build_session(config)
     (data,) = session.cast.datasets
-    record = clip_records.make(data, session.cast.fitted)
+    record = session.cast.record(data)
     curve, avatar, steps = train(session, _MINUTES.value, record, data)
     memory = jax.local_devices()[0].memory_stats() or {}
     peak = memory.get("peak_bytes_in_use", 0) / 1e6

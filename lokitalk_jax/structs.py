@@ -82,8 +82,8 @@ class Batch(NamedTuple):
       signals: leaves [N, B, ...].
       weight: [N], 1 for an identity, 0 for a slot that only pads the mesh.
       references: leaves [N, K, ...], or None where the model has no encoder.
-      heard: [N, B, W, inputs], windows of what is heard around the frames, see
-        `drive.audio2motion`; None where the model hears nothing.
+      audio_windows: [N, B, W, inputs], audio features around each frame, see
+        `speech.audio2motion`; None where the model has no audio encoder.
       face_points: [N, B, M, 3], the same M landmarks of each frame in the tracked head
         frame, units of `UNIT`; None where no loss looks at them.
     """
@@ -98,7 +98,7 @@ class Batch(NamedTuple):
     signals: Signals
     weight: Array
     references: References | None = None
-    heard: Array | None = None
+    audio_windows: Array | None = None
     face_points: Array | None = None
 
 

@@ -183,10 +183,10 @@ def _record(run: Run, source: pathlib.Path) -> tuple[clip_records.ClipRecord, Da
     cache = pathlib.Path(config.data.cache) if config.data.cache else None
     data = Dataset.open(opened, config.data.size, cache)
     tracks, train = read_tracks(opened)
-    fitted = signals.fit(
+    fitted, tracked = signals.fit_apply(
         {data.name: tracks}, {data.name: train}, lip_basis=run.lip_basis
     )
-    return clip_records.make(data, fitted), data
+    return clip_records.make(data, fitted, tracked[data.name]), data
 
 
 def zero_shot(

@@ -57,9 +57,14 @@ class ClipRecord(NamedTuple):
         return len(self.head_to_camera)
 
 
-def make(data: Dataset, fitted: signals.Fitted) -> ClipRecord:
-    """The portrait of a clip with its signals."""
-    tracked = signals.apply(fitted, data.name, data.tracks)
+def make(data: Dataset, fitted: signals.Fitted, tracked: structs.Signals) -> ClipRecord:
+    """The record of a clip.
+
+    Args:
+      data: the clip.
+      fitted: the signals of at least this identity.
+      tracked: signals of all frames of the clip, by `signals.apply`.
+    """
     return ClipRecord(
         name=data.name,
         source=data.folder.path.resolve(),

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,100 +20,118 @@ from lokitalk_jax.data import (
     pixel_sampling,
     references,
     regions,
-    signals,
 )
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.pixel_sampling import Importance
+from lokitalk_jax.data.references import ReferenceSpec
+
+
+class Drawing(NamedTuple):
+    """Sizes of a batch, and how its pixels are drawn.
+
+    Attributes:
+      frames: B, frames of an identity.
+      rays: R, rays of a frame.
+      importance: of pixels, where no patches are drawn.
+      patch: side of the patches, pixels, R is its square; None draws pixels one by one.
+      landmarks: M of `Batch.face_points`; 0 leaves them out.
+      references: of the identity encoder's images; None draws none.
+    """
+
+    frames: int
+    rays: int
+    importance: Importance = Importance()
+    patch: int | None = None
+    landmarks: int = 0
+    references: ReferenceSpec | None = None
+
+    def check(self, datasets: Sequence[Dataset | None]) -> None:
+        """Raises ValueError where sizes contradict each other or do not fit a clip."""
+        if min(self.frames, self.rays) < 1:
+            raise ValueError(
+                "frames and rays of a batch must be at least 1, got "
+                f"{self.frames} and {self.rays}"
+            )
+        face_points.check_count(self.landmarks)
+        self.importance.check()
+        if self.patch is None:
+            return
+        if self.patch**2 != self.rays:
+            raise ValueError(
+                f"patches of {self.patch}x{self.patch} pixels are {self.patch**2} rays "
+                f"of a frame, and rays is {self.rays}; make them equal"
+            )
+        for data in filter(None, datasets):
+            height, width = data.camera.shape
+            if self.patch > min(height, width):
+                raise ValueError(
+                    f"a patch of {self.patch} pixels does not fit {data.name}, which "
+                    f"is {width}x{height}; lower the patch or raise data.size"
+                )
 
 
 class Loader:
     """Draws training batches of N identities (see `structs.Batch`).
 
-    Rays are drawn one by one with `importance`, or, with `patch`, as one square of
-    pixels (row by row) of each frame: around the lips at even steps, anywhere at odd
-    ones.
+    Rays are drawn one by one with `Drawing.importance`, or, with `Drawing.patch`, as
+    one square of pixels (row by row) of each frame: around the lips at even steps,
+    anywhere at odd ones.
     """
 
     def __init__(
         self,
         datasets: Sequence[Dataset | None],
-        fitted: signals.Fitted,
+        signals: Mapping[str, structs.Signals],
+        drawing: Drawing,
         *,
         seed: int,
-        frames_per_step: int,
-        rays_per_frame: int,
-        importance: Importance = Importance(),  # noqa: B008 (immutable)
-        patch: int | None = None,
-        landmarks: int = 0,
-        references: references.ReferenceSpec | None = None,
-        lips: Mapping[str, np.ndarray] = MappingProxyType({}),
-        heard: Mapping[str, np.ndarray] = MappingProxyType({}),
+        audio_windows: Mapping[str, np.ndarray] = MappingProxyType({}),
         threads: int = 2,
         prefetch: int = 4,
     ):
-        """Prepares the signals of all identities.
+        """Prepares what is the same in every step.
 
         Args:
-          datasets: one a slot; None pads, its arrays are zero (its camera is a unit
-            one, so that its rays stay finite) and its weight is zero.
-          fitted: signals of at least these identities.
+          datasets: one for each slot; None pads, its arrays are zero (its camera is a
+            unit one, so that its rays stay finite) and its weight is zero.
+          signals: by name, of all frames of at least these clips, leaves [F, ...].
+          drawing: sizes of a batch, and how its pixels are drawn.
           seed: of the run.
-          frames_per_step: B, frames of an identity in a batch.
-          rays_per_frame: R, rays of a frame.
-          importance: of pixels, where no patches are drawn.
-          patch: side of the patches, pixels; R is its square.
-          landmarks: M of `Batch.face_points`; 0 leaves them out.
-          references: of the identity encoder's pictures; None draws none.
-          lips: by name, lip signals [F, D_lip] that take the place of the tracked ones.
-          heard: by name, windows of all frames [F, W, inputs] for `Batch.heard`; all
-            identities have some, or none has.
+          audio_windows: by name, of all frames [F, W, inputs], for
+            `Batch.audio_windows`; either all identities have them or none has.
           threads: that read ahead in `iterate`.
           prefetch: batches read ahead.
 
         Raises:
           ValueError: a count is not positive, an importance is negative, R is not the
-            square of `patch`, a patch is larger than an image, or there are not that
-            many landmarks.
+            square of `patch`, a patch is larger than an image, there are not that many
+            landmarks, or signals or windows are of another number of frames than a
+            clip.
         """
-        counts = (frames_per_step, rays_per_frame, threads, prefetch)
-        if min(counts) < 1:
+        if min(threads, prefetch) < 1:
             raise ValueError(
-                "frames_per_step, rays_per_frame, threads and prefetch must be at "
-                f"least 1, got {counts}"
+                f"threads and prefetch must be at least 1, got {threads} and {prefetch}"
             )
-        face_points.check_count(landmarks)
-        importance.check()
-        if patch is not None:
-            if patch**2 != rays_per_frame:
-                raise ValueError(
-                    f"patches of {patch}x{patch} pixels are {patch**2} rays of a "
-                    f"frame, rays_per_frame is {rays_per_frame}; make them equal"
-                )
-            for data in filter(None, datasets):
-                height, width = data.camera.shape
-                if patch > min(height, width):
+        drawing.check(datasets)
+        for data in filter(None, datasets):
+            per_frame = {"signals": signals[data.name].lip}
+            if audio_windows:
+                per_frame["audio windows"] = audio_windows[data.name]
+            for what, values in per_frame.items():
+                if len(values) != len(data.images):
                     raise ValueError(
-                        f"a patch of {patch} pixels does not fit {data.name}, which "
-                        f"is {width}x{height}; lower the patch or raise "
-                        "data.size"
+                        f"{what} of {data.name} are of {len(values)} frames, its clip "
+                        f"has {len(data.images)}"
                     )
         self.datasets = tuple(datasets)
-        self._seed = seed
-        self._shape = (len(datasets), frames_per_step, rays_per_frame)
-        self._importance = importance
-        self._patch = patch
-        self._references = references
-        self._threads = threads
-        self._prefetch = prefetch
-        self._lip_dim = fitted.lip_basis.shape[0]
-        self._signals = [data and _signals(data, fitted, lips) for data in datasets]
-        self._heard = heard
-        self._landmarks = landmarks
-        self._points = [
-            face_points.face_points(data) if data and landmarks else None
-            for data in datasets
-        ]
-        self._keys = [data and zlib.crc32(data.name.encode()) for data in datasets]
+        self._signals, self._drawing, self._seed = signals, drawing, seed
+        self._audio_windows = audio_windows
+        self._threads, self._prefetch = threads, prefetch
+        self._points = {
+            data.name: face_points.face_points(data)
+            for data in filter(None, datasets)
+            if drawing.landmarks
+        }
 
     def batch(self, step: int) -> structs.Batch:
         """The batch of `step`: the same whenever and wherever it is asked for."""
@@ -120,7 +139,8 @@ class Loader:
         for slot, data in enumerate(self.datasets):
             if data is None:
                 continue
-            rng = np.random.default_rng([self._seed, step, self._keys[slot]])
+            key = zlib.crc32(data.name.encode())
+            rng = np.random.default_rng([self._seed, step, key])
             frames, pixels = self._draw(rng, data, step)
             column, row = (pixels[..., k].astype(np.intp) for k in (0, 1))
             image = data.images[frames[:, None], row, column] / np.float32(255)
@@ -132,18 +152,20 @@ class Loader:
             batch.regions[slot, ..., 2:] = image[..., frame_cache.REGIONS]
             batch.intrinsics[slot] = data.camera.intrinsics
             batch.head_to_camera[slot] = data.tracks.head_to_camera[frames]
-            for into, leaf in zip(batch.signals, self._signals[slot], strict=True):
+            signals = self._signals[data.name]
+            for into, leaf in zip(batch.signals, signals, strict=True):
                 into[slot] = leaf[frames]
-            if self._heard:
-                batch.heard[slot] = self._heard[data.name][frames]
+            if batch.audio_windows is not None:
+                batch.audio_windows[slot] = self._audio_windows[data.name][frames]
             batch.weight[slot] = 1
-            if self._references:
-                seen = self._draw_references(rng, slot)
+            if batch.references is not None:
+                seen = self._draw_references(rng, data)
                 for into, leaf in zip(batch.references, seen, strict=True):
                     into[slot] = leaf
-            if self._landmarks:
-                chosen = rng.choice(face_points.COUNT, self._landmarks, replace=False)
-                batch.face_points[slot] = self._points[slot][frames][:, chosen]
+            if batch.face_points is not None:
+                count = self._drawing.landmarks
+                chosen = rng.choice(face_points.COUNT, count, replace=False)
+                batch.face_points[slot] = self._points[data.name][frames][:, chosen]
         return batch
 
     def iterate(self, start_step: int) -> Iterator[structs.Batch]:
@@ -172,7 +194,9 @@ class Loader:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _empty(self) -> structs.Batch:
-        n, b, r = self._shape
+        n, b, r = len(self.datasets), self._drawing.frames, self._drawing.rays
+        m = self._drawing.landmarks
+        lip_dim = next(iter(self._signals.values())).lip.shape[-1]
 
         def zeros(*shape):
             return np.zeros(shape, np.float32)
@@ -189,51 +213,47 @@ class Loader:
             intrinsics=intrinsics,
             head_to_camera=pose,
             signals=structs.Signals(
-                lip=zeros(n, b, self._lip_dim),
+                lip=zeros(n, b, lip_dim),
                 eye=zeros(n, b, 2),
                 head=zeros(n, b, 6),
                 torso=zeros(n, b, 6 * len(structs.TORSO_LAGS)),
             ),
             weight=zeros(n),
-            references=self._empty_references(),
-            heard=self._empty_heard(),
-            face_points=zeros(n, b, self._landmarks, 3) if self._landmarks else None,
+            references=self._empty_references(n),
+            audio_windows=self._empty_audio_windows(n, b),
+            face_points=zeros(n, b, m, 3) if m else None,
         )
 
-    def _empty_heard(self) -> np.ndarray | None:
-        if not self._heard:
+    def _empty_audio_windows(self, n: int, b: int) -> np.ndarray | None:
+        if not self._audio_windows:
             return None
-        shape = next(iter(self._heard.values())).shape[1:]
-        return np.zeros((*self._shape[:2], *shape), np.float32)
+        shape = next(iter(self._audio_windows.values())).shape[1:]
+        return np.zeros((n, b, *shape), np.float32)
 
-    def _empty_references(self) -> structs.References | None:
-        if self._references is None:
+    def _empty_references(self, n: int) -> structs.References | None:
+        spec = self._drawing.references
+        if spec is None:
             return None
-        n, k, e = self._shape[0], self._references.count, self._references.size
+        k, e = spec.count, spec.size
         return structs.References(
             np.zeros((n, k, e, e, 4), np.float32), np.zeros((n, k, 8), np.float32)
         )
 
-    def _draw_references(self, rng, slot: int) -> structs.References:
-        data, count = self.datasets[slot], self._references.count
-        few = len(data.train_frames) < count
-        frames = rng.choice(data.train_frames, count, replace=few)
-        return references.make(data, frames, self._signals[slot].head, self._references)
+    def _draw_references(self, rng, data: Dataset) -> structs.References:
+        spec = self._drawing.references
+        few = len(data.train_frames) < spec.count
+        frames = rng.choice(data.train_frames, spec.count, replace=few)
+        return references.make(data, frames, self._signals[data.name].head, spec)
 
     def _draw(self, rng, data: Dataset, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Frames [B] and pixel centres [B, R, 2] of one identity."""
-        _, b, r = self._shape
-        few = len(data.train_frames) < b
-        frames = rng.choice(data.train_frames, b, replace=few)
-        if self._patch is None:
+        drawing = self._drawing
+        few = len(data.train_frames) < drawing.frames
+        frames = rng.choice(data.train_frames, drawing.frames, replace=few)
+        if drawing.patch is None:
             return frames, pixel_sampling.draw_pixels(
-                rng, data, frames, r, self._importance
+                rng, data, frames, drawing.rays, drawing.importance
             )
         return frames, pixel_sampling.draw_patches(
-            rng, data, frames, self._patch, step % 2 == 0
+            rng, data, frames, drawing.patch, step % 2 == 0
         )
-
-
-def _signals(data: Dataset, fitted: signals.Fitted, lips) -> structs.Signals:
-    found = signals.apply(fitted, data.name, data.tracks)
-    return found._replace(lip=lips[data.name]) if data.name in lips else found

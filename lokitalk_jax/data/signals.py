@@ -140,6 +140,22 @@ def fit(
     Raises:
       ValueError: an identity has fewer than two frames to fit on.
     """
+    return fit_apply(tracks, train, lip_dim, lip_basis)[0]
+
+
+def fit_apply(
+    tracks: Mapping[str, Tracks],
+    train: Mapping[str, np.ndarray],
+    lip_dim: int = 8,
+    lip_basis: np.ndarray | None = None,
+) -> tuple[Fitted, dict[str, structs.Signals]]:
+    """Fits the signals of all identities, and applies them to every frame.
+
+    Args and errors as of `fit`.
+
+    Returns:
+      what was fitted, and by name the signals of all frames, leaves [F, ...].
+    """
     names = tuple(tracks)
     rows = {name: train[name] & tracks[name].valid for name in names}
     for name in names:
@@ -168,18 +184,18 @@ def fit(
         quantiles=structs.Signals(None, None, None, None),
         **{k: _as_stored(stack(k)) for k in fields[names[0]]},
     )
+    applied = {name: apply(fitted, name, tracks[name]) for name in names}
     seen = [
         structs.Signals(
             *(
                 np.quantile(leaf[rows[name]], QUANTILES, axis=0).astype(np.float32)
-                for leaf in apply(fitted, name, tracks[name])
+                for leaf in applied[name]
             )
         )
         for name in names
     ]
-    return fitted._replace(
-        quantiles=structs.Signals(*(np.stack(leaf) for leaf in zip(*seen, strict=True)))
-    )
+    quantiles = structs.Signals(*(np.stack(leaf) for leaf in zip(*seen, strict=True)))
+    return fitted._replace(quantiles=quantiles), applied
 
 
 def apply(fitted: Fitted, name: str, tracks: Tracks) -> structs.Signals:

@@ -199,20 +199,24 @@ def init(model: Model, key: Array, identities: int) -> dict:
 
 
 def with_predicted_lips(
-    model: Model, shared: dict, signals: Signals, heard: Array | None, key: Array
+    model: Model,
+    shared: dict,
+    signals: Signals,
+    audio_windows: Array | None,
+    key: Array,
 ) -> Signals:
-    """Signals [B, ...] with the lips that the audio encoder hears, where there is one.
+    """Signals [B, ...] with lips that the audio encoder predicts, if there is one.
 
     Args:
       model: modules and sizes.
       shared: parameters that all identities share.
       signals: as tracked.
-      heard: [B, W, inputs], see `structs.Batch`.
+      audio_windows: [B, W, inputs], see `structs.Batch`.
       key: of the encoder's dropout.
     """
     if not model.voice:
         return signals
-    lip, _ = audio2motion.apply(model.voice, shared["voice"], heard, key)
+    lip, _ = audio2motion.apply(model.voice, shared["voice"], audio_windows, key)
     return signals._replace(lip=lip)
 
 

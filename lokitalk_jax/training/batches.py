@@ -1,6 +1,7 @@
 """Training batches on the devices, from the first phase to the last."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import jax
 import ml_collections
@@ -8,8 +9,8 @@ import numpy as np
 
 from lokitalk_jax import sharding
 from lokitalk_jax.data import pixel_sampling, references
-from lokitalk_jax.data.loader import Loader
-from lokitalk_jax.structs import Batch
+from lokitalk_jax.data.loader import Drawing, Loader
+from lokitalk_jax.structs import Batch, Signals
 from lokitalk_jax.training.cast import Cast
 
 
@@ -20,13 +21,20 @@ class Batches:
         self,
         config: ml_collections.ConfigDict,
         cast: Cast,
-        lips: Mapping[str, np.ndarray],
-        heard: Mapping[str, np.ndarray],
+        signals: Mapping[str, Signals],
+        audio_windows: Mapping[str, np.ndarray] = MappingProxyType({}),
     ):
-        """Opens the loaders of both phases; for `lips` and `heard` see `Loader`.
+        """Opens the loaders of both phases.
+
+        Args:
+          config: of the run.
+          cast: the identities.
+          signals: by name, that drive the frames to train on.
+          audio_windows: see `Loader`.
 
         Raises:
-          ValueError: landmarks are weighted and none is drawn; see `Loader` too.
+          ValueError: the loss of landmarks has a weight and none is drawn; see `Loader`
+            too.
         """
         data, train = config.data, config.train
         if config.loss.landmarks and data.landmarks < 1:
@@ -37,30 +45,32 @@ class Batches:
         self._cast = cast
         self.patches_from = round(train.steps * (1 - train.perceptual))
 
-        def loader(frames_per_step: int, rays: int, patch: int | None) -> Loader:
+        def loader(drawing: Drawing) -> Loader:
             return Loader(
                 cast.datasets,
-                cast.fitted,
+                signals,
+                drawing,
                 seed=config.seed,
-                frames_per_step=frames_per_step,
-                rays_per_frame=rays,
-                importance=pixel_sampling.Importance(**data.importance),
-                patch=patch,
-                landmarks=data.landmarks if config.loss.landmarks else 0,
-                references=references.from_config(config),
-                lips=lips,
-                heard=heard,
+                audio_windows=audio_windows,
                 threads=data.threads,
                 prefetch=data.prefetch,
             )
 
-        self._rays = loader(data.frames_per_step, data.rays_per_frame, None)
+        drawing = Drawing(
+            frames=data.frames_per_step,
+            rays=data.rays_per_frame,
+            importance=pixel_sampling.Importance(**data.importance),
+            landmarks=data.landmarks if config.loss.landmarks else 0,
+            references=references.from_config(config),
+        )
+        self._rays = loader(drawing)
         self._patches = None
         if train.perceptual:
             # About as many rays a step as before.
             area = train.patch**2
-            count = max(1, data.frames_per_step * data.rays_per_frame // area)
-            self._patches = loader(count, area, train.patch)
+            count = max(1, drawing.frames * drawing.rays // area)
+            patches = drawing._replace(frames=count, rays=area, patch=train.patch)
+            self._patches = loader(patches)
 
     def iterate(self, start: int) -> Iterator[Batch]:
         """Yields the batches of steps `start`, `start` + 1, ..."""

@@ -7,12 +7,15 @@ from typing import NamedTuple
 
 import jax
 import ml_collections
+import numpy as np
 from jax.experimental import multihost_utils
 
 from lokitalk_jax import demo, sharding
-from lokitalk_jax.data import signals
+from lokitalk_jax.data import clip_records
 from lokitalk_jax.data.dataset import Dataset, read_tracks
 from lokitalk_jax.data.folder import IdentityFolder, find_identities
+from lokitalk_jax.data.signals import Fitted, fit_apply
+from lokitalk_jax.structs import Signals
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,7 +30,9 @@ class Cast(NamedTuple):
       slots: of the axis N that this process loads.
       datasets: of those slots; None where a slot is padding.
       folders: of all identities.
-      fitted: signals of all identities.
+      fitted: what was fitted on the training frames of all identities.
+      signals: by name, of every frame of every clip, leaves [F, ...].
+      train_frames: by name, numbers of the frames to train on.
       mesh: the devices.
       count: N, padding included.
     """
@@ -36,7 +41,9 @@ class Cast(NamedTuple):
     slots: list[int]
     datasets: list[Dataset | None]
     folders: list[IdentityFolder]
-    fitted: signals.Fitted
+    fitted: Fitted
+    signals: dict[str, Signals]
+    train_frames: dict[str, np.ndarray]
     mesh: jax.sharding.Mesh
     count: int
 
@@ -45,6 +52,10 @@ class Cast(NamedTuple):
         """[N], a number for each slot that depends on its identity alone."""
         padding = range(self.count - len(self.names))
         return [zlib.crc32(name.encode()) for name in self.names] + list(padding)
+
+    def record(self, data: Dataset) -> clip_records.ClipRecord:
+        """The record of one of the clips."""
+        return clip_records.make(data, self.fitted, self.signals[data.name])
 
 
 def find_cast(root: str) -> list[IdentityFolder]:
@@ -84,9 +95,10 @@ def load_cast(config: ml_collections.ConfigDict, lip_basis=None) -> Cast:
     # The lip basis is shared, so every process reads the tracks of every identity;
     # images are opened for its own slots only.
     tracks = {folder.name: read_tracks(folder, max_seconds) for folder in folders}
-    fitted = signals.fit(
-        {name: everything for name, (everything, _) in tracks.items()},
-        {name: train_mask for name, (_, train_mask) in tracks.items()},
+    train_masks = {name: mask for name, (_, mask) in tracks.items()}
+    fitted, tracked = fit_apply(
+        {name: of_clip for name, (of_clip, _) in tracks.items()},
+        train_masks,
         lip_dim=config.model.lip_dim,
         lip_basis=lip_basis,
     )
@@ -98,6 +110,8 @@ def load_cast(config: ml_collections.ConfigDict, lip_basis=None) -> Cast:
         ],
         folders=folders,
         fitted=fitted,
+        signals=tracked,
+        train_frames={n: np.flatnonzero(mask) for n, mask in train_masks.items()},
         mesh=mesh,
         count=count,
     )

@@ -10,6 +10,7 @@ import functools
 import logging
 import pathlib
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import flax.traverse_util
@@ -19,9 +20,10 @@ import numpy as np
 
 from lokitalk_jax import files
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.data import clip_records, signals
-from lokitalk_jax.data.dataset import read_tracks
+from lokitalk_jax.data import clip_records
+from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.speech import audio2motion, cross_fit, lips, spoken_clip, voice
+from lokitalk_jax.structs import Signals
 from lokitalk_jax.training.cast import Cast
 
 _LOG = logging.getLogger(__name__)
@@ -30,17 +32,18 @@ SOURCES = ("tracked", "audio", "encoder")
 
 
 class LipSource(NamedTuple):
-    """What sound adds to training.
+    """The driving signals of training, and the audio encoder that is trained along.
 
     Attributes:
-      lips: by name, lip signals [F, D_lip] in place of the tracked ones.
-      windows: by name, what the encoder hears at each frame, [F, W, inputs].
-      encoder: its first parameters, see `audio2motion.init`; None where there is none.
+      signals: by name, of every frame of every clip, leaves [F, ...].
+      audio_windows: by name, inputs of the encoder at each frame, [F, W, inputs]; empty
+        without encoder.
+      encoder: its first parameters, see `audio2motion.init`; None without encoder.
     """
 
-    lips: Mapping[str, np.ndarray]
-    windows: Mapping[str, np.ndarray]
-    encoder: dict | None
+    signals: Mapping[str, Signals]
+    audio_windows: Mapping[str, np.ndarray] = MappingProxyType({})
+    encoder: dict | None = None
 
 
 def build(
@@ -55,8 +58,8 @@ def build(
       config: of the run.
       cast: who is trained.
       prior: the run that is adapted.
-      workdir: of the run; what is fitted is kept there as heard.npz, so that a run that
-        goes on learns from the same lips. None keeps nothing.
+      workdir: of the run; what is fitted is kept there as lip_source.npz, so that a
+        resumed run learns from the same lips. None keeps nothing.
 
     Raises:
       ValueError: `config.lips` is unknown, a clip has no sound, no voice is to be
@@ -70,7 +73,7 @@ def build(
                 "the prior's lips come from an audio encoder, and here from tracks; "
                 "--config.lips=encoder goes on with it"
             )
-        return LipSource({}, {}, None)
+        return LipSource(cast.signals)
     if jax.process_count() > 1:
         # Fits of several machines would differ by rounding.
         raise ValueError(
@@ -82,7 +85,7 @@ def build(
             f"lips={config.lips} needs a voice, and voice.steps is "
             f"{config.voice.steps}; leave it at its default"
         )
-    clips = [_clip(config, cast, folder) for folder in cast.folders]
+    clips = [_clip(cast, folder) for folder in cast.folders]
     known = clip_records.load_all(prior.workdir, besides=cast.names) if prior else []
     others = [spoken_clip.of_record(one) for one in known]
     training, hears = voice.training_from(config.voice), config.voice.hears
@@ -91,21 +94,24 @@ def build(
         ask = functools.partial(
             cross_fit.predict_lips, clips, others, mouths, hears, training, config.seed
         )
-        return LipSource(_kept(workdir, ask), {}, None)
+        made = _kept(workdir, ask)
+        return LipSource(
+            {n: one._replace(lip=made[n]) for n, one in cast.signals.items()}
+        )
     spec = voice.spec_for(hears, clips)
     windows = {clip.name: _windows(spec, clip) for clip in clips}
     if prior and prior.model.voice == spec:
-        return LipSource({}, windows, prior.shared["voice"])
+        return LipSource(cast.signals, windows, prior.shared["voice"])
 
     def fit() -> dict:
         return voice.fit(clips, others, spec, training, config.seed).params
 
-    return LipSource({}, windows, _kept(workdir, fit))
+    return LipSource(cast.signals, windows, _kept(workdir, fit))
 
 
 def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
     """A tree of arrays that is made once for a run."""
-    path = workdir and workdir / "heard.npz"
+    path = workdir and workdir / "lip_source.npz"
     if path and path.is_file():
         with np.load(path) as stored:
             return flax.traverse_util.unflatten_dict(dict(stored), sep="/")
@@ -118,13 +124,12 @@ def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
     return made
 
 
-def _clip(config, cast: Cast, folder) -> spoken_clip.SpokenClip:
-    tracks, train = read_tracks(folder, config.data.max_seconds or None)
-    lip = signals.apply(cast.fitted, folder.name, tracks).lip
-    frames = np.flatnonzero(train)
+def _clip(cast: Cast, folder: IdentityFolder) -> spoken_clip.SpokenClip:
+    name = folder.name
+    lip, frames = cast.signals[name].lip, cast.train_frames[name]
     # Nothing is held out here, so that nothing is measured either.
     return spoken_clip.SpokenClip(
-        folder.name, folder.audio_path, folder.path, lip, frames, frames[:0]
+        name, folder.audio_path, folder.path, lip, frames, frames[:0]
     )
 
 

@@ -202,7 +202,7 @@ def identity_loss(
       the loss and its terms, scalars.
     """
     place_key, smooth_key, own_key = jax.random.split(key, 3)
-    heard_key = jax.random.fold_in(key, 3)
+    lip_key = jax.random.fold_in(key, 3)
     told = {}
     if model.encoder:
         told = model.encoder.apply(shared["encoder"], batch.references)
@@ -211,7 +211,7 @@ def identity_loss(
         shared, own = _as_seen(shared, own, told, own_key, model.own_dropout)
     params = AvatarParams(shared, identity.combine(shared["base"], own), density_grid)
     signals = nerf.with_predicted_lips(
-        model, shared, batch.signals, batch.heard, heard_key
+        model, shared, batch.signals, batch.audio_windows, lip_key
     )
     rendered, samples = nerf.render(
         model,

@@ -15,7 +15,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 from lokitalk_jax import lpips, sharding, structs
 from lokitalk_jax.avatar import newcomer
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.data import clip_records
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.model import nerf
 from lokitalk_jax.structs import Batch
@@ -110,7 +109,7 @@ def build_session(
     if config.train.perceptual:
         everywhere = NamedSharding(cast.mesh, PartitionSpec())
         lpips_params = jax.device_put(lpips.lpips_params("alex"), everywhere)
-    batches = Batches(config, cast, sound.lips, sound.windows)
+    batches = Batches(config, cast, sound.signals, sound.audio_windows)
 
     def advance(state, step: int, batch: Batch):
         if step % config.train.density_every == 0:
@@ -132,7 +131,7 @@ def _adapted(prior: Run, config, state, cast: Cast, shardings):
         if data is None:
             empty = newcomer.initial_identity(prior, "mean", None, offset)
             return empty, jnp.zeros(state.density.shape[1:])
-        record = clip_records.make(data, cast.fitted)
+        record = cast.record(data)
         seen = newcomer.reference_batch(prior, data, record)
         own = newcomer.initial_identity(prior, start, seen, offset)
         return own, newcomer.density(prior, shared, record, own)

@@ -170,11 +170,13 @@ def density_step(
     def visit(_, inputs):
         return None, jax.vmap(one)(*inputs)
 
-    def one(own, grid, signals, heard, key):
+    def one(own, grid, signals, audio_windows, key):
         shared = state.params["shared"]
         params = structs.AvatarParams(shared, identity.combine(shared["base"], own))
-        heard_key = jax.random.fold_in(key, 2)
-        signals = nerf.with_predicted_lips(model, shared, signals, heard, heard_key)
+        lip_key = jax.random.fold_in(key, 2)
+        signals = nerf.with_predicted_lips(
+            model, shared, signals, audio_windows, lip_key
+        )
         frames = signals.head.shape[0]
         cells, where = sampling.random_cells(key, (frames, points), model.sampling)
         found = nerf.density(model, params, where, signals)
@@ -183,11 +185,9 @@ def density_step(
         )
 
     keys = step_keys(state.seed + 1, state.step, ids)
-    inputs = _slots_first(
-        (state.params["identity"], state.density, batch.signals, batch.heard, keys),
-        lanes,
-    )
-    _, density = jax.lax.scan(visit, None, inputs)
+    inputs = (state.params["identity"], state.density)
+    inputs += (batch.signals, batch.audio_windows, keys)
+    _, density = jax.lax.scan(visit, None, _slots_first(inputs, lanes))
     return state._replace(density=_identities_first(density))
 
 

@@ -60,7 +60,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
         state = checkpoints.restore(start, state, cast.mesh)
         _LOG.info("resuming %s at step %d", workdir, start)
     for data in filter(None, cast.datasets):
-        clip_records.save(workdir, clip_records.make(data, cast.fitted))
+        clip_records.save(workdir, cast.record(data))
 
     log = MetricLog(workdir, enabled=jax.process_index() == 0)
     stop = stopping.Stop(config.train.max_minutes)

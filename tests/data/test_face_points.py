@@ -7,7 +7,7 @@ import tiny_model
 from lokitalk_jax import demo, structs
 from lokitalk_jax.data import face_points, folder, signals
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.data.loader import Loader
+from lokitalk_jax.data.loader import Drawing, Loader
 from lokitalk_jax.training import batches
 
 
@@ -54,15 +54,11 @@ def test_frames_without_a_face_are_zero(person):
 
 
 def _loader(person, landmarks):
-    fitted = signals.fit({person.name: person.tracks}, {person.name: person.train_mask})
-    return Loader(
-        [person, None],
-        fitted,
-        seed=0,
-        frames_per_step=4,
-        rays_per_frame=8,
-        landmarks=landmarks,
+    _, tracked = signals.fit_apply(
+        {person.name: person.tracks}, {person.name: person.train_mask}
     )
+    drawing = Drawing(frames=4, rays=8, landmarks=landmarks)
+    return Loader([person, None], tracked, drawing, seed=0)
 
 
 def test_a_batch_shows_the_same_landmarks_in_all_frames(person):
@@ -99,4 +95,4 @@ def test_a_weight_on_landmarks_that_are_not_drawn_is_refused():
     config = tiny_model.config()
     config.data.landmarks = 0
     with pytest.raises(ValueError, match="loss.landmarks is 1.0 and data.landmarks 0"):
-        batches.Batches(config, None, {}, {})
+        batches.Batches(config, None, {})

@@ -8,7 +8,7 @@ import tiny_folder
 from lokitalk_jax import structs
 from lokitalk_jax.data import pixel_sampling, regions, signals
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.data.loader import Loader
+from lokitalk_jax.data.loader import Drawing, Loader
 from lokitalk_jax.data.pixel_sampling import Importance
 
 
@@ -21,16 +21,17 @@ def cast(tmp_path_factory):
         tiny_folder.write(root / "bob", frames=22, height=64, width=48, seed=2),
     ]
     datasets = [Dataset.open(folder, 64) for folder in folders]
-    fitted = signals.fit(
+    _, tracked = signals.fit_apply(
         {data.name: data.tracks for data in datasets},
         {data.name: data.train_mask for data in datasets},
     )
-    return datasets, fitted
+    return datasets, tracked
 
 
-def _loader(datasets, fitted, **options):
-    options = {"seed": 3, "frames_per_step": 4, "rays_per_frame": 50} | options
-    return Loader(datasets, fitted, **options)
+def _loader(datasets, tracked, seed=3, threads=2, prefetch=4, **drawing):
+    drawing = Drawing(**{"frames": 4, "rays": 50} | drawing)
+    ahead = {"threads": threads, "prefetch": prefetch}
+    return Loader(datasets, tracked, drawing, seed=seed, **ahead)
 
 
 def _leaves(batch):
@@ -64,9 +65,8 @@ def test_shapes_are_those_of_a_batch(cast):
 
 
 def test_colours_belong_to_their_pixels_and_frames(cast):
-    datasets, fitted = cast
-    loader = _loader(datasets, fitted)
-    drive = [signals.apply(fitted, data.name, data.tracks) for data in datasets]
+    datasets, tracked = cast
+    loader = _loader(datasets, tracked)
     frames_seen = set()
     for step in range(4):
         batch = loader.batch(step)
@@ -87,7 +87,9 @@ def test_colours_belong_to_their_pixels_and_frames(cast):
             frames = frames[:, 0]
             assert len(set(frames)) == 4 and set(frames) <= set(data.train_frames)
             frames_seen |= set(frames)
-            np.testing.assert_array_equal(batch.signals.lip[n], drive[n].lip[frames])
+            np.testing.assert_array_equal(
+                batch.signals.lip[n], tracked[data.name].lip[frames]
+            )
             np.testing.assert_array_equal(
                 batch.head_to_camera[n], data.tracks.head_to_camera[frames]
             )
@@ -101,10 +103,10 @@ def test_colours_belong_to_their_pixels_and_frames(cast):
 
 
 def test_batches_depend_on_seed_step_and_identity_alone(cast):
-    (ann, bob), fitted = cast
-    both = _loader([ann, bob], fitted)
+    (ann, bob), tracked = cast
+    both = _loader([ann, bob], tracked)
     order = [both.batch(step) for step in (5, 2, 9)]
-    fresh = _loader([bob, None, ann], fitted, threads=3)
+    fresh = _loader([bob, None, ann], tracked, threads=3)
     for step, batch in zip((5, 2, 9), order, strict=True):
         again = fresh.batch(step)
         for n, m in ((0, 2), (1, 0)):
@@ -112,7 +114,7 @@ def test_batches_depend_on_seed_step_and_identity_alone(cast):
                 np.testing.assert_array_equal(left, right)
     assert (order[0].pixels != order[1].pixels).any()
     assert (
-        order[0].pixels != _loader([ann, bob], fitted, seed=4).batch(5).pixels
+        order[0].pixels != _loader([ann, bob], tracked, seed=4).batch(5).pixels
     ).any()
     # Two identities of one size do not look at the same places.
     assert (both.batch(0).pixels[0] != both.batch(0).pixels[1]).any()
@@ -157,8 +159,8 @@ def test_worker_errors_reach_the_consumer(cast):
 
 
 def test_padding_slots_are_empty_and_keep_rays_finite(cast):
-    (ann, _), fitted = cast
-    batch = _loader([ann, None], fitted).batch(0)
+    (ann, _), tracked = cast
+    batch = _loader([ann, None], tracked).batch(0)
     assert batch.weight.tolist() == [1, 0]
     for leaf in (*batch[:5], *batch.signals):
         assert not leaf[1].any()
@@ -210,8 +212,8 @@ def test_pixels_stay_inside_when_the_lips_leave_the_image(cast):
 
 
 def test_patches_are_squares_on_the_lips_and_anywhere(cast):
-    datasets, fitted = cast
-    loader = _loader(datasets, fitted, patch=12, rays_per_frame=144)
+    datasets, tracked = cast
+    loader = _loader(datasets, tracked, patch=12, rays=144)
     corners = []
     for step in range(6):
         batch = loader.batch(step)
@@ -234,8 +236,8 @@ def test_patches_are_squares_on_the_lips_and_anywhere(cast):
 
 def test_few_frames_are_drawn_again(tmp_path):
     data = Dataset.open(tiny_folder.write(tmp_path / "x"), 32, max_seconds=0.08)
-    fitted = signals.fit({"x": data.tracks}, {"x": data.train_mask})
-    batch = _loader([data], fitted, frames_per_step=5).batch(0)
+    _, tracked = signals.fit_apply({"x": data.tracks}, {"x": data.train_mask})
+    batch = _loader([data], tracked, frames=5).batch(0)
     assert set(np.round(batch.rgb[0, :, 0, 2] * 255).astype(int)) <= {0, 1}
 
 
@@ -243,7 +245,7 @@ def test_errors_say_what_to_do(cast):
     with pytest.raises(ValueError, match="make them equal"):
         _loader(*cast, patch=12)
     with pytest.raises(ValueError, match="does not fit ann, which is 64x48"):
-        _loader(*cast, patch=50, rays_per_frame=2500)
+        _loader(*cast, patch=50, rays=2500)
     with pytest.raises(ValueError, match="background must be positive"):
         _loader(*cast, importance=Importance(background=0))
     with pytest.raises(ValueError, match="at least 1"):

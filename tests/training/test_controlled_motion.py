@@ -7,7 +7,7 @@ from benchmarks import exact_motion
 from lokitalk_jax import demo, structs
 from lokitalk_jax.data import folder, pixel_sampling, signals
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.data.loader import Loader
+from lokitalk_jax.data.loader import Drawing, Loader
 from lokitalk_jax.demo import shapes
 from lokitalk_jax.model import nerf
 from lokitalk_jax.training import losses, train_step
@@ -68,12 +68,13 @@ def train(person, fitted):
     def run(attention: float):
         loader = Loader(
             [person],
-            fitted,
+            {person.name: signals.apply(fitted, person.name, person.tracks)},
+            Drawing(
+                c.data.frames_per_step,
+                c.data.rays_per_frame,
+                pixel_sampling.Importance(**c.data.importance),
+            ),
             seed=0,
-            frames_per_step=c.data.frames_per_step,
-            rays_per_frame=c.data.rays_per_frame,
-            importance=pixel_sampling.Importance(**c.data.importance),
-            patch=None,
             threads=1,
             prefetch=2,
         )

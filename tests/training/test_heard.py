@@ -48,7 +48,9 @@ def test_portraits_learn_from_lips_by_sound(tiny_run, tmp_path, monkeypatch):
     assert np.abs(spoken.lip - tracked.lip).max() > 0.1
     np.testing.assert_array_equal(spoken.head, tracked.head)
     # A run that goes on learns from the same lips, and fits nothing anew.
-    monkeypatch.setattr(cross_fit, "told_lips", lambda *_: pytest.fail("fitted anew"))
+    monkeypatch.setattr(
+        cross_fit, "predict_lips", lambda *_: pytest.fail("fitted anew")
+    )
     again = next(session.build_session(config, tmp_path).batches.iterate(0)).signals
     np.testing.assert_array_equal(again.lip, spoken.lip)
     config.voice.steps = 0
@@ -68,7 +70,7 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     source = begun.batches.iterate(0)
     batch = next(source)
     source.close()
-    assert batch.heard.shape[-1] == 26 and len(begun.spec.voice.offsets) == 11
+    assert batch.audio_windows.shape[-1] == 26 and len(begun.model.voice.offsets) == 11
     before = jax.device_get(begun.state.params["shared"]["voice"])
     trainer.train(config, tmp_path / "run")
     run = Run(tmp_path / "run")
@@ -89,7 +91,7 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
 
     adapting = config.copy_and_resolve_references()
     adapting.prior, adapting.start = str(tmp_path / "run"), "mean"
-    adapting.common = "frozen"
+    adapting.shared = "frozen"
     taken = session.build_session(adapting).state.params["shared"]["voice"]
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(taken), later)
 
