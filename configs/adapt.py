@@ -1,10 +1,13 @@
-"""New people from a prior: seconds of video, minutes of training.
+"""A new identity from a prior and seconds of video.
 
     python train.py --config=configs/adapt.py --workdir=runs/me \
         --config.prior=runs/prior --config.data.root=data/me
 
-Fields of model, grid, scene and sampling are the prior's; the size of the
-images, `data.size`, is this config's.
+Fields of model, grid, scene and sampling are the prior's; the size of the images,
+`data.size`, is this config's. Preset cpu (64 px, 600 steps): less than a minute of one
+core of an AMD EPYC; from 5 s of video, held-out frames of six real speakers have 24.8
+to 37.3 dB PSNR (results/transfer.md). Preset gpu (512 px, 5,000 steps): not timed or
+scored yet.
 """
 
 from lokitalk_jax import base_config
@@ -14,8 +17,8 @@ def get_config(preset: str = ""):
     """The config; see `base_config.get_config`."""
     c = base_config.get_config(preset)
     c.task = "adapt"
-    # What the networks know is a start, and few steps are left to make it one's own: on
-    # two real clips of 5 s, heads 0.1 and 0.4 dB better than with half of it.
+    # Few steps remain to turn the prior's networks into this identity's: on two real
+    # clips of 5 s, heads are 0.1 and 0.4 dB better than with half of this rate.
     c.lr.network = 4e-3
     if c.preset == "cpu":
         c.train.steps = 600

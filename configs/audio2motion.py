@@ -1,9 +1,11 @@
-"""Sound to lips, fitted anew for a run whose portraits are there.
+"""Audio2Motion of a finished run, trained anew.
 
     python train.py --config=configs/audio2motion.py --workdir=runs/prior
 
-`train.py` does this by itself when portraits are done; here it can be done with other
-numbers (`--config.voice.steps`). It learns from all people of the run and its prior.
+`train.py` trains it at the end of every run; here other numbers can be tried
+(`--config.voice.steps`). It learns from all identities of the run and its prior. On the
+training frames of six clips it takes 15 s of one core of an AMD EPYC; lips of a speaker
+that is not in training correlate at 0.45 with the true ones (results/audio2motion.md).
 """
 
 from lokitalk_jax import base_config

@@ -1,6 +1,11 @@
-"""One person, from scratch.
+"""One identity, from scratch.
 
-python train.py --config=configs/single_id.py --config.data.root=data/me
+    python train.py --config=configs/single_id.py --workdir=runs/me \
+        --config.data.root=data/me
+
+Preset cpu (64 px, 1,500 steps): 1.6 minutes of one Xeon core at 2.5 GHz; held-out
+frames of three real speakers have 29.0 to 36.7 dB PSNR and LPIPS 0.002 to 0.012
+(results/quality.md). Preset gpu (512 px, 20,000 steps): not timed or scored yet.
 """
 
 from lokitalk_jax import base_config
@@ -9,6 +14,6 @@ from lokitalk_jax import base_config
 def get_config(preset: str = ""):
     """The config; see `base_config.get_config`."""
     c = base_config.get_config(preset)
-    # With one person the common grid is theirs; a second one would learn the same.
+    # With one identity the shared grid is its own; an offset would learn the same.
     c.model.identity_offset = False
     return c

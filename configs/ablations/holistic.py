@@ -1,4 +1,4 @@
-"""One ungated deformation field instead of four that belong to regions."""
+"""One ungated deformation field instead of a field for each region."""
 
 from lokitalk_jax import config
 

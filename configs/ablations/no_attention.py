@@ -1,4 +1,4 @@
-"""Nothing ties gates to the regions of the image."""
+"""No cross-attention loss: gates are not tied to the regions of the image."""
 
 from lokitalk_jax import config
 

@@ -1,4 +1,4 @@
-"""Both stages of deformation see the same points."""
+"""No cascade: both stages of deformation see the observed points."""
 
 from lokitalk_jax import config
 

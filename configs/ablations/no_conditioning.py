@@ -1,4 +1,4 @@
-"""The decoder does not see the lip and eye signals: deformation explains all."""
+"""The decoder does not see lip and eye signals: deformation explains everything."""
 
 from lokitalk_jax import config
 

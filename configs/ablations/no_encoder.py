@@ -1,4 +1,4 @@
-"""No identity encoder; newcomers start at the mean (--config.start=mean)."""
+"""No identity encoder; new identities start at the mean (--config.start=mean)."""
 
 from lokitalk_jax import config
 

@@ -1,4 +1,4 @@
-"""Codes only: the last layers of the fields are common to all."""
+"""No last layers for each identity: codes only."""
 
 from lokitalk_jax import config
 

@@ -1,4 +1,4 @@
-"""One canonical grid for all, without offsets of their own."""
+"""No canonical offset: one canonical grid for all identities."""
 
 from lokitalk_jax import config
 

@@ -1,4 +1,4 @@
-"""From scratch, on the schedule of `adapt`."""
+"""No prior: from scratch, with the steps of `adapt`."""
 
 from lokitalk_jax import config
 

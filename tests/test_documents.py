@@ -1,0 +1,90 @@
+"""Pages lead where they say, and their Python runs into no name that is gone."""
+
+import ast
+import importlib
+import pathlib
+import re
+
+import pytest
+
+from benchmarks.summary import ROOT
+
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/*.md", "results/*.md")
+    for path in ROOT.glob(pattern)
+)
+FILES = [
+    path.relative_to(ROOT).as_posix()
+    for folder in ("benchmarks", "configs", "lokitalk_jax", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+]
+FILES += [path.name for path in ROOT.glob("*.py")]
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_CODE = re.compile(r"^```python\n(.*?)^```", re.S | re.M)
+
+
+def anchors(page: pathlib.Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub writes them."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    words = [re.sub(r"[^\w\- ]", "", head.lower()) for head in heads]
+    return {word.replace(" ", "-") for word in words}
+
+
+def codes() -> list:
+    """The Python of all pages."""
+    return [
+        pytest.param(code, id=f"{page.stem}-{number}")
+        for page in PAGES
+        for number, code in enumerate(_CODE.findall(page.read_text()))
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_to_files_and_headings(page):
+    for link in _LINK.findall(page.read_text()):
+        if link.startswith(("http:", "https:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page.name}: {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("code", codes())
+def test_python_on_the_pages_parses_and_imports(code):
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            for name in node.names:
+                if not hasattr(module, name.name):
+                    importlib.import_module(f"{node.module}.{name.name}")
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                importlib.import_module(name.name)
+
+
+@pytest.mark.parametrize(
+    "command",
+    sorted(
+        {
+            c
+            for p in PAGES
+            for c in re.findall(r"-m (benchmarks\.[a-z_]+)", p.read_text())
+        }
+    ),
+)
+def test_benchmarks_on_the_pages_exist(command):
+    assert (ROOT / (command.replace(".", "/") + ".py")).exists()
+
+
+def test_the_readme_is_short():
+    text = re.sub(r"<!--.*?-->", "", (ROOT / "README.md").read_text(), flags=re.S)
+    assert len(text.split()) <= 700
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_that_pages_name_exist(page):
+    for name in re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text()):
+        assert any(f"/{path}".endswith(f"/{name}") for path in FILES), name
