@@ -1,13 +1,13 @@
-"""What each part is worth: the whole model beside models that lack one part.
+"""What is each part of the model worth? The full model against models without one part.
 
     python -m benchmarks.ablation --data=data/dev --out=runs/ablate --newcomer=speaker_b
 
-Every model is trained on the same people with the same steps, and scored on their
-held-out frames; with a newcomer, who is left out of the training, it is then adapted to
-the first seconds of their clip. Differences are taken between runs of the same seed.
-What a part does for speed is told by the steps and seconds until the head reaches a
-fixed quality, the same for all: what the whole model has at the end, less a decibel.
-Every run and its scores are kept, so the command goes on where it was stopped.
+Every model is trained on the same identities with the same number of steps and scored
+on their held-out frames. With --newcomer, that identity is left out of the training,
+and each model is then adapted to the first seconds of its clip. Differences are taken
+between runs of the same seed. The effect on speed is the number of steps and seconds
+until the head is a decibel below the full model's last PSNR. Every run and its scores
+are kept, so the command resumes where it was stopped.
 """
 
 import importlib

@@ -1,13 +1,13 @@
-"""Does each field learn its own region's motion, and nothing else's?
+"""Does each field learn the motion of its own region, and nothing else?
 
     python -m benchmarks.controlled_motion --workdir=runs/controlled_motion
 
-LokiTalk's first experiment on a person whose motion is known exactly: a demo identity
-whose mouth, eyes, head and torso move independently, the head in steps of pitch, yaw
-and roll to +-20 degrees, with an error in its tracked pose and with hair that lags. A
-model is trained on it as on any video, and its offsets are compared with the exact ones
-on held-out frames (see `exact_motion`). Spots are painted on skin and hair, as plain
-skin looks the same wherever it moves.
+LokiTalk's first experiment on an identity of known motion: a demo identity whose mouth,
+eyes, head and torso move independently, the head in steps of pitch, yaw and roll to
++-20 degrees, with an error in its tracked pose and with hair that lags. A model is
+trained on it as on any video, and its offsets are compared with the exact ones on
+held-out frames (see `exact_motion`). Spots are painted on skin and hair, as plain skin
+looks the same wherever it moves.
 """
 
 import json

@@ -1,13 +1,13 @@
-"""Does anyone's voice drive anyone's lips?
+"""Can the speech of any identity drive the lips of any other?
 
     python -m benchmarks.cross_dubbing --workdir=runs/six --out=runs/dub
 
-The voice of each person's clip drives the portrait of every other one, held in its rest
-pose. Scored is the opening of the mouth, as a face detector sees it in the rendered
-frames, against that of the speaker's own video: correlation and lag. The last --frames
-of each clip are rendered; of them the networks have not heard the held-out ones.
-With --sound, files of any voice drive the portraits instead, and the opening is set
-against the loudness of the sound, as there is no video of it.
+The sound of each identity's clip drives the avatar of every other one, held in its rest
+pose. The score is the correlation, and its lag, of the opening of the mouth in the
+rendered frames with that in the speaker's own video, both by a face detector. The last
+--frames of each clip are rendered; of these Audio2Motion was not trained on the
+held-out ones. With --sound, sound files drive the avatars instead, and the opening is
+compared with the loudness of the sound, as there is no video of it.
 """
 
 import json

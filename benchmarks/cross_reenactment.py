@@ -1,13 +1,13 @@
-"""Does a portrait that someone else drives keep its face, and follow their lips?
+"""Does an avatar that another identity drives keep its face, and do its lips follow?
 
     python -m benchmarks.cross_reenactment --workdir=runs/six --out=runs/swap
 
-Every person of a run is driven by every other one: lips, eyes and head. Two things are
-measured on the rendered frames. Whose face it is: the person whose mean face, turned to
-the front and without background, is nearest in colour. Whether the lips follow: the
-correlation of the mouth's opening, as a face detector sees it, with that of the
-driver's own video. Beside it stand the driver's own re-enactment (the best to expect),
-a mouth held still, and the rendered mouth against the driver's frames in another order.
+Lips, eyes and head of every identity of a run are driven by every other one. Two things
+are measured on the rendered frames. Does the face stay the same: the identity whose
+mean face, turned to the front and without background, is nearest in colour. Do the lips
+follow: the correlation of the mouth's opening, by a face detector, with that in the
+driver's video. For comparison: the driver's own re-enactment (an upper limit), a still
+mouth, and the rendered mouth against the driver's frames in another order.
 """
 
 import json

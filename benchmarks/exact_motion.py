@@ -1,10 +1,10 @@
-"""What a trained model does to points of a demo identity, beside what is exact.
+"""Where a trained model moves points of a demo identity, against the exact motion.
 
 Points are sampled along rays as the renderer samples them and weighted by volume
-rendering. A picture does not say where a material point lies at rest: a canonical mouth
-that is stored half open serves as well. So what counts as learned is a region's gated
-offset up to an error that stays the same in all frames: that of the same material point
-on average over frames that were trained on is taken off.
+rendering. Pictures do not determine where a material point lies at rest: a canonical
+mouth that is stored half open serves as well. So the learned motion is a region's gated
+offset minus the part of its error that is constant over frames: the mean error of the
+same material point over training frames.
 """
 
 import functools

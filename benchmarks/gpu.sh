@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU, in one command of less than nine minutes:
 #
-#   bash benchmarks/gpu.sh data/me results [runs/prior]
+#   bash benchmarks/gpu.sh data/me runs/gpu [runs/prior]
 #
-# data/me is an identity folder of 512 pixels, results a folder that is made, and
-# runs/prior a run to adapt from. Each line of results/results.jsonl is one measurement;
-# what failed says so in results/log.txt and does not keep the others from running.
+# data/me is an identity folder of 512 pixels, runs/gpu a new folder for the output, and
+# runs/prior a run to adapt from. Each line of runs/gpu/results.jsonl is one measurement;
+# a failed one is noted in runs/gpu/log.txt, and the others still run.
 # WHEELS=folder installs missing packages from there. PRESET=cpu SIZE=64 MINUTES=0.3
 # POINTS=131072 PATIENCE=5 tries the script where there is no GPU.
 set -u

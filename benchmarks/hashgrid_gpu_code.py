@@ -1,16 +1,15 @@
-"""What does XLA make of the hash grid on a GPU? Compiled, not run: no GPU is needed.
+"""What does XLA make of the hash grid on a GPU? Compiled and not run: needs no GPU.
 
     python -m benchmarks.hashgrid_gpu_code --features=2
 
-The grid's GPU form (16 levels, T = 2**19) is compiled for an NVIDIA H200 that need not
-be there, forward and with the gradients of table and points. One JSON line tells how
-many kernels each becomes, the memory besides inputs and outputs, and how the table's
-gradient is added up: by native atomics, of vectors where an entry has several features,
-or by a loop of compare and swap, which is slow where many points meet in one entry. Of
-jaxlib 0.10.0 to 0.11.2, 0.10.2 and 0.11.0 write that loop for one feature;
-XLA_FLAGS=--xla_gpu_ftz=true avoids it. Install jax-cuda12-plugin and jax-cuda12-pjrt of
-jax's own version, and nvidia-cuda-nvcc-cu12 where no CUDA toolkit is; without a plugin
-the benchmark says that it is skipped.
+The grid's GPU form (16 levels, T = 2**19) is compiled for an NVIDIA H200, forward and
+with the gradients of table and points. One JSON line gives the number of kernels, the
+memory besides inputs and outputs, and how the table's gradient is summed: by native
+atomics, of vectors where an entry has several features, or by a compare-and-swap loop,
+which is slow where many points share an entry. Of jaxlib 0.10.0 to 0.11.2, 0.10.2 and
+0.11.0 write that loop for one feature; XLA_FLAGS=--xla_gpu_ftz=true avoids it. Install
+jax-cuda12-plugin and jax-cuda12-pjrt of jax's own version, and nvidia-cuda-nvcc-cu12
+where no CUDA toolkit is; without a plugin the benchmark says that it is skipped.
 """
 
 import collections

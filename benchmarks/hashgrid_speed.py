@@ -1,14 +1,14 @@
-"""How fast is the hash grid, beside two straightforward ways to write it?
+"""How fast is the hash grid, compared with two straightforward ways to write it?
 
     python -m benchmarks.hashgrid_speed --points=65536
 
-The grid of the README's 3D form (16 levels, two features, T = 2**15), at points along
-rays as a renderer meets them: forward, gradient of the table, gradients of table and
-points. The two baselines are plain differentiation of level after level, and one flat
-gather of all corners of all levels. Beside them stands what peers use instead, three
-grids over pairs of axes (ER-NeRF), written like the first baseline: twelve corners a
-level for eight, in tables of the same size. One JSON line, with the roofline: the bytes
-that must be read and written at least, at the rate at which this machine copies memory.
+A grid of 16 levels, two features and T = 2**15, at points along rays as a renderer
+meets them: forward, gradient of the table, gradients of table and points. The baselines
+are plain differentiation of level after level, and one flat gather of all corners of
+all levels. A third form is ER-NeRF's, three grids over pairs of axes, written like the
+first baseline: twelve corners a level instead of eight, in tables of the same size. One
+JSON line, with the roofline: the bytes that must at least be read and written, at the
+rate at which this machine copies memory.
 """
 
 import functools

@@ -1,16 +1,16 @@
-"""How well does speech tell the lips of someone whose lips were never seen?
+"""How well does Audio2Motion predict the lips of a speaker whose lips it has not seen?
 
     python -m benchmarks.lips_from_speech --data=data/dev --sources=a,b,cd,ef
 
 Each source of clips is left out in turn (some hold several clips); Audio2Motion learns
-from the others and predicts the lips of the clips left out. Beside it stands a ridge
+from the others and predicts the lips of the clips left out. The baseline is a ridge
 regression on the same windows, which predicts the three distances themselves and whose
-strength is chosen by leaving out sources among those it learns from. With --within,
-five blocks of each clip are left out in turn instead, and nobody else takes part; or,
-for Audio2Motion, with --helped the clips of all other sources do, as those of a prior.
-Scored is the correlation with three distances of the lips (inner and outer opening,
-width), and the lag at which it is best; with --within the mean over the blocks, with
-the 95% interval of what Audio2Motion gains over the ridge.
+strength is chosen by leaving out sources of its training data. With --within, five
+blocks of each clip are left out in turn instead, and training has only that clip; with
+--helped, Audio2Motion also has the clips of all other sources, as with a prior. The
+score is the correlation with three distances of the lips (inner and outer opening,
+width) and the lag at which it is best; with --within the mean over the blocks, with the
+95% interval of Audio2Motion's gain over the ridge.
 """
 
 import json

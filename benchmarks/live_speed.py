@@ -1,12 +1,11 @@
-"""Does a live portrait keep up, and does its memory stay where it is?
+"""Does a live avatar keep up with speech, and does its memory stay constant?
 
     python -m benchmarks.live_speed --workdir=runs/me --minutes=10
 
-Plays the sound of the person's own clip again and again into
-`avatar.talking.LiveAvatar`, in pieces of --chunk milliseconds, and writes one JSON
-line: seconds of work for a second of sound, the latency (what a frame waits for, the
-piece that it lies in, and the work on it), and resident memory after each minute with
-its slope over the second half.
+Plays the sound of the identity's own clip again and again into a live avatar, in pieces
+of --chunk milliseconds, and writes one JSON line: seconds of work for a second of
+sound, the latency (look-ahead, length of a piece, work on a frame), and resident memory
+after each minute with its slope over the second half.
 """
 
 import json

@@ -1,13 +1,12 @@
-"""How fast are batches drawn, beside decoding a step's frames from disk?
+"""How fast is the loader, compared with decoding a step's frames from disk?
 
     python -m benchmarks.loader_speed --data=data/demo/demo_00 --size=64
 
-As in training: `Batches`, whose threads read ahead, and each batch put on the device,
-taken as fast as they come. The baseline goes the same way, but decodes and resizes the
-frames of a step whenever it needs them, and draws pixels evenly, which costs less than
-by importance. Both in turns, for each number of threads. The loader's resized frames
-are made anew in a temporary folder (`opening_s`). All files are in memory by then: no
-disk is measured. One JSON line.
+As in training: threads read ahead, and each batch is put on the device, as fast as
+batches come. The baseline decodes and resizes the frames of each step and samples
+pixels evenly, which costs less than by importance. Both run in turns, for each number
+of threads. The loader's resized frames are made anew in a temporary folder
+(`opening_s`). All files are in memory by then, so no disk is measured. One JSON line.
 """
 
 import tempfile

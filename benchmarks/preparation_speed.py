@@ -1,12 +1,12 @@
-"""What does the preparation of a video spend its time on?
+"""Where does the preparation of a video spend its time?
 
     python -m benchmarks.preparation_speed --video=me.mp4 --seconds=4
 
 The first seconds of a video are prepared in a temporary folder, and the functions that
 the pipeline calls are timed from outside: milliseconds a frame of the identity. Loading
-MediaPipe's models is told by itself and taken off the stages that do it, since it does
-not grow with the clip; so is a first preparation, which imports and compiles (librosa,
-above all) and does not count (`first_s`). One JSON line.
+MediaPipe's models does not grow with the clip, so it is timed separately and subtracted
+from its stages. A first preparation, which imports and compiles (librosa above all),
+does not count (`first_s`). One JSON line.
 """
 
 import collections

@@ -1,12 +1,12 @@
-"""What a prior is worth: quality against seconds of training, for seconds of video.
+r"""What is a prior worth? Quality against training time, for seconds of video.
 
     python -m benchmarks.prior_benefit --data=data/dev --out=runs/transfer \
         --same_source=speaker_c+speaker_d --same_source=speaker_e+speaker_f
 
-For every identity a prior is trained on the people of all other sources, and adapted
-to the identity from the first seconds of its clip; beside it, training from scratch
-with the same schedule. Every prior and every cell of the grid is kept, so the command
-goes on where it was stopped. Seconds are those of the process on all its cores, without
+For every identity a prior is trained on the identities of all other sources and adapted
+to it from the first seconds of its clip; the baseline is training from scratch with the
+same schedule. Every prior and every cell of the grid is kept, so the command resumes
+where it was stopped. Seconds are those of the process on all its cores, without
 compiling and scoring.
 """
 

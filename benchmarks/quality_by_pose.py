@@ -1,10 +1,10 @@
-"""Quality far from the poses of training.
+"""How does quality fall with the distance to the training poses?
 
     python -m benchmarks.quality_by_pose --run=scratch=runs/b --run=prior=runs/b_adapted
 
-Head PSNR of every held-out frame of runs of one person, in bins of the distance to the
-nearest training frame: root mean square over the corners of a box around the face, in
-shares of the image's height.
+Head PSNR of every held-out frame of runs of one identity, in bins of the distance to
+the nearest training frame: root mean square over the corners of a box around the face,
+in shares of the image's height.
 """
 
 import json

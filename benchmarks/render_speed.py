@@ -2,8 +2,8 @@
 
     python -m benchmarks.render_speed --workdir=runs/me --sizes=64,96,128
 
-Frames of a run at several sizes: rendering alone, and with what follows it (to the host
-as bytes, into a video file). One JSON line a size.
+Frames of a run at several sizes: rendering alone, and with copying to the host as bytes
+and writing a video. One JSON line a size.
 """
 
 import pathlib

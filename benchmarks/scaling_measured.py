@@ -1,10 +1,10 @@
-"""Memory, communication and time of a step as identities grow.
+"""How do memory, communication and time of a step grow with identities?
 
     python -m benchmarks.scaling_measured --devices=1,2,4,8 --identities=1,8,64
 
-For each number of host devices a process is started that compiles the training step of
-`configs/multi_id.py:cpu` for each number of identities, and runs it a few times. Host
-devices share the machine's cores, so times are of use only within a column.
+For each number of host devices a process compiles the training step of
+`configs/multi_id.py:cpu` for each number of identities and runs it a few times. Host
+devices share the machine's cores, so times can be compared within a column only.
 """
 
 import json

@@ -1,12 +1,12 @@
-"""Weak scaling of a training step: what it sends, and what that takes on paper.
+"""Weak scaling of a training step: what does it send, and how long would that take?
 
     python -m benchmarks.scaling_on_paper
 
 One identity a device: for each number of host devices a process compiles the step of
-`configs/multi_id.py:cpu`, and XLA's program tells its collectives and memory. Nothing
-is run. Then a table of what the *gpu* preset would send to 1 to 512 GPUs, ON PAPER: its
-bytes are those of the shared parameters (`as_reckoned`: so they are in the compiled
-programs), rates and latencies are the constants below, and nothing is computed while
+`configs/multi_id.py:cpu`, and the compiled program shows its collectives and memory.
+Nothing is run. Then a table, computed and not measured, of sending the *gpu* preset's
+bytes to 1 to 512 GPUs: those of the shared parameters (`as_reckoned` says whether the
+compiled programs agree), with the rates and latencies below, and no computation while
 bytes are sent. A table and one JSON line.
 """
 

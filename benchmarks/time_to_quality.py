@@ -1,14 +1,14 @@
-r"""How many seconds of training until a portrait is good, and how fast is it rendered?
+r"""How many seconds of training until an avatar is good, and how fast does it render?
 
     python -m benchmarks.time_to_quality --data=data/me --preset=gpu --minutes=3
     python -m benchmarks.time_to_quality --data=data/me --prior=runs/prior \
         --max_seconds=5
 
-Trains one person, from scratch or from a prior, and scores held-out frames on the way
-(PSNR of frame and head; needs no face tracker). Seconds are of the wall and of training
-alone: neither compiling nor scoring counts. One JSON line with the curve, the seconds
-until 95% of the last PSNR, steps a second, frames a second with what is rendered at
-the end (tile by tile, and in one tile), and the device's peak memory.
+Trains one identity, from scratch or from a prior, and scores held-out frames on the way
+(PSNR of frame and head; needs no face tracker). Seconds are wall time of training
+alone, without compiling and scoring. One JSON line with the curve, the seconds until
+95% of the last PSNR, steps a second, frames a second with the final parameters (tile by
+tile, and in one tile), and the device's peak memory.
 """
 
 import itertools

@@ -1,7 +1,7 @@
-"""Times of compiled programs, taken in turns, beside what the machine can do.
+"""Times of compiled programs, taken in turns, and the peak rates of the machine.
 
-A machine's speed drifts, so an absolute time on a CPU tells little. Programs that are
-compared run one after the other in every round, and a ratio is taken of their medians.
+The speed of a CPU drifts with its load, so an absolute time says little. Programs that
+are compared run one after the other in every round, and ratios are of their medians.
 """
 
 import gzip

@@ -1,12 +1,12 @@
-"""What does a training step spend its time on?
+"""Where does a training step spend its time?
 
     python -m benchmarks.train_step_speed --data=data/demo/demo_00 --rays=4096
 
-The compiled step of one person (gradients, optimiser, metrics), the visit to the
-density grid that every eighth step makes, and beside them the step with a hash grid
-that JAX differentiates by itself. One JSON line: times in turns, the share of each part
-from a profile, rays a second, and the floating point operations and bytes that XLA
-counts against what the machine reaches in a matrix product and a copy.
+The compiled step of one identity (gradients, optimiser, metrics), the density-grid
+update of every eighth step, and for comparison the step with a hash grid that JAX
+differentiates by itself. One JSON line: times in turns, the share of each part from a
+profile, rays a second, and the floating point operations and bytes that XLA counts,
+compared with the machine's rates in a matrix product and a copy.
 """
 
 import functools

@@ -1,11 +1,11 @@
-"""What a prior makes of a person it has not seen, before any training.
+"""How does a prior render an identity that it has not seen, before any training?
 
     python -m benchmarks.zero_shot_quality --prior=runs/prior --data=data/dev
 
-Everyone in `data` who is not of the prior is rendered in their held-out poses: from
-what the encoder tells of eight earlier frames, and from the mean of the prior's people.
-Beside them stands what needs no model: of all training frames of the prior's people the
-one whose head is nearest to where it should be, before the right background.
+Every identity in `data` that is not one of the prior's is rendered in its held-out
+poses: from the encoder's prediction from eight earlier frames, and from the mean
+identity of the prior. The baseline needs no model: of all training frames of the
+prior's identities the one with the nearest pose, over the right background.
 """
 
 import json
