@@ -44,21 +44,19 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _reenact(flags: argparse.Namespace) -> None:
-    from lokitalk_jax.avatar import backdrop, motion, newcomer, video_file
+    from lokitalk_jax.avatar import backdrop, drivers, motion, video_file, zero_shot
     from lokitalk_jax.avatar.run import Run
 
     run = Run(flags.workdir)
     if flags.reference:
-        avatar, _ = newcomer.zero_shot(run, flags.reference)
+        avatar, _ = zero_shot.build_avatar(run, flags.reference)
     else:
         avatar = run.avatar(run.named(flags.identity))
     avatar = avatar.at(flags.size) if flags.size else avatar
     record = avatar.record
     names = {region: getattr(flags, region) or flags.drive for region in DRIVEN}
     drivers = {
-        region: newcomer.load_driver(run, name)
-        for region, name in names.items()
-        if name
+        region: drivers.load_driver(run, name) for region, name in names.items() if name
     }
     # Whose lips they are, theirs is the sound.
     speaker = drivers.setdefault("lip", record)
@@ -137,7 +135,7 @@ def _speak(flags: argparse.Namespace) -> None:
 
 
 def _evaluate(flags: argparse.Namespace) -> None:
-    from lokitalk_jax.avatar import newcomer
+    from lokitalk_jax.avatar import zero_shot
     from lokitalk_jax.avatar.run import Run
     from lokitalk_jax.evaluate import results, score
 
@@ -149,7 +147,7 @@ def _evaluate(flags: argparse.Namespace) -> None:
     way += f"_{flags.max_frames}_frames" if flags.max_frames else ""
     folder = flags.workdir / "evaluation" / way
     if flags.reference:
-        avatar, data = newcomer.zero_shot(run, flags.reference)
+        avatar, data = zero_shot.build_avatar(run, flags.reference)
         out = flags.out or folder / "zero_shot" / data.name
         found = score.evaluate_avatars(run, {data.name: (avatar, data)}, out, options)
     elif flags.identity is None:

@@ -46,9 +46,9 @@ def _parse(argv: list[str]) -> list[str]:
 
 def main(_) -> None:
     """Reads the flags and trains."""
-    from lokitalk_jax.avatar import newcomer
     from lokitalk_jax.avatar.run import Run
-    from lokitalk_jax.training import trainer
+    from lokitalk_jax.progress import Bar
+    from lokitalk_jax.training import adapting, trainer, voice_fitting
 
     # Orbax tells every file that it writes, and warns of runs that are only read.
     absl_logging.set_verbosity(absl_logging.ERROR)
@@ -58,12 +58,13 @@ def main(_) -> None:
         # Of a file that could not be loaded, this first look at the config tells.
         _LOG.info("run %s, preset %s", workdir, config.preset)
         if config.task == "voice":
-            trainer.fit_voice(config, workdir)
+            voice_fitting.fit_voice(config, workdir)
             return
         if config.prior:
             given = config_flags.get_override_values(flags.FLAGS["config"])
-            newcomer.refuse_inherited(given)
-        step = trainer.train(config, workdir)
+            adapting.refuse_inherited(given)
+        with Bar() as bar:
+            step = trainer.train(config, workdir, bar)
         names = Run(workdir).identities
     except (ValueError, FloatingPointError, OSError) as error:
         sys.exit(f"train.py: {error}")

@@ -26,7 +26,7 @@ from lokitalk_jax.data.folder import HEAD, TORSO
 from lokitalk_jax.data.loader import Loader
 from lokitalk_jax.structs import Batch
 from lokitalk_jax.training import batches
-from lokitalk_jax.training.cast import load_cast
+from lokitalk_jax.training.training_set import load_training_set
 
 
 class PlainLoader(Loader):
@@ -105,9 +105,9 @@ def main(_) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config.data.cache = folder
         began = time.perf_counter()
-        cast = load_cast(config)
+        training_set = load_training_set(config)
         opening = time.perf_counter() - began
-        data, timings, ratios = cast.datasets[0], {}, {}
+        data, timings, ratios = training_set.datasets[0], {}, {}
         same = (_decoded(data, 0)[0] == data.images[0, ..., frame_cache.RGB]).all()
         for threads in map(int, _THREADS.value):
             config.data.threads = threads
@@ -115,7 +115,9 @@ def main(_) -> None:
             for _ in range(_ROUNDS.value):
                 for name, kind in kinds.items():
                     with mock.patch.object(batches, "Loader", kind):
-                        source = batches.Batches(config, cast, cast.signals).iterate(0)
+                        source = batches.Batches(
+                            config, training_set, training_set.signals
+                        ).iterate(0)
                     seconds[name] += taken(source, skipped, _SECONDS.value)
             found = {name: summary(each, rays) for name, each in seconds.items()}
             timings |= {f"{name}, {threads} threads": x for name, x in found.items()}
@@ -123,7 +125,7 @@ def main(_) -> None:
             ratios[f"{threads} threads"] = float(f"{ratio:.3g}")
     timing.report(
         "loader_speed",
-        identities=len(cast.names),
+        identities=len(training_set.names),
         pixels=[data.camera.height, data.camera.width],
         folder_pixels=[data.folder.meta.height, data.folder.meta.width],
         frames=_FRAMES.value,

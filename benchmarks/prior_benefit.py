@@ -123,8 +123,8 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
     Returns:
       a dict at each mark: step, cpu_seconds, and scores.
     """
-    (data,) = session.cast.datasets
-    record = session.cast.record(data)
+    (data,) = session.training_set.datasets
+    record = session.training_set.record(data)
     steps = session.config.train.steps
     # Donated buffers are gone, so that compiling takes a copy.
     spare = jax.tree.map(lambda leaf: leaf.copy(), session.state)

@@ -7,6 +7,7 @@ For each number of host devices a process compiles the training step of
 devices share the machine's cores, so times can be compared within a column only.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -22,9 +23,8 @@ from absl import app, flags
 
 from configs import multi_id
 from lokitalk_jax import sharding
-from lokitalk_jax.model import nerf
 from lokitalk_jax.structs import REGIONS, TORSO_LAGS, Batch, References, Signals
-from lokitalk_jax.training import losses, optimizer, train_step
+from lokitalk_jax.training import train_step
 
 _COLLECTIVE = re.compile(
     r"= (.+?) (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
@@ -83,25 +83,12 @@ def compile_step(config, identities: int):
       mesh.
     """
     mesh = sharding.make_mesh(identities)
-    spec = nerf.from_config(config)
-    rates = optimizer.LearningRates(**{k: config.lr[k] for k in _RATES})
-    rule = optimizer.make(rates, 100, 5, 0.1)
-    shapes = jax.eval_shape(
-        lambda seed: train_step.init_state(spec, rule, seed, identities),
-        np.uint32(0),
-    )
+    spec = train_step.from_config(config, range(identities), mesh.shape["identity"])
+    init = functools.partial(train_step.init_state, spec)
+    shapes = jax.eval_shape(init, np.uint32(0))
     shardings = sharding.state_shardings(shapes, mesh)
     batch = empty_batch(config, identities)
-    train, _ = train_step.compile_steps(
-        spec,
-        losses.LossWeights(**config.loss),
-        rule,
-        range(identities),
-        mesh.shape["identity"],
-        config.train.density_points,
-        shardings,
-        sharding.by_identity(mesh),
-    )
+    train, _ = train_step.compile_steps(spec, shardings, sharding.by_identity(mesh))
     batch = jax.device_put(batch, sharding.batch_shardings(batch, mesh))
     placed = jax.tree.map(
         lambda leaf, place: jax.ShapeDtypeStruct(
@@ -138,9 +125,6 @@ def measure(config, identities: int) -> dict:
         "collective_bytes": sum(size for _, size in found),
         "step_seconds": round(float(np.median(seconds[1:])), 4),
     }
-
-
-_RATES = optimizer.LearningRates._fields
 
 
 def main(_) -> None:

@@ -133,8 +133,8 @@ def main(_) -> None:
     config.train.steps = _STEPS.value or config.train.steps
     config.train.perceptual = 0.0
     session = build_session(config)
-    (data,) = session.cast.datasets
-    record = session.cast.record(data)
+    (data,) = session.training_set.datasets
+    record = session.training_set.record(data)
     curve, avatar, steps = train(session, _MINUTES.value, record, data)
     memory = jax.local_devices()[0].memory_stats() or {}
     peak = memory.get("peak_bytes_in_use", 0) / 1e6

@@ -19,8 +19,7 @@ from benchmarks import hashgrid_speed as plain
 from benchmarks import timing
 from lokitalk_jax import base_config, process
 from lokitalk_jax.model import hashgrid
-from lokitalk_jax.training import optimizer, session, train_step
-from lokitalk_jax.training.losses import LossWeights
+from lokitalk_jax.training import session, train_step
 
 # Names of operations that tell the parts of a step; optax and what XLA adds have none.
 PARTS = {
@@ -45,22 +44,14 @@ def main(_) -> None:
     source = begun.batches.iterate(0)
     batch = next(source)
     source.close()
-    rates = optimizer.LearningRates(
-        config.lr.grid, config.lr.network, config.lr.code, config.lr.torso
-    )
-    rule = optimizer.make(
-        rates, config.train.steps, config.lr.warmup, config.lr.final, config.shared
-    )
+    spec = train_step.from_config(config, begun.training_set.ids, lanes=1)
     arguments = begun.state, batch
 
     def program(name: str):
         """A step that does not give its arguments up, so that it can be repeated."""
-        spec, ids, lanes = begun.model, tuple(begun.cast.ids), 1
-        if name == "density":
-            points = config.train.density_points
-            return functools.partial(train_step.density_step, spec, points, ids, lanes)
-        weights = LossWeights(**config.loss)
-        return functools.partial(train_step.train_step, spec, weights, rule, ids, lanes)
+        density = name == "density"
+        step = train_step.density_step if density else train_step.train_step
+        return functools.partial(step, spec)
 
     programs = {
         "step": program("step"),

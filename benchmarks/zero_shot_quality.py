@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from benchmarks.pose_outlines import distances, outlines
 from lokitalk_jax import files, process
-from lokitalk_jax.avatar import newcomer
+from lokitalk_jax.avatar import zero_shot
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder, references
 from lokitalk_jax.data.dataset import Dataset
@@ -64,7 +64,7 @@ def measure(prior: Run, crowd: Crowd, source: pathlib.Path):
       by column (encoder, mean, other), see `clip_scores.ClipScores`; and a row of
       pictures: the truth, then the columns.
     """
-    people = {s: newcomer.zero_shot(prior, source, s) for s in newcomer.STARTS}
+    people = {s: zero_shot.build_avatar(prior, source, s) for s in zero_shot.STARTS}
     avatar, data = people["encoder"]
     frames = references.spread(avatar.record.test_frames, _TEST_FRAMES)
     plate = data.plate / np.float32(255)

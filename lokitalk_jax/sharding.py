@@ -10,6 +10,7 @@ import math
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -132,6 +133,13 @@ def _put(local, slots: list[int], count: int, shardings):
 def by_identity(mesh: Mesh) -> NamedSharding:
     """Sharding of values that lead with N."""
     return NamedSharding(mesh, P("identity"))
+
+
+def fetch(by_identity):
+    """A tree of values [N] on the host of every process, whichever holds them."""
+    if jax.process_count() == 1:
+        return jax.device_get(by_identity)
+    return multihost_utils.process_allgather(by_identity, tiled=True)
 
 
 def local(tree):

@@ -34,6 +34,16 @@ def tiny_run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def strangers(tmp_path_factory):
+    """A folder of two identities that `tiny_run` was not trained on."""
+    from lokitalk_jax import demo
+
+    root = tmp_path_factory.mktemp("strangers")
+    demo.make_cast(root, identities=2, seconds=2, size=48, seed=77, workers=1)
+    return root
+
+
+@pytest.fixture(scope="session")
 def people(tmp_path_factory):
     """A folder of three small identities."""
     import tiny_train

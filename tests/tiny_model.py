@@ -8,9 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from configs import multi_id
 from lokitalk_jax import structs
-from lokitalk_jax.model import nerf
 from lokitalk_jax.structs import TORSO_LAGS, Batch, References, Signals
-from lokitalk_jax.training import losses, optimizer, train_step
+from lokitalk_jax.training import losses, train_step
 
 # What runs for a second need not be compiled well.
 COMPILE_FAST = {
@@ -69,19 +68,12 @@ def weights(c) -> losses.LossWeights:
     return losses.LossWeights(**c.loss)
 
 
-def rule(c):
-    rates = optimizer.LearningRates(c.lr.grid, c.lr.network, c.lr.code, c.lr.torso)
-    return optimizer.make(rates, c.train.steps, c.lr.warmup, c.lr.final)
+def spec(c, identities: int, lanes: int = 1) -> train_step.StepSpec:
+    return train_step.from_config(c, range(identities), lanes)
 
 
 def _init(c, identities: int):
-    return functools.partial(
-        train_step.init_state,
-        nerf.from_config(c),
-        rule(c),
-        0,
-        identities,
-    )
+    return functools.partial(train_step.init_state, spec(c, identities), 0)
 
 
 def state(c, identities: int) -> structs.TrainState:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import backdrop, curves, motion, newcomer, video_file
+from lokitalk_jax.avatar import backdrop, curves, motion, video_file
+from lokitalk_jax.avatar.drivers import load_driver
 from lokitalk_jax.avatar.motion import Frame
 from lokitalk_jax.avatar.run import Avatar, Run
 from lokitalk_jax.media import image_grid, sound_file
@@ -174,7 +175,7 @@ class Speaking:
         if text.endswith(".csv"):
             return self._table(pathlib.Path(text), region)
         try:
-            driver = newcomer.load_driver(run, text)
+            driver = load_driver(run, text)
         except ValueError as error:
             words = ", ".join([*more, held, "a .csv file"])
             raise ValueError(f"--{region}: {error}; nor is it {words}") from error

@@ -11,7 +11,7 @@ from lokitalk_jax import sharding
 from lokitalk_jax.data import pixel_sampling, references
 from lokitalk_jax.data.loader import Drawing, Loader
 from lokitalk_jax.structs import Batch, Signals
-from lokitalk_jax.training.cast import Cast
+from lokitalk_jax.training.training_set import TrainingSet
 
 
 class Batches:
@@ -20,7 +20,7 @@ class Batches:
     def __init__(
         self,
         config: ml_collections.ConfigDict,
-        cast: Cast,
+        training_set: TrainingSet,
         signals: Mapping[str, Signals],
         audio_windows: Mapping[str, np.ndarray] = MappingProxyType({}),
     ):
@@ -28,7 +28,7 @@ class Batches:
 
         Args:
           config: of the run.
-          cast: the identities.
+          training_set: the identities.
           signals: by name, that drive the frames to train on.
           audio_windows: see `Loader`.
 
@@ -42,12 +42,12 @@ class Batches:
                 f"loss.landmarks is {config.loss.landmarks} and data.landmarks "
                 f"{data.landmarks}; draw some, or set the weight to 0"
             )
-        self._cast = cast
+        self._training_set = training_set
         self.patches_from = round(train.steps * (1 - train.perceptual))
 
         def loader(drawing: Drawing) -> Loader:
             return Loader(
-                cast.datasets,
+                training_set.datasets,
                 signals,
                 drawing,
                 seed=config.seed,
@@ -84,7 +84,11 @@ class Batches:
             yield self._put(batch)
 
     def _put(self, batch: Batch) -> Batch:
-        cast = self._cast
+        training_set = self._training_set
         if jax.process_count() == 1:
-            return jax.device_put(batch, sharding.batch_shardings(batch, cast.mesh))
-        return sharding.put_batch(batch, cast.slots, cast.count, cast.mesh)
+            return jax.device_put(
+                batch, sharding.batch_shardings(batch, training_set.mesh)
+            )
+        return sharding.put_batch(
+            batch, training_set.slots, training_set.count, training_set.mesh
+        )

@@ -24,7 +24,7 @@ from lokitalk_jax.data import clip_records
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.speech import audio2motion, cross_fit, lips, spoken_clip, voice
 from lokitalk_jax.structs import Signals
-from lokitalk_jax.training.cast import Cast
+from lokitalk_jax.training.training_set import TrainingSet
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class LipSource(NamedTuple):
 
 def build(
     config: ml_collections.ConfigDict,
-    cast: Cast,
+    training_set: TrainingSet,
     prior: Run | None,
     workdir: pathlib.Path | None = None,
 ) -> LipSource:
@@ -56,7 +56,7 @@ def build(
 
     Args:
       config: of the run.
-      cast: who is trained.
+      training_set: the identities.
       prior: the run that is adapted.
       workdir: of the run; what is fitted is kept there as lip_source.npz, so that a
         resumed run learns from the same lips. None keeps nothing.
@@ -73,7 +73,7 @@ def build(
                 "the prior's lips come from an audio encoder, and here from tracks; "
                 "--config.lips=encoder goes on with it"
             )
-        return LipSource(cast.signals)
+        return LipSource(training_set.signals)
     if jax.process_count() > 1:
         # Fits of several machines would differ by rounding.
         raise ValueError(
@@ -85,28 +85,34 @@ def build(
             f"lips={config.lips} needs a voice, and voice.steps is "
             f"{config.voice.steps}; leave it at its default"
         )
-    clips = [_clip(cast, folder) for folder in cast.folders]
-    known = clip_records.load_all(prior.workdir, besides=cast.names) if prior else []
+    clips = [_clip(training_set, folder) for folder in training_set.folders]
+    known = (
+        clip_records.load_all(prior.workdir, besides=training_set.names)
+        if prior
+        else []
+    )
     others = [spoken_clip.of_record(one) for one in known]
     training, hears = voice.training_from(config.voice), config.voice.hears
     if config.lips == "audio":
-        mouths = {clip.name: lips.lip_limits(cast.fitted, clip) for clip in clips}
+        mouths = {
+            clip.name: lips.lip_limits(training_set.fitted, clip) for clip in clips
+        }
         ask = functools.partial(
             cross_fit.predict_lips, clips, others, mouths, hears, training, config.seed
         )
         made = _kept(workdir, ask)
         return LipSource(
-            {n: one._replace(lip=made[n]) for n, one in cast.signals.items()}
+            {n: one._replace(lip=made[n]) for n, one in training_set.signals.items()}
         )
     spec = voice.spec_for(hears, clips)
     windows = {clip.name: _windows(spec, clip) for clip in clips}
     if prior and prior.model.voice == spec:
-        return LipSource(cast.signals, windows, prior.shared["voice"])
+        return LipSource(training_set.signals, windows, prior.shared["voice"])
 
     def fit() -> dict:
         return voice.fit(clips, others, spec, training, config.seed).params
 
-    return LipSource(cast.signals, windows, _kept(workdir, fit))
+    return LipSource(training_set.signals, windows, _kept(workdir, fit))
 
 
 def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
@@ -124,9 +130,9 @@ def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
     return made
 
 
-def _clip(cast: Cast, folder: IdentityFolder) -> spoken_clip.SpokenClip:
+def _clip(training_set: TrainingSet, folder: IdentityFolder) -> spoken_clip.SpokenClip:
     name = folder.name
-    lip, frames = cast.signals[name].lip, cast.train_frames[name]
+    lip, frames = training_set.signals[name].lip, training_set.train_frames[name]
     # Nothing is held out here, so that nothing is measured either.
     return spoken_clip.SpokenClip(
         name, folder.audio_path, folder.path, lip, frames, frames[:0]

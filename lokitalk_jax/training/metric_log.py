@@ -1,28 +1,61 @@
-"""Metrics of a run, as JSON lines and as TensorBoard event files."""
+"""Metrics of a run, as JSON lines, TensorBoard events and lines of the log."""
 
 import json
+import logging
 import math
 import pathlib
 import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorboardX
 
+_LOG = logging.getLogger(__name__)
+
 
 class MetricLog:
-    """Appends scalars and pictures to a run's `metrics.jsonl` and `events/`."""
+    """Appends scalars and images to a run's `metrics.jsonl` and `events/`.
+
+    Attributes:
+      workdir: the run.
+    """
 
     def __init__(self, workdir: pathlib.Path, enabled: bool = True):
-        """Opens the files; not `enabled` (on all processes but one), does nothing."""
+        """Opens the files; if not `enabled` (all processes but the first), none."""
+        self.workdir = workdir
         self._lines = self._events = None
         if enabled:
             workdir.mkdir(parents=True, exist_ok=True)
             self._lines = open(workdir / "metrics.jsonl", "a", buffering=1)
             self._events = tensorboardX.SummaryWriter(str(workdir / "events"))
 
-    def scalars(self, step: int, values: dict[str, float]) -> None:
+    def training_step(
+        self,
+        step: int,
+        metrics: Mapping[str, np.ndarray],
+        names: Sequence[str],
+        steps_per_second: float,
+    ) -> None:
+        """Logs a training step: means over the identities, and the PSNR of each.
+
+        Args:
+          step: steps done.
+          metrics: by name, values [N] of the step.
+          names: of the identities; slots after them are padding.
+          steps_per_second: speed of the run.
+        """
+        means = {k: float(np.mean(v[: len(names)])) for k, v in metrics.items()}
+        psnr = zip(names, metrics["psnr"], strict=False)
+        each = {f"psnr/{name}": float(value) for name, value in psnr}
+        self.scalars(step, means | each | {"steps_per_second": steps_per_second})
+        if self._lines is not None:
+            _LOG.info(
+                "step %d: loss %.4f, PSNR %.2f dB", step, means["loss"], means["psnr"]
+            )
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Logs scalars of a step; values that are not finite become null."""
-        if self._lines is None:
+        if self._lines is None or self._events is None:
             return
         numbers = {k: float(v) if math.isfinite(v) else None for k, v in values.items()}
         line = {"step": step, "time": round(time.time(), 3), **numbers}
@@ -32,12 +65,12 @@ class MetricLog:
                 self._events.add_scalar(name, value, step)
 
     def image(self, step: int, name: str, rgb: np.ndarray) -> None:
-        """Logs a picture, uint8 [H, W, 3]."""
+        """Logs an image, uint8 [H, W, 3]."""
         if self._events is not None:
             self._events.add_image(name, rgb, step, dataformats="HWC")
 
     def close(self) -> None:
         """Flushes and closes the files."""
-        if self._lines is not None:
+        if self._lines is not None and self._events is not None:
             self._lines.close()
             self._events.close()

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import ml_collections
 import optax
 
 
@@ -17,6 +18,17 @@ class LearningRates(NamedTuple):
 
 # Share of the learning rates that shared parameters keep where a prior is adapted.
 COMMON = {"free": 1.0, "slow": 0.1, "frozen": 0.0}
+
+
+def from_config(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+    """The optimiser of a config.
+
+    Raises:
+      ValueError: `config.shared` is unknown.
+    """
+    rates = LearningRates(**{name: config.lr[name] for name in LearningRates._fields})
+    lr, steps = config.lr, config.train.steps
+    return make(rates, steps, lr.warmup, lr.final, config.shared)
 
 
 def kind(path: tuple) -> str:

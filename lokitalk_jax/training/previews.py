@@ -1,6 +1,4 @@
-"""Strips of pictures to judge training by: truth, render, regions, depth."""
-
-import pathlib
+"""Preview images of a run in training: truth, render, regions and depth."""
 
 import jax
 import numpy as np
@@ -10,6 +8,41 @@ from lokitalk_jax.avatar.frames import FrameRenderer
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.media import image_grid
+from lokitalk_jax.model import nerf
+from lokitalk_jax.structs import TrainState
+from lokitalk_jax.training import train_step
+from lokitalk_jax.training.metric_log import MetricLog
+from lokitalk_jax.training.training_set import TrainingSet
+
+
+def write(
+    model: nerf.Model,
+    state: TrainState,
+    training_set: TrainingSet,
+    step: int,
+    log: MetricLog,
+) -> None:
+    """Writes and logs a preview of each identity of the first process.
+
+    Args:
+      model: the model.
+      state: after `step` steps.
+      training_set: the identities.
+      step: steps done.
+      log: of the run; previews go to the folder `previews` next to it.
+    """
+    if jax.process_index():
+        return
+    for slot, data in zip(training_set.slots, training_set.datasets, strict=True):
+        if data is None:
+            continue
+        params = train_step.avatar_params(state, slot)
+        renderer = FrameRenderer(model, params, data.camera)
+        picture = strip(renderer, training_set.record(data), data)
+        path = log.workdir / "previews" / f"{data.name}-{step:07d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_image(path, picture)
+        log.image(step, data.name, picture)
 
 
 def strip(renderer: FrameRenderer, record: ClipRecord, data: Dataset) -> np.ndarray:
@@ -41,9 +74,3 @@ def strip(renderer: FrameRenderer, record: ClipRecord, data: Dataset) -> np.ndar
         ],
         axis=1,
     )
-
-
-def save(path: pathlib.Path, picture: np.ndarray) -> None:
-    """Writes a picture, and the folder it goes to."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_image(path, picture)

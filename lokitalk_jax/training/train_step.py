@@ -9,31 +9,71 @@ the only communication of a step on a mesh (D, 1).
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import optax
 
 from lokitalk_jax import sharding, structs
 from lokitalk_jax.model import identity, nerf, sampling
 from lokitalk_jax.structs import Batch
+from lokitalk_jax.training import optimizer
 from lokitalk_jax.training.losses import LossWeights, identity_loss
 
 Array = jax.Array
 
 
-def init_state(
-    model: nerf.Model, optimizer, seed: int | Array, identities: int
-) -> structs.TrainState:
+class StepSpec(NamedTuple):
+    """What a training step does; static.
+
+    Attributes:
+      model: the model.
+      weights: of the losses.
+      optimizer: its state is in `TrainState.moments`.
+      ids: [N], a number for each slot that depends on its identity alone.
+      lanes: D, devices along the mesh axis `identity`.
+      density_points: cells of a density grid visited for each frame of a batch.
+    """
+
+    model: nerf.Model
+    weights: LossWeights
+    optimizer: optax.GradientTransformation
+    ids: tuple[int, ...]
+    lanes: int
+    density_points: int
+
+
+def from_config(
+    config: ml_collections.ConfigDict, ids: Sequence[int], lanes: int
+) -> StepSpec:
+    """The step of a config; for `ids` and `lanes` see `StepSpec`.
+
+    Raises:
+      ValueError: the config names something unknown.
+    """
+    return StepSpec(
+        model=nerf.from_config(config),
+        weights=LossWeights(**config.loss),
+        optimizer=optimizer.from_config(config),
+        ids=tuple(ids),
+        lanes=lanes,
+        density_points=config.train.density_points,
+    )
+
+
+def init_state(spec: StepSpec, seed: int | Array) -> structs.TrainState:
     """A fresh state for N identities."""
-    params = nerf.init(model, jax.random.key(seed), identities)
-    grid = sampling.init_density(model.sampling)
+    identities = len(spec.ids)
+    params = nerf.init(spec.model, jax.random.key(seed), identities)
+    grid = sampling.init_density(spec.model.sampling)
     return structs.TrainState(
         seed=jnp.uint32(seed),
         step=jnp.int32(0),
         first_bad=jnp.full(identities, -1, jnp.int32),
         params=params,
-        moments=optimizer.init(params),
+        moments=spec.optimizer.init(params),
         density=jnp.broadcast_to(grid, (identities, *grid.shape)),
     )
 
@@ -110,23 +150,12 @@ def gradients(loss: Callable, params: dict, slices, weight: Array, lanes: int):
 
 
 def train_step(
-    model: nerf.Model,
-    weights: LossWeights,
-    optimizer: optax.GradientTransformation,
-    ids: tuple[int, ...],
-    lanes: int,
-    state: structs.TrainState,
-    batch: Batch,
-    lpips_params=None,
+    spec: StepSpec, state: structs.TrainState, batch: Batch, lpips_params=None
 ) -> tuple[structs.TrainState, dict]:
     """One step of gradient descent on all identities.
 
     Args:
-      model: the model.
-      weights: of the losses.
-      optimizer: its state is in `state.moments`.
-      ids: [N], a number for each identity that does not depend on its slot.
-      lanes: D, devices along the mesh axis `identity`.
+      spec: what the step does.
       state: before the step; may be donated.
       batch: leaves lead with N.
       lpips_params: switches the perceptual term on; rays are then patches.
@@ -137,11 +166,13 @@ def train_step(
 
     def loss(shared, own, one):
         grid, part, key = one
-        return identity_loss(model, weights, shared, own, grid, part, key, lpips_params)
+        return identity_loss(
+            spec.model, spec.weights, shared, own, grid, part, key, lpips_params
+        )
 
-    slices = (state.density, batch, step_keys(state.seed, state.step, ids))
-    grads, metrics = gradients(loss, state.params, slices, batch.weight, lanes)
-    updates, moments = optimizer.update(grads, state.moments, state.params)
+    slices = (state.density, batch, step_keys(state.seed, state.step, spec.ids))
+    grads, metrics = gradients(loss, state.params, slices, batch.weight, spec.lanes)
+    updates, moments = spec.optimizer.update(grads, state.moments, state.params)
     bad = ~jnp.isfinite(metrics["loss"]) & (batch.weight > 0)
     return state._replace(
         step=state.step + 1,
@@ -152,20 +183,13 @@ def train_step(
 
 
 def density_step(
-    model: nerf.Model,
-    points: int,
-    ids: tuple[int, ...],
-    lanes: int,
-    state: structs.TrainState,
-    batch: Batch,
+    spec: StepSpec, state: structs.TrainState, batch: Batch
 ) -> structs.TrainState:
     """Visits random cells of the density grids, under the batch's signals.
 
-    Args:
-      model: the model.
-      points: cells visited for each frame of the batch.
-      ids, lanes, state, batch: see `train_step`.
+    Arguments as of `train_step`.
     """
+    model, points = spec.model, spec.density_points
 
     def visit(_, inputs):
         return None, jax.vmap(one)(*inputs)
@@ -184,30 +208,35 @@ def density_step(
             grid, cells.reshape(-1), found.reshape(-1), model.sampling
         )
 
-    keys = step_keys(state.seed + 1, state.step, ids)
+    keys = step_keys(state.seed + 1, state.step, spec.ids)
     inputs = (state.params["identity"], state.density)
     inputs += (batch.signals, batch.audio_windows, keys)
-    _, density = jax.lax.scan(visit, None, _slots_first(inputs, lanes))
+    _, density = jax.lax.scan(visit, None, _slots_first(inputs, spec.lanes))
     return state._replace(density=_identities_first(density))
 
 
 def compile_steps(
-    model, weights, optimizer, ids, lanes, points, shardings, by_identity
-):
-    """The two steps as compiled programs with donated states.
+    spec: StepSpec, shardings: structs.TrainState, by_identity: jax.sharding.Sharding
+) -> tuple[Callable, Callable]:
+    """The two steps as compiled programs, to which the state is donated.
 
     Args:
-      model, weights, optimizer, ids, lanes: see `train_step`.
-      points: see `density_step`.
+      spec: what the steps do.
       shardings: of the state.
       by_identity: sharding of the metrics [N].
 
     Returns:
-      train(state, batch[, lpips_params]) and density(state, batch).
+      train(state, batch, lpips_params=None) and density(state, batch).
     """
-    train = functools.partial(train_step, model, weights, optimizer, tuple(ids), lanes)
-    density = functools.partial(density_step, model, points, tuple(ids), lanes)
     return (
-        jax.jit(train, donate_argnums=0, out_shardings=(shardings, by_identity)),
-        jax.jit(density, donate_argnums=0, out_shardings=shardings),
+        jax.jit(
+            functools.partial(train_step, spec),
+            donate_argnums=0,
+            out_shardings=(shardings, by_identity),
+        ),
+        jax.jit(
+            functools.partial(density_step, spec),
+            donate_argnums=0,
+            out_shardings=shardings,
+        ),
     )

@@ -12,7 +12,7 @@ import scipy.io.wavfile
 import render
 from configs import audio2motion as audio2motion_config
 from lokitalk_jax import demo, structs
-from lokitalk_jax.avatar import curves, newcomer, talking
+from lokitalk_jax.avatar import curves, drivers, talking
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.avatar.talking import LiveAvatar, Sources
 from lokitalk_jax.data import clip_records
@@ -22,7 +22,7 @@ from lokitalk_jax.speech import (
     spoken_clip,
     voice,
 )
-from lokitalk_jax.training import trainer
+from lokitalk_jax.training import voice_fitting
 
 TRAINING = audio2motion.Training(steps=30, batch=2, frames=10)
 SECONDS = 1.5
@@ -53,7 +53,7 @@ def test_training_fits_a_voice_that_is_kept(tiny_run, tmp_path):
     shutil.copytree(tiny_run.workdir, tmp_path / "run")
     c = audio2motion_config.get_config("cpu")
     c.voice.update(steps=2, batch=1, frames=5)
-    trainer.fit_voice(c, tmp_path / "run")
+    voice_fitting.fit_voice(c, tmp_path / "run")
     made = voice.load(tmp_path / "run")
     assert set(made.trust) == set(tiny_run.names)
     assert all(-1 <= found <= 1 for found in made.trust.values())
@@ -259,7 +259,7 @@ def test_a_driver_s_clip_may_be_longer_than_one_s_own(spoken_run, tmp_path):
     workdir, name, _ = spoken_run
     run = Run(workdir)
     (longer,) = demo.make_cast(tmp_path, identities=1, seconds=3, size=48, workers=1)
-    driver = newcomer.load_driver(run, str(longer))
+    driver = drivers.load_driver(run, str(longer))
     late = run.record(name).frame_count + 5
     assert late < driver.frame_count
     speaking = talking.Speaking(run, name, Sources(lip=str(longer), head=str(longer)))

@@ -7,7 +7,6 @@ from jax.sharding import PartitionSpec as P
 
 from benchmarks.scaling_measured import collectives
 from lokitalk_jax import sharding
-from lokitalk_jax.model import nerf
 from lokitalk_jax.training import train_step
 
 CONFIG = tiny_model.config(encoder=True)
@@ -24,14 +23,7 @@ def compiled():
     batch = tiny_model.batch(CONFIG, 16)
     batch = jax.device_put(batch, sharding.batch_shardings(batch, mesh))
     train, density = train_step.compile_steps(
-        nerf.from_config(CONFIG),
-        tiny_model.weights(CONFIG),
-        tiny_model.rule(CONFIG),
-        ids=range(16),
-        lanes=8,
-        points=CONFIG.train.density_points,
-        shardings=shardings,
-        by_identity=sharding.by_identity(mesh),
+        tiny_model.spec(CONFIG, 16, lanes=8), shardings, sharding.by_identity(mesh)
     )
     programs = (
         train.lower(state, batch, None).compile(tiny_model.COMPILE_FAST),

@@ -10,7 +10,7 @@ from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.loader import Drawing, Loader
 from lokitalk_jax.demo import shapes
 from lokitalk_jax.model import nerf
-from lokitalk_jax.training import losses, train_step
+from lokitalk_jax.training import train_step
 
 STEPS = 200
 
@@ -57,13 +57,13 @@ def fitted(person):
 def train(person, fitted):
     """Trains from neutral gates under a weight of the cross-attention loss; scores."""
     c = _config()
-    spec, rule = nerf.from_config(c), tiny_model.rule(c)
+    spec = tiny_model.spec(c, 1)
 
     # Samples stay evenly spread: these gates are wide.
     @jax.jit
     def step(state, batch, attention):
-        weights = losses.LossWeights(**c.loss)._replace(attention=attention)
-        return train_step.train_step(spec, weights, rule, (0,), 1, state, batch)
+        weights = spec.weights._replace(attention=attention)
+        return train_step.train_step(spec._replace(weights=weights), state, batch)
 
     def run(attention: float):
         loader = Loader(
@@ -84,7 +84,7 @@ def train(person, fitted):
             state, _ = step(state, next(source), attention)
         source.close()
         params = train_step.avatar_params(state, 0)
-        subject = exact_motion.make_subject(spec, params, person, fitted)
+        subject = exact_motion.make_subject(spec.model, params, person, fitted)
         return exact_motion.score(
             [exact_motion.measure(subject, frame) for frame in person.test_frames[::3]]
         )

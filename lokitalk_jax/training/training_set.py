@@ -1,4 +1,4 @@
-"""Who is trained: identities, their signals, and where they live on the mesh."""
+"""The clips of a run, their driving signals, and their places on the mesh."""
 
 import logging
 import pathlib
@@ -22,8 +22,8 @@ _LOG = logging.getLogger(__name__)
 DEMO_ROOT = pathlib.Path("data/demo")
 
 
-class Cast(NamedTuple):
-    """The identities of a run and where they live on the mesh.
+class TrainingSet(NamedTuple):
+    """The identities of a run and their places on the mesh.
 
     Attributes:
       names: of all identities.
@@ -48,17 +48,17 @@ class Cast(NamedTuple):
     count: int
 
     @property
-    def ids(self) -> list[int]:
+    def ids(self) -> tuple[int, ...]:
         """[N], a number for each slot that depends on its identity alone."""
         padding = range(self.count - len(self.names))
-        return [zlib.crc32(name.encode()) for name in self.names] + list(padding)
+        return (*(zlib.crc32(name.encode()) for name in self.names), *padding)
 
     def record(self, data: Dataset) -> clip_records.ClipRecord:
         """The record of one of the clips."""
         return clip_records.make(data, self.fitted, self.signals[data.name])
 
 
-def find_cast(root: str) -> list[IdentityFolder]:
+def find_folders(root: str) -> list[IdentityFolder]:
     """Identity folders below `root`; for "" the demo cast, made where missing."""
     if root:
         return find_identities(root)
@@ -70,17 +70,19 @@ def find_cast(root: str) -> list[IdentityFolder]:
     return find_identities(DEMO_ROOT)
 
 
-def load_cast(config: ml_collections.ConfigDict, lip_basis=None) -> Cast:
-    """Opens the identities of this process and fits the signals of all.
+def load_training_set(
+    config: ml_collections.ConfigDict, lip_basis: np.ndarray | None = None
+) -> TrainingSet:
+    """Opens the clips of this process, and fits the signals of all identities.
 
     Args:
       config: of the run.
-      lip_basis: [D_lip, 120], a prior's; None fits one.
+      lip_basis: [D_lip, 120], of a prior; None fits one.
 
     Raises:
       ValueError: the folders are missing, broken or too small for `data.size`.
     """
-    folders = find_cast(config.data.root)
+    folders = find_folders(config.data.root)
     mesh = sharding.make_mesh(len(folders), config.mesh.identity)
     count = sharding.padded(len(folders), mesh)
     slots = sharding.owned_slots(count, mesh)
@@ -102,7 +104,7 @@ def load_cast(config: ml_collections.ConfigDict, lip_basis=None) -> Cast:
         lip_dim=config.model.lip_dim,
         lip_basis=lip_basis,
     )
-    return Cast(
+    return TrainingSet(
         names=list(tracks),
         slots=slots,
         datasets=[

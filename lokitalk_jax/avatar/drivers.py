@@ -1,0 +1,56 @@
+"""Clips that drive an avatar: those of its run, and any identity folder."""
+
+import os
+import pathlib
+
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.data import clip_records, signals
+from lokitalk_jax.data.clip_records import ClipRecord
+from lokitalk_jax.data.dataset import Dataset, read_tracks
+from lokitalk_jax.data.folder import IdentityFolder
+
+
+def load_driver(run: Run, name: str) -> ClipRecord:
+    """A clip, with its lip signal in the lip basis of a run.
+
+    Args:
+      run: the run.
+      name: an identity of the run, or the path of an identity folder.
+
+    Raises:
+      ValueError: it is neither.
+    """
+    if name in run.identities:
+        return run.record(name)
+    if not pathlib.Path(name).is_dir():
+        raise ValueError(
+            f"{name!r} is neither an identity of {run.workdir} "
+            f"({', '.join(run.identities)}) nor an identity folder, which "
+            "prepare.py --video=... --out=... makes"
+        )
+    return open_clip(run, name)[0]
+
+
+def open_clip(run: Run, folder: str | os.PathLike) -> tuple[ClipRecord, Dataset]:
+    """A clip that the run need not have been trained on, at the size of the run.
+
+    Args:
+      run: gives the lip basis and the size.
+      folder: the identity folder.
+
+    Returns:
+      its record, with signals fitted on its own training frames, and its frames.
+
+    Raises:
+      ValueError: this is not an identity folder, or it does not fit the run.
+    """
+    opened = IdentityFolder(pathlib.Path(folder))
+    cache = run.config.data.cache
+    data = Dataset.open(
+        opened, run.config.data.size, pathlib.Path(cache) if cache else None
+    )
+    tracks, train = read_tracks(opened)
+    fitted, tracked = signals.fit_apply(
+        {data.name: tracks}, {data.name: train}, lip_basis=run.lip_basis
+    )
+    return clip_records.make(data, fitted, tracked[data.name]), data

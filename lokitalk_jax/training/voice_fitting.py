@@ -1,0 +1,55 @@
+"""The Audio2Motion model of a trained run, which lets speech drive its identities."""
+
+import logging
+import pathlib
+
+import ml_collections
+
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.data import clip_records
+from lokitalk_jax.speech import spoken_clip, voice
+
+_LOG = logging.getLogger(__name__)
+
+
+def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Fits Audio2Motion to the clips of a run and of its prior, and keeps it.
+
+    All processes call it, as reading a run waits for all of them; the first one writes.
+
+    Args:
+      config: its fields `voice` and `seed` are used.
+      workdir: of a trained run.
+
+    Raises:
+      ValueError: there is no such run, or its clips have no sound.
+    """
+    run = Run(workdir)
+    known = []
+    if run.config.prior:
+        prior = pathlib.Path(run.config.prior)
+        known = clip_records.load_all(prior, besides=run.identities)
+    others = [spoken_clip.of_record(one) for one in known]
+    voice.fit_run(workdir, _clips(run), others, config.voice, config.seed)
+
+
+def keep_encoder(workdir: pathlib.Path) -> None:
+    """Keeps the audio encoder that was trained with a run as its Audio2Motion model."""
+    run = Run(workdir)
+    made = voice.Voice(run.model.voice, run.shared["voice"], {})
+    voice.keep(run.workdir, made, _clips(run))
+
+
+def finish(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Gives a trained run its Audio2Motion model, or logs why it cannot have one."""
+    try:
+        if config.lips == "encoder":
+            keep_encoder(workdir)
+        elif config.voice.steps and not voice.exists(workdir):
+            fit_voice(config, workdir)
+    except ValueError as error:
+        _LOG.warning("speech cannot drive this run: %s", error)
+
+
+def _clips(run: Run) -> list[spoken_clip.SpokenClip]:
+    return [spoken_clip.of_record(run.record(name)) for name in run.identities]
