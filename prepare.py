@@ -15,9 +15,11 @@ import sys
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 
+from lokitalk_jax.data import layout
 from lokitalk_jax.doctor import check
 from lokitalk_jax.interop import peer_export, peer_import
 from lokitalk_jax.prepare import pipeline, workspace
+from lokitalk_jax.progress import Bar
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,7 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     for path, out in outs.items():
         try:
-            meta = pipeline.prepare(path, out, options, flags.model, flags.workers)
+            with Bar() as bar:
+                meta = pipeline.prepare(
+                    path, out, options, flags.model, flags.workers, bar
+                )
         except ValueError as error:
             print(f"prepare: {error}", file=sys.stderr)
             failures += 1
@@ -62,7 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(path: pathlib.Path, as_json: bool) -> int:
-    found = check.examine(path)
+    with Bar() as bar:
+        found = check.examine(path, bar)
     print((check.as_json if as_json else check.as_text)(path, found))
     return 1 if check.failed(found) else 0
 
@@ -71,10 +77,14 @@ def _convert(flags: argparse.Namespace) -> int:
     """Brings another program's folder in, or writes one for it."""
     try:
         if flags.imported:
-            meta = peer_import.import_folder(flags.imported, flags.out, flags.model)
+            with Bar() as bar:
+                meta = peer_import.import_folder(
+                    flags.imported, flags.out, flags.model, bar
+                )
             print(_summary(flags.out, meta))
         else:
-            count = peer_export.export_folder(flags.exported, flags.out)
+            with Bar() as bar:
+                count = peer_export.export_folder(flags.exported, flags.out, bar)
             print(f"{flags.out}: {count} frames; still to be made:")
             print("\n".join(f"  {one}" for one in peer_export.STILL_TO_MAKE))
     except (ValueError, OSError) as error:
@@ -85,7 +95,7 @@ def _convert(flags: argparse.Namespace) -> int:
 
 def _summary(out, meta) -> str:
     size = f"{meta.frame_count} frames of {meta.width}x{meta.height}"
-    preview = pathlib.Path(out) / "preview.mp4"
+    preview = pathlib.Path(out) / layout.PREVIEW
     found = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in meta.quality.items())
     check = f"python prepare.py --check={out}"
     return f"{out}: {size}; {found}; look at {preview}, and judge it by {check}"

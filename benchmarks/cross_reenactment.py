@@ -22,7 +22,7 @@ from lokitalk_jax.avatar import backdrop, motion, video_file
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder, references
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.media import image_grid
+from lokitalk_jax.media import image_file, image_grid
 from lokitalk_jax.prepare import faces
 
 _UPPER_LIP, _LOWER_LIP, _FOREHEAD, _CHIN = 13, 14, 10, 152  # points of the face mesh
@@ -203,7 +203,7 @@ def main(_) -> None:
         temporary.write_text(table(rows))
     width = max(row.shape[1] for row in grid)
     grid = [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0))) for r in grid]
-    files.write_image(out / "swap.png", np.concatenate(grid))
+    image_file.write(out / "swap.png", np.concatenate(grid))
 
 
 if __name__ == "__main__":

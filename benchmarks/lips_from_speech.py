@@ -22,7 +22,8 @@ from absl import app, flags
 
 from lokitalk_jax import files, process, structs
 from lokitalk_jax.data import signals
-from lokitalk_jax.data.folder import IdentityFolder, Tracks
+from lokitalk_jax.data.folder import IdentityFolder
+from lokitalk_jax.data.layout import Tracks
 from lokitalk_jax.speech import audio2motion, sound_features, spoken_clip, voice
 
 _BLOCKS, _GUARD = 5, 12  # frames next to a block that is left out are not learned from

@@ -22,7 +22,7 @@ from absl import app, flags
 from benchmarks import timing
 from lokitalk_jax import base_config, process
 from lokitalk_jax.data import frame_cache, regions
-from lokitalk_jax.data.folder import HEAD, TORSO
+from lokitalk_jax.data.layout import HEAD, TORSO
 from lokitalk_jax.data.loader import Loader
 from lokitalk_jax.structs import Batch
 from lokitalk_jax.training import batches
@@ -68,7 +68,7 @@ def _decoded(data, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     folder = data.folder
     labels, mask = folder.labels(index), small(folder.mask(index))
     shares = [small((labels == k).astype(np.float32)) for k in (HEAD, TORSO)]
-    rgb = small(np.ascontiguousarray(folder.frame(index)))
+    rgb = small(folder.frame(index))
     return rgb, mask, regions.soften(np.stack(shares, -1), mask)
 
 

@@ -5,8 +5,8 @@
 The first seconds of a video are prepared in a temporary folder, and the functions that
 the pipeline calls are timed from outside: milliseconds a frame of the identity. Loading
 MediaPipe's models does not grow with the clip, so it is timed separately and subtracted
-from its stages. A first preparation, which imports and compiles (librosa above all),
-does not count (`first_s`). One JSON line.
+from its stages. A first preparation, which imports and compiles, does
+not count (`first_s`). One JSON line.
 """
 
 import collections
@@ -22,7 +22,8 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import timing
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
+from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.prepare import (
     audio,
     faces,
@@ -42,7 +43,7 @@ STAGES = {
         (masks.PersonSegmenter, "__init__"),
     ],
     "survey": [(survey, "look")],
-    "audio": [(audio, "read"), (audio, "write")],
+    "audio": [(audio, "read"), (FolderWriter, "write_sound")],
     "frames": [(stages, "write_frames")],
     "landmarks": [(stages, "find_landmarks")],
     "pose": [(pose, "track_poses")],
@@ -89,7 +90,7 @@ class Stopwatch:
         return run
 
 
-def prepared(options: workspace.Options) -> tuple[folder.Meta, dict[str, float]]:
+def prepared(options: workspace.Options) -> tuple[layout.Meta, dict[str, float]]:
     """Prepares the video once: what came of it, and seconds by stage."""
     watch = Stopwatch()
     with contextlib.ExitStack() as stack:

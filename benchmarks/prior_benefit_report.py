@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from lokitalk_jax import files
+from lokitalk_jax.media import image_file
 
 # BGR, in the order in which methods come.
 _COLOURS = (
@@ -169,4 +170,4 @@ def write(out: pathlib.Path) -> None:
         temporary.write_text(json.dumps(cells, indent=1) + "\n")
     with files.replacing(out / "transfer.md") as temporary:
         temporary.write_text(table(cells))
-    files.write_image(out / "transfer.png", figure(cells)[..., ::-1])
+    image_file.write(out / "transfer.png", figure(cells)[..., ::-1])

@@ -24,7 +24,7 @@ from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
 from lokitalk_jax.evaluate.metrics.landmarks import FacePairs
 from lokitalk_jax.evaluate.score import add_frame, detectors, rendered_frames, scorer
-from lokitalk_jax.media import image_grid
+from lokitalk_jax.media import image_file, image_grid
 
 _TEST_FRAMES = 12  # of each clip, evenly spread over the held-out ones
 _SHOWN = 6  # people in the picture
@@ -126,7 +126,7 @@ def main(_) -> None:
         temporary.write_text(table(found))
     width = max(row.shape[1] for row in rows)
     rows = [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0))) for r in rows[:_SHOWN]]
-    files.write_image(out / "zero_shot.png", np.concatenate(rows))
+    image_file.write(out / "zero_shot.png", np.concatenate(rows))
 
 
 if __name__ == "__main__":

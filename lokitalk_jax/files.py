@@ -3,55 +3,25 @@
 import contextlib
 import os
 import pathlib
-import tempfile
+import uuid
 from collections.abc import Iterator
-
-import cv2
-import numpy as np
 
 
 @contextlib.contextmanager
-def replacing(path: os.PathLike | str) -> Iterator[pathlib.Path]:
-    """Yields a temporary name beside `path` that replaces it if the block succeeds."""
+def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yields a temporary name next to `path` that replaces it if the block succeeds."""
     path = pathlib.Path(path)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
-    )
-    os.close(handle)
-    os.chmod(name, 0o666 & ~_umask())
+    temporary = scratch(path)
     try:
-        yield pathlib.Path(name)
-        os.replace(name, path)
+        yield temporary
+        os.replace(temporary, path)
     finally:
-        pathlib.Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def scratch(path: pathlib.Path) -> pathlib.Path:
+    """An unused hidden name next to `path`, with its suffix.
 
-
-def write_image(path: os.PathLike | str, image: np.ndarray) -> None:
-    """Writes uint8 [H, W], RGB [H, W, 3] or RGBA [H, W, 4], by the name's suffix.
-
-    JPEG is written at quality 97 without chroma subsampling.
-
-    Raises:
-      OSError: the image could not be written (the disk is full, say).
+    The caller makes the file or folder, so that it gets the usual permissions.
     """
-    path = pathlib.Path(path)
-    if image.ndim == 3:
-        image = image[..., [2, 1, 0, 3][: image.shape[-1]]]
-    options = []
-    if path.suffix == ".jpg":
-        options = [cv2.IMWRITE_JPEG_QUALITY, 97]
-        options += [
-            cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-        ]
-    ok, data = cv2.imencode(path.suffix, image, options)
-    if not ok:
-        raise OSError(f"could not encode {path}")
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    return path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}")

@@ -8,9 +8,10 @@ import peer_folder
 import tiny_folder
 
 import prepare
-from lokitalk_jax import face_mesh, files
-from lokitalk_jax.data import face_geometry, folder
-from lokitalk_jax.prepare import audio
+from lokitalk_jax import face_mesh
+from lokitalk_jax.data import face_geometry, layout
+from lokitalk_jax.data.folder_writer import FolderWriter
+from lokitalk_jax.media import image_file
 
 COUNT, SIZE, FOCAL = 44, 64, 110.0
 
@@ -32,7 +33,7 @@ def good_tracks():
     eyes = np.full((COUNT, 2), 0.3, np.float32)
     eyes[20:23] = 0.08
     centre = SIZE / 2, SIZE / 2
-    return folder.Tracks(
+    return layout.Tracks(
         head_to_camera=ours,
         landmarks=landmarks,
         lips=face_geometry.lips_in_head_frame(landmarks, ours, FOCAL, centre),
@@ -45,18 +46,18 @@ def good_tracks():
 def write_identity(path):
     tracks = good_tracks()
     tiny_folder.write(path, COUNT, SIZE, SIZE, **tracks._asdict())
+    out = FolderWriter(path, png=True)
     rng = np.random.default_rng(0)
     for i in range(COUNT):
         hull = cv2.convexHull(np.int32(tracks.landmarks[i, :468, :2]))
-        labels = np.full((SIZE, SIZE), folder.BACKGROUND, np.uint8)
-        labels[44:, 10:54] = folder.TORSO
-        cv2.fillConvexPoly(labels, hull, folder.HEAD)
+        labels = np.full((SIZE, SIZE), layout.BACKGROUND, np.uint8)
+        labels[44:, 10:54] = layout.TORSO
+        cv2.fillConvexPoly(labels, hull, layout.HEAD)
         noise = rng.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)
-        name = f"{i:06d}.png"
-        files.write_image(path / "labels" / name, labels)
-        files.write_image(path / "masks" / name, np.where(labels, 255, 0))
-        files.write_image(path / "frames" / name, noise)
-    audio.write(path, rng.normal(0, 0.2, COUNT * 640))
+        out.write_labels(i, labels)
+        out.write_mask(i, np.where(labels, 255, 0).astype(np.uint8))
+        out.write_frame(i, noise)
+    out.write_sound(rng.normal(0, 0.2, COUNT * 640))
     change_meta(path, focal=FOCAL, source={}, quality={})
     return path
 
@@ -81,7 +82,7 @@ def truncate(file, keep=0.6):
 def black(pictures, count):
     for i in range(count):
         image = np.zeros((SIZE, SIZE), np.uint8)
-        files.write_image(pictures / f"{i:06d}.png", image)
+        image_file.write(pictures / f"{i:06d}.png", image)
 
 
 def found_in(path, name, words, capsys):

@@ -5,14 +5,14 @@ import pathlib
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax import files
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import folder, layout
+from lokitalk_jax.data.folder_writer import FolderWriter
 
 LIP_CENTRE = np.array([0.5, 0.65])  # of the image's width and height
 EYE_CENTRES = np.array([[0.62, 0.35], [0.38, 0.35]])  # the person's left and right
 
 
-def tracks(frames: int, height: int, width: int, seed: int = 0) -> folder.Tracks:
+def tracks(frames: int, height: int, width: int, seed: int = 0) -> layout.Tracks:
     """A head that sways, speaks and blinks; its landmarks stand still."""
     rng = np.random.default_rng(seed)
     size = np.array([width, height])
@@ -36,7 +36,7 @@ def tracks(frames: int, height: int, width: int, seed: int = 0) -> folder.Tracks
     lips = np.einsum("fk,kpi->fpi", speech, modes) + rng.normal(0, 0.02, (40, 3))
     eyes = rng.uniform(0.25, 0.3, (frames, 2))
     eyes[::10] = 0.05
-    return folder.Tracks(
+    return layout.Tracks(
         head_to_camera=pose,
         landmarks=landmarks,
         lips=lips.astype(np.float32),
@@ -59,31 +59,26 @@ def write(
     Red is 3 times the column, green 4 times the row, blue the frame; a person stands
     in the middle half, his head above the middle row.
     """
-    for kind in ("frames", "masks", "labels"):
-        (path / kind).mkdir(parents=True)
+    out = FolderWriter(path, png=True)
     row, column = np.mgrid[:height, :width]
     inside = (column >= width // 4) & (column < width * 3 // 4)
-    labels = np.where(row < height // 2, folder.HEAD, folder.TORSO) * inside
-    plate = np.full((height, width, 4), 255)
-    plate[..., 0], plate[..., 1] = row, column
-    plate[height // 2 :, :, 3] = 0
+    labels = np.where(row < height // 2, layout.HEAD, layout.TORSO) * inside
+    plate = np.stack([row, column, np.full_like(row, 255)], -1)
     for index in range(frames):
         image = np.stack([3 * column, 4 * row, np.full_like(row, index)], -1)
-        name = f"{index:06d}.png"
-        files.write_image(path / "frames" / name, image.astype(np.uint8))
-        files.write_image(path / "masks" / name, (255 * inside).astype(np.uint8))
-        files.write_image(path / "labels" / name, labels.astype(np.uint8))
-    files.write_image(path / "background.png", plate.astype(np.uint8))
-    folder.write_tracks(path, tracks(frames, height, width, seed)._replace(**changes))
-    folder.write_meta(
-        path,
-        folder.Meta(
+        out.write_frame(index, image.astype(np.uint8))
+        out.write_mask(index, (255 * inside).astype(np.uint8))
+        out.write_labels(index, labels.astype(np.uint8))
+    out.write_plate(plate.astype(np.uint8), row < height // 2)
+    out.write_tracks(tracks(frames, height, width, seed)._replace(**changes))
+    out.write_meta(
+        layout.Meta(
             height=height,
             width=width,
             focal=1.4 * width,
             principal=(width / 2, height / 2),
             frame_count=frames,
-            train_frames=folder.train_count(frames),
+            train_frames=layout.train_count(frames),
         ),
     )
     return folder.IdentityFolder(path)

@@ -17,6 +17,7 @@ import numpy as np
 from lokitalk_jax import files, structs
 from lokitalk_jax.data import signals
 from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.media import image_file
 
 _ARRAYS = ("head_to_camera", "rest_pose", "train_frames", "test_frames")
 
@@ -110,7 +111,7 @@ def save(workdir: pathlib.Path, record: ClipRecord) -> None:
     arrays |= {name: getattr(record, name) for name in _ARRAYS}
     arrays |= {f"signals_{k}": v for k, v in record.signals._asdict().items()}
     arrays |= {f"rest_{k}": v for k, v in record.rest._asdict().items()}
-    files.write_image(target / "plate.png", record.plate)
+    image_file.write(target / "plate.png", record.plate)
     if record.audio:
         with files.replacing(target / "audio.wav") as temporary:
             shutil.copyfile(record.audio, temporary)
@@ -145,9 +146,6 @@ def load(workdir: pathlib.Path, name: str) -> ClipRecord:
             **{k: arrays[f"{prefix}_{k}"] for k in structs.Signals._fields}
         )
 
-    plate = cv2.imread(str(target / "plate.png"))
-    if plate is None:
-        raise ValueError(f"{target / 'plate.png'} is missing or not an image")
     audio = target / "audio.wav"
     return ClipRecord(
         name=name,
@@ -155,7 +153,7 @@ def load(workdir: pathlib.Path, name: str) -> ClipRecord:
         camera=structs.Camera(*arrays["size"].tolist(), arrays["intrinsics"]),
         signals=four("signals"),
         rest=four("rest"),
-        plate=plate[..., ::-1],
+        plate=image_file.read_rgb(target / "plate.png"),
         audio=audio if audio.is_file() else None,
         **{name: arrays[name] for name in _ARRAYS},
     )

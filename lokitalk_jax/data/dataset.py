@@ -10,7 +10,9 @@ import pathlib
 import numpy as np
 
 from lokitalk_jax.data import frame_cache, regions
-from lokitalk_jax.data.folder import IdentityFolder, Tracks
+from lokitalk_jax.data.folder import IdentityFolder
+from lokitalk_jax.data.layout import Tracks
+from lokitalk_jax.progress import Progress
 from lokitalk_jax.structs import Camera
 
 
@@ -26,7 +28,6 @@ class Dataset:
       shapes: the ellipses of the lips and eyes, pixels of this size.
       images: uint8 [F, H, W, 7], memory-mapped, see `frame_cache.Images`.
       plate: uint8 [H, W, 3], the background plate.
-      plate_seen: bool [H, W], False where the plate was inpainted.
       train_frames: frames to train on: before the split, within `max_seconds`, with a
         face, not a repeat.
       test_frames: the held-out frames that have a face.
@@ -39,7 +40,6 @@ class Dataset:
     shapes: regions.RegionShapes
     images: np.ndarray
     plate: np.ndarray
-    plate_seen: np.ndarray
     train_frames: np.ndarray
     test_frames: np.ndarray
 
@@ -50,6 +50,7 @@ class Dataset:
         size: int,
         cache_root: pathlib.Path | None = None,
         max_seconds: float | None = None,
+        progress: Progress | None = None,
     ) -> "Dataset":
         """Opens an identity at `size` pixels of its longest side.
 
@@ -60,6 +61,7 @@ class Dataset:
             folder's own `cache`, or the user's cache folder where that is read-only.
           max_seconds: trains on this much of the clip's beginning. Held-out frames
             stay the same.
+          progress: hears of the frames that are resized into the cache.
 
         Raises:
           ValueError: the size is larger than the prepared frames, tracks and frames
@@ -86,7 +88,7 @@ class Dataset:
         landmarks = tracks.landmarks * np.append(scale, size / longest)
         tracks = tracks._replace(landmarks=landmarks.astype(np.float32))
         held_out = np.arange(meta.frame_count) >= meta.train_frames
-        images = frame_cache.load(folder, (height, width), cache_root)
+        images = frame_cache.load(folder, (height, width), cache_root, progress)
         return cls(
             name=folder.name,
             folder=folder,
@@ -110,7 +112,7 @@ class Dataset:
 
     @property
     def labels(self) -> np.ndarray:
-        """Labels, uint8 [F, H, W], memory-mapped, see `folder`."""
+        """Labels, uint8 [F, H, W], memory-mapped, see `layout`."""
         return self.images[..., frame_cache.LABEL]
 
     @property
@@ -151,7 +153,7 @@ def read_tracks(
       ValueError: tracks and frames disagree, or no frame is left to train on.
     """
     meta = folder.meta
-    tracks = _checked(folder.tracks(), folder)
+    tracks = folder.tracks()
     frames = np.arange(meta.frame_count)
     usable = tracks.valid & ~tracks.duplicate & (frames < meta.train_frames)
     if max_seconds is not None:
@@ -163,23 +165,3 @@ def read_tracks(
             "data.max_seconds or prepare a longer clip"
         )
     return tracks, usable
-
-
-def _checked(tracks: Tracks, folder: IdentityFolder) -> Tracks:
-    count = folder.meta.frame_count
-    for key, value in tracks._asdict().items():
-        if value is None:
-            continue
-        if len(value) != count:
-            raise ValueError(
-                f"{folder.path}/tracks.npz: {key} has {len(value)} rows, identity.json "
-                f"says {count} frames; prepare the video again"
-            )
-        bad = ~np.isfinite(value[tracks.valid]).reshape(tracks.valid.sum(), -1).all(1)
-        if bad.any():
-            raise ValueError(
-                f"{folder.path}/tracks.npz: {key} of frame "
-                f"{np.flatnonzero(tracks.valid)[bad][0]} is not finite although the "
-                "frame is marked valid; prepare the video again"
-            )
-    return tracks

@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import tqdm
 
-from lokitalk_jax.data import regions
-from lokitalk_jax.data.folder import HEAD, TORSO, IdentityFolder
+from lokitalk_jax.data import layout, regions
+from lokitalk_jax.data.folder import IdentityFolder
+from lokitalk_jax.progress import Progress, track
 
 # What the last axis of `Images.images` holds: all of a pixel side by side, since rays
 # are read one pixel at a time.
@@ -41,18 +41,17 @@ class Images(NamedTuple):
       images: uint8 [F, H, W, 7]: `RGB`, the soft person `MASK`, the `LABEL` and the
         masks of the head and torso `REGIONS`.
       plate: uint8 [H, W, 3], the background plate.
-      plate_seen: bool [H, W], False where the plate was inpainted.
     """
 
     images: np.ndarray
     plate: np.ndarray
-    plate_seen: np.ndarray
 
 
 def load(
     folder: IdentityFolder,
     shape: tuple[int, int],
     cache_root: os.PathLike | str | None = None,
+    progress: Progress | None = None,
 ) -> Images:
     """Images of `folder` at `shape` (H, W), from the cache or resized into it.
 
@@ -61,6 +60,7 @@ def load(
       shape: at most the folder's own size.
       cache_root: folder for the caches of all identities; by default the identity
         folder's own `cache`, or the user's cache folder where that is read-only.
+      progress: hears of the frames that are resized.
 
     Raises:
       ValueError: an image is missing or of another size than the folder says.
@@ -73,7 +73,7 @@ def load(
     target = made[0] if made else next(filter(_writable, roots), roots[-1]) / name
     if not made:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _make(folder, shape, target)
+        _make(folder, shape, target, progress)
         for stale in target.parent.glob(f"{size}-*"):
             if stale != target:
                 shutil.rmtree(stale, ignore_errors=True)
@@ -86,7 +86,12 @@ def load(
     )
 
 
-def _make(folder: IdentityFolder, shape: tuple[int, int], target: pathlib.Path) -> None:
+def _make(
+    folder: IdentityFolder,
+    shape: tuple[int, int],
+    target: pathlib.Path,
+    progress: Progress | None,
+) -> None:
     root = target.parent
     for left in root.glob(".building-*"):  # by builds that were killed
         with contextlib.suppress(FileNotFoundError):  # or by one that just ended
@@ -103,7 +108,7 @@ def _make(folder: IdentityFolder, shape: tuple[int, int], target: pathlib.Path) 
     building = pathlib.Path(tempfile.mkdtemp(prefix=".building-", dir=root))
     try:
         os.chmod(building, 0o755)
-        _build(folder, shape, building)
+        _build(folder, shape, building, progress)
         try:
             os.rename(building, target)
         except OSError:
@@ -120,7 +125,7 @@ def _roots(folder: IdentityFolder, root) -> list[pathlib.Path]:
     if root is not None:
         return [pathlib.Path(root) / unique]
     home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return [folder.path / "cache", pathlib.Path(home) / "lokitalk_jax" / unique]
+    return [folder.path / layout.CACHE, pathlib.Path(home) / "lokitalk_jax" / unique]
 
 
 def _writable(root: pathlib.Path) -> bool:
@@ -133,8 +138,8 @@ def _fingerprint(folder: IdentityFolder) -> str:
     meta = folder.meta
     state = f"{_VERSION} {meta.height} {meta.width} {meta.frame_count}\n"
     seen = hashlib.sha256(state.encode())
-    images = list(folder.path.glob("background.png"))
-    for kind in ("frames", "masks", "labels"):
+    images = list(folder.path.glob(layout.PLATE))
+    for kind in layout.IMAGES:
         images += sorted((folder.path / kind).glob("[0-9]*"))
     for path in images:
         stat = path.stat()
@@ -143,27 +148,17 @@ def _fingerprint(folder: IdentityFolder) -> str:
     return seen.hexdigest()[:16]
 
 
-def _build(folder: IdentityFolder, shape: tuple[int, int], target: pathlib.Path):
-    image, seen = folder.plate()
-    seen = _resize(seen.astype(np.float32), shape)
-    np.save(target / "plate.npy", _resize(np.ascontiguousarray(image), shape))
-    np.save(target / "plate_seen.npy", seen > 0.5)
+def _build(folder: IdentityFolder, shape, target: pathlib.Path, progress) -> None:
+    np.save(target / "plate.npy", _resize(folder.plate(), shape))
 
     count = folder.meta.frame_count
-    frames = tqdm.tqdm(
-        _resized(folder, shape),
-        desc=f"resizing {folder.name}",
-        total=count,
-        delay=3,
-        leave=False,
-        disable=None,  # where no one watches
-    )
+    stage = f"resizing {folder.name}"
     # Written, not mapped: a full disk is then an error rather than a crash.
     with open(target / "images.npy", "wb") as file:
         header = {"descr": "|u1", "fortran_order": False}
         header["shape"] = (count, *shape, _CHANNELS)
         np.lib.format.write_array_header_1_0(file, header)
-        for image in frames:
+        for image in track(_resized(folder, shape), progress, stage, count):
             file.write(image.data)
 
 
@@ -171,22 +166,25 @@ def _resized(folder: IdentityFolder, shape: tuple[int, int]) -> Iterator[np.ndar
     """All channels of each frame at `shape`, in order; some frames are read ahead."""
 
     def read(index: int) -> np.ndarray:
-        frame, mask, labels = (
-            np.ascontiguousarray(image(index))
-            for image in (folder.frame, folder.mask, folder.labels)
-        )
+        frame, mask = folder.frame(index), folder.mask(index)
+        labels = folder.labels(index)
         for kind, image in (("frame", frame), ("mask", mask), ("labels", labels)):
             _check_size(kind, image, folder, index)
         # Each label's share of the new pixel; the largest is the pixel's label.
         shares = np.stack(
-            [_resize((labels == k).astype(np.float32), shape) for k in range(3)], -1
+            [
+                _resize((labels == value).astype(np.float32), shape)
+                for value in layout.LABEL_VALUES
+            ],
+            -1,
         )
         mask = _resize(mask, shape)
         image = np.empty((*shape, _CHANNELS), np.uint8)
         image[..., RGB] = _resize(frame, shape)
         image[..., MASK] = mask
         image[..., LABEL] = shares.argmax(-1)
-        image[..., REGIONS] = regions.soften(shares[..., [HEAD, TORSO]], mask)
+        parts = shares[..., [layout.HEAD, layout.TORSO]]
+        image[..., REGIONS] = regions.soften(parts, mask)
         return image
 
     count = folder.meta.frame_count
@@ -202,7 +200,7 @@ def _check_size(
     if image.shape[:2] != (meta.height, meta.width):
         raise ValueError(
             f"{folder.path}: {kind} {index} has {image.shape[1]}x{image.shape[0]} "
-            f"pixels, identity.json says {meta.width}x{meta.height}; prepare the "
+            f"pixels, {layout.META} says {meta.width}x{meta.height}; prepare the "
             "video again"
         )
 

@@ -2,20 +2,20 @@
 
 import pathlib
 
-import cv2
 import numpy as np
 
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
+from lokitalk_jax.media import image_file
 
 # RGB of face-parsing maps (AD-NeRF and all that prepare data as it does); grey and
 # black lie inside the head in TalkingGaussian's.
 _COLOURS = {
-    (255, 255, 255): folder.BACKGROUND,
-    (255, 0, 0): folder.TORSO,
-    (0, 255, 0): folder.TORSO,  # neck
-    (0, 0, 255): folder.HEAD,
-    (100, 100, 100): folder.HEAD,
-    (0, 0, 0): folder.HEAD,
+    (255, 255, 255): layout.BACKGROUND,
+    (255, 0, 0): layout.TORSO,
+    (0, 255, 0): layout.TORSO,  # neck
+    (0, 0, 255): layout.HEAD,
+    (100, 100, 100): layout.HEAD,
+    (0, 0, 0): layout.HEAD,
 }
 
 
@@ -26,22 +26,20 @@ def read(path: pathlib.Path) -> np.ndarray:
       path: a grey picture of our labels, or a parsing map in colours.
 
     Returns:
-      uint8 [H, W], see `folder`.
+      uint8 [H, W], see `layout`.
 
     Raises:
       ValueError: it is no picture, or holds other values.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise ValueError(f"{path} is missing or not an image; give another --labels")
+    image = image_file.read_stored(path)
     if image.ndim == 2:
-        if image.max() > folder.HEAD:
+        if image.max() > layout.HEAD:
             raise ValueError(
                 f"{path} holds the value {image.max()}; labels are 0 background, 1 "
                 "torso, 2 head"
             )
         return image
-    rgb = image[..., 2::-1].astype(np.int32)
+    rgb = image[..., :3].astype(np.int32)
     packed = rgb @ np.array([1 << 16, 1 << 8, 1])
     labels = np.full(packed.shape, 255, np.uint8)
     for (red, green, blue), label in _COLOURS.items():

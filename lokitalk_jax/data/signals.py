@@ -21,7 +21,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from lokitalk_jax import structs
-from lokitalk_jax.data.folder import Tracks
+from lokitalk_jax.data.layout import Tracks
 
 # Levels of `Fitted.quantiles`: the least and most seen, robust bounds, the median.
 QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)

@@ -9,7 +9,7 @@ and neck there and not the truth.
 import cv2
 import numpy as np
 
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
 
 _REACH = 0.1  # how far the torso is continued, in frame heights
 _INSET = 2  # pixels below the edge, where the colour is not mixed with the head's
@@ -20,12 +20,12 @@ def torso_image(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Args:
       rgb: uint8 [H, W, 3].
-      labels: uint8 [H, W], see `folder`.
+      labels: uint8 [H, W], see `layout`.
 
     Returns:
       uint8 RGBA [H, W, 4], alpha 255 on the torso and 0 elsewhere.
     """
-    torso, head = labels == folder.TORSO, labels == folder.HEAD
+    torso, head = labels == layout.TORSO, labels == layout.HEAD
     height = labels.shape[0]
     reach = max(round(_REACH * height), 1)
     image = np.where(torso[..., None], rgb, 0)
@@ -50,7 +50,7 @@ def backdrop(rgb: np.ndarray, labels: np.ndarray, plate: np.ndarray) -> np.ndarr
 
     Args:
       rgb: uint8 [H, W, 3].
-      labels: uint8 [H, W], see `folder`.
+      labels: uint8 [H, W], see `layout`.
       plate: uint8 [H, W, 3].
     """
     torso = torso_image(rgb, labels)

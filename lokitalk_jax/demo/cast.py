@@ -11,11 +11,12 @@ import shutil
 
 import numpy as np
 
-from lokitalk_jax import face_mesh, files, structs
-from lokitalk_jax.data import face_geometry, folder
+from lokitalk_jax import face_mesh, structs
+from lokitalk_jax.data import face_geometry, folder, layout
+from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.demo import looks, render, shapes, truth, voice
 from lokitalk_jax.demo.motion import Motion, perform
-from lokitalk_jax.prepare import audio
+from lokitalk_jax.media import image_grid
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ def _is_made(path: pathlib.Path, source: dict) -> bool:
     """Whether `path` is complete; an interrupted one is cleared away."""
     if not path.exists():
         return False
-    if not (path / "identity.json").is_file():
+    if not layout.is_identity(path):
         if not (path / truth.FILE).is_file() and any(path.iterdir()):
             raise ValueError(
                 f"{path} holds something other than a demo identity; give another "
@@ -156,50 +157,41 @@ def _write_identity(path, source, index, seed, size, motion, speckle) -> pathlib
     known, samples = make_truth(index, source["seconds"], size, seed, motion, speckle)
     path.mkdir(parents=True)
     truth.write_truth(path, known)
-    for name in ("frames", "masks", "labels"):
-        (path / name).mkdir()
+    out = FolderWriter(path)
     renderer = truth.Renderer(known)
     frame_count = len(known.performance.head)
     seen = np.zeros((size, size), bool)
     for frame in range(frame_count):
-        seen |= _write_frame(path, renderer, frame)
-    plate = np.concatenate(
-        [_bytes(renderer.paints.background), 255 * seen[..., None]], -1
-    )
-    files.write_image(path / "background.png", plate.astype(np.uint8))
-    folder.write_tracks(path, tracks(known))
-    audio.write(path, samples)
+        seen |= _write_frame(out, renderer, frame)
+    out.write_plate(image_grid.to_uint8(renderer.paints.background), seen)
+    out.write_tracks(tracks(known))
+    out.write_sound(samples)
     principal = known.camera.principal
-    meta = folder.Meta(
+    meta = layout.Meta(
         height=size,
         width=size,
         focal=known.camera.focal,
         principal=tuple(principal),
         frame_count=frame_count,
-        train_frames=folder.train_count(frame_count),
+        train_frames=layout.train_count(frame_count),
         source=source,
         versions={"demo": _VERSION},
         quality={"reprojection_px": 0.0},
     )
-    folder.write_meta(path, meta)
+    out.write_meta(meta)
     return path
 
 
-def _write_frame(path, renderer, frame: int) -> np.ndarray:
+def _write_frame(out: FolderWriter, renderer: truth.Renderer, frame: int) -> np.ndarray:
     """Writes a frame's images; returns where the background shows, bool [S, S]."""
     picture = renderer(frame)
-    name = f"{frame:06d}"
-    files.write_image(path / "frames" / f"{name}.jpg", _bytes(picture.rgb))
-    files.write_image(path / "masks" / f"{name}.png", _bytes(picture.alpha))
-    files.write_image(path / "labels" / f"{name}.png", picture.labels)
+    out.write_frame(frame, image_grid.to_uint8(picture.rgb))
+    out.write_mask(frame, image_grid.to_uint8(picture.alpha))
+    out.write_labels(frame, picture.labels)
     return picture.alpha == 0
 
 
-def _bytes(image: np.ndarray) -> np.ndarray:
-    return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
-
-
-def tracks(known: truth.Truth) -> folder.Tracks:
+def tracks(known: truth.Truth) -> layout.Tracks:
     """What a tracker with the cast's pose error sees of a demo clip."""
     person, performance, camera, *_ = known
     count = len(performance.head)
@@ -215,7 +207,7 @@ def tracks(known: truth.Truth) -> folder.Tracks:
         landmarks[frame, :, 2] = camera.focal * (mesh[:, 2] - origin) / origin
         to_head = np.linalg.inv(performance.tracked[frame])
         lip_points[frame] = render.transform(to_head, surface[list(face_mesh.LIPS)])
-    return folder.Tracks(
+    return layout.Tracks(
         head_to_camera=np.float32(performance.tracked),
         landmarks=np.float32(landmarks),
         lips=np.float32(lip_points),

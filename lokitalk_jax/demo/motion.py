@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from lokitalk_jax import structs
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
 from lokitalk_jax.demo import voice
 from lokitalk_jax.demo.shapes import NECK_PIVOT
 
@@ -109,7 +109,7 @@ def perform(
     widening = motion.spread * spread * (0.3 + 0.7 * opening)
     lip = np.stack([motion.mouth * opening, widening], -1)
     # At rest is the mean pose of the frames that train.
-    train = folder.train_count(frame_count)
+    train = layout.train_count(frame_count)
     if not motion.controlled:
         turn = turn - turn[:train].mean(0)
         shift = shift - shift[:train].mean(0)

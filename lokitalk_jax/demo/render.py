@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
 from lokitalk_jax.demo import backdrop, deform, paint, raster
 from lokitalk_jax.demo.motion import Performance
 from lokitalk_jax.demo.shapes import HAIR, INSIDE, SKIN, TORSO, Person
@@ -39,7 +39,7 @@ class Picture(NamedTuple):
     Attributes:
       rgb: float32 [S, S, 3].
       alpha: float32 [S, S], share of the pixel that the person covers.
-      labels: uint8 [S, S], as in `folder`: where the person covers half or more.
+      labels: uint8 [S, S], as in `layout`: where the person covers half or more.
       depth: [S, S], mean z in the camera frame of what is covered, metres; inf where
         nothing is.
       regions: float32 [S, S, 4], share of the pixel in each of `structs.REGIONS`:
@@ -149,8 +149,8 @@ def render(
     regions = np.stack([pool(values[:, 2 + i] > _MOVES) for i in range(4)], -1)
     with np.errstate(divide="ignore", invalid="ignore"):
         depth = np.where(alpha > 0, pool(hits.depth) / alpha, np.inf)
-    labels = np.where(regions[..., 2] >= regions[..., 3], folder.HEAD, folder.TORSO)
-    labels = np.where(alpha >= 0.5, labels, folder.BACKGROUND).astype(np.uint8)
+    labels = np.where(regions[..., 2] >= regions[..., 3], layout.HEAD, layout.TORSO)
+    labels = np.where(alpha >= 0.5, labels, layout.BACKGROUND).astype(np.uint8)
     return Picture(
         rgb.astype(np.float32),
         alpha.astype(np.float32),

@@ -1,23 +1,29 @@
 """Looks a folder over, whichever program made it."""
 
 import json
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
+from lokitalk_jax.data import layout
 from lokitalk_jax.doctor import identity, peer
 from lokitalk_jax.doctor.finding import ERROR, SEVERITIES, Finding
+from lokitalk_jax.progress import Progress
+
+_OURS = (layout.META, layout.WORKSPACE, layout.TRACKS)
 
 
-def examine(path: pathlib.Path) -> list[Finding]:
+def examine(path: str | os.PathLike, progress: Progress | None = None) -> list[Finding]:
     """Everything that is found, the gravest first.
 
     Args:
       path: an identity folder, or one of ER-NeRF, SyncTalk or TalkingGaussian.
+      progress: hears of the frames.
     """
     path = pathlib.Path(path)
     found: list[Finding] = []
     try:
-        for finding in _all(path):
+        for finding in _all(path, progress):
             found.append(finding)
     except Exception as error:  # what nobody thought of is a finding too
         seen = f"a check broke off: {type(error).__name__}: {error}"
@@ -26,17 +32,17 @@ def examine(path: pathlib.Path) -> list[Finding]:
     return sorted(found, key=lambda one: SEVERITIES.index(one.severity))
 
 
-def _all(path: pathlib.Path) -> Iterator[Finding]:
+def _all(path: pathlib.Path, progress: Progress | None) -> Iterator[Finding]:
     if not path.is_dir():
         yield Finding(
             ERROR, "no_folder", str(path), "there is no such folder", "name another"
         )
     elif peer.is_one(path):
-        yield from peer.examine(path)
-    elif any((path / n).exists() for n in ("identity.json", ".prepare", "tracks.npz")):
-        yield from identity.examine(path)
+        yield from peer.examine(path, progress)
+    elif any((path / name).exists() for name in _OURS):
+        yield from identity.examine(path, progress)
     else:
-        seen = "neither identity.json nor transforms_train.json is there"
+        seen = f"neither {layout.META} nor transforms_train.json is there"
         remedy = "make a folder with prepare.py --video=... --out=..."
         yield Finding(ERROR, "unknown_layout", str(path), seen, remedy)
 

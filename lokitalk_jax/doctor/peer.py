@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
-import tqdm
 
 from lokitalk_jax.doctor import peer_transforms, pictures, sound
 from lokitalk_jax.doctor.finding import ERROR, NOTE, WARNING, Finding, listed
 from lokitalk_jax.doctor.peer_transforms import AGAIN, SPLITS
+from lokitalk_jax.progress import Progress, track
 
 # RGB of parsing maps. Grey and black stand for the mouth's inside in TalkingGaussian's.
 _COMMON = {(255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255)}
@@ -29,7 +29,7 @@ def numbered(path: pathlib.Path, suffix: str) -> dict[int, pathlib.Path]:
     return {int(p.stem): p for p in sorted(found, key=lambda p: int(p.stem))}
 
 
-def examine(path: pathlib.Path) -> Iterator[Finding]:
+def examine(path: pathlib.Path, progress: Progress | None) -> Iterator[Finding]:
     """All checks."""
     images = numbered(path / "ori_imgs", ".jpg")
     count = len(images)
@@ -42,7 +42,7 @@ def examine(path: pathlib.Path) -> Iterator[Finding]:
         yield Finding(ERROR, "missing_frames", "ori_imgs", seen, AGAIN)
     landmarks = yield from _landmarks(path, images)
     poses = yield from peer_transforms.transforms(path, count)
-    shape = yield from _images(path, images)
+    shape = yield from _images(path, images, progress)
     if shape is not None:
         yield from _size(path, shape)
     yield from _parsing(path, images)
@@ -94,7 +94,7 @@ def _landmarks(path, images):
     return found
 
 
-def _images(path, images):
+def _images(path, images, progress):
     """Checks the frames and what is made of them; gives their shape, or None."""
     kinds = {
         "ori_imgs": (".jpg", 3, True),
@@ -105,7 +105,7 @@ def _images(path, images):
     shape, repeats = None, pictures.Repeats()
     faults = {kind: pictures.Faults(kind, AGAIN) for kind in kinds}
     there = {kind: (path / kind).is_dir() for kind in kinds}
-    for index in tqdm.tqdm(images, "checking", unit="frame", mininterval=1):
+    for index in track(images, progress, "checking", len(images)):
         for kind, (suffix, channels, _) in kinds.items():
             if not there[kind]:
                 continue
@@ -149,15 +149,15 @@ def _parsing(path, images) -> Iterator[Finding]:
         parsed = pictures.read(path / "parsing" / f"{index}.png", cv2.IMREAD_COLOR)
         if parsed is None:
             continue
-        rgb = np.unique(parsed[..., ::-1].reshape(-1, 3), axis=0)
+        rgb = np.unique(parsed.reshape(-1, 3), axis=0)
         mine = {tuple(int(v) for v in one) for one in rgb}
         colours |= mine
         if (0, 0, 255) not in mine:
             headless.append(int(index))
         else:
             # Swapped channels put the torso where the head is.
-            head = np.argwhere((parsed == (255, 0, 0)).all(-1))[:, 0].mean()
-            torso = np.argwhere((parsed == (0, 0, 255)).all(-1))[:, 0]
+            head = np.argwhere((parsed == (0, 0, 255)).all(-1))[:, 0].mean()
+            torso = np.argwhere((parsed == (255, 0, 0)).all(-1))[:, 0]
             if len(torso) and torso.mean() < head:
                 headless.append(int(index))
     unknown = colours - _COMMON - _GAUSSIAN

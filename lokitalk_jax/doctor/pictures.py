@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from lokitalk_jax.doctor.finding import ERROR, WARNING, Finding, listed
+from lokitalk_jax.media import image_file
 from lokitalk_jax.prepare import timeline, video
 
 _PNG_END = b"IEND\xaeB`\x82"
@@ -24,7 +25,7 @@ def read(path: pathlib.Path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray | 
     end = _PNG_END if path.suffix == ".png" else _JPEG_END
     if end not in data[-32:]:
         return None
-    return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    return image_file.decode(data, flags)
 
 
 class Faults:

@@ -92,36 +92,6 @@ def _level(samples: np.ndarray, where: str) -> Iterator[Finding]:
         )
 
 
-def log_mel(path: pathlib.Path, frames: int, remedy: str) -> Iterator[Finding]:
-    """Checks our own features."""
-    where = path.name
-    try:
-        with open(path, "rb") as file, np.load(file) as stored:
-            rows, rate = stored["log_mel"], float(stored["log_mel_rate"])
-    except FileNotFoundError:
-        yield Finding(ERROR, "no_features", where, "there is no such file", remedy)
-        return
-    except Exception as error:  # a damaged archive raises one of many
-        yield Finding(
-            ERROR, "features_unreadable", where, f"cannot be read ({error})", remedy
-        )
-        return
-    if rows.ndim != 2 or rows.shape[1] != 80 or rows.dtype != np.float32:
-        seen = f"log_mel is {rows.dtype} {rows.shape} instead of float32 [time, 80]"
-        yield Finding(ERROR, "features_shape", where, seen, remedy)
-    elif not np.isfinite(rows).all():
-        yield Finding(ERROR, "features_nan", where, "values are not finite", remedy)
-    elif abs(len(rows) / rate * structs.FPS - frames) > 2.5:
-        yield Finding(
-            ERROR,
-            "features_length",
-            where,
-            f"{len(rows)} rows, {len(rows) / rate:.2f} s, for "
-            f"{frames / structs.FPS:.2f} s of frames",
-            remedy,
-        )
-
-
 def windows(path: pathlib.Path, frames: int) -> Iterator[Finding]:
     """Checks features of another program, one window a frame."""
     where = path.name

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
 from lokitalk_jax.doctor.finding import ERROR, Finding
 from lokitalk_jax.prepare import video
 
@@ -44,7 +44,7 @@ class Timing:
 
     def add_labels(self, index: int, labels: np.ndarray) -> None:
         """Looks at a label image, uint8 [H, W]."""
-        head = (labels == folder.HEAD).astype(np.float32)
+        head = (labels == layout.HEAD).astype(np.float32)
         small = cv2.resize(head, (64, 64), interpolation=cv2.INTER_AREA)
         if small.any():
             y, x = np.mgrid[:64, :64]
@@ -60,8 +60,8 @@ class Timing:
         speed = np.log(np.linalg.norm(moved, axis=-1).mean(-1)[:, None] + 0.05)
         outline = np.diff(self._outline, axis=0, prepend=np.nan)
         for where, seen, told, least in (
-            ("frames", self._motion, speed, _PICTURES),
-            ("labels", outline, moved.mean(1), _OUTLINES),
+            (layout.FRAMES, self._motion, speed, _PICTURES),
+            (layout.LABELS, outline, moved.mean(1), _OUTLINES),
         ):
             late = shift(seen, told, least)
             if late:

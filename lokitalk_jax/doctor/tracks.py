@@ -1,28 +1,17 @@
 """Checks of what was tracked: poses, landmarks, and what a clip shows of a person."""
 
 import pathlib
-import zipfile
 from collections.abc import Iterator
 
 import numpy as np
 
 from lokitalk_jax import face_mesh, structs
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import folder, layout
 from lokitalk_jax.doctor.finding import ERROR, NOTE, WARNING, Finding, listed
 from lokitalk_jax.prepare import pose
 
 AGAIN = "prepare the video again"
-_WHERE = "tracks.npz"
-
-_KINDS = {
-    "head_to_camera": (np.float32, (4, 4)),
-    "landmarks": (np.float32, (478, 3)),
-    "lips": (np.float32, (40, 3)),
-    "eye_ratio": (np.float32, (2,)),
-    "valid": (np.bool_, ()),
-    "duplicate": (np.bool_, ()),
-    "torso_to_camera": (np.float32, (4, 4)),
-}
+_WHERE = layout.TRACKS
 _DEPTH = (0.15, 5.0)  # metres; nearer a head fills any picture
 _JUMP = 0.3  # face widths from one frame to the next
 _REPROJECTION = 8.0  # pixels at `pose.REFERENCE_FOCAL`
@@ -30,44 +19,21 @@ _MAX_SHIFT = 3  # frames
 _TURNED = 8.0  # degrees
 
 
-def load(path: pathlib.Path, count: int) -> Iterator[Finding | folder.Tracks]:
-    """Reads tracks.npz; yields what is wrong with it, or else the tracks."""
+def load(path: pathlib.Path, count: int) -> Iterator[Finding | layout.Tracks]:
+    """Reads tracks.npz; yields its faults, or else the tracks."""
     try:
-        # Opened here, since NumPy leaves damaged files open.
-        with (
-            open(path / _WHERE, "rb") as file,
-            np.load(file, allow_pickle=False) as stored,
-        ):
-            arrays = {name: stored[name] for name in stored.files}
-    except FileNotFoundError:
-        yield Finding(ERROR, "no_tracks", _WHERE, "there is no such file", AGAIN)
-        return
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
-        seen = f"cannot be read ({error})"
-        yield Finding(ERROR, "tracks_unreadable", _WHERE, seen, AGAIN)
-        return
-    bad = False
-    for name, (dtype, shape) in _KINDS.items():
-        if name not in arrays:
-            if name != "torso_to_camera":
-                bad = True
-                yield Finding(ERROR, "tracks_missing", _WHERE, f"no {name}", AGAIN)
-            continue
-        wanted, array = (count, *shape), arrays[name]
-        if array.dtype != dtype or array.shape[1:] != shape:
-            seen = f"{name} is {array.dtype} {array.shape}"
-            seen += f" instead of {np.dtype(dtype)} {wanted}"
-            yield Finding(ERROR, "tracks_type", _WHERE, seen, AGAIN)
-            bad = True
-        elif len(array) != count:
-            seen = f"{name} has {len(array)} rows for {count} frames"
-            yield Finding(ERROR, "tracks_length", _WHERE, seen, AGAIN)
-            bad = True
-    if not bad:
-        yield folder.Tracks(**{k: arrays[k] for k in _KINDS if k in arrays})
+        arrays = folder.read_arrays(path)
+        faults = list(layout.array_faults(arrays, count))
+    except layout.Fault as fault:
+        faults = [fault]
+    if not faults:
+        known = layout.TRACK_ROWS.keys() & arrays.keys()
+        yield layout.Tracks(**{name: arrays[name] for name in known})
+    for fault in faults:
+        yield Finding(ERROR, fault.kind, _WHERE, str(fault), AGAIN)
 
 
-def examine(tracks: folder.Tracks, meta: folder.Meta) -> Iterator[Finding]:
+def examine(tracks: layout.Tracks, meta: layout.Meta) -> Iterator[Finding]:
     """All checks of tracks that have the right shapes."""
     valid = tracks.valid
     if not valid.any():
@@ -80,18 +46,12 @@ def examine(tracks: folder.Tracks, meta: folder.Meta) -> Iterator[Finding]:
         )
         remedy = "choose another stretch with --start and --end"
         yield Finding(WARNING, "faceless", _WHERE, seen, remedy)
-    broken = False
-    for name in ("head_to_camera", "landmarks", "lips", "eye_ratio", "torso_to_camera"):
-        array = getattr(tracks, name)
-        if array is None:
-            continue
-        unusable = ~np.isfinite(array).reshape(len(array), -1).all(1) & valid
-        if unusable.any():
-            broken = True
-            seen = f"{name} is not finite in frames {listed(np.flatnonzero(unusable))}"
-            yield Finding(ERROR, "not_finite", _WHERE, seen, AGAIN)
-    if broken:
+    faults = list(layout.value_faults(tracks))
+    for fault in faults:
+        yield Finding(ERROR, fault.kind, _WHERE, str(fault), AGAIN)
+    if faults:
         return
+    broken = False
     for finding in _poses(tracks):
         broken = True
         yield finding
@@ -100,7 +60,7 @@ def examine(tracks: folder.Tracks, meta: folder.Meta) -> Iterator[Finding]:
     yield from _coverage(tracks)
 
 
-def _poses(tracks: folder.Tracks) -> Iterator[Finding]:
+def _poses(tracks: layout.Tracks) -> Iterator[Finding]:
     """Whether poses are rigid, and the head in front of the camera."""
     for name in ("head_to_camera", "torso_to_camera"):
         poses = getattr(tracks, name)
@@ -123,7 +83,7 @@ def _poses(tracks: folder.Tracks) -> Iterator[Finding]:
         yield Finding(ERROR, "depth", _WHERE, seen, remedy)
 
 
-def _geometry(tracks: folder.Tracks, meta: folder.Meta) -> Iterator[Finding]:
+def _geometry(tracks: layout.Tracks, meta: layout.Meta) -> Iterator[Finding]:
     """Whether poses and landmarks belong together, frame by frame."""
     found = tracks.landmarks[:, list(face_mesh.RIGID), :2].astype(np.float64)
     found = (found - meta.principal) / meta.focal
@@ -141,7 +101,7 @@ def _geometry(tracks: folder.Tracks, meta: folder.Meta) -> Iterator[Finding]:
             f"landmarks lie {error:.1f} px (at a focal length of 1400) from where the "
         )
         seen += "poses put an average face"
-        remedy = f"look at preview.mp4; check focal and axes, or {AGAIN}"
+        remedy = f"look at {layout.PREVIEW}; check focal and axes, or {AGAIN}"
         yield Finding(ERROR, "reprojection", _WHERE, seen, remedy)
     errors = {k: _shifted(found, placed, tracks.valid, k) for k in _shifts(len(found))}
     best = min(errors, key=errors.get)
@@ -169,7 +129,7 @@ def _shifted(found, placed, valid, by: int) -> float:
     return float(np.sqrt((apart**2).sum(-1).mean())) * pose.REFERENCE_FOCAL
 
 
-def _coverage(tracks: folder.Tracks) -> Iterator[Finding]:
+def _coverage(tracks: layout.Tracks) -> Iterator[Finding]:
     """What the clip shows of the person."""
     valid, count = tracks.valid, len(tracks.valid)
     repeats = int(tracks.duplicate.sum())
@@ -208,4 +168,4 @@ def _coverage(tracks: folder.Tracks) -> Iterator[Finding]:
     if count < 10 * structs.FPS:
         seen = f"{count / structs.FPS:.1f} s"
         remedy = "train with a prior (configs/adapt.py)"
-        yield Finding(NOTE, "short", "frames", seen, remedy)
+        yield Finding(NOTE, "short", layout.FRAMES, seen, remedy)

@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lokitalk_jax.avatar import panels
-from lokitalk_jax.data import folder, label_images, regions
+from lokitalk_jax.data import label_images, layout, regions
 from lokitalk_jax.evaluate import results
 from lokitalk_jax.evaluate.contrib import syncnet
 from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
@@ -67,7 +67,7 @@ def score_pair(
       OSError: the results could not be written.
     """
     weights = syncnet.load(syncnet_file) if syncnet_file else None
-    sources = [frame_source.open_source(path) for path in (truth, prediction)]
+    sources = [frame_source.open_source(_frames(path)) for path in (truth, prediction)]
     seen = [frame_source.survey(source) for source in sources]
     late = frame_source.check_pair(*zip(sources, seen, strict=True), any_lag)
     count, height, width, _ = seen[0]
@@ -116,10 +116,15 @@ def score_pair(
     return results.write(out, header, [clip])
 
 
+def _frames(path: pathlib.Path) -> pathlib.Path:
+    """The folder of frames of an identity folder; another path as it is."""
+    return path / layout.FRAMES if layout.is_identity(path) else path
+
+
 def _sound(path: pathlib.Path) -> np.ndarray | None:
     """What is said in a video or identity folder, float [S], 16 kHz, or None."""
-    if (path / "identity.json").is_file():
-        path = path / "audio.wav"
+    if layout.is_identity(path):
+        path = path / layout.SOUND
     if not path.is_file():
         return None
     try:
@@ -130,8 +135,8 @@ def _sound(path: pathlib.Path) -> np.ndarray | None:
 
 def _label_files(path: pathlib.Path, count: int) -> tuple[pathlib.Path, ...]:
     source = path
-    if (path / "identity.json").is_file():
-        source = path / "labels"
+    if layout.is_identity(path):
+        source = path / layout.LABELS
     found = frame_source.open_source(source).pictures
     if found is None or len(found) != count:
         raise ValueError(
@@ -160,7 +165,7 @@ def _regions(path: pathlib.Path | None, height: int, width: int):
                 f"{path} is {labels.shape[1]}x{labels.shape[0]} pixels, the frames "
                 f"{width}x{height}; scale labels without blending colours"
             )
-        shares = [labels == folder.HEAD, labels == folder.TORSO]
+        shares = [labels == layout.HEAD, labels == layout.TORSO]
         everyone = np.full((height, width), _WHOLE, np.uint8)
         body = regions.soften(np.stack(shares, -1).astype(np.float32), everyone) / 255
     return masks

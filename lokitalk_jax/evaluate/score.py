@@ -16,7 +16,7 @@ import numpy as np
 import scipy.io.wavfile
 from tqdm import tqdm
 
-from lokitalk_jax import files, structs
+from lokitalk_jax import structs
 from lokitalk_jax.avatar import backdrop, motion, panels, video_file
 from lokitalk_jax.avatar.run import Avatar, Run
 from lokitalk_jax.data import torso_inpainting
@@ -27,7 +27,7 @@ from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer, Row
 from lokitalk_jax.evaluate.metrics.landmarks import FacePairs
 from lokitalk_jax.evaluate.report.gallery import Gallery
 from lokitalk_jax.evaluate.report.page import Clip
-from lokitalk_jax.media import image_grid, video_io
+from lokitalk_jax.media import image_file, image_grid, video_io
 from lokitalk_jax.model.rendering import Rendered
 from lokitalk_jax.prepare import faces
 
@@ -239,7 +239,7 @@ def _clip(
                 rows.append([panels.enlarged(one) for one in pictures.values()])
     if not shown:
         return Clip(name, way, scores)
-    files.write_image(sheet, image_grid.contact_sheet(rows, labels))
+    image_file.write(sheet, image_grid.contact_sheet(rows, labels))
     return Clip(name, way, scores, gallery, path, sheet)
 
 

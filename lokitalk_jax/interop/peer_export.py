@@ -10,17 +10,19 @@ import tempfile
 
 import numpy as np
 
-from lokitalk_jax import face_mesh, files
-from lokitalk_jax.data import folder, torso_inpainting
+from lokitalk_jax import face_mesh
+from lokitalk_jax.data import layout, torso_inpainting
+from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.interop import peer_poses
-from lokitalk_jax.prepare import stages
+from lokitalk_jax.media import image_file
+from lokitalk_jax.progress import Progress, track
 
 # RGB of their parsing maps. Our torso includes the neck, which they only tell apart to
 # join them again.
 _COLOURS = {
-    folder.BACKGROUND: (255, 255, 255),
-    folder.TORSO: (255, 0, 0),
-    folder.HEAD: (0, 0, 255),
+    layout.BACKGROUND: (255, 255, 255),
+    layout.TORSO: (255, 0, 0),
+    layout.HEAD: (0, 0, 255),
 }
 
 STILL_TO_MAKE = (
@@ -29,12 +31,15 @@ STILL_TO_MAKE = (
 )
 
 
-def export_folder(source: pathlib.Path, out: pathlib.Path) -> int:
+def export_folder(
+    source: pathlib.Path, out: pathlib.Path, progress: Progress | None = None
+) -> int:
     """Writes `out` as their preparation does.
 
     Args:
       source: an identity folder.
       out: a folder that is not there yet; it appears when all is written.
+      progress: hears of the frames.
 
     Returns:
       the number of frames.
@@ -44,7 +49,7 @@ def export_folder(source: pathlib.Path, out: pathlib.Path) -> int:
         there.
       OSError: a file could not be written.
     """
-    identity, out = folder.IdentityFolder(source), pathlib.Path(out)
+    identity, out = IdentityFolder(source), pathlib.Path(out)
     tracks, meta = identity.tracks(), identity.meta
     if out.exists():
         raise ValueError(f"--out={out} is there already; name a new folder")
@@ -56,7 +61,7 @@ def export_folder(source: pathlib.Path, out: pathlib.Path) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        _write(identity, tracks, meta, scratch)
+        _write(identity, tracks, scratch, progress)
         scratch.chmod(0o755)
         scratch.rename(out)
     finally:
@@ -64,21 +69,22 @@ def export_folder(source: pathlib.Path, out: pathlib.Path) -> int:
     return meta.frame_count
 
 
-def _write(identity, tracks, meta, out: pathlib.Path) -> None:
+def _write(identity, tracks, out: pathlib.Path, progress) -> None:
+    meta = identity.meta
     for name in ("ori_imgs", "gt_imgs", "torso_imgs", "parsing"):
         (out / name).mkdir()
-    plate, _ = identity.plate()
-    files.write_image(out / "bc.jpg", plate)
-    palette = np.array([_COLOURS[label] for label in range(3)], np.uint8)
-    for i in stages.progress_bar("export")(range(meta.frame_count)):
+    plate = identity.plate()
+    image_file.write(out / "bc.jpg", plate)
+    palette = np.array([_COLOURS[label] for label in layout.LABEL_VALUES], np.uint8)
+    for i in track(range(meta.frame_count), progress, "export", meta.frame_count):
         rgb, labels = identity.frame(i), identity.labels(i)
         share = identity.mask(i)[..., None] / 255
-        files.write_image(out / "ori_imgs" / f"{i}.jpg", rgb)
+        image_file.write(out / "ori_imgs" / f"{i}.jpg", rgb)
         over = np.rint(share * rgb + (1 - share) * plate).astype(np.uint8)
-        files.write_image(out / "gt_imgs" / f"{i}.jpg", over)
+        image_file.write(out / "gt_imgs" / f"{i}.jpg", over)
         torso = torso_inpainting.torso_image(rgb, labels)
-        files.write_image(out / "torso_imgs" / f"{i}.png", torso)
-        files.write_image(out / "parsing" / f"{i}.png", palette[labels])
+        image_file.write(out / "torso_imgs" / f"{i}.png", torso)
+        image_file.write(out / "parsing" / f"{i}.png", palette[labels])
         points = tracks.landmarks[i, list(face_mesh.MESH_TO_68), :2]
         np.savetxt(out / "ori_imgs" / f"{i}.lms", points, "%f")
     peer_poses.write(

@@ -15,30 +15,30 @@ import numpy as np
 import scipy.io.wavfile
 
 from lokitalk_jax import face_mesh, structs
-from lokitalk_jax.data import face_geometry, folder, label_images
+from lokitalk_jax.data import face_geometry, label_images, layout
+from lokitalk_jax.data.folder import IdentityFolder
+from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.doctor import check, finding, peer, pictures
-from lokitalk_jax.files import replacing, write_image
+from lokitalk_jax.files import replacing
 from lokitalk_jax.interop import peer_poses
-from lokitalk_jax.prepare import (
-    audio,
-    faces,
-    pose,
-    stages,
-    survey,
-    torso,
-    workspace,
-)
+from lokitalk_jax.media import image_file
+from lokitalk_jax.prepare import faces, pose, stages, survey, torso, workspace
+from lokitalk_jax.progress import Progress, track
 
 
 def import_folder(
-    source: pathlib.Path, out: pathlib.Path, model: str | None = None
-) -> folder.Meta:
+    source: pathlib.Path,
+    out: pathlib.Path,
+    model: str | None = None,
+    progress: Progress | None = None,
+) -> layout.Meta:
     """Writes the identity folder `out`; goes on where an earlier call was stopped.
 
     Args:
       source: their folder.
       out: new, or begun by the same call.
       model: a FaceLandmarker model; see `faces.find_model`.
+      progress: hears of the stages.
 
     Raises:
       ValueError: the doctor finds an error in `source`, too few frames show a face, or
@@ -58,19 +58,19 @@ def import_folder(
     known = workspace.described(source / peer_poses.SPLITS[0]) | {"imported": True}
     with workspace.Workspace(pathlib.Path(out), known) as work:
         if not work.finished:
-            _run_stages(source, work, faces.find_model(model))
-    return folder.IdentityFolder(out).meta
+            _run_stages(source, work, faces.find_model(model), progress)
+    return IdentityFolder(out).meta
 
 
-def _run_stages(source, work, model) -> None:
+def _run_stages(source, work, model, progress) -> None:
     theirs = peer_poses.read(source)
     count = len(theirs.camera_to_head)
-    files = stages.Files(work.path, png=False)
+    out = FolderWriter(work.path)
     repeated = work.cached(
-        "repeats", lambda: [_write_frames(source, files, count)], lambda x: x[0]
+        "repeats", lambda: [_write_frames(source, out, count, progress)], lambda x: x[0]
     )
     landmarks, valid = work.cached(
-        "landmarks", lambda: stages.find_landmarks(files, count, model), tuple
+        "landmarks", lambda: stages.find_landmarks(out, count, model, progress), tuple
     )
     if (~valid).mean() >= survey.MAX_FACELESS:
         raise ValueError(survey.faceless_message(source.name, (~valid).mean()))
@@ -83,13 +83,13 @@ def _run_stages(source, work, model) -> None:
         (landmarks[valid][:, rigid, :2].astype(np.float64) - principal) / focal,
     )
     poses = peer_poses.of_our_head(poses, head).astype(np.float32)
-    _write_labels(source, files, count)
+    _write_labels(source, out, count, progress)
     motion = work.cached(
         "torso",
-        lambda: stages.register_torso(files, poses, valid),
+        lambda: stages.register_torso(out, poses, valid, progress),
         torso.Motion._make,
     )
-    tracks = folder.Tracks(
+    tracks = layout.Tracks(
         head_to_camera=poses,
         landmarks=landmarks,
         lips=face_geometry.lips_in_head_frame(landmarks, poses, focal, principal),
@@ -98,18 +98,17 @@ def _run_stages(source, work, model) -> None:
         duplicate=repeated,
         torso_to_camera=torso.poses(motion, poses, valid, focal, principal),
     )
-    folder.write_tracks(work.path, tracks)
-    seen = _write_plate(source, files, count)
+    out.write_tracks(tracks)
+    seen = _write_plate(source, out, count)
     rate, samples = scipy.io.wavfile.read(source / "aud.wav")
     assert rate == structs.AUDIO_RATE  # the doctor saw to it
     length = count * structs.AUDIO_RATE // structs.FPS
     padded = np.zeros(length, np.float32)
     padded[: min(len(samples), length)] = samples[:length] / np.float32(32768)
-    audio.write(work.path, padded)
-    sound = work.path / "audio.wav"
-    stages.write_preview(files, tracks, focal, principal, sound)
-    height, width = files.read_rgb(0).shape[:2]
-    meta = folder.Meta(
+    out.write_sound(padded)
+    stages.write_preview(out, tracks, focal, principal, progress)
+    height, width = out.frame(0).shape[:2]
+    meta = layout.Meta(
         height=height,
         width=width,
         focal=focal,
@@ -128,7 +127,7 @@ def _run_stages(source, work, model) -> None:
             "plate_seen": round(seen, 4),
         },
     )
-    folder.write_meta(work.path, meta)
+    out.write_meta(meta)
 
 
 def _even(image: np.ndarray) -> np.ndarray:
@@ -137,43 +136,42 @@ def _even(image: np.ndarray) -> np.ndarray:
     return image[: height - height % 2, : width - width % 2]
 
 
-def _write_frames(source, files: stages.Files, count: int) -> np.ndarray:
+def _write_frames(source, out: FolderWriter, count: int, progress) -> np.ndarray:
     """Takes frames over; bool [F], which of them repeat the one before."""
     repeats = pictures.Repeats()
-    for i in stages.progress_bar("frames")(range(count)):
+    for i in track(range(count), progress, "frames", count):
         path = source / "ori_imgs" / f"{i}.jpg"
-        image = cv2.imread(str(path))
-        repeats.add(i, image)
-        if files.frame(i).exists():
+        rgb = image_file.read_rgb(path)
+        repeats.add(i, rgb)
+        if out.frame_path(i).exists():
             continue
-        if image.shape == _even(image).shape:
+        if rgb.shape == _even(rgb).shape:
             # The bytes themselves, since every encoding loses a little.
-            with replacing(files.frame(i)) as temporary:
+            with replacing(out.frame_path(i)) as temporary:
                 shutil.copyfile(path, temporary)
         else:
-            write_image(files.frame(i), _even(image)[..., ::-1])
+            out.write_frame(i, _even(rgb))
     repeated = np.zeros(count, bool)
     repeated[repeats.repeated()] = True
     return repeated
 
 
-def _write_labels(source, files: stages.Files, count: int) -> None:
-    for i in stages.progress_bar("labels")(range(count)):
-        if files.labels(i).exists():
+def _write_labels(source, out: FolderWriter, count: int, progress) -> None:
+    for i in track(range(count), progress, "labels", count):
+        if out.has_labels(i):
             continue
         labels = _even(label_images.read(source / "parsing" / f"{i}.png"))
-        person = np.where(labels == folder.BACKGROUND, 0, 255).astype(np.uint8)
+        person = np.where(labels == layout.BACKGROUND, 0, 255).astype(np.uint8)
         # Their maps end at whole pixels, a person does not.
-        write_image(files.mask(i), cv2.GaussianBlur(person, (3, 3), 0))
-        write_image(files.labels(i), labels)
+        out.write_mask(i, cv2.GaussianBlur(person, (3, 3), 0))
+        out.write_labels(i, labels)
 
 
-def _write_plate(source, files: stages.Files, count: int) -> float:
-    """Writes background.png; returns the share of it that was seen in some frame."""
-    rgb = _even(cv2.imread(str(source / "bc.jpg")))[..., ::-1]
+def _write_plate(source, out: FolderWriter, count: int) -> float:
+    """Writes the plate; returns the share of it that was seen in some frame."""
+    rgb = _even(image_file.read_rgb(source / "bc.jpg"))
     seen = np.zeros(rgb.shape[:2], bool)
     for i in np.unique(np.linspace(0, count - 1, 64).astype(int)):
-        seen |= cv2.imread(str(files.mask(i)), cv2.IMREAD_GRAYSCALE) == 0
-    alpha = np.where(seen, 255, 0).astype(np.uint8)
-    write_image(files.out / "background.png", np.dstack([rgb, alpha]))
+        seen |= out.mask(i) == 0
+    out.write_plate(rgb, seen)
     return float(seen.mean())

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.media import video_io
+from lokitalk_jax.media import image_file, video_io
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 _THUMBNAIL = 32  # pixels
@@ -42,10 +42,7 @@ class FrameSource(NamedTuple):
             yield from video_io.read_frames(self.path)
             return
         for path in self.pictures:
-            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-            if image is None:
-                raise ValueError(f"{path} is not an image; write it again")
-            yield image[..., ::-1]
+            yield image_file.read_rgb(path)
 
 
 class Survey(NamedTuple):
@@ -64,15 +61,13 @@ class Survey(NamedTuple):
 
 
 def open_source(path: pathlib.Path) -> FrameSource:
-    """Opens a video, a folder of pictures, or an identity folder.
+    """Opens a video or a folder of pictures.
 
     Raises:
       ValueError: there is nothing of the kind at `path`.
     """
     path = pathlib.Path(path)
     if path.is_dir():
-        if (path / "identity.json").is_file():
-            path = path / "frames"
         files = [p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES]
         if not files:
             raise ValueError(

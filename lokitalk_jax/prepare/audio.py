@@ -1,19 +1,11 @@
-"""The sound of a video, on the clock of its frames, and what is heard in it."""
-
-import wave
-from pathlib import Path
+"""The sound of a video, on the clock of its frames."""
 
 import av
-import librosa
 import numpy as np
 
-from lokitalk_jax import files, structs
+from lokitalk_jax import structs
 from lokitalk_jax.prepare import video
 
-MEL_COUNT = 80
-MEL_RATE = 100  # rows a second
-_WINDOW = structs.AUDIO_RATE // 40  # 25 ms
-_FLOOR = 1e-6  # mel power of silence, so that its logarithm is finite
 _GAP = 0.04  # seconds of missing sound that are kept as silence
 
 
@@ -78,41 +70,3 @@ def _segments(clip: video.Clip):
 def _join(parts, resampler) -> np.ndarray:
     tail = [r.to_ndarray()[0] for r in resampler.resample(None)]
     return np.concatenate(parts + tail)
-
-
-def log_mel(samples: np.ndarray) -> np.ndarray:
-    """Natural logarithm of the mel power, float32 [time, 80], 100 rows a second.
-
-    Row r looks at 25 ms around sample 160 r; the stream is not cut into windows.
-
-    Args:
-      samples: float [S], 16 kHz mono in [-1, 1].
-    """
-    power = librosa.feature.melspectrogram(
-        y=np.asarray(samples, np.float32),
-        sr=structs.AUDIO_RATE,
-        n_fft=_WINDOW,
-        hop_length=structs.AUDIO_RATE // MEL_RATE,
-        n_mels=MEL_COUNT,
-    )
-    rows = len(samples) * MEL_RATE // structs.AUDIO_RATE
-    return np.log(np.maximum(power, _FLOOR)).T[:rows].astype(np.float32)
-
-
-def write(out: Path, samples: np.ndarray) -> None:
-    """Writes audio.wav and audio_features.npz of an identity folder.
-
-    Args:
-      out: the folder.
-      samples: float [S], 16 kHz mono in [-1, 1].
-    """
-    with files.replacing(out / "audio_features.npz") as temporary:
-        np.savez_compressed(
-            temporary, log_mel=log_mel(samples), log_mel_rate=np.float64(MEL_RATE)
-        )
-    with files.replacing(out / "audio.wav") as temporary:
-        with wave.open(str(temporary), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(structs.AUDIO_RATE)
-            file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())

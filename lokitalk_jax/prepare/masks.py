@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from lokitalk_jax import face_mesh
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
 from lokitalk_jax.prepare import faces
 
 LABEL_SIZE = 192  # GrabCut works at this height; more is slower, hardly better
@@ -71,7 +71,7 @@ def label_regions(
       landmarks: [478, 3], pixels.
 
     Returns:
-      uint8 [H, W], of `folder.BACKGROUND`, `TORSO` and `HEAD`.
+      uint8 [H, W], of `layout.BACKGROUND`, `TORSO` and `HEAD`.
     """
     height, width = mask.shape
     scale = min(1, LABEL_SIZE / height)
@@ -98,8 +98,8 @@ def label_regions(
     head_seen = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD))
     head = _largest(head_seen & person).astype(np.float32)
     head = cv2.resize(head, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
-    labels = np.where(head, folder.HEAD, folder.TORSO)
-    return np.where(mask > 127, labels, folder.BACKGROUND).astype(np.uint8)
+    labels = np.where(head, layout.HEAD, layout.TORSO)
+    return np.where(mask > 127, labels, layout.BACKGROUND).astype(np.uint8)
 
 
 def _unknown_part(seeds: np.ndarray) -> tuple[slice, slice]:

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.data import face_geometry, folder
+from lokitalk_jax.data import face_geometry, layout
+from lokitalk_jax.data.folder import IdentityFolder
+from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.prepare import (
     audio,
     crop,
@@ -24,6 +26,7 @@ from lokitalk_jax.prepare import (
     video,
     workspace,
 )
+from lokitalk_jax.progress import Progress
 
 # The focal length cannot be told from a talking head, so it is a constant.
 FOCAL_AT_512 = 1400.0
@@ -35,7 +38,8 @@ def prepare(
     options: workspace.Options,
     model: str | None = None,
     workers: int | None = None,
-) -> folder.Meta:
+    progress: Progress | None = None,
+) -> layout.Meta:
     """Writes the identity folder `out` of the video `source`.
 
     Run again after it was interrupted, it continues; after it has finished, it does
@@ -47,6 +51,7 @@ def prepare(
       options: what the folder's contents depend on.
       model: a FaceLandmarker model; see `faces.find_model`.
       workers: threads of the segmentation, by default one per CPU.
+      progress: hears of the stages.
 
     Raises:
       ValueError: the video cannot be used, or `out` holds something else; a refused
@@ -65,31 +70,29 @@ def prepare(
     known = workspace.described(clip.path) | dataclasses.asdict(options)
     with workspace.Workspace(Path(out), known) as work:
         if not work.finished:
-            _run_stages(clip, work, options, found_model, workers or os.cpu_count())
-    return folder.IdentityFolder(out).meta
+            workers = workers or os.cpu_count()
+            _run_stages(clip, work, options, found_model, workers, progress)
+    return IdentityFolder(out).meta
 
 
-def _run_stages(clip, work, options, model, workers) -> None:
+def _run_stages(clip, work, options, model, workers, progress) -> None:
     """The stages in order; each reads what the ones before it have written."""
     found = work.cached(
-        "survey", lambda: _look(clip, options, model), survey.Survey._make
+        "survey", lambda: _look(clip, options, model, progress), survey.Survey._make
     )
     survey.check(clip, found, options.start)
     grid = timeline.lay_out(found.times, found.changes, options.start, options.end)
     window = _window(clip, options, found.boxes)
 
-    sound = None
+    out = FolderWriter(work.path, options.png)
     if options.audio:
         sample_count = len(grid.source) * structs.AUDIO_RATE // structs.FPS
-        audio.write(work.path, audio.read(clip, grid.start, sample_count))
-        sound = work.path / "audio.wav"
-
-    files = stages.Files(work.path, options.png)
-    stages.write_frames(clip, grid, options.end, window, files)
+        out.write_sound(audio.read(clip, grid.start, sample_count))
+    stages.write_frames(clip, grid, options.end, window, out, progress)
 
     landmarks, valid = work.cached(
         "landmarks",
-        lambda: stages.find_landmarks(files, len(grid.source), model),
+        lambda: stages.find_landmarks(out, len(grid.source), model, progress),
         tuple,
     )
     if (~valid).mean() >= survey.MAX_FACELESS:
@@ -103,13 +106,13 @@ def _run_stages(clip, work, options, model, workers) -> None:
         lambda: pose.track_poses(landmarks, valid, focal, principal),
         pose.Poses._make,
     )
-    stages.write_masks(files, landmarks, valid, workers)
+    stages.write_masks(out, landmarks, valid, workers, progress)
     motion = work.cached(
         "torso",
-        lambda: stages.register_torso(files, poses.head_to_camera, valid),
+        lambda: stages.register_torso(out, poses.head_to_camera, valid, progress),
         torso.Motion._make,
     )
-    tracks = folder.Tracks(
+    tracks = layout.Tracks(
         head_to_camera=poses.head_to_camera,
         landmarks=landmarks,
         lips=face_geometry.lips_in_head_frame(
@@ -122,17 +125,17 @@ def _run_stages(clip, work, options, model, workers) -> None:
             motion, poses.head_to_camera, valid, focal, principal
         ),
     )
-    folder.write_tracks(work.path, tracks)
-    seen = stages.write_plate(files, valid)
-    stages.write_preview(files, tracks, focal, principal, sound)
+    out.write_tracks(tracks)
+    seen = stages.write_plate(out, valid, progress)
+    stages.write_preview(out, tracks, focal, principal, progress)
 
-    meta = folder.Meta(
+    meta = layout.Meta(
         height=window.out_height,
         width=window.out_width,
         focal=focal,
         principal=principal,
         frame_count=len(grid.source),
-        train_frames=folder.train_count(len(grid.source)),
+        train_frames=layout.train_count(len(grid.source)),
         source=work.source | {"window": window._asdict()},
         versions=workspace.versions(model),
         quality={
@@ -145,10 +148,10 @@ def _run_stages(clip, work, options, model, workers) -> None:
         },
         audio_rate=structs.AUDIO_RATE if options.audio else None,
     )
-    folder.write_meta(work.path, meta)
+    out.write_meta(meta)
 
 
-def _look(clip, options, model) -> survey.Survey:
+def _look(clip, options, model, progress) -> survey.Survey:
     stop = min(options.end or clip.duration, clip.duration)
     total = max(0, round((stop - options.start) / clip.spacing)) or None
     with faces.FaceDetector(model) as detector:
@@ -158,7 +161,8 @@ def _look(clip, options, model) -> survey.Survey:
             options.start,
             options.end,
             search=options.crop == "auto",
-            progress=stages.progress_bar("survey", total),
+            progress=progress,
+            total=total,
         )
 
 

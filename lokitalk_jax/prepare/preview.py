@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 
 from lokitalk_jax import face_mesh
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
 
-TINTS = {folder.TORSO: (60, 120, 255), folder.HEAD: (255, 200, 40)}
+TINTS = {layout.TORSO: (60, 120, 255), layout.HEAD: (255, 200, 40)}
 AXES = ((255, 60, 60), (60, 220, 60), (80, 120, 255))  # x, y, z
 AXIS_LENGTH = 0.08  # metres
 # Crosses on the chest, in the head frame of the usual pose, metres.
@@ -27,7 +27,7 @@ def draw(
 
     Args:
       rgb: uint8 [H, W, 3].
-      labels: uint8 [H, W], see `folder`.
+      labels: uint8 [H, W], see `layout`.
       landmarks: [478, 3], pixels.
       head_to_camera: [4, 4], metres.
       focal: focal length, pixels.
@@ -78,7 +78,7 @@ def draw(
     return image
 
 
-def torso_marks(tracks: folder.Tracks) -> np.ndarray:
+def torso_marks(tracks: layout.Tracks) -> np.ndarray:
     """Points [F, M, 3] that move with the torso, camera frame; M is 0 if untracked."""
     if tracks.torso_to_camera is None:
         return np.zeros((len(tracks.valid), 0, 3))

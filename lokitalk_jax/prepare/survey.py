@@ -13,6 +13,7 @@ import numpy as np
 from scipy import optimize
 
 from lokitalk_jax.prepare import crop, timeline, video
+from lokitalk_jax.progress import Progress, track
 
 # A face is looked for twice a second, on a copy that is no larger than this.
 _SAMPLE_SECONDS = 0.5
@@ -61,7 +62,8 @@ def look(
     start: float,
     end: float | None,
     search: bool = True,
-    progress: Callable = iter,
+    progress: Progress | None = None,
+    total: int | None = None,
 ) -> Survey:
     """Surveys `clip` over [start, end).
 
@@ -72,12 +74,14 @@ def look(
       end: seconds, or None for the video's end.
       search: also look at parts of the frame where the whole shows no face, which
         finds faces down to a tenth of the frame's height instead of a fifth.
-      progress: wraps the iteration over source frames.
+      progress: hears of the source frames.
+      total: number of source frames, if known.
     """
     times, changes, cuts, boxes, rivals = [], [], [], [], []
     recent = collections.deque(maxlen=2 * _ARM)
     previous, next_sample = None, -np.inf
-    for time, frame in progress(video.decode(clip, start, end)):
+    decoded = video.decode(clip, start, end)
+    for time, frame in track(decoded, progress, "survey", total):
         small = video.thumbnail(frame)
         change, motion = (
             (np.inf, np.inf) if previous is None else video.change(small, previous)

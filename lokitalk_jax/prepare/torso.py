@@ -14,7 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
 
 # Longest side of the images that are registered, pixels.
 SIDE = 128
@@ -73,7 +73,7 @@ def register(
 
     Args:
       read_rgb: gives a frame, uint8 [H, W, 3].
-      labels: uint8 [H, W], of the reference; see `folder`.
+      labels: uint8 [H, W], of the reference; see `layout`.
       reference: its index.
       count: F.
       done: is called after each frame.
@@ -91,11 +91,11 @@ def register(
         np.zeros(count, np.float32),
     )
     labels = shrunk(labels, cv2.INTER_NEAREST)
-    torso = (labels == folder.TORSO).astype(np.uint8)
+    torso = (labels == layout.TORSO).astype(np.uint8)
     if torso.mean() < _AREA:
         return motion
     torso = cv2.dilate(torso, np.ones((2 * _MARGIN + 1,) * 2, np.uint8))
-    registration = _Registration(grey(reference), (torso > 0) & (labels != folder.HEAD))
+    registration = _Registration(grey(reference), (torso > 0) & (labels != layout.HEAD))
 
     # From the reference outwards, so that each frame starts where its neighbour is.
     for order in (range(reference, count), range(reference - 1, -1, -1)):

@@ -15,19 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from lokitalk_jax import files
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import folder, layout
 from lokitalk_jax.prepare import video
 
 _CONTENTS = (
-    "frames",
-    "masks",
-    "labels",
-    "background.png",
-    "tracks.npz",
-    "audio.wav",
-    "audio_features.npz",
-    "preview.mp4",
-    ".prepare",
+    *layout.IMAGES,
+    layout.PLATE,
+    layout.TRACKS,
+    layout.SOUND,
+    layout.PREVIEW,
+    layout.WORKSPACE,
 )
 
 
@@ -86,9 +83,9 @@ class Workspace:
         """
         self.path = path
         self.source = source
-        self._cache = path / ".prepare"
+        self._cache = path / layout.WORKSPACE
         self._manifest = self._cache / "manifest.json"
-        self.finished = (path / "identity.json").is_file()
+        self.finished = layout.is_identity(path)
         self._is_new = not path.exists()
         if path.exists() and not path.is_dir():
             raise ValueError(f"--out={path} is a file; name a folder")
@@ -161,7 +158,7 @@ class Workspace:
 
 def versions(face_model: Path | None) -> dict[str, str]:
     """Versions of the tools that shape the folder's contents."""
-    names = ("lokitalk-jax", "av", "mediapipe", "opencv-python", "librosa", "numpy")
+    names = ("lokitalk-jax", "av", "mediapipe", "opencv-python", "numpy")
     found = {name: importlib.metadata.version(name) for name in names}
     model = face_model.name if face_model else "face mesh of mediapipe"
     return found | {"face_model": model}

@@ -3,11 +3,10 @@
 import jax
 import numpy as np
 
-from lokitalk_jax import files
 from lokitalk_jax.avatar.frames import FrameRenderer
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.media import image_grid
+from lokitalk_jax.media import image_file, image_grid
 from lokitalk_jax.model import nerf
 from lokitalk_jax.structs import TrainState
 from lokitalk_jax.training import train_step
@@ -41,7 +40,7 @@ def write(
         picture = strip(renderer, training_set.record(data), data)
         path = log.workdir / "previews" / f"{data.name}-{step:07d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_image(path, picture)
+        image_file.write(path, picture)
         log.image(step, data.name, picture)
 
 

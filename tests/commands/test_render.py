@@ -12,12 +12,12 @@ import scipy.io.wavfile
 from render_command import command, frames_of, plate_of, refusal
 
 import render
-from lokitalk_jax import files, structs
+from lokitalk_jax import structs
 from lokitalk_jax.avatar import backdrop, motion, video_file
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
 from lokitalk_jax.evaluate.metrics import pixels
-from lokitalk_jax.media import video_io
+from lokitalk_jax.media import image_file, video_io
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -63,7 +63,7 @@ def test_video_shows_the_rendered_frames_in_order(tiny_run, avatar, tmp_path):
     shown = list(video_io.read_frames(tmp_path / "x.mp4"))
     frames = motion.select_frames(avatar.record, "test")
     truth = np.clip(frames_of(avatar, motion.tracked(avatar.record, frames)), 0, 1)
-    assert len(shown) == len(frames) == 50 - folder.train_count(50)
+    assert len(shown) == len(frames) == 50 - layout.train_count(50)
     for one, other in zip(shown, truth, strict=True):
         assert pixels.psnr(other, np.float32(one / 255)) > 30
 
@@ -163,7 +163,7 @@ def test_backgrounds(avatar, tmp_path):
     # Twice as wide as high: the frame shows the middle half.
     wide = np.zeros((50, 100, 3), np.uint8)
     wide[:, 25:75] = 255, 0, 0
-    files.write_image(tmp_path / "wide.png", wide)
+    image_file.write(tmp_path / "wide.png", wide)
     image = backdrop.find(str(tmp_path / "wide.png"), record)
     assert image.shape == (*size, 3)
     np.testing.assert_allclose(image[:, 1:-1].mean((0, 1)), [1, 0, 0], atol=0.01)

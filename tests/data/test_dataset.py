@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tiny_folder
 
-from lokitalk_jax import files
-from lokitalk_jax.data import folder, frame_cache, regions
+from lokitalk_jax.data import folder, frame_cache, layout, regions
 from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.media import image_file
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +31,8 @@ def test_pixels_keep_their_place_when_resized(identity):
     np.testing.assert_allclose(rgb[:, 3, 1] * 255 / 4 + 0.5, y * 2, atol=0.13)
     np.testing.assert_allclose(rgb[..., 2] * 255, 5, atol=1e-4)
     assert alpha[:, 8:24].min() == 1 and alpha[:, :8].max() == 0
-    assert (labels[:12, 8:24] == folder.HEAD).all()
-    assert (labels[12:, 8:24] == folder.TORSO).all()
-    assert data.plate_seen[:12].all() and not data.plate_seen[12:].any()
+    assert (labels[:12, 8:24] == layout.HEAD).all()
+    assert (labels[12:, 8:24] == layout.TORSO).all()
 
 
 def test_camera_and_landmarks_follow_the_size(identity):
@@ -77,7 +76,7 @@ def test_cache_is_used_again_until_the_folder_changes(tmp_path, monkeypatch):
         patched.setattr(frame_cache, "_build", _must_not_run)
         Dataset.open(identity, 32)
     frame = np.full((48, 64, 3), 77, np.uint8)
-    files.write_image(identity.path / "frames" / "000003.png", frame)
+    image_file.write(layout.frame(identity.path, 3), frame)
     data = Dataset.open(identity, 32)
     assert (data.images[3, ..., :3] == 77).all()
     assert not (data.images[4, ..., :3] == 77).all()
@@ -157,13 +156,13 @@ def test_errors_say_what_to_do(tmp_path, monkeypatch):
     lips = tiny_folder.tracks(22, 48, 64).lips
     lips[4, 3] = np.nan
     broken = tiny_folder.write(tmp_path / "y", lips=lips)
-    with pytest.raises(ValueError, match="lips of frame 4 is not finite"):
+    with pytest.raises(ValueError, match="lips is not finite in frame 4"):
         Dataset.open(broken, 32)
     short = tiny_folder.write(tmp_path / "z", lips=lips[:9])
     with pytest.raises(ValueError, match="lips has 9 rows"):
         Dataset.open(short, 32)
     frame = np.zeros((20, 20), np.uint8)
-    files.write_image(identity.path / "labels" / "000002.png", frame)
+    image_file.write(layout.image(identity.path, layout.LABELS, 2), frame)
     monkeypatch.undo()
     with pytest.raises(ValueError, match="labels 2 has 20x20"):
         Dataset.open(identity, 32)

@@ -7,8 +7,10 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from lokitalk_jax import demo, face_mesh, structs
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import folder, layout
+from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.demo import raster, render, shapes
+from lokitalk_jax.media import image_file
 
 SIZE = 96
 CONTROLLED = demo.Motion(controlled=True, pose_error=0.1, hair_lag=0.2)
@@ -89,7 +91,7 @@ def test_options_out_of_range_are_refused(tmp_path):
 
 
 def test_only_demo_identities_have_a_truth(cast, tmp_path):
-    folder.write_meta(tmp_path, cast[0].meta)
+    FolderWriter(tmp_path).write_meta(cast[0].meta)
     with pytest.raises(ValueError, match=r"no truth\.npz"):
         demo.load_truth(folder.IdentityFolder(tmp_path))
 
@@ -101,10 +103,7 @@ def test_files_are_what_the_folder_promises(cast):
     assert tracks.landmarks.shape == (50, 478, 3)
     assert tracks.lips.shape == (50, len(face_mesh.LIPS), 3)
     assert {a.dtype for a in tracks} == {np.dtype(np.float32), np.dtype(bool)}
-    with np.load(identity.path / "audio_features.npz") as features:
-        assert features["log_mel"].shape == (200, 80)
-        assert features["log_mel_rate"] == 100
-    samples = np.fromfile(identity.path / "audio.wav", np.int16)[22:]
+    samples = np.fromfile(identity.audio_path, np.int16)[22:]
     assert len(samples) == 2 * structs.AUDIO_RATE
     assert 1000 < np.abs(samples).max() <= 32767
 
@@ -120,7 +119,8 @@ def test_frames_are_the_rendered_ones_over_the_plate(cast, renderer):
     picture = renderer(7)
     frame = cast[0].frame(7) / 255
     assert np.abs(frame - picture.rgb).mean() < 0.01
-    plate, seen = cast[0].plate()
+    plate = image_file.read_stored(cast[0].path / layout.PLATE)
+    plate, seen = plate[..., :3], plate[..., 3] > 127
     bare = picture.alpha == 0
     assert seen[bare].all() and not seen.all()
     assert np.abs(frame - plate / 255)[bare].max() < 0.06
@@ -229,7 +229,7 @@ def test_labels_and_regions_partition_the_person(cast, renderer):
     for frame in (0, 33):
         picture = renderer(frame)
         labels, mask = cast[0].labels(frame), cast[0].mask(frame)
-        assert set(np.unique(labels)) == {folder.BACKGROUND, folder.TORSO, folder.HEAD}
+        assert set(np.unique(labels)) == {layout.BACKGROUND, layout.TORSO, layout.HEAD}
         np.testing.assert_array_equal(labels > 0, mask >= 127)
         np.testing.assert_array_equal(labels, picture.labels)
         lip, eye, head, torso = np.moveaxis(picture.regions, -1, 0)
@@ -298,7 +298,7 @@ def test_rest_is_the_mean_pose_of_training_frames():
     truth, _ = demo.make_truth(0, 8.0, SIZE, 0, demo.Motion())
     performance = truth.performance
     to_rest = np.linalg.inv(performance.rest) @ performance.tracked
-    train = folder.train_count(len(to_rest))
+    train = layout.train_count(len(to_rest))
     mean = Rotation.from_matrix(to_rest[:train, :3, :3]).mean()
     assert mean.magnitude() < np.radians(0.3)
     assert np.abs(to_rest[:train, :3, 3].mean(0)).max() < 1e-3

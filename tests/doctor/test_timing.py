@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
 from lokitalk_jax.doctor import timing
 
 
@@ -21,7 +21,7 @@ def seen_late(late, labels_late):
         moments.add_frame(i, np.repeat(picture[..., None], 3, -1).astype(np.uint8))
         x, y = np.int32(place[max(i - labels_late, 0)])
         labels = np.zeros((64, 64), np.uint8)
-        labels[y - 10 : y + 10, x - 10 : x + 10] = folder.HEAD
+        labels[y - 10 : y + 10, x - 10 : x + 10] = layout.HEAD
         moments.add_labels(i, labels)
     landmarks = place[:, None] + rng.normal(0, 0.1, (160, 9, 2))
     valid = np.arange(160) % 40 != 7

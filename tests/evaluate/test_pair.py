@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lokitalk_jax.data import folder, label_images, torso_inpainting
+from lokitalk_jax.data import label_images, layout, torso_inpainting
 from lokitalk_jax.evaluate import __main__, pair
 from lokitalk_jax.evaluate.report import gallery
 from lokitalk_jax.media import frame_source, video_io
@@ -76,7 +76,7 @@ def test_two_folders_are_scored_frame_by_frame(tmp_path):
     labels.mkdir()
     for index in range(30):
         image = np.zeros((64, 64), np.uint8)
-        image[10:40, 10:50], image[40:] = folder.HEAD, folder.TORSO
+        image[10:40, 10:50], image[40:] = layout.HEAD, layout.TORSO
         cv2.imwrite(str(labels / f"{index:06d}.png"), image)
     stated = pair.Stated("full", "audio")
     out, result = scored(tmp_path, truth, soft, labels=labels, stated=stated)
@@ -194,8 +194,8 @@ def test_labels_of_others_are_understood(tmp_path):
     colours[2, 3] = 100, 100, 100
     cv2.imwrite(str(tmp_path / "0.png"), colours[..., ::-1])
     labels = label_images.read(tmp_path / "0.png")
-    assert (labels[4:] == folder.TORSO).all() and labels[3, 3] == folder.TORSO
-    assert (labels[:3, 2:6] == folder.HEAD).all() and labels[0, 0] == 0
+    assert (labels[4:] == layout.TORSO).all() and labels[3, 3] == layout.TORSO
+    assert (labels[:3, 2:6] == layout.HEAD).all() and labels[0, 0] == 0
     colours[0, 0] = 250, 3, 3
     cv2.imwrite(str(tmp_path / "0.png"), colours[..., ::-1])
     with pytest.raises(ValueError, match=r"colour \(250, 3, 3\)"):
@@ -212,9 +212,9 @@ def test_labels_of_others_are_understood(tmp_path):
 
 def test_the_torso_goes_on_behind_the_head():
     labels = np.zeros((40, 20), np.uint8)
-    labels[5:25, 5:15], labels[25:, 2:18] = folder.HEAD, folder.TORSO
+    labels[5:25, 5:15], labels[25:, 2:18] = layout.HEAD, layout.TORSO
     rgb = np.zeros((40, 20, 3), np.uint8)
-    rgb[labels == folder.HEAD], rgb[labels == folder.TORSO] = (200, 0, 0), (0, 0, 150)
+    rgb[labels == layout.HEAD], rgb[labels == layout.TORSO] = (200, 0, 0), (0, 0, 150)
     torso = torso_inpainting.torso_image(rgb, labels)
     alpha = torso[..., 3] > 0
     assert alpha[25:, 2:18].all() and alpha[21:25, 5:15].all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lokitalk_jax import face_mesh
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
 from lokitalk_jax.prepare import faces, masks, preview
 
 CLIPS = clips.CLIPS / "dev"
@@ -55,11 +55,11 @@ def test_labels_tell_head_from_neck_and_torso(size, tilt):
     before = image.copy()
     labels = masks.label_regions(image, mask, landmarks)
     assert labels.dtype == np.uint8 and labels.shape == mask.shape
-    found = labels == folder.HEAD
+    found = labels == layout.HEAD
     assert (found & head).sum() / (found | head).sum() > 0.93
-    np.testing.assert_array_equal(labels == folder.BACKGROUND, mask == 0)
+    np.testing.assert_array_equal(labels == layout.BACKGROUND, mask == 0)
     neck = round(185 * size / 256), size // 2
-    assert labels[neck] == folder.TORSO
+    assert labels[neck] == layout.TORSO
     np.testing.assert_array_equal(image, before)
     np.testing.assert_array_equal(labels, masks.label_regions(image, mask, landmarks))
 
@@ -69,7 +69,7 @@ def test_labels_where_only_the_head_is_seen():
     mask = np.where(head, 255, 0).astype(np.uint8)
     labels = masks.label_regions(image, mask, landmarks)
     # The rim of hair under the jaw is where the neck would be.
-    assert (labels[head] == folder.HEAD).mean() > 0.85
+    assert (labels[head] == layout.HEAD).mean() > 0.85
 
 
 def test_labels_without_a_person():
@@ -136,7 +136,7 @@ def test_plate_refuses_what_does_not_fit():
 
 def test_preview_shows_the_tracks():
     image, mask, landmarks, head = record()
-    labels = np.where(head, folder.HEAD, folder.TORSO * (mask > 0)).astype(np.uint8)
+    labels = np.where(head, layout.HEAD, layout.TORSO * (mask > 0)).astype(np.uint8)
     landmarks[:, :2] = np.maximum(landmarks[:, :2], 5)
     pose = np.eye(4)
     pose[2, 3] = 1.0
@@ -149,7 +149,7 @@ def test_preview_shows_the_tracks():
     # 8 cm at 1 m are 56 px: x to the right in red, y downwards in green.
     assert drawn[128, 170, 0] > 200 > drawn[128, 170, 1]
     assert drawn[170, 128, 1] > 180 > drawn[170, 128, 0]
-    far = labels == folder.BACKGROUND
+    far = labels == layout.BACKGROUND
     far[:20, :20] = False  # the landmarks
     far[124:133] = False  # the x axis
     far[220:246, 45:71] = False  # the torso's mark
@@ -179,6 +179,6 @@ def test_a_real_frame():
     assert count == 2  # background and one person
     labels = masks.label_regions(frame, mask, landmarks)
     nose, chin = landmarks[[1, 152], :2].astype(int)
-    assert labels[nose[1], nose[0]] == folder.HEAD
-    assert labels[chin[1] + 60, chin[0]] == folder.TORSO
-    assert labels[-10, 256] == folder.TORSO
+    assert labels[nose[1], nose[0]] == layout.HEAD
+    assert labels[chin[1] + 60, chin[0]] == layout.TORSO
+    assert labels[-10, 256] == layout.TORSO

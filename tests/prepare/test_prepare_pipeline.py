@@ -18,7 +18,7 @@ from scipy.io import wavfile
 
 import prepare as command
 from lokitalk_jax import structs
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import folder, layout
 from lokitalk_jax.prepare import pipeline, survey, timeline, video, workspace
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -117,13 +117,13 @@ class TestPhoneVideo:
         assert tracks.valid.all() and not tracks.duplicate.any()
         for name, value in tracks._asdict().items():
             assert value is None or len(value) == 85, name
-        plate, seen = phone_folder.plate()
-        assert plate.shape == (SIZE, SIZE, 3) and 0.1 < seen.mean() < 0.9
+        assert phone_folder.plate().shape == (SIZE, SIZE, 3)
+        assert 0.1 < meta.quality["plate_seen"] < 0.9
         mask, labels = phone_folder.mask(40), phone_folder.labels(40)
-        np.testing.assert_array_equal(mask > 127, labels > folder.BACKGROUND)
+        np.testing.assert_array_equal(mask > 127, labels > layout.BACKGROUND)
         nose = np.floor(tracks.landmarks[40, 1, :2]).astype(int)
-        assert labels[nose[1], nose[0]] == folder.HEAD
-        assert labels[-1, SIZE // 2] == folder.TORSO
+        assert labels[nose[1], nose[0]] == layout.HEAD
+        assert labels[-1, SIZE // 2] == layout.TORSO
         assert not list(phone_folder.path.rglob(".*"))
 
     def test_head_and_shoulders_fill_the_frame_upright(self, phone_folder):
@@ -144,9 +144,6 @@ class TestPhoneVideo:
         middle = slice(8000, 40_000)
         match = [np.dot(np.roll(expected, k)[middle], heard[middle]) for k in lags]
         assert lags[np.argmax(match)] == pytest.approx(0.1 * rate, abs=20)
-        with np.load(phone_folder.path / "audio_features.npz") as features:
-            assert features["log_mel"].shape == (85 * 4, 80)
-            assert features["log_mel_rate"] == 100
 
     def test_preview_has_every_frame_and_sound(self, phone_folder):
         with av.open(str(phone_folder.path / "preview.mp4")) as preview:
@@ -281,7 +278,7 @@ class TestRefusals:
         frames = [video_files.blob(30 + i / 4, 36) for i in range(80)]
         path = video_files.encode(tmp_path / "v.mp4", frames, np.arange(80) / 25)
 
-        def look(clip, options, model):
+        def look(clip, options, model, progress):
             found = survey.look(clip, lambda rgb: [], 0.0, None)
             return found._replace(
                 boxes=np.tile(np.float32([20, 20, 50, 60]), (len(found.boxes), 1))
@@ -297,7 +294,7 @@ class TestRefusals:
         broken = tmp_path / "face.task"
         broken.write_bytes(b"no model")
 
-        def look(clip, options, model):
+        def look(clip, options, model, progress):
             found = survey.look(clip, lambda rgb: [], 0.0, None)
             return found._replace(boxes=np.zeros_like(found.boxes))
 

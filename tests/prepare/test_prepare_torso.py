@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import layout
 from lokitalk_jax.prepare import torso
 
 SIZE = 256
@@ -31,15 +31,15 @@ def scene(index, clothes=0):
     cloth = cv2.GaussianBlur(rng.uniform(0, 255, (SIZE, SIZE, 3)).astype("f4"), None, 3)
     cloth = np.clip(4 * (cloth - 128) + 90, 0, 255)
     labels = np.zeros((SIZE, SIZE), np.uint8)
-    cv2.ellipse(labels, (128, 250), (90, 90), 0, 0, 360, folder.TORSO, -1)
-    torso = (labels == folder.TORSO).astype("f4")
+    cv2.ellipse(labels, (128, 250), (90, 90), 0, 0, 360, layout.TORSO, -1)
+    torso = (labels == layout.TORSO).astype("f4")
     torso = cv2.warpAffine(torso, warp(index), (SIZE, SIZE))[..., None]
     cloth = cv2.warpAffine(
         cloth, warp(index), (SIZE, SIZE), borderMode=cv2.BORDER_REFLECT
     )
     image = wall * (1 - torso) + cloth * torso
     cv2.circle(image, (128 - index % 7, 90 + index % 5), 50, (200, 160, 140), -1)
-    cv2.circle(labels, (128, 90), 50, folder.HEAD, -1)
+    cv2.circle(labels, (128, 90), 50, layout.HEAD, -1)
     return image.astype(np.uint8), labels
 
 
@@ -94,7 +94,7 @@ def test_a_torso_that_is_lost_or_out_of_view_is_not_tracked(motion, heads):
         lambda i: scene(REFERENCE, clothes=i)[0], labels, REFERENCE, COUNT
     )
     assert changing.registered.sum() < 0.5 * COUNT
-    labels[labels == folder.TORSO] = folder.BACKGROUND
+    labels[labels == layout.TORSO] = layout.BACKGROUND
     absent = torso.register(lambda i: scene(i)[0], labels, REFERENCE, COUNT)
     assert not absent.registered.any()
 

@@ -5,7 +5,7 @@ import tiny_model
 
 from benchmarks import exact_motion
 from lokitalk_jax import demo, structs
-from lokitalk_jax.data import folder, pixel_sampling, signals
+from lokitalk_jax.data import folder, layout, pixel_sampling, signals
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.loader import Drawing, Loader
 from lokitalk_jax.demo import shapes
@@ -161,7 +161,7 @@ def test_speckle_paints_the_person_and_moves_nothing(tmp_path):
     )
     plain, painted = folder.IdentityFolder(plain), folder.IdentityFolder(painted)
     np.testing.assert_array_equal(plain.tracks().landmarks, painted.tracks().landmarks)
-    head = plain.labels(5) == folder.HEAD
+    head = plain.labels(5) == layout.HEAD
     change = np.abs(plain.frame(5).astype(int) - painted.frame(5)).mean(-1)
     assert change[head].mean() > 8 and change[~head].mean() < 2
     again = demo.Renderer(demo.load_truth(painted))(5).rgb
