@@ -131,7 +131,10 @@ def test_eyeballs_and_teeth_are_not_moved_by_lids_and_lips(motion, person):
     surface = demo.visible_surface(
         demo.load_truth(person.folder), int(person.test_frames[0])
     )
-    inside = surface.pixels[surface.material == shapes.INSIDE] @ [person.width, 1]
+    inside = surface.pixels[surface.material == shapes.INSIDE] @ [
+        person.camera.width,
+        1,
+    ]
     seen = np.isin(motion.pixel, inside)
     assert seen.any()
     assert not motion.own[seen][:, [0, 1, 3]].any() and motion.own[seen, 2].all()
