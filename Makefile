@@ -8,7 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test test-all lint bench clean
 
 setup: $(STAMP)
 
@@ -24,8 +24,14 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(RUN) -m pip install --quiet --force-reinstall --no-deps opencv-python-headless==5.0.0.93
 	touch $@
 
+# A file's tests share what they build, so a file stays with one worker.
+PYTEST := $(RUN) -m pytest -n 2 --dist loadfile
+
 test: setup
-	$(RUN) -m pytest
+	$(PYTEST) -m "not heavy"
+
+test-all: setup
+	$(PYTEST)
 
 lint: setup
 	$(RUN) -m ruff check .

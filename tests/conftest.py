@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Callable
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = " ".join(
@@ -22,15 +23,30 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
+import filelock  # noqa: E402
 import pytest  # noqa: E402 (what it loads may import JAX)
+
+
+def _once(factory, name: str, make: Callable[[pathlib.Path], object]) -> pathlib.Path:
+    """A folder that one of the workers fills and all of them read."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, done = root / name, root / f"{name}.done"
+    with filelock.FileLock(root / f"{name}.lock"):
+        if not done.exists():
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
-    """A run on two people of the demo cast; see `tiny_run`."""
+    """A run on two identities of the demo cast; see `tiny_run`."""
     import tiny_run
 
-    return tiny_run.make(tmp_path_factory.mktemp("tiny"))
+    return tiny_run.at(_once(tmp_path_factory, "tiny", tiny_run.make))
 
 
 @pytest.fixture(scope="session")
@@ -48,17 +64,19 @@ def people(tmp_path_factory):
     """A folder of three small identities."""
     import tiny_train
 
-    return tiny_train.write_people(tmp_path_factory.mktemp("people"))
+    return _once(tmp_path_factory, "people", tiny_train.write_people)
 
 
 @pytest.fixture(scope="session")
 def whole_run(people, tmp_path_factory):
-    """A run of `train.py` on four devices that nothing interrupted."""
+    """A run of `train.py` on four devices without any interruption."""
     import tiny_train
 
-    workdir = tmp_path_factory.mktemp("whole") / "run"
-    tiny_train.finish(tiny_train.start(people, workdir), workdir)
-    return workdir
+    def make(folder: pathlib.Path) -> None:
+        workdir = folder / "run"
+        tiny_train.finish(tiny_train.start(people, workdir), workdir)
+
+    return _once(tmp_path_factory, "whole", make) / "run"
 
 
 @pytest.fixture

@@ -17,10 +17,16 @@ class TinyRun(NamedTuple):
     names: list[str]
 
 
-def make(root: pathlib.Path) -> TinyRun:
-    folders = demo.make_cast(root / "data", identities=2, seconds=2, size=48, workers=1)
+def make(root: pathlib.Path) -> None:
+    """Trains it in a folder."""
+    demo.make_cast(root / "data", identities=2, seconds=2, size=48, workers=1)
     # Left as it is, so that other tests may have compiled its programs before.
     c = tiny_model.config(encoder=True)
     c.data.root = str(root / "data")
     trainer.train(c, root / "run")
-    return TinyRun(root / "run", root / "data", [path.name for path in folders])
+
+
+def at(root: pathlib.Path) -> TinyRun:
+    """The run in a folder that `make` filled."""
+    names = sorted(path.parent.name for path in root.glob("data/*/identity.json"))
+    return TinyRun(root / "run", root / "data", names)
