@@ -138,25 +138,22 @@ def _evaluate(flags: argparse.Namespace) -> None:
     from lokitalk_jax.avatar import zero_shot
     from lokitalk_jax.avatar.run import Run
     from lokitalk_jax.evaluate import results, score
+    from lokitalk_jax.progress import Bar
 
     run = Run(flags.workdir)
     signals = flags.signals or "tracked"
     options = score.Options(flags.max_frames, signals, flags.protocol, flags.vgg)
-    # A folder for each way of scoring, so that none takes the place of another.
-    way = f"{options.protocol}_{signals}"
-    way += f"_{flags.max_frames}_frames" if flags.max_frames else ""
-    folder = flags.workdir / "evaluation" / way
-    if flags.reference:
-        avatar, data = zero_shot.build_avatar(run, flags.reference)
-        out = flags.out or folder / "zero_shot" / data.name
-        found = score.evaluate_avatars(run, {data.name: (avatar, data)}, out, options)
-    elif flags.identity is None:
-        out = flags.out or folder
-        found = score.evaluate(run, run.identities, out, flags.data, options)
-    else:
-        name = run.named(flags.identity)
-        out = flags.out or folder / name
-        found = score.evaluate(run, [name], out, flags.data, options)
+    with Bar() as bar:
+        if flags.reference:
+            avatar, data = zero_shot.build_avatar(run, flags.reference)
+            folder = score.default_folder(run, options) / "zero_shot" / data.name
+            out = flags.out or folder
+            avatars = {data.name: (avatar, data)}
+            found = score.evaluate_avatars(run, avatars, out, options, bar)
+        else:
+            names = None if flags.identity is None else [run.named(flags.identity)]
+            out = flags.out or score.default_folder(run, options, names)
+            found = score.evaluate(run, out, names, flags.data, options, bar)
     for line in results.summary(found):
         _LOG.info("%s", line)
     _LOG.info("%s: open report.html", out)

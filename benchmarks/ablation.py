@@ -29,8 +29,9 @@ from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.references import spread
-from lokitalk_jax.evaluate.metrics import pixels
-from lokitalk_jax.evaluate.score import rendered_frames, score_tracked
+from lokitalk_jax.evaluate.held_out import rendered_frames
+from lokitalk_jax.evaluate.metrics.psnr import masked_psnr
+from lokitalk_jax.evaluate.score import score_tracked
 from lokitalk_jax.model.rendering import Rendered
 from lokitalk_jax.structs import REGIONS
 from lokitalk_jax.training import trainer
@@ -88,7 +89,7 @@ def head_psnr(run: Run, name: str) -> float:
     pictures = np.stack([picture for *_, picture in rendered_frames(avatar, shown)])
     truth = np.stack([data.frames[index] for index in shown]) / np.float32(255)
     masks = np.stack([data.region_masks(index)[..., head] for index in shown])
-    return pixels.masked_psnr(truth, pictures, masks)
+    return masked_psnr(truth, pictures, masks)
 
 
 def measure(run: Run) -> dict[str, float | None]:

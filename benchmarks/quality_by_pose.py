@@ -18,8 +18,8 @@ from lokitalk_jax import files, process
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.evaluate.metrics import pixels
-from lokitalk_jax.evaluate.score import rendered_frames
+from lokitalk_jax.evaluate.held_out import rendered_frames
+from lokitalk_jax.evaluate.metrics.psnr import masked_psnr
 from lokitalk_jax.structs import REGIONS
 
 _BINS = (0.005, 0.01, 0.02, 0.04)  # of the image's height
@@ -34,7 +34,7 @@ def measure(run: Run) -> list[tuple[float, float]]:
     far = [distances(one, known).min() for one in outlines(data, record.test_frames)]
     head = REGIONS.index("head")
     scores = [
-        pixels.masked_psnr(data.frame(i)[0], picture, data.region_masks(i)[..., head])
+        masked_psnr(data.frame(i)[0], picture, data.region_masks(i)[..., head])
         for i, _, picture in rendered_frames(avatar, record.test_frames)
     ]
     return [(float(d), s) for d, s in zip(far, scores, strict=True) if s is not None]

@@ -25,7 +25,7 @@ from lokitalk_jax import process
 from lokitalk_jax.avatar import frames, motion, video_file
 from lokitalk_jax.avatar import run as runs
 from lokitalk_jax.data import references
-from lokitalk_jax.evaluate.metrics import pixels
+from lokitalk_jax.evaluate.metrics.psnr import masked_psnr
 from lokitalk_jax.structs import REGIONS
 from lokitalk_jax.training import train_step
 from lokitalk_jax.training.session import Session, build_session
@@ -69,8 +69,8 @@ def score(avatar: runs.Avatar, data) -> dict[str, float]:
     heads = np.stack([data.region_masks(i)[..., head] for i in shown])
     whole = np.ones_like(heads)
     return {
-        "frame": pixels.masked_psnr(truth, pictures, whole),
-        "head": pixels.masked_psnr(truth, pictures, heads),
+        "frame": masked_psnr(truth, pictures, whole),
+        "head": masked_psnr(truth, pictures, heads),
     }
 
 

@@ -21,9 +21,10 @@ from lokitalk_jax.avatar import zero_shot
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder, references
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
-from lokitalk_jax.evaluate.metrics.landmarks import FacePairs
-from lokitalk_jax.evaluate.score import add_frame, detectors, rendered_frames, scorer
+from lokitalk_jax.evaluate import face_pairs
+from lokitalk_jax.evaluate.clip_scores import ClipScores
+from lokitalk_jax.evaluate.held_out import rendered_frames
+from lokitalk_jax.evaluate.score import add_frame
 from lokitalk_jax.media import image_file, image_grid
 
 _TEST_FRAMES = 12  # of each clip, evenly spread over the held-out ones
@@ -75,8 +76,8 @@ def measure(prior: Run, crowd: Crowd, source: pathlib.Path):
     pictures["other"] = [crowd.nearest(one, plate) for one in outlines(data, frames)]
     found = {}
     for column, rendered in pictures.items():
-        with detectors() as pair:
-            scores = ClipScores(scorer(), FacePairs(*pair))
+        with face_pairs.open_detectors() as detectors:
+            scores = ClipScores(detectors)
             for index, picture in zip(frames, rendered, strict=True):
                 add_frame(scores, data, int(index), picture)
             found[column] = scores.result()

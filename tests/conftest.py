@@ -94,4 +94,4 @@ def in_process(monkeypatch):
     from lokitalk_jax.prepare import faces
 
     monkeypatch.setattr(process, "start", lambda: None)
-    monkeypatch.setattr(faces, "find_model", lambda: None)
+    monkeypatch.setattr(faces, "find_model", lambda path=None: None)

@@ -23,9 +23,9 @@ LAYERS = (
     ("prepare", "speech"),
     ("doctor", "demo", "model"),
     ("interop", "avatar"),
-    ("training", "evaluate.contrib"),
-    ("evaluate.metrics",),
-    ("evaluate.report",),
+    ("training",),
+    ("evaluate.metrics", "evaluate.report"),
+    ("evaluate.contrib",),
     ("evaluate",),
 )
 # Trees and devices, not the model; data and preparation run without JAX.

@@ -1,1 +1,1 @@
-"""Scores of rendered portraits against held-out frames."""
+"""Scores of rendered videos against true frames."""

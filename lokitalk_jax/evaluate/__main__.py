@@ -7,42 +7,24 @@ import argparse
 import pathlib
 import sys
 
-from lokitalk_jax.evaluate import pair, results
-from lokitalk_jax.prepare import faces
+from lokitalk_jax import progress
+from lokitalk_jax.evaluate import pair, results, score
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Reads the flags and scores."""
     flags = _parse(arguments)
-    stated = pair.Stated(flags.protocol, flags.signals)
-    out = flags.out or flags.pred.with_name(_folder_name(flags.pred, stated))
+    options = pair.PairOptions(
+        **{name: getattr(flags, name) for name in pair.PairOptions._fields}
+    )
+    out = flags.out or pair.default_folder(flags.pred, options)
     try:
-        model = faces.find_model(flags.model)
-        with (
-            faces.FaceDetector(model, blendshapes=True) as one,
-            faces.FaceDetector(model, blendshapes=True) as other,
-        ):
-            found = pair.score_pair(
-                flags.truth,
-                flags.pred,
-                out,
-                (one, other),
-                flags.labels,
-                stated,
-                flags.vgg,
-                flags.any_lag,
-                flags.syncnet,
-            )
+        with progress.Bar() as bar:
+            found = pair.evaluate_pair(flags.truth, flags.pred, out, options, bar)
     except (ValueError, OSError) as error:
         sys.exit(f"evaluate: {error}")
     print("\n".join(results.summary(found)))
     print(f"{out}: open report.html")
-
-
-def _folder_name(pred: pathlib.Path, stated: pair.Stated) -> str:
-    """A name for each way of scoring, so that none takes the place of another."""
-    known = [one for one in stated if one != "unstated"]
-    return "_".join([pred.stem, "scores", *known])
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -53,31 +35,40 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--truth", type=pathlib.Path, required=True, help="video, or folder of frames")
-    add("--pred", type=pathlib.Path, required=True, help="likewise, frame by frame")
-    add("--out", type=pathlib.Path, help="folder (default: NAME_scores beside --pred)")
+    add("--truth", type=pathlib.Path, required=True, help="video or folder of frames")
+    add(
+        "--pred",
+        type=pathlib.Path,
+        required=True,
+        help="prediction, frame k of which shows true frame k; video or folder",
+    )
+    add("--out", type=pathlib.Path, help="folder (default: NAME_scores next to --pred)")
     add(
         "--labels",
         type=pathlib.Path,
-        help="label images of the truth: an identity folder, a folder of our labels or "
-        "of parsing maps; scores head and torso apart",
+        help="label images of the true frames: an identity folder, or a folder of "
+        "labels or parsing maps; adds scores of head and torso",
     )
     add(
         "--protocol",
-        choices=("full", "peer"),
-        default="unstated",
-        help="how the prediction was made: all synthesised, or with the true torso",
+        choices=score.PROTOCOLS,
+        default=pair.UNSTATED,
+        help="how the prediction was made: all rendered, or with the true torso",
     )
     add(
         "--signals",
-        choices=("tracked", "audio"),
-        default="unstated",
-        help="what drove its lips",
+        choices=score.SIGNALS,
+        default=pair.UNSTATED,
+        help="driving signal of its lips",
     )
-    add("--vgg", action="store_true", help="LPIPS by VGG16 too; slow")
-    add("--any-lag", action="store_true", help="score it even if it comes late")
-    add("--syncnet", type=pathlib.Path, help="syncnet_v2.model, for Sync-C and Sync-D")
-    add("--model", help="a FaceLandmarker .task file")
+    add("--vgg", action="store_true", help="adds LPIPS by VGG16; slow")
+    add("--any-lag", action="store_true", help="scores it even if it is late or early")
+    add(
+        "--syncnet",
+        type=pathlib.Path,
+        help="syncnet_v2.model, for Sync-C and Sync-D",
+    )
+    add("--face-model", type=pathlib.Path, help="a FaceLandmarker .task file")
     return parser.parse_args(arguments)
 
 

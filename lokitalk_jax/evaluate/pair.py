@@ -1,128 +1,141 @@
-"""Scores one video against another, whichever program made them."""
+"""Scores a video of any program against the true one."""
 
+import contextlib
+import os
 import pathlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
-from lokitalk_jax.avatar import panels
 from lokitalk_jax.data import label_images, layout, regions
-from lokitalk_jax.evaluate import results
-from lokitalk_jax.evaluate.contrib import syncnet
-from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
-from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer
-from lokitalk_jax.evaluate.metrics.landmarks import Detector, FacePairs
-from lokitalk_jax.evaluate.report.gallery import Gallery
-from lokitalk_jax.evaluate.report.page import Clip
+from lokitalk_jax.evaluate import face_pairs, results
+from lokitalk_jax.evaluate.clip_scores import ClipScores
+from lokitalk_jax.evaluate.comparison import Comparison
+from lokitalk_jax.evaluate.contrib import syncnet, syncnet_network
+from lokitalk_jax.evaluate.face_pairs import Detectors
 from lokitalk_jax.media import frame_source, sound_file
-from lokitalk_jax.media.video_io import VideoWriter
+from lokitalk_jax.progress import Progress, track
 
-_WHOLE = 255  # the person mask where there is none
+UNSTATED = "unstated"
+_WHOLE = 255  # a person mask that covers the frame
 
 
-class Stated(NamedTuple):
-    """What only the maker of a prediction knows.
+class PairOptions(NamedTuple):
+    """How a pair of videos is scored, and how the prediction was made.
 
     Attributes:
-      protocol: full, peer or unstated.
-      signals: tracked, audio or unstated.
+      protocol: full, peer or unstated, see `score.Options`; only written down.
+      signals: the lips' driving signal: tracked, audio or unstated; only written down.
+      labels: label images of the true frames: an identity folder, or a folder of
+        labels or parsing maps. Without them head and torso have no scores.
+      any_lag: scores a prediction that is early or late instead of refusing it.
+      vgg: adds LPIPS by VGG16, which is slow.
+      syncnet: file of SyncNet's weights, for Sync-C and Sync-D; None leaves them out.
+      face_model: a FaceLandmarker file; None searches for it.
     """
 
-    protocol: str = "unstated"
-    signals: str = "unstated"
+    protocol: str = UNSTATED
+    signals: str = UNSTATED
+    labels: str | os.PathLike | None = None
+    any_lag: bool = False
+    vgg: bool = False
+    syncnet: str | os.PathLike | None = None
+    face_model: str | os.PathLike | None = None
 
 
-def score_pair(
-    truth: pathlib.Path,
-    prediction: pathlib.Path,
-    out: pathlib.Path,
-    detectors: tuple[Detector, Detector],
-    labels: pathlib.Path | None = None,
-    stated: Stated = Stated(),  # noqa: B008 (a tuple)
-    vgg: bool = False,
-    any_lag: bool = False,
-    syncnet_file: pathlib.Path | None = None,
+def evaluate_pair(
+    truth: str | os.PathLike,
+    pred: str | os.PathLike,
+    out: str | os.PathLike | None = None,
+    options: PairOptions = PairOptions(),  # noqa: B008 (a tuple)
+    progress: Progress | None = None,
+    detectors: Detectors | None = None,
 ) -> dict:
-    """Scores a prediction; frames are streamed.
+    """Scores a prediction, frame k against true frame k; frames are streamed.
 
     Args:
-      truth, prediction: videos, or folders of pictures; frame k belongs to frame k.
-      out: folder for the results, made where missing.
-      detectors: of faces in truth and prediction, see `FacePairs`.
-      labels: folder of label images of the true frames; without it head and torso have
-        no scores.
-      stated: goes into the results as it is.
-      vgg: LPIPS by VGG16 beside AlexNet.
-      any_lag: scores a prediction that comes early or late all the same.
-      syncnet_file: its weights, for Sync-C and Sync-D; None leaves them out.
+      truth, pred: videos, folders of pictures, or identity folders.
+      out: folder for the results, made if missing; None takes `default_folder`.
+      options: how to score.
+      progress: called after each frame.
+      detectors: of faces in truth and prediction; None opens `face_pairs`' own.
 
     Returns:
-      what metrics.json holds, see `results.write`; with SyncNet's weights "syncnet" and
-      "syncnet_truth" beside the other scores, see `syncnet.score`.
+      the content of metrics.json, see `results.write`; with SyncNet's weights the clip
+      also has "syncnet" and "syncnet_truth", see `syncnet.score`.
 
     Raises:
-      ValueError: the frames do not belong together, see `check_pair`, or labels do not
-        fit.
+      ValueError: the frames do not correspond, see `frame_source.check_pair`; labels,
+        weights or face model cannot be used.
       OSError: the results could not be written.
     """
-    weights = syncnet.load(syncnet_file) if syncnet_file else None
-    sources = [frame_source.open_source(_frames(path)) for path in (truth, prediction)]
-    seen = [frame_source.survey(source) for source in sources]
-    late = frame_source.check_pair(*zip(sources, seen, strict=True), any_lag)
-    count, height, width, _ = seen[0]
-    label_files = _label_files(labels, count) if labels else [None] * count
-    out.mkdir(parents=True, exist_ok=True)
-    name = pathlib.Path(prediction).stem
-    path = out / f"{name}.mp4"
-    true_sound, sound = _sound(truth), _sound(prediction)
-    heard = "prediction" if sound is not None else "truth"
-    # A prediction without sound is to say what the truth says.
+    truth, pred = pathlib.Path(truth), pathlib.Path(pred)
+    out = pathlib.Path(out) if out is not None else default_folder(pred, options)
+    weights = None
+    if options.syncnet is not None:
+        weights = syncnet_network.load(pathlib.Path(options.syncnet))
+    sources = [frame_source.open_source(_frames(path)) for path in (truth, pred)]
+    surveys = [frame_source.survey(source) for source in sources]
+    late = frame_source.check_pair(*zip(sources, surveys, strict=True), options.any_lag)
+    count, height, width, _ = surveys[0]
+    labels = _label_files(options.labels, count)
+    true_sound, sound = _sound(truth), _sound(pred)
+    sound_of = "prediction" if sound is not None else "truth"
     sound = true_sound if sound is None else sound
     if weights and sound is None:
-        raise ValueError(f"neither {truth} nor {prediction} has sound for SyncNet")
-    pairs, gallery = FacePairs(*detectors), Gallery()
-    scores = ClipScores(FrameScorer(vgg), pairs, sound, true_sound)
-    blank = np.zeros((height, width, 3), np.float32)
-    size = panels.row(panels.comparison(blank, blank)).shape[1::-1]
-    with VideoWriter(path, size=size) as writer:
+        raise ValueError(f"neither {truth} nor {pred} has sound for SyncNet")
+    with contextlib.ExitStack() as stack:
+        detectors = detectors or stack.enter_context(
+            face_pairs.open_detectors(options.face_model)
+        )
+        scores = ClipScores(detectors, options.vgg, sound, true_sound)
+        out.mkdir(parents=True, exist_ok=True)
+        shown = Comparison(out / f"{pred.stem}.mp4", (height, width))
+        stack.enter_context(shown)
         frames = zip(*(source.frames() for source in sources), strict=True)
-        progress = tqdm(frames, "scoring", count, unit="frame")
-        for index, (true, rendered) in enumerate(progress):
+        frames = track(frames, progress, f"scoring {pred.stem}", count)
+        for index, (true, rendered) in enumerate(frames):
             rendered = rendered / np.float32(255)
-            masks = _regions(label_files[index], height, width)
+            masks = _region_masks(labels[index], height, width)
             row = scores.add(index, true, rendered, masks)
-            compared = panels.row(panels.comparison(true / np.float32(255), rendered))
-            writer.write(compared)
-            gallery.add(row["frame.psnr"], index, compared)
+            shown.add(index, true / np.float32(255), rendered, row["frame.psnr"])
+    if weights:
+        faces = scores.faces.truth, scores.faces.prediction
+        for key, source, landmarks in zip(
+            ("syncnet_truth", "syncnet"), sources, faces, strict=True
+        ):
+            found = syncnet.score(weights, source.frames(), landmarks, sound)
+            scores.more[key] = found
     header = {
         "config_hash": None,
         "step": None,
         "size": max(height, width),
-        "protocol": stated.protocol,
-        "signals": stated.signals,
+        "protocol": options.protocol,
+        "signals": options.signals,
         "truth": str(truth),
-        "prediction": str(prediction),
+        "prediction": str(pred),
         "late_frames": late,
-        "sound": None if sound is None else heard,
+        "sound": None if sound is None else sound_of,
     }
-    if weights:
-        faces = {"syncnet_truth": pairs.truth, "syncnet": pairs.prediction}
-        scores.more = {
-            key: syncnet.score(weights, source.frames(), faces[key], sound)
-            for key, source in zip(faces, sources, strict=True)
-        }
-    clip = Clip(name, stated.signals, scores, gallery, path)
+    clip = results.clip(pred.stem, options.signals, scores)
+    clip = clip._replace(extremes=shown.extremes, video=shown.path)
     return results.write(out, header, [clip])
 
 
+def default_folder(pred: pathlib.Path, options: PairOptions) -> pathlib.Path:
+    """Folder next to a prediction; it differs from that of another protocol."""
+    stated = [x for x in (options.protocol, options.signals) if x != UNSTATED]
+    return pred.with_name("_".join([pred.stem, "scores", *stated]))
+
+
 def _frames(path: pathlib.Path) -> pathlib.Path:
-    """The folder of frames of an identity folder; another path as it is."""
+    """The folder of frames of an identity folder; another path unchanged."""
     return path / layout.FRAMES if layout.is_identity(path) else path
 
 
 def _sound(path: pathlib.Path) -> np.ndarray | None:
-    """What is said in a video or identity folder, float [S], 16 kHz, or None."""
+    """Sound of a video or identity folder, float [S], 16 kHz mono, or None."""
     if layout.is_identity(path):
         path = path / layout.SOUND
     if not path.is_file():
@@ -133,21 +146,28 @@ def _sound(path: pathlib.Path) -> np.ndarray | None:
         return None
 
 
-def _label_files(path: pathlib.Path, count: int) -> tuple[pathlib.Path, ...]:
-    source = path
-    if layout.is_identity(path):
-        source = path / layout.LABELS
+def _label_files(
+    path: str | os.PathLike | None, count: int
+) -> list[pathlib.Path] | list[None]:
+    """The label image of each frame; None without labels."""
+    if path is None:
+        return [None] * count
+    source = pathlib.Path(path)
+    if layout.is_identity(source):
+        source = source / layout.LABELS
     found = frame_source.open_source(source).pictures
     if found is None or len(found) != count:
         raise ValueError(
             f"{source} holds {len(found or ())} label images, the videos {count} "
             "frames; give one for each frame of the truth"
         )
-    return found
+    return list(found)
 
 
-def _regions(path: pathlib.Path | None, height: int, width: int):
-    """A function from a face's landmarks to region masks, see `ClipScores.add`."""
+def _region_masks(
+    path: pathlib.Path | None, height: int, width: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Makes region masks from a face's landmarks, see `ClipScores.add`."""
 
     def masks(face: np.ndarray) -> np.ndarray:
         valid = np.isfinite(face).all()
@@ -166,6 +186,6 @@ def _regions(path: pathlib.Path | None, height: int, width: int):
                 f"{width}x{height}; scale labels without blending colours"
             )
         shares = [labels == layout.HEAD, labels == layout.TORSO]
-        everyone = np.full((height, width), _WHOLE, np.uint8)
-        body = regions.soften(np.stack(shares, -1).astype(np.float32), everyone) / 255
+        everywhere = np.full((height, width), _WHOLE, np.uint8)
+        body = regions.soften(np.stack(shares, -1).astype(np.float32), everywhere) / 255
     return masks

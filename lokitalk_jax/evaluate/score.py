@@ -1,47 +1,54 @@
-"""Scores a run on its held-out frames, and shows what was scored.
+"""Scores the avatars of a run on the held-out frames of their clips.
 
 <out>/metrics.json, frames.csv, report.html: see `results`
       <id>.mp4       truth, render and error side by side
       <id>.png       some frames with their maps
 """
 
-import contextlib
-import functools
+import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import scipy.io.wavfile
-from tqdm import tqdm
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import backdrop, motion, panels, video_file
+from lokitalk_jax.avatar import motion, panels, video_file
 from lokitalk_jax.avatar.run import Avatar, Run
-from lokitalk_jax.data import torso_inpainting
+from lokitalk_jax.data import references
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.evaluate import results, spoken, true_clip
-from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
-from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer, Row
-from lokitalk_jax.evaluate.metrics.landmarks import FacePairs
-from lokitalk_jax.evaluate.report.gallery import Gallery
-from lokitalk_jax.evaluate.report.page import Clip
-from lokitalk_jax.media import image_file, image_grid, video_io
+from lokitalk_jax.evaluate import (
+    face_pairs,
+    held_out,
+    lip_baselines,
+    results,
+    training_clip,
+)
+from lokitalk_jax.evaluate.clip_scores import ClipScores
+from lokitalk_jax.evaluate.comparison import Comparison
+from lokitalk_jax.evaluate.metrics.aggregate import Row
+from lokitalk_jax.evaluate.report.clip import Clip
+from lokitalk_jax.media import image_file, image_grid
 from lokitalk_jax.model.rendering import Rendered
-from lokitalk_jax.prepare import faces
+from lokitalk_jax.progress import Progress, track
 
-_SHEET_ROWS = 6
+PROTOCOLS = ("full", "peer")
+SIGNALS = ("tracked", "audio")
+
+_FRAMES_WITH_MAPS = 6
 
 
 class Options(NamedTuple):
     """How a run is scored.
 
     Attributes:
-      max_frames: scores this many frames, spread over the held-out ones; None is all.
-      signals: what drives the lips: tracked, or audio, the clip's sound.
-      protocol: full, where everything is synthesised, or peer, see `behind_head`.
-      vgg: LPIPS by VGG16 beside AlexNet.
+      max_frames: scores this many held-out frames, evenly spaced; None scores all.
+      signals: the lips' driving signal: tracked, or audio, predicted from the clip's
+        sound and scored together with the baselines of `lip_baselines`.
+      protocol: full, where everything is rendered, or peer, where the head is rendered
+        over the true torso, as ER-NeRF scores.
+      vgg: adds LPIPS by VGG16, which is slow.
     """
 
     max_frames: int | None = None
@@ -52,53 +59,70 @@ class Options(NamedTuple):
 
 def evaluate(
     run: Run,
-    names: Sequence[str],
-    out: pathlib.Path,
-    data_root: pathlib.Path | None = None,
+    out: str | os.PathLike | None = None,
+    identities: Sequence[str] | None = None,
+    data: str | os.PathLike | None = None,
     options: Options = Options(),  # noqa: B008 (a tuple)
+    progress: Progress | None = None,
 ) -> dict:
     """Scores identities of a run.
 
     Args:
       run: the run.
-      names: of its identities.
-      out: folder for the results, made where missing.
-      data_root: where the identity folders are now; None is where they were trained.
-      options: how.
+      out: folder for the results, made if missing; None takes `default_folder`.
+      identities: names of identities; None scores all.
+      data: folder of the identity folders, if they have moved since training.
+      options: how to score.
+      progress: called after each frame.
 
     Returns:
-      what metrics.json holds, see `results.write`. With audio the columns
-      "still_mouth" and "shuffled_audio" stand beside it, see `spoken.motions`.
+      the content of metrics.json, see `results.write`.
 
     Raises:
-      ValueError: the frames that an identity was trained on are gone or are others,
-        or none was held out.
+      ValueError: a clip is missing or has changed since training, no frame was held
+        out, or an option has no such value.
       OSError: the results could not be written.
     """
-    # Before the first frame is rendered, as every one of them must be there.
-    truths = {name: true_clip.find(run, name, data_root) for name in names}
-    people = {name: (run.avatar(name), data) for name, data in truths.items()}
-    return evaluate_avatars(run, people, out, options)
+    names = run.identities if identities is None else identities
+    # Every clip is opened first, so that a missing one costs no rendering.
+    clips = {name: training_clip.find(run, name, data) for name in names}
+    avatars = {name: (run.avatar(name), clip) for name, clip in clips.items()}
+    out = default_folder(run, options, identities) if out is None else out
+    return evaluate_avatars(run, avatars, out, options, progress)
+
+
+def default_folder(
+    run: Run, options: Options, identities: Sequence[str] | None = None
+) -> pathlib.Path:
+    """Folder of a run's results; it differs from that of other options."""
+    parts = [options.protocol, options.signals]
+    parts += [f"{options.max_frames}_frames"] if options.max_frames else []
+    folder = run.workdir / "evaluation" / "_".join(parts)
+    return folder / "_".join(identities) if identities else folder
 
 
 def evaluate_avatars(
     run: Run,
-    people: Mapping[str, tuple[Avatar, Dataset]],
-    out: pathlib.Path,
+    avatars: Mapping[str, tuple[Avatar, Dataset]],
+    out: str | os.PathLike,
     options: Options = Options(),  # noqa: B008 (a tuple)
+    progress: Progress | None = None,
 ) -> dict:
-    """Scores avatars against clips; arguments and result as in `evaluate`.
+    """Scores avatars against clips; see `evaluate`.
 
     Args:
-      run: whose shared parameters they have.
-      people: by name, the avatar and the true clip.
-      out, options: see `evaluate`.
+      run: the run that the avatars belong to.
+      avatars: by name, the avatar and the true clip.
+      out: folder for the results, made if missing.
+      options, progress: see `evaluate`.
     """
+    _check(options)
+    out = pathlib.Path(out)
     out.mkdir(parents=True, exist_ok=True)
     clips = [
         clip
-        for avatar, data in people.values()
-        for clip in _evaluate_one(run, avatar, data, out, options)
+        for avatar, data in avatars.values()
+        for clip in _score_identity(run, avatar, data, out, options, progress)
     ]
     header = {
         "config_hash": run.config_hash,
@@ -110,6 +134,33 @@ def evaluate_avatars(
     return results.write(out, header, clips)
 
 
+def score_tracked(
+    avatar: Avatar,
+    data: Dataset,
+    frames: Sequence[int],
+    see: Callable[[int, Rendered], None] = lambda index, maps: None,
+    moved: motion.Motion | None = None,
+) -> dict:
+    """Scores frames of a clip and writes nothing.
+
+    Args:
+      avatar: the avatar.
+      data: the true clip.
+      frames: frame numbers.
+      see: called with the number and the maps of each frame.
+      moved: motion of these frames; None takes the tracked motion.
+
+    Returns:
+      see `ClipScores.result`.
+    """
+    with face_pairs.open_detectors() as detectors:
+        scores = ClipScores(detectors)
+        for index, maps, picture in held_out.rendered_frames(avatar, frames, moved):
+            add_frame(scores, data, index, picture)
+            see(index, maps)
+        return scores.result()
+
+
 def add_frame(
     scores: ClipScores, data: Dataset, index: int, prediction: np.ndarray
 ) -> Row:
@@ -118,164 +169,98 @@ def add_frame(
     return scores.add(index, truth, prediction, lambda _: data.region_masks(index))
 
 
-def rendered_frames(
-    avatar: Avatar,
-    frames: Sequence[int],
-    moved: motion.Motion | None = None,
-    torsos_of: Dataset | None = None,
-) -> Iterator[tuple[int, Rendered, np.ndarray]]:
-    """Renders frames of a clip as tracked, or moved otherwise, over its own plate.
-
-    Args:
-      avatar: who is rendered.
-      frames: numbers of the frames.
-      moved: another motion of these frames.
-      torsos_of: the true clip, whose torsos then stand in for the rendered one.
-
-    Yields:
-      the frame's number, its maps in host memory, and its picture, float32 [H, W, 3]
-      in [0, 1].
-    """
-    record = avatar.record
-    moved = moved or motion.tracked(record, frames)
-    if torsos_of is None:
-        plate = backdrop.find("plate", record)
-        rendered = video_file.stream(avatar.renderer, moved.frames(), plate)
-    else:
-        rendered = _over_torsos(avatar, frames, moved, torsos_of)
-    for index, maps in zip(frames, rendered, strict=True):
-        maps = jax.device_get(maps)
-        yield int(index), maps, np.clip(maps.rgb, 0, 1)
+def _check(options: Options) -> None:
+    for field, known in ("protocol", PROTOCOLS), ("signals", SIGNALS):
+        if getattr(options, field) not in known:
+            raise ValueError(
+                f"{field} is {getattr(options, field)!r}; use {' or '.join(known)}"
+            )
+    if options.max_frames is not None and options.max_frames < 1:
+        raise ValueError(f"max_frames is {options.max_frames}; use 1 or more, or None")
 
 
-def _over_torsos(avatar, frames, moved, data: Dataset) -> Iterator[Rendered]:
-    for index, (pose, signals) in zip(frames, moved.frames(), strict=True):
-        rgb, labels = (np.asarray(x[index]) for x in (data.frames, data.labels))
-        behind = torso_inpainting.backdrop(rgb, labels, avatar.record.plate)
-        yield avatar.renderer(pose, signals, behind, torso=False)
-
-
-def score_tracked(
+def _score_identity(
+    run: Run,
     avatar: Avatar,
     data: Dataset,
-    frames: Sequence[int],
-    see: Callable[[int, Rendered], None] = lambda index, maps: None,
-    moved: motion.Motion | None = None,
-) -> dict:
-    """Scores of some frames of a clip, driven by their own tracks.
-
-    Args:
-      avatar: who is rendered.
-      data: the true clip.
-      frames: numbers of the frames.
-      see: is shown every frame's number and maps.
-      moved: another motion of these frames.
-
-    Returns:
-      see `ClipScores.result`.
-    """
-    with detectors() as pair:
-        scores = ClipScores(scorer(), FacePairs(*pair))
-        for index, maps, picture in rendered_frames(avatar, frames, moved):
-            add_frame(scores, data, index, picture)
-            see(index, maps)
-        return scores.result()
-
-
-@functools.cache
-def scorer(vgg: bool = False) -> FrameScorer:
-    """The one scorer of the process, so that weights are placed once."""
-    return FrameScorer(vgg)
-
-
-def _evaluate_one(
-    run: Run, avatar: Avatar, data: Dataset, out: pathlib.Path, options: Options
-) -> list[Clip]:
-    """The clips of one person, see `evaluate`."""
-    frames = _spread(avatar.record.test_frames, options.max_frames)
-    if options.signals == "tracked":
-        ways = {"tracked": motion.tracked(avatar.record, frames)}
-    else:
-        # Features of other programs lie beside the clip, wherever it is now.
-        record = avatar.record._replace(source=data.folder.path)
-        ways = spoken.motions(run, record, frames)
-    return [
-        _clip(avatar, data, frames, way, moved, out, options)
-        for way, moved in ways.items()
-    ]
-
-
-def _clip(
-    avatar: Avatar,
-    data: Dataset,
-    frames: list[int],
-    way: str,
-    moved: motion.Motion,
     out: pathlib.Path,
     options: Options,
-) -> Clip:
-    """Scores some frames; those driven as asked for with a video and a sheet."""
-    name, shown = data.name, way == options.signals
-    torsos_of = data if options.protocol == "peer" else None
-    rendered = rendered_frames(avatar, frames, moved, torsos_of)
-    on_sheet = set(_spread(frames, _SHEET_ROWS)) if shown else ()
-    gallery, rows, labels = Gallery(), [], []
-    path, sheet = out / f"{name}.mp4", out / f"{name}.png"
-    video = _video(path, data, frames) if shown else contextlib.nullcontext()
-    with detectors() as pair, video as writer:
-        scores = ClipScores(scorer(options.vgg), FacePairs(*pair), _sound(data))
-        progress = tqdm(rendered, f"scoring {name}, {way}", len(frames), unit="frame")
-        for index, maps, prediction in progress:
+    progress: Progress | None,
+) -> list[Clip]:
+    """Scores an identity with each of the driving signals to compare."""
+    frames = avatar.record.test_frames
+    if options.max_frames is not None:
+        frames = references.spread(frames, options.max_frames)
+    if options.signals == "tracked":
+        driven = {"tracked": motion.tracked(avatar.record, frames)}
+    else:
+        # Sound features of other programs lie in the clip's folder, which may have
+        # moved since training.
+        record = avatar.record._replace(source=data.folder.path)
+        driven = lip_baselines.motions(run, record, frames)
+    true_torsos = data if options.protocol == "peer" else None
+    clips = []
+    for driven_by, moved in driven.items():
+        rendered = held_out.rendered_frames(avatar, frames, moved, true_torsos)
+        stage = f"scoring {data.name}, {driven_by}"
+        rendered = track(rendered, progress, stage, len(frames))
+        with face_pairs.open_detectors() as detectors:
+            scores = ClipScores(detectors, options.vgg, _sound(data))
+            if driven_by == options.signals:
+                pictures = _score_with_pictures(
+                    scores, avatar, data, frames, rendered, out
+                )
+            else:
+                pictures = {}
+                for index, _, prediction in rendered:
+                    add_frame(scores, data, index, prediction)
+            clip = results.clip(data.name, driven_by, scores)
+            clips.append(clip._replace(**pictures))
+    return clips
+
+
+def _score_with_pictures(
+    scores: ClipScores,
+    avatar: Avatar,
+    data: Dataset,
+    frames: np.ndarray,
+    rendered: Iterable[tuple[int, Rendered, np.ndarray]],
+    out: pathlib.Path,
+) -> dict[str, Any]:
+    """Adds frames to `scores`; writes a video, and a picture of some frames' maps.
+
+    Returns:
+      the pictures, as fields of `Clip`.
+    """
+    with_maps = set(references.spread(frames, _FRAMES_WITH_MAPS))
+    maps_file, rows, labels = out / f"{data.name}.png", [], []
+    with _comparison(out / f"{data.name}.mp4", data, frames) as comparison:
+        for index, maps, prediction in rendered:
             row = add_frame(scores, data, index, prediction)
-            if not shown:
-                continue
-            pictures = panels.comparison(data.frame(index)[0], prediction)
-            compared = panels.row(pictures)
-            writer.write(compared)
-            gallery.add(row["frame.psnr"], index, compared)
-            if index in on_sheet:
+            truth = data.frame(index)[0]
+            pictures = comparison.add(index, truth, prediction, row["frame.psnr"])
+            if index in with_maps:
                 pictures |= panels.maps(maps, avatar.depth_range)
                 labels.append([f"frame {index}", *list(pictures)[1:]])
                 rows.append([panels.enlarged(one) for one in pictures.values()])
-    if not shown:
-        return Clip(name, way, scores)
-    image_file.write(sheet, image_grid.contact_sheet(rows, labels))
-    return Clip(name, way, scores, gallery, path, sheet)
+    image_file.write(maps_file, image_grid.contact_sheet(rows, labels))
+    return {
+        "extremes": comparison.extremes,
+        "video": comparison.path,
+        "maps": maps_file,
+    }
 
 
-def _spread(frames: Sequence[int], count: int | None) -> list[int]:
-    """`count` of the frames, from the first to the last; all where there are fewer."""
-    count = len(frames) if count is None else min(count, len(frames))
-    at = np.linspace(0, len(frames) - 1, count).round().astype(int)
-    return [int(frames[i]) for i in at]
-
-
-@contextlib.contextmanager
-def detectors() -> Iterator[list[faces.FaceDetector]]:
-    """Two detectors: one may follow faces, so truth and render have each their own."""
-    model = faces.find_model()
-    with (
-        faces.FaceDetector(model, blendshapes=True) as first,
-        faces.FaceDetector(model, blendshapes=True) as second,
-    ):
-        yield [first, second]
+def _comparison(path: pathlib.Path, data: Dataset, frames: np.ndarray) -> Comparison:
+    """A video with the clip's sound; if frames are left out, each is shown longer."""
+    span = range(frames[0], frames[-1] + 1)
+    fps = structs.FPS * len(frames) / len(span)
+    sound = video_file.sound(data.folder.audio_path, span)
+    return Comparison(path, data.camera.shape, fps, sound)
 
 
 def _sound(data: Dataset) -> np.ndarray | None:
-    """What is said in a clip, float32 [S], or None."""
+    """The sound of a clip, float32 [S] in [-1, 1], or None."""
     if data.folder.audio_path is None:
         return None
     return scipy.io.wavfile.read(data.folder.audio_path)[1] / np.float32(32768)
-
-
-def _video(path: pathlib.Path, data: Dataset, frames: list[int]):
-    """A writer of comparisons, slowed down to the sound where frames are left out."""
-    span = range(frames[0], frames[-1] + 1)
-    truth = data.frame(frames[0])[0]
-    size = panels.row(panels.comparison(truth, truth)).shape[1::-1]
-    return video_io.VideoWriter(
-        path,
-        structs.FPS * len(frames) / len(span),
-        size=size,
-        audio=video_file.sound(data.folder.audio_path, span),
-    )

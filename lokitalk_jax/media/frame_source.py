@@ -196,6 +196,6 @@ def check_pair(
         raise ValueError(
             f"{behind} shows what {ahead} shows, but {abs(late)} frames later; cut "
             f"{abs(late)} frames from the start of {behind} and as many from the end "
-            f"of {ahead}, or give --any-lag if the delay is to be scored"
+            f"of {ahead}, or set any_lag to score the delay"
         )
     return late

@@ -10,7 +10,7 @@ from lokitalk_jax import structs
 from lokitalk_jax.avatar import motion
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import clip_records
-from lokitalk_jax.evaluate.metrics import pixels
+from lokitalk_jax.evaluate.metrics import psnr
 from lokitalk_jax.media import picture_folder, video_io
 
 pytestmark = pytest.mark.usefixtures("in_process")
@@ -58,8 +58,8 @@ def test_a_larger_size_is_the_same_picture(tiny_run):
     ]
     shrunk = cv2.resize(pictures[1], (side, side), interpolation=cv2.INTER_AREA)
     blank = np.clip(small.record.plate / 255, 0, 1).astype(np.float32)
-    same = pixels.psnr(np.float32(pictures[0]), shrunk)
-    assert same > pixels.psnr(np.float32(pictures[0]), blank) + 8 and same > 24
+    same = psnr.psnr(np.float32(pictures[0]), shrunk)
+    assert same > psnr.psnr(np.float32(pictures[0]), blank) + 8 and same > 24
 
 
 def test_sizes_keep_the_shape_and_what_is_seen(tiny_run):

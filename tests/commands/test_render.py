@@ -16,7 +16,7 @@ from lokitalk_jax import structs
 from lokitalk_jax.avatar import backdrop, motion, video_file
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import layout
-from lokitalk_jax.evaluate.metrics import pixels
+from lokitalk_jax.evaluate.metrics import psnr
 from lokitalk_jax.media import image_file, video_io
 
 pytestmark = pytest.mark.usefixtures("in_process")
@@ -65,7 +65,7 @@ def test_video_shows_the_rendered_frames_in_order(tiny_run, avatar, tmp_path):
     truth = np.clip(frames_of(avatar, motion.tracked(avatar.record, frames)), 0, 1)
     assert len(shown) == len(frames) == 50 - layout.train_count(50)
     for one, other in zip(shown, truth, strict=True):
-        assert pixels.psnr(other, np.float32(one / 255)) > 30
+        assert psnr.psnr(other, np.float32(one / 255)) > 30
 
 
 def test_stream_keeps_the_order_and_runs_at_most_two_frames_ahead():

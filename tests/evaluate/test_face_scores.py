@@ -7,9 +7,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from lokitalk_jax import face_mesh
+from lokitalk_jax.evaluate.clip_scores import landmark_rows
 from lokitalk_jax.evaluate.contrib import fan
-from lokitalk_jax.evaluate.metrics import face_scores, landmarks
-from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer
+from lokitalk_jax.evaluate.face_pairs import FacePairs
+from lokitalk_jax.evaluate.frame_scores import FrameScorer
+from lokitalk_jax.evaluate.metrics import expression, head, mouth
 from lokitalk_jax.prepare import faces
 
 NAMES = ("browDownLeft", "eyeBlinkLeft", "eyeLookUpLeft", "jawOpen", "mouthSmileLeft")
@@ -22,9 +24,18 @@ def clip(count=6, seed=0):
     return np.float32(np.tile(face, (count, 1, 1)))
 
 
+class Still:
+    """Finds the same face in every frame."""
+
+    def faces(self, rgb):
+        return [faces.Face(clip(1)[0])]
+
+
 def test_equal_faces_have_no_error():
-    truth = clip()
-    rows = face_scores.rows(truth, truth, np.arange(6))
+    pairs = FacePairs((Still(), Still()))
+    for _ in range(6):
+        pairs.add(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8))
+    rows = landmark_rows(pairs, np.arange(6))
     for key in "lmd_px", "lmd_face", "eye_ratio_error", "jitter_px", "shape_error":
         values = [row[key] for row in rows if row[key] is not None]
         np.testing.assert_allclose(values, 0, atol=1e-6)
@@ -36,43 +47,44 @@ def test_shape_does_not_see_pose_or_size():
     truth = clip()
     turn = Rotation.from_rotvec([0.2, -0.4, 0.1]).as_matrix()
     moved = np.float32(1.3 * truth @ turn.T + [20, -5, 3])
-    np.testing.assert_allclose(face_scores.shape_error(truth, moved), 0, atol=1e-5)
+    np.testing.assert_allclose(head.shape_error(truth, moved), 0, atol=1e-5)
     mirrored = truth * [-1, 1, 1]
     other = clip(seed=1)
     for wrong in mirrored, other:
-        assert face_scores.shape_error(truth, np.float32(wrong)).min() > 0.1
+        assert head.shape_error(truth, np.float32(wrong)).min() > 0.1
     wider = truth.copy()
     wider[..., 0] *= 1.1
-    error = face_scores.shape_error(truth, wider)
+    error = head.shape_error(truth, wider)
     assert 0.005 < error.max() < 0.1
     smiling = truth.copy()
     smiling[:, list(face_mesh.LIPS), :2] += 4
-    np.testing.assert_allclose(face_scores.shape_error(truth, smiling), 0, atol=1e-6)
+    np.testing.assert_allclose(head.shape_error(truth, smiling), 0, atol=1e-6)
 
 
 def test_jitter_is_the_second_difference():
     still, frames = clip(7), np.arange(7)
     steady = still + np.float32(2) * frames[:, None, None]  # even motion is no jitter
-    np.testing.assert_allclose(face_scores.jitter(steady, frames)[1:-1], 0, atol=1e-4)
+    np.testing.assert_allclose(head.jitter(steady, frames)[1:-1], 0, atol=1e-4)
     shaken = still.copy()
     shaken[1::2, :, 0] += 1.5
-    found = face_scores.jitter(shaken, frames)
+    found = head.jitter(shaken, frames)
     np.testing.assert_allclose(found[1:-1], 3, atol=1e-4)
     assert np.isnan(found[[0, -1]]).all()
     gap = np.array([0, 1, 2, 10, 11, 12, 13])
-    assert np.isfinite(face_scores.jitter(shaken, gap)).tolist() == [
+    assert np.isfinite(head.jitter(shaken, gap)).tolist() == [
         False, True, False, False, True, True, False,
     ]  # fmt: skip
-    assert set(face_scores.MOUTH).isdisjoint(face_mesh.RIGID)
-    assert np.isnan(face_scores.jitter(still[:2], frames[:2])).all()
+    assert set(mouth.POINTS).isdisjoint(face_mesh.RIGID)
+    assert np.isnan(head.jitter(still[:2], frames[:2])).all()
 
 
 def test_expressions_are_summed_by_half():
     truth = np.zeros((2, 5))
     other = np.array([[0.1, 0.2, 0.9, 0.0, 0.0], [0.0, 0.0, 0.9, 0.3, 0.4]])
-    found = face_scores.expression_error(truth, other, NAMES)
-    np.testing.assert_allclose(found["upper"], [0.05, 0])
-    np.testing.assert_allclose(found["lower"], [0, 0.25])
+    shapes = expression.Blendshapes(truth, other, NAMES)
+    upper, lower = expression.blendshape_errors(shapes)
+    np.testing.assert_allclose(upper, [0.05, 0])
+    np.testing.assert_allclose(lower, [0, 0.25])
 
 
 class Expressive:
@@ -90,15 +102,13 @@ class Expressive:
 
 
 def test_expressions_of_missed_faces_are_unknown():
-    pairs = landmarks.FacePairs(Expressive(), Expressive())
+    pairs = FacePairs((Expressive(), Expressive()))
     rgb = np.zeros((8, 8, 3), np.uint8)
     for _ in range(4):
         pairs.add(rgb, rgb)
     truth, prediction, names = pairs.blendshapes()
     assert names == NAMES and truth.shape == prediction.shape == (4, 5)
-    rows = face_scores.rows(
-        pairs.truth, pairs.prediction, np.arange(4), pairs.blendshapes()
-    )
+    rows = landmark_rows(pairs, np.arange(4))
     assert [row["blendshapes_upper"] for row in rows] == [None, 0, None, 0]
 
 
@@ -106,9 +116,9 @@ def test_openings_are_in_face_widths():
     face = clip(1)
     width = np.linalg.norm(face[0, 234, :2] - face[0, 454, :2])
     face[0, 13], face[0, 14] = [0, 0, 0], [0, 10, 0]
-    found = face_scores.mouth_openings(face)
+    found = mouth.openings(face)
     assert found[0] == pytest.approx(10 / width, rel=1e-5)
-    assert face_scores.mouth_openings(3 * face)[0] == pytest.approx(found[0], rel=1e-5)
+    assert mouth.openings(3 * face)[0] == pytest.approx(found[0], rel=1e-5)
 
 
 def test_fan_is_used_where_it_is_installed(monkeypatch, tmp_path):

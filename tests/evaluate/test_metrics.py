@@ -6,15 +6,10 @@ import numpy as np
 import pytest
 
 from lokitalk_jax import face_mesh
-from lokitalk_jax.evaluate.metrics import (
-    clip_table,
-    face_scores,
-    landmarks,
-    pixels,
-    sharpness,
-    similarity,
-)
-from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer
+from lokitalk_jax.evaluate.clip_scores import landmark_rows
+from lokitalk_jax.evaluate.face_pairs import FacePairs
+from lokitalk_jax.evaluate.frame_scores import FrameScorer
+from lokitalk_jax.evaluate.metrics import aggregate, cpbd, mouth, psnr, ssim
 from lokitalk_jax.media import image_grid, video_io
 from lokitalk_jax.prepare import faces
 
@@ -51,15 +46,15 @@ def slow_ssim(x, y):
 
 def test_psnr_of_known_errors():
     grey = np.full((12, 12, 3), 0.5, np.float32)
-    assert pixels.psnr(grey, grey + 0.1) == pytest.approx(20, abs=1e-4)
-    assert pixels.psnr(0 * grey, 0 * grey + 1) == pytest.approx(0)
-    assert pixels.psnr(grey, grey) == pixels.PSNR_CAP
+    assert psnr.psnr(grey, grey + 0.1) == pytest.approx(20, abs=1e-4)
+    assert psnr.psnr(0 * grey, 0 * grey + 1) == pytest.approx(0)
+    assert psnr.psnr(grey, grey) == psnr.CAP
 
 
 def test_rounding_to_bytes_stays_below_the_cap():
     truth = frame(0, 64, 64)
     rounded = image_grid.to_uint8(truth) / np.float32(255)
-    assert pixels.psnr(truth, rounded) == pytest.approx(58.9, abs=0.3)
+    assert psnr.psnr(truth, rounded) == pytest.approx(58.9, abs=0.3)
 
 
 def test_masked_psnr_sees_the_mask_alone():
@@ -69,13 +64,13 @@ def test_masked_psnr_sees_the_mask_alone():
     prediction[1, :, 4:] = 0
     mask = np.zeros((2, 8, 8), np.float32)
     mask[0, :, :4] = 0.7
-    assert pixels.masked_psnr(truth, prediction, mask) == pytest.approx(20, abs=1e-4)
+    assert psnr.masked_psnr(truth, prediction, mask) == pytest.approx(20, abs=1e-4)
     mask[0, :, 4:] = 0.7  # as many pixels again without error: half the mean
     half = 20 + 10 * np.log10(2)
-    assert pixels.masked_psnr(truth, prediction, mask) == pytest.approx(half, abs=1e-4)
-    assert pixels.masked_psnr(truth, prediction, 0 * mask) is None
-    whole = pixels.masked_psnr(truth[0], prediction[0], np.ones((8, 8)))
-    assert whole == pytest.approx(pixels.psnr(truth[0], prediction[0]))
+    assert psnr.masked_psnr(truth, prediction, mask) == pytest.approx(half, abs=1e-4)
+    assert psnr.masked_psnr(truth, prediction, 0 * mask) is None
+    whole = psnr.masked_psnr(truth[0], prediction[0], np.ones((8, 8)))
+    assert whole == pytest.approx(psnr.psnr(truth[0], prediction[0]))
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.3])
@@ -83,18 +78,18 @@ def test_ssim_equals_the_definition(noise):
     truth = frame(0)
     prediction = np.clip(truth + noise * (frame(1) - 0.5), 0, 1)
     wanted = slow_ssim(truth, prediction)
-    assert similarity.ssim(truth, prediction) == pytest.approx(wanted, abs=1e-6)
+    assert ssim.ssim(truth, prediction) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_ssim_limits():
     truth = frame(0)
-    assert similarity.ssim(truth, truth) == pytest.approx(1, abs=1e-9)
-    assert similarity.ssim(truth, 1 - truth) < -0.9
+    assert ssim.ssim(truth, truth) == pytest.approx(1, abs=1e-9)
+    assert ssim.ssim(truth, 1 - truth) < -0.9
     # Without structure only the luminance term is left.
     black, white = np.zeros((11, 11, 3)), np.ones((11, 11, 3))
-    assert similarity.ssim(black, white) == pytest.approx(1e-4 / (1 + 1e-4))
-    with pytest.raises(ValueError, match="needs 11 pixels"):
-        similarity.ssim(truth[:10], truth[:10])
+    assert ssim.ssim(black, white) == pytest.approx(1e-4 / (1 + 1e-4))
+    with pytest.raises(ValueError, match="needs sides of 11 pixels"):
+        ssim.ssim(truth[:10], truth[:10])
 
 
 def textured(height, width, seed):
@@ -121,8 +116,8 @@ TENSORFLOW = {
 def test_similarity_equals_the_libraries(made):
     truth, noisy = textured(*made)
     single, multiple = TENSORFLOW[made]
-    assert similarity.ssim(truth, noisy) == pytest.approx(single, abs=1e-4)
-    assert similarity.ms_ssim(truth, noisy) == pytest.approx(multiple, abs=1e-4)
+    assert ssim.ssim(truth, noisy) == pytest.approx(single, abs=1e-4)
+    assert ssim.ms_ssim(truth, noisy) == pytest.approx(multiple, abs=1e-4)
     skimage = pytest.importorskip("skimage.metrics")
     theirs = skimage.structural_similarity(
         truth,
@@ -133,15 +128,15 @@ def test_similarity_equals_the_libraries(made):
         sigma=1.5,
         use_sample_covariance=False,
     )
-    assert similarity.ssim(truth, noisy) == pytest.approx(theirs, abs=1e-4)
+    assert ssim.ssim(truth, noisy) == pytest.approx(theirs, abs=1e-4)
 
 
 def test_scales_that_are_not_there_are_null():
     truth, noisy = textured(160, 200, 0)
-    assert similarity.ms_ssim(truth, noisy) is None
+    assert ssim.ms_ssim(truth, noisy) is None
     truth, _ = textured(161, 161, 0)
-    assert similarity.ms_ssim(truth, truth) == pytest.approx(1)
-    assert similarity.ms_ssim(truth, 1 - truth) == 0  # of a negative
+    assert ssim.ms_ssim(truth, truth) == pytest.approx(1)
+    assert ssim.ms_ssim(truth, 1 - truth) == 0  # of a negative
 
 
 def test_sharpness_falls_with_blur_and_needs_edges():
@@ -149,12 +144,12 @@ def test_sharpness_falls_with_blur_and_needs_edges():
     blocks = rng.random((16, 16, 3)).repeat(8, 0).repeat(8, 1)
     picture = image_grid.to_uint8(blocks)
     found = [
-        sharpness.cpbd(cv2.GaussianBlur(picture, None, sigma) if sigma else picture)
+        cpbd.cpbd(cv2.GaussianBlur(picture, None, sigma) if sigma else picture)
         for sigma in (0, 1, 2)
     ]
     assert found[0] > 0.9 and found[0] > found[1] + 0.1 > found[2]
-    assert sharpness.cpbd(np.full((64, 64, 3), 9, np.uint8)) is None
-    assert sharpness.cpbd(picture[:63]) is None
+    assert cpbd.cpbd(np.full((64, 64, 3), 9, np.uint8)) is None
+    assert cpbd.cpbd(picture[:63]) is None
 
 
 def test_edge_widths_of_known_ramps():
@@ -162,7 +157,7 @@ def test_edge_widths_of_known_ramps():
     grey = np.tile(row, (64, 1)).astype(np.int16)
     edges = np.zeros(grey.shape, bool)
     edges[:, [22, 45, 46]] = True
-    widths = sharpness._edge_widths(grey, edges)
+    widths = cpbd._edge_widths(grey, edges)
     assert set(widths[:, 22]) == {5} and set(widths[:, 45]) == {1}
     assert not widths[:, :22].any()
 
@@ -178,14 +173,14 @@ def test_rows_of_frames_add_up_to_the_clip():
     prediction[4] = truth[4]
     scorer = FrameScorer()
     rows = [scorer(*of) for of in zip(truth, prediction, regions, strict=True)]
-    scores = clip_table.summary(rows, 1)
+    scores = aggregate.clip_scores(rows, 1)
     assert scores == json.loads(json.dumps(scores, allow_nan=False))
-    per_frame = [pixels.psnr(*pair) for pair in zip(truth, prediction, strict=True)]
+    per_frame = [psnr.psnr(*pair) for pair in zip(truth, prediction, strict=True)]
     assert scores["frame"]["psnr"] == pytest.approx(np.mean(per_frame))
-    similar = [similarity.ssim(*pair) for pair in zip(truth, prediction, strict=True)]
+    similar = [ssim.ssim(*pair) for pair in zip(truth, prediction, strict=True)]
     assert scores["frame"]["ssim"] == pytest.approx(np.mean(similar))
     for name, column in ("lip", 0), ("head", 2), ("torso", 3):
-        pooled = pixels.masked_psnr(truth, prediction, regions[..., column])
+        pooled = psnr.masked_psnr(truth, prediction, regions[..., column])
         assert scores[name]["psnr"] == pytest.approx(pooled)
     assert scores["eye"] == {"psnr": None, "ssim": None, "lpips_alex": None}
     assert scores["frame"]["ms_ssim"] is None and scores["frame"]["cpbd"] is None
@@ -193,7 +188,7 @@ def test_rows_of_frames_add_up_to_the_clip():
     assert min(per_frame) <= low < scores["frame"]["psnr"] < high <= max(per_frame)
     assert scores["intervals"]["eye"]["psnr"] is None
     # One block tells nothing of how blocks differ.
-    assert clip_table.summary(rows, 5)["intervals"]["frame"]["psnr"] is None
+    assert aggregate.clip_scores(rows, 5)["intervals"]["frame"]["psnr"] is None
 
 
 def test_a_region_of_everything_scores_as_the_frame():
@@ -208,7 +203,7 @@ def test_a_region_of_everything_scores_as_the_frame():
     spoiled[:, :24] = prediction[:, :24]
     row = FrameScorer()(truth, spoiled, half)
     assert row["lip.lpips_alex"] > 5 * row["eye.lpips_alex"]
-    assert row["eye.psnr"] == pixels.PSNR_CAP > row["lip.psnr"]
+    assert row["eye.psnr"] == psnr.CAP > row["lip.psnr"]
 
 
 def test_intervals_hold_the_mean_about_as_often_as_they_say():
@@ -218,29 +213,29 @@ def test_intervals_hold_the_mean_about_as_often_as_they_say():
         # A second of frames shares its level, as frames of one word do.
         levels = rng.normal(size=30).repeat(5) + 0.1 * rng.normal(size=150)
         rows = [{"frame.psnr": float(level)} for level in levels]
-        low, high = clip_table.summary(rows, 5)["intervals"]["frame"]["psnr"]
+        low, high = aggregate.clip_scores(rows, 5)["intervals"]["frame"]["psnr"]
         held += low < 0 < high
     assert 0.88 < held / 200 < 0.99
 
 
 def test_what_would_spoil_a_mean_is_refused():
     with pytest.raises(ValueError, match="no frame was scored"):
-        clip_table.summary([], 25)
+        aggregate.clip_scores([], 25)
     truth = frame(0)
     with pytest.raises(ValueError, match="divide bytes by 255"):
-        pixels.psnr(truth, image_grid.to_uint8(truth))
-    with pytest.raises(ValueError, match="clip what was rendered"):
-        pixels.psnr(truth, truth * 2)
+        psnr.psnr(truth, image_grid.to_uint8(truth))
+    with pytest.raises(ValueError, match="clip rendered colours"):
+        psnr.psnr(truth, truth * 2)
     with pytest.raises(ValueError, match="from nan"):
-        pixels.psnr(truth, truth * np.nan)
+        psnr.psnr(truth, truth * np.nan)
     with pytest.raises(ValueError, match="not RGB frames of one size"):
-        pixels.psnr(truth, truth[1:])
+        psnr.psnr(truth, truth[1:])
     with pytest.raises(ValueError, match="do not fit a frame"):
         FrameScorer()(truth, truth, np.ones((24, 30, 3)))
     with pytest.raises(ValueError, match="not finite"):
-        clip_table.summary([{"lpips": np.inf}], 25)
+        aggregate.clip_scores([{"lpips": np.inf}], 25)
     with pytest.raises(ValueError, match="give every frame the same"):
-        clip_table.summary([{"lpips": 1.0}, {"psnr": 1.0}], 25)
+        aggregate.clip_scores([{"lpips": 1.0}, {"psnr": 1.0}], 25)
 
 
 class KnownFaces:
@@ -261,33 +256,33 @@ def test_mouth_distance_ignores_where_the_mouth_is():
     truth, moved = face(), face() + np.float32([30, -20, 5])
 
     def distance():
-        return face_scores.mouth_distance(truth[None], moved[None])[0]
+        return mouth.landmark_distance(truth[None], moved[None])[0]
 
     assert distance() == pytest.approx(0, abs=1e-4)
     # One point of twenty moved by 2 px: it keeps 19/20 of that from the mean, and
     # the others get 1/20 each.
-    moved[face_scores.MOUTH[0], 0] += 2
+    moved[mouth.POINTS[0], 0] += 2
     wanted = (2 * 19 / 20 + 19 * 2 / 20) / 20
     assert distance() == pytest.approx(wanted, abs=1e-4)
-    assert len(set(face_scores.MOUTH)) == 20 and set(face_scores.MOUTH) <= set(
-        face_mesh.LIPS
-    )
+    assert len(set(mouth.POINTS)) == 20 and set(mouth.POINTS) <= set(face_mesh.LIPS)
 
 
 def found_in(pairs, count):
     rgb = np.zeros((8, 8, 3), np.uint8)
     for _ in range(count):
         pairs.add(rgb, rgb)
-    return face_scores.rows(pairs.truth, pairs.prediction, np.arange(count))
+    return landmark_rows(pairs, np.arange(count))
 
 
 def test_missed_faces_are_left_out():
     smile = face()
-    smile[face_scores.MOUTH[0], 0] += 2
+    smile[mouth.POINTS[0], 0] += 2
     far = face(1) + 500
-    pairs = landmarks.FacePairs(
-        KnownFaces([face()], [face()], [], [face()]),
-        KnownFaces([far, smile], [], [face()], [face()]),
+    pairs = FacePairs(
+        (
+            KnownFaces([face()], [face()], [], [face()]),
+            KnownFaces([far, smile], [], [face()], [face()]),
+        )
     )
     rows = found_in(pairs, 4)
     assert rows[0]["lmd_px"] == pytest.approx(0.19, abs=1e-4)  # of the nearer face
@@ -295,13 +290,13 @@ def test_missed_faces_are_left_out():
     assert rows[0]["lmd_face"] == pytest.approx(0.19 / width, abs=1e-6)
     assert set(rows[1].values()) == set(rows[2].values()) == {None}
     assert rows[3]["lmd_px"] == 0
-    summary = clip_table.summary(rows, 1)
+    summary = aggregate.clip_scores(rows, 1)
     assert summary["lmd_px"] == pytest.approx(0.095, abs=1e-4)
 
 
 def test_no_face_at_all_is_null_in_json():
-    rows = found_in(landmarks.FacePairs(KnownFaces([]), KnownFaces([])), 1)
-    assert json.dumps(clip_table.summary(rows, 1)["lmd_px"]) == "null"
+    rows = found_in(FacePairs((KnownFaces([]), KnownFaces([]))), 1)
+    assert json.dumps(aggregate.clip_scores(rows, 1)["lmd_px"]) == "null"
 
 
 @pytest.mark.clips
@@ -311,15 +306,15 @@ def test_mouth_distance_tells_frames_of_a_real_clip_apart():
         pytest.skip("the development clips are not here")
     frames = list(zip(range(12), video_io.read_frames(videos[0]), strict=False))
     with faces.FaceDetector() as first, faces.FaceDetector() as second:
-        same = landmarks.FacePairs(first, second)
+        same = FacePairs((first, second))
         for _, rgb in frames:
             same.add(rgb, rgb)
     with faces.FaceDetector() as first, faces.FaceDetector() as second:
-        apart = landmarks.FacePairs(first, second)
+        apart = FacePairs((first, second))
         for _, rgb in frames:
             apart.add(rgb, frames[0][1])
     same, apart = (
-        face_scores.mouth_distance(p.truth, p.prediction).mean() for p in (same, apart)
+        mouth.landmark_distance(p.truth, p.prediction).mean() for p in (same, apart)
     )
     assert same == pytest.approx(0, abs=0.05) and apart > 0.3
 

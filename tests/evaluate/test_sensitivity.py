@@ -11,9 +11,7 @@ import test_metrics
 
 from lokitalk_jax import structs
 from lokitalk_jax.data import face_geometry, regions
-from lokitalk_jax.evaluate.metrics.clip_scores import ClipScores
-from lokitalk_jax.evaluate.metrics.frame_scores import FrameScorer
-from lokitalk_jax.evaluate.metrics.landmarks import FacePairs
+from lokitalk_jax.evaluate.clip_scores import ClipScores
 from lokitalk_jax.media import video_io
 from lokitalk_jax.prepare import faces
 
@@ -101,11 +99,11 @@ KINDS = (
 @pytest.fixture(scope="module")
 def scores(clip):
     model, frames, found, masks, blink = clip
-    scorer, results = FrameScorer(), {}
+    results = {}
     for kind in KINDS:
         prediction = spoiled(kind, frames, masks, blink)
-        pairs = FacePairs(Remembered(found), Remembered(look(model, prediction)))
-        gathered = ClipScores(scorer, pairs)
+        known = Remembered(found), Remembered(look(model, prediction))
+        gathered = ClipScores(known)
         for index in range(COUNT):
             rendered = prediction[index] / np.float32(255)
             gathered.add(index, frames[index], rendered, lambda _, i=index: masks[i])

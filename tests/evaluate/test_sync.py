@@ -5,7 +5,7 @@ import pocketsphinx
 import pytest
 import test_metrics
 
-from lokitalk_jax.evaluate.metrics import face_scores, sync
+from lokitalk_jax.evaluate.metrics import mouth, sync
 from lokitalk_jax.media import sound_file, video_io
 from lokitalk_jax.prepare import faces
 
@@ -18,7 +18,7 @@ def rough(count=120, seed=0):
 
 @pytest.mark.parametrize("late", [-3, 0, 1, 2])
 def test_a_known_lag_is_found(late):
-    asked = sync._standard(sync._fast(rough()))
+    asked = sync._standardised(sync._fast(rough()))
     found = sync.agreement(5 + np.roll(rough(), late), asked)
     assert found.lag_ms == pytest.approx(40 * late, abs=12)
     assert found.best > 0.9 > found.elsewhere + 0.3
@@ -26,7 +26,7 @@ def test_a_known_lag_is_found(late):
 
 
 def test_moods_do_not_count():
-    asked = sync._standard(sync._fast(rough()))
+    asked = sync._standardised(sync._fast(rough()))
     mood = 10 * np.linspace(-1, 1, 120) ** 2
     assert sync.agreement(rough() + mood, asked).best > 0.8
     assert sync.agreement(mood, asked).best < 0.4
@@ -63,12 +63,12 @@ def test_a_shift_of_real_sound_is_heard():
             detector.detect(rgb[::2, ::2].copy())[0]
             for _, rgb in zip(range(250), video_io.read_frames(clip), strict=False)
         ]
-    openings = face_scores.mouth_openings(np.stack(found))
+    openings = mouth.openings(np.stack(found))
     sound = np.concatenate(list(sound_file.read(clip)))
     lags = []
     for late in (0, 2, -2):  # frames by which the lips come late
         shifted = np.roll(sound, -640 * late)
-        asked = sync.asked_openings(shifted, len(openings))
+        asked = sync.expected_openings(shifted, len(openings))
         agreed = sync.agreement(openings, asked)
         assert agreed.best > agreed.elsewhere + 0.15
         lags.append(agreed.lag_ms)

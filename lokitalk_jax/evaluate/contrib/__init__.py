@@ -1,1 +1,1 @@
-"""Scores whose networks nobody ships; their weights are files of the user's."""
+"""Scores by networks whose weights the user must supply: SyncNet and FAN."""

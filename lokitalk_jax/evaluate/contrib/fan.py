@@ -1,7 +1,7 @@
-"""The face alignment network (FAN), whose points other papers score LMD by.
+"""Mouth landmark distance by the face alignment network (FAN), as in other papers.
 
-The package face_alignment and its weights bring PyTorch along, so neither is needed:
-where both are there already they are used, and nothing is downloaded.
+The package face_alignment needs PyTorch, so it is no requirement. It is used only if
+the package and its weights are installed already; nothing is downloaded.
 """
 
 import importlib.util
@@ -11,16 +11,18 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lokitalk_jax.evaluate.metrics import mouth
+
 POINTS = 68
 _MOUTH = slice(48, 68)
 _WEIGHTS = ("2DFAN4*", "s3fd*")
 
-# uint8 RGB [H, W, 3] to the points [68, 2] of the largest face, pixels, or None.
+# From uint8 RGB [H, W, 3] to points [68, 2] of the largest face, pixels, or None.
 Finder = Callable[[np.ndarray], np.ndarray | None]
 
 
 def find() -> Finder | None:
-    """The network on the CPU; None where the package or its weights are missing."""
+    """Loads the network on the CPU; None if the package or its weights are missing."""
     if importlib.util.find_spec("face_alignment") is None:
         return None
     home = os.environ.get("TORCH_HOME", "~/.cache/torch")
@@ -43,17 +45,15 @@ def find() -> Finder | None:
 def mouth_distance(
     truth: np.ndarray | None, prediction: np.ndarray | None
 ) -> float | None:
-    """LMD as published: the mouth's points, each set moved to its mean.
+    """LMD as published, see `mouth.landmark_distance`.
 
     Args:
-      truth: [68, 2], pixels; None where no face was found.
+      truth: [68, 2], pixels; None if no face was found.
       prediction: [68, 2].
 
     Returns:
-      mean distance, pixels; None where either shows no face.
+      mean distance, pixels; None if a face is missing.
     """
     if truth is None or prediction is None:
         return None
-    a, b = (np.float64(points)[_MOUTH] for points in (truth, prediction))
-    apart = (a - a.mean(0)) - (b - b.mean(0))
-    return float(np.linalg.norm(apart, axis=-1).mean())
+    return float(mouth.centred_distance(truth[_MOUTH], prediction[_MOUTH]))

@@ -1,7 +1,7 @@
-"""Reads tensors out of files that PyTorch wrote, without PyTorch.
+"""Reads tensors from files that PyTorch wrote, without PyTorch.
 
-A pickle may name any function of any module. Only what rebuilds a tensor of plain
-numbers is let through here, so that a file of weights cannot run a program.
+A pickle may name any function of any module. Only the names that rebuild a tensor of
+numbers are allowed here, so that a file of weights cannot run a program.
 """
 
 import collections
@@ -28,10 +28,10 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Reads a state dict, of the zip format or of the one before it.
 
     Returns:
-      name to array.
+      arrays by name.
 
     Raises:
-      ValueError: the file is of neither format, is cut off, or holds more than tensors.
+      ValueError: the file has neither format, is truncated, or holds more than tensors.
     """
     try:
         data = pathlib.Path(path).read_bytes()
@@ -43,12 +43,12 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     if not isinstance(tensors, dict) or not all(
         isinstance(value, _Tensor) for value in tensors.values()
     ):
-        raise ValueError(f"{path} holds something else than a state dict of tensors")
+        raise ValueError(f"{path} holds more than a state dict of tensors")
     return {name: tensor.array() for name, tensor in tensors.items()}
 
 
 class _Storage:
-    """Numbers that may be read later than the tensors that look at them."""
+    """A block of numbers, read after the tensors that are views of it."""
 
     def __init__(self, dtype: type):
         self.dtype = np.dtype(dtype).newbyteorder("<")
@@ -67,7 +67,9 @@ class _Tensor:
             raise ValueError("the file of weights ends before all tensors were read")
         last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
         if min(size, default=1) and last >= len(storage.values):
-            raise ValueError("the file of weights holds fewer numbers than it says")
+            raise ValueError(
+                "the file of weights holds fewer numbers than its tensors need"
+            )
         width = storage.dtype.itemsize
         view = np.lib.stride_tricks.as_strided(
             storage.values[offset:], size, [width * s for s in stride]
@@ -76,7 +78,7 @@ class _Tensor:
 
 
 class _TensorsOnly(pickle.Unpickler):
-    """Rebuilds tensors; refuses every other name."""
+    """Unpickles tensors; refuses every other name."""
 
     def __init__(self, file: io.BytesIO, storages: dict[str, _Storage]):
         super().__init__(file, encoding="latin1")
@@ -96,7 +98,7 @@ class _TensorsOnly(pickle.Unpickler):
             return _DTYPES[name]
         raise ValueError(
             f"the file of weights names {module}.{name}, which is not a tensor; it is "
-            "not opened, as it could run a program"
+            "refused, as it could run a program"
         )
 
     def persistent_load(self, saved: tuple) -> _Storage:
@@ -122,7 +124,7 @@ def _legacy(data: bytes) -> Any:
     file, storages = io.BytesIO(data), {}
     if _TensorsOnly(file, storages).load() != _LEGACY_MAGIC:
         raise pickle.UnpicklingError("it does not begin as PyTorch's files do")
-    for _ in range(2):  # the format's version, and facts of the machine
+    for _ in range(2):  # version of the format, facts about the machine
         _TensorsOnly(file, storages).load()
     tensors = _TensorsOnly(file, storages).load()
     for key in _TensorsOnly(file, storages).load():

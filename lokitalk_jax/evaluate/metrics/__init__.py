@@ -1,1 +1,1 @@
-"""Scores as functions of frames, landmarks and sound."""
+"""Scores as pure functions of frames, landmarks and sound, each with its source."""

@@ -1,1 +1,1 @@
-"""Tables, curves and pages made of scores."""
+"""The scores as an HTML page and as a table of frames."""

@@ -1,78 +1,87 @@
-"""Scores over a clip as an SVG drawing."""
+"""Scores over a clip's frames as an SVG drawing."""
 
-import html
+import io
 from collections.abc import Mapping, Sequence
 
+import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-# The Okabe-Ito palette, told apart by colour-blind readers too.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+# The Okabe-Ito palette, which colour-blind readers can tell apart.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_INK, _RULE = "#55555a", "#d8d8dc"
+_STYLE = {
+    "svg.fonttype": "none",  # text stays text
+    "font.family": "sans-serif",
+    "font.size": 8,
+    "text.color": _INK,
+    "axes.edgecolor": _RULE,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": _RULE,
+    "grid.linewidth": 0.5,
+}
+_COLUMNS = 2
 
-_WIDTH, _HEIGHT = 720, 150
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 8, 8, 20
+# Scores of a clip's frames by key; None for a score that does not exist.
+Rows = Sequence[Mapping[str, float | None]]
 
 
-def curves(
-    frames: Sequence[int], lines: Mapping[str, Sequence[float | None]], unit: str
+def draw(
+    frames: Sequence[int], lines: Mapping[str, Rows], scores: Mapping[str, str]
 ) -> str:
     """Draws scores against frame numbers.
 
     Args:
-      frames: numbers, rising.
-      lines: by name, the score of each frame; None leaves a gap.
-      unit: of the scores, for the reader's eye.
+      frames: F numbers, rising.
+      lines: by name, F rows of scores each.
+      scores: the scores to draw, with the labels of their axes. Those that no row has
+        are left out.
 
     Returns:
-      an <svg> element; empty where no line has a point.
+      an <svg> element; empty if there is nothing to draw.
     """
-    values = [v for line in lines.values() for v in line if v is not None]
-    if not values:
+    drawn = {
+        key: label
+        for key, label in scores.items()
+        if any(row.get(key) is not None for rows in lines.values() for row in rows)
+    }
+    if not drawn:
         return ""
-    low, high = min(values), max(values)
-    margin = 0.05 * (high - low) or 0.5 * abs(high) or 1.0
-    low, high = low - margin, high + margin
-    first, last = frames[0], max(frames[-1], frames[0] + 1)
-
-    def x(frame: float) -> float:
-        return _LEFT + (frame - first) / (last - first) * (_WIDTH - _LEFT - _RIGHT)
-
-    def y(value: float) -> float:
-        return _TOP + (high - value) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
-
-    parts = []
-    for value in np.linspace(low + margin, high - margin, 3):
-        parts.append(
-            f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(value):.1f}" '
-            f'y2="{y(value):.1f}" class="rule"/>'
-            f'<text x="{_LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">'
-            f"{value:.3g}</text>"
-        )
-    for frame, anchor in (frames[0], "start"), (frames[-1], "end"):
-        parts.append(
-            f'<text x="{x(frame):.1f}" y="{_HEIGHT - 4}" text-anchor="{anchor}">'
-            f"{'frame ' if anchor == 'start' else ''}{frame}</text>"
-        )
-    for colour, (name, line) in zip(COLOURS, lines.items(), strict=False):
-        for piece in _pieces(frames, line):
-            dots = " ".join(f"{x(f):.1f},{y(v):.1f}" for f, v in piece)
-            shape = f'<polyline points="{dots}" stroke="{colour}" fill="none"/>'
-            if len(piece) == 1:
-                (frame, value), *_ = piece
-                shape = f'<circle cx="{x(frame):.1f}" cy="{y(value):.1f}" r="2" '
-                shape += f'fill="{colour}"/>'
-            parts.append(f"<g><title>{html.escape(name)}, {unit}</title>{shape}</g>")
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{html.escape(unit)} by frame">{"".join(parts)}</svg>'
-    )
+    # A fixed salt makes equal drawings equal files.
+    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": "lokitalk"}):
+        height = -(-len(drawn) // _COLUMNS)
+        figure = Figure(figsize=(11, 0.4 + 1.7 * height), layout="constrained")
+        grid = figure.subplots(height, _COLUMNS, squeeze=False)
+        for axes, (key, label) in zip(grid.flat, drawn.items(), strict=False):
+            _draw_score(axes, frames, lines, key, label)
+        for axes in grid.flat[len(drawn) :]:
+            axes.set_axis_off()
+        if len(lines) > 1:
+            figure.legend(
+                *grid.flat[0].get_legend_handles_labels(),
+                loc="outside upper left",
+                ncols=len(lines),
+                frameon=False,
+            )
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    text = file.getvalue()
+    return text[text.index("<svg") :]
 
 
-def _pieces(frames, line) -> list[list[tuple[int, float]]]:
-    """Runs of points without a gap."""
-    pieces: list[list[tuple[int, float]]] = [[]]
-    for frame, value in zip(frames, line, strict=True):
-        if value is not None:
-            pieces[-1].append((frame, value))
-        elif pieces[-1]:
-            pieces.append([])
-    return [piece for piece in pieces if piece]
+def _draw_score(axes, frames, lines: Mapping[str, Rows], key: str, label: str) -> None:
+    marker = "." if len(frames) < 3 else "None"
+    for number, (name, rows) in enumerate(lines.items()):
+        values = np.array([row.get(key) for row in rows], float)  # None becomes NaN
+        colour = _COLOURS[number % len(_COLOURS)]
+        axes.plot(frames, values, marker=marker, lw=1.2, color=colour, label=name)
+    axes.set_title(label, loc="left", fontsize=9)
+    axes.set_xlabel("frame")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))

@@ -1,4 +1,4 @@
-"""The frames that a clip's score is lowest and highest at, kept as small pictures."""
+"""The worst and the best frames of a clip, kept as small pictures."""
 
 import heapq
 from typing import NamedTuple
@@ -6,14 +6,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-KEPT = 3  # of the worst, and of the best
+KEPT = 3  # frames of each kind
 
 
 class Picture(NamedTuple):
     """One frame.
 
     Attributes:
-      score: what it was chosen by.
+      score: the score by which frames are ranked.
       frame: its number.
       jpeg: truth, render and error side by side.
     """
@@ -23,8 +23,8 @@ class Picture(NamedTuple):
     jpeg: bytes
 
 
-class Gallery:
-    """Keeps the worst and the best of the frames shown to it."""
+class Extremes:
+    """Keeps the worst and the best of the frames that are added."""
 
     def __init__(self):
         """Starts empty."""
@@ -32,7 +32,13 @@ class Gallery:
         self._best: list[Picture] = []
 
     def add(self, score: float, frame: int, picture: np.ndarray) -> None:
-        """Shows a frame: its score, higher is better, and uint8 RGB [H, W, 3]."""
+        """Adds a frame.
+
+        Args:
+          score: of the frame; higher is better.
+          frame: its number.
+          picture: uint8 RGB [H, W, 3].
+        """
         done, data = cv2.imencode(".jpg", picture[..., ::-1])
         assert done
         jpeg = data.tobytes()
@@ -42,9 +48,9 @@ class Gallery:
                 heapq.heappop(heap)
 
     def worst(self) -> list[Picture]:
-        """At most `KEPT`, the worst first."""
+        """At most `KEPT` frames, the worst first."""
         return [p._replace(score=-p.score) for p in sorted(self._worst, reverse=True)]
 
     def best(self) -> list[Picture]:
-        """At most `KEPT`, the best first."""
+        """At most `KEPT` frames, the best first."""
         return sorted(self._best, reverse=True)

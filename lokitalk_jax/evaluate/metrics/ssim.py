@@ -1,12 +1,9 @@
-"""Structural similarity at one scale and at five.
-
-Frames are [H, W, 3] in [0, 1]; everything is NumPy in float64.
-"""
+"""Structural similarity at one scale (SSIM) and at five (MS-SSIM), in float64."""
 
 import cv2
 import numpy as np
 
-from lokitalk_jax.evaluate.metrics.pixels import check
+from lokitalk_jax.evaluate.metrics.psnr import check_frames
 
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
@@ -14,7 +11,7 @@ _C1, _C2 = 0.01**2, 0.03**2
 # Exponents of the scales, finest first (Wang et al. 2003, section 3.2).
 _SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
-# Smallest side whose fifth scale still holds a window.
+# Smallest side, pixels, whose fifth scale still holds a window.
 MS_SSIM_MIN_SIZE = (_WINDOW - 1) * 2 ** (len(_SCALES) - 1) + 1
 
 
@@ -24,21 +21,21 @@ def ssim_map(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     Gaussian window of 11x11 and sigma 1.5.
 
     Args:
-      truth: [H, W, 3] in [0, 1], at least 11 pixels a side.
+      truth: [H, W, 3] in [0, 1], sides of at least 11 pixels.
       prediction: [H, W, 3] in [0, 1].
 
     Returns:
-      [H - 10, W - 10], the mean of the colour channels at the centres of the windows
-      that lie wholly inside the frame; at most 1.
+      [H - 10, W - 10], at most 1: mean of the colour channels, for each window that
+      lies inside the frame.
 
     Raises:
       ValueError: the frames differ in shape, are too small or not in [0, 1].
     """
-    check(truth, prediction)
+    check_frames(truth, prediction)
     if min(truth.shape[:2]) < _WINDOW:
         raise ValueError(
             f"frames of {truth.shape[0]}x{truth.shape[1]} are too small for SSIM, "
-            f"which needs {_WINDOW} pixels a side"
+            f"which needs sides of {_WINDOW} pixels"
         )
     luminance, structure = _terms(np.float64(truth), np.float64(prediction))
     return (luminance * structure).mean(axis=-1)
@@ -52,21 +49,21 @@ def ssim(truth: np.ndarray, prediction: np.ndarray) -> float:
 def ms_ssim(truth: np.ndarray, prediction: np.ndarray) -> float | None:
     """Multi-scale structural similarity (Wang, Simoncelli, Bovik 2003).
 
-    Of each colour channel, then their mean. Scales are halved by the mean of 2x2
-    pixels, an odd last row or column repeated.
+    The mean of the three channels' scores. Each scale halves the one before it by the
+    mean of 2x2 pixels; an odd last row or column is repeated.
 
     Args:
       truth: [H, W, 3] in [0, 1].
       prediction: [H, W, 3] in [0, 1].
 
     Returns:
-      At most 1; None for frames below `MS_SSIM_MIN_SIZE` pixels a side, which have
-      no fifth scale.
+      at most 1; None for frames with a side below `MS_SSIM_MIN_SIZE` pixels, which
+      have no fifth scale.
 
     Raises:
       ValueError: the frames differ in shape or are not in [0, 1].
     """
-    check(truth, prediction)
+    check_frames(truth, prediction)
     if min(truth.shape[:2]) < MS_SSIM_MIN_SIZE:
         return None
     x, y = np.float64(truth), np.float64(prediction)
@@ -75,7 +72,7 @@ def ms_ssim(truth: np.ndarray, prediction: np.ndarray) -> float | None:
         luminance, structure = _terms(x, y)
         last = scale == len(_SCALES) - 1
         term = (luminance * structure if last else structure).mean(axis=(0, 1))
-        # A negative structure has no fractional power; it counts as none.
+        # A negative structure has no fractional power; it counts as 0.
         product *= np.maximum(term, 0) ** exponent
         if not last:
             x, y = _halved(x), _halved(y)

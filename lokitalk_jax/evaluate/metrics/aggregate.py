@@ -1,39 +1,38 @@
-"""From the scores of single frames to those of a clip, with how sure they are.
+"""Scores of a clip from the scores of its frames, with confidence intervals.
 
-The protocol is the field's (ER-NeRF, TalkingGaussian, InsTaG): a score of the whole
-frame is the mean over frames, its PSNR the mean of the frames' PSNR. A region's size
-changes from frame to frame, so a region pools its pixels over the clip instead: its
-PSNR is that of all squared errors together.
+The protocol is that of ER-NeRF, TalkingGaussian and InsTaG: a score of the whole frame
+is the mean over frames, its PSNR the mean of the frames' PSNR. A region's size changes
+from frame to frame, so its PSNR is that of its squared errors in all frames together.
 
 Neighbouring frames resemble each other. The intervals are therefore bootstrapped from
 blocks of a second (Kuensch 1989), not from frames.
 """
 
-import csv
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lokitalk_jax import files
-from lokitalk_jax.evaluate.metrics import pixels
+from lokitalk_jax.evaluate.metrics import psnr
+
+# Scores of a frame by key; None for a score that does not exist.
+Row = dict[str, float | None]
 
 _RESAMPLES = 2000
 _LEVELS = (2.5, 97.5)  # per cent
 
 
-def summary(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
-    """Scores of a clip from those of its frames, ready for JSON.
+def clip_scores(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
+    """Means of the frames' scores, ready for JSON.
 
     Args:
-      rows: one a frame; keys with a dot, such as lip.psnr, become nested. A key
-        region.pixels weighs the other scores of that region. None counts for nothing.
+      rows: one for each frame; keys with a dot, such as lip.psnr, become nested. A key
+        region.pixels weighs the other scores of that region. None is left out.
       block: frames that make up a second, at least 1.
 
     Returns:
-      the means, nested, and under "intervals" [low, high] of each, nested alike: 95%
-      bootstrap intervals. None for a score that no frame has, and for the interval of
-      fewer than two blocks.
+      the means, nested, and under "intervals" their 95% bootstrap intervals
+      [low, high], nested alike. None for a score that no frame has, and for the
+      interval of fewer than two blocks.
 
     Raises:
       ValueError: there is no row, the rows differ in their keys, or a value is not
@@ -43,12 +42,13 @@ def summary(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
         raise ValueError("no frame was scored; the range of frames is empty")
     _check(rows)
     draws = _draws(-(-len(rows) // block))
-    means, intervals = {}, {}
+    means: dict = {}
+    intervals: dict = {}
     for key in rows[0]:
         if key.endswith(".pixels"):
             continue
         total, weight = _sums(rows, key, block)
-        back = pixels.psnr_from_mse if _pools(key) else float
+        back = psnr.from_mse if _pools(key) else float
         mean = back(total.sum() / weight.sum()) if weight.any() else None
         _nest(means, key, mean)
         interval = None
@@ -61,44 +61,16 @@ def summary(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
     return {**means, "intervals": intervals}
 
 
-def write(
-    path: pathlib.Path,
-    facts: Mapping[str, object],
-    tables: Mapping[tuple[str, str], tuple],
-) -> None:
-    """Writes rows of frames as a CSV file.
-
-    Args:
-      path: replaced at once when all is written.
-      facts: what is the same in every row, such as protocol and size; each is a column.
-      tables: by identity and what drove it, frame numbers and rows.
-
-    Raises:
-      OSError: it could not be written.
-    """
-    keys = list(
-        dict.fromkeys(k for _, rows in tables.values() for r in rows for k in r)
-    )
-    with files.replacing(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["identity", "driven_by", *facts, "frame", *keys])
-        for labels, (frames, rows) in tables.items():
-            for frame, row in zip(frames, rows, strict=True):
-                values = (row.get(key) for key in keys)
-                cells = ["" if value is None else f"{value:.6g}" for value in values]
-                writer.writerow([*labels, *facts.values(), frame, *cells])
-
-
 def _check(rows: Sequence[Mapping[str, float | None]]) -> None:
     for number, row in enumerate(rows):
         if row.keys() != rows[0].keys():
             raise ValueError(
-                f"frame {number} has the scores {sorted(row)}, those before it "
+                f"row {number} has the scores {sorted(row)}, the first row "
                 f"{sorted(rows[0])}; give every frame the same"
             )
         bad = [k for k, v in row.items() if v is not None and not np.isfinite(v)]
         if bad:
-            raise ValueError(f"frame {number}: {bad} are not finite")
+            raise ValueError(f"row {number}: {bad} are not finite")
 
 
 def _pools(key: str) -> bool:
@@ -107,7 +79,7 @@ def _pools(key: str) -> bool:
 
 
 def _sums(rows, key: str, block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each block, the sum of a score times its weight, and of the weights."""
+    """For each block, the sum of a score times its weight, and of the weights."""
     values = [row[key] for row in rows]
     there = np.array([value is not None for value in values], float)
     values = np.array([0.0 if value is None else value for value in values])
@@ -121,10 +93,10 @@ def _sums(rows, key: str, block: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _draws(blocks: int) -> np.ndarray | None:
-    """How often each resample holds each block, [resamples, blocks]."""
+    """Number of times that each resample holds each block, [resamples, blocks]."""
     if blocks < 2:
         return None
-    # Fixed, so that the same frames always have the same interval.
+    # Seeded, so that the same frames always have the same interval.
     generator = np.random.default_rng(0)
     return generator.multinomial(blocks, np.full(blocks, 1 / blocks), _RESAMPLES)
 

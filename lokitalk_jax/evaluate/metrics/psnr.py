@@ -1,19 +1,19 @@
-"""Peak signal to noise ratio of frames [H, W, 3] in [0, 1], in float64."""
+"""Peak signal-to-noise ratio (PSNR) of frames [H, W, 3] in [0, 1], in float64."""
 
 import numpy as np
 
 # PSNR of equal images, dB, instead of the infinity that JSON cannot hold. Rounding to
-# 8 bits alone costs all but 59 dB, so no rendered frame comes near.
-PSNR_CAP = 100.0
+# 8 bits alone gives about 59 dB, so no rendered frame comes near.
+CAP = 100.0
 
 
-def psnr_from_mse(mse: float) -> float:
-    """Peak signal to noise ratio, dB, of a mean squared error for the peak 1."""
-    return float(-10 * np.log10(max(mse, 10 ** (-PSNR_CAP / 10))))
+def from_mse(mse: float) -> float:
+    """PSNR, dB, of a mean squared error for the peak 1; at most `CAP`."""
+    return float(-10 * np.log10(max(mse, 10 ** (-CAP / 10))))
 
 
 def psnr(truth: np.ndarray, prediction: np.ndarray) -> float:
-    """PSNR of one frame, dB, at most `PSNR_CAP`.
+    """PSNR of one frame, dB, at most `CAP`.
 
     Args:
       truth: [H, W, 3] in [0, 1].
@@ -22,8 +22,8 @@ def psnr(truth: np.ndarray, prediction: np.ndarray) -> float:
     Raises:
       ValueError: the frames differ in shape or are not in [0, 1].
     """
-    check(truth, prediction)
-    return psnr_from_mse(squared_error(truth, prediction).mean())
+    check_frames(truth, prediction)
+    return from_mse(squared_error(truth, prediction).mean())
 
 
 def masked_psnr(
@@ -37,27 +37,31 @@ def masked_psnr(
       mask: [..., H, W], weights of 0 or more.
 
     Returns:
-      The PSNR, at most `PSNR_CAP`; None where the mask is empty.
+      the PSNR, at most `CAP`; None if the mask is empty.
 
     Raises:
       ValueError: the shapes do not fit, or the frames are not in [0, 1].
     """
-    check(truth, prediction)
+    check_frames(truth, prediction)
     if mask.shape != truth.shape[:-1]:
         raise ValueError(f"mask {mask.shape} does not fit frames {truth.shape}")
-    weight = mask.sum(dtype=np.float64)
-    if not weight:
-        return None
-    return psnr_from_mse((squared_error(truth, prediction) * mask).sum() / weight)
+    mse = weighted_mean(squared_error(truth, prediction), mask)
+    return None if mse is None else from_mse(mse)
 
 
 def squared_error(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Mean over the channels of the squared difference, float64 [..., H, W]."""
+    """Squared difference, averaged over the channels, float64 [..., H, W]."""
     return ((np.float64(prediction) - np.float64(truth)) ** 2).mean(axis=-1)
 
 
-def check(truth: np.ndarray, prediction: np.ndarray) -> None:
-    """Refuses what cannot be compared.
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float | None:
+    """Mean of values by weights of 0 or more; None if all weights are 0."""
+    total = weights.sum(dtype=np.float64)
+    return float((values * weights).sum() / total) if total else None
+
+
+def check_frames(truth: np.ndarray, prediction: np.ndarray) -> None:
+    """Checks that two frames can be compared.
 
     Raises:
       ValueError: the frames differ in shape or are not floats in [0, 1].
@@ -69,10 +73,10 @@ def check(truth: np.ndarray, prediction: np.ndarray) -> None:
         )
     for name, frame in ("truth", truth), ("prediction", prediction):
         low, high = frame.min(), frame.max()
-        # Rounding may pass 1 by a hair. Written so that NaN fails too.
+        # Rounding may exceed 1 slightly. Written so that NaN fails too.
         inside = low >= -1e-5 and high <= 1 + 1e-5
         if not (inside and np.issubdtype(frame.dtype, np.floating)):
             raise ValueError(
                 f"{name} is {frame.dtype} from {low} to {high}; scores take floats in "
-                "[0, 1]: divide bytes by 255, clip what was rendered"
+                "[0, 1]: divide bytes by 255, clip rendered colours"
             )

@@ -1,29 +1,29 @@
-"""Sharpness without a reference: the cumulative probability of blur detection.
+"""Cumulative probability of blur detection (CPBD): sharpness without a reference.
 
-CPBD (Narvekar and Karam 2011, IEEE TIP 20(9)): the share of edges that are so narrow
-for their contrast that people see no blur in them.
+Narvekar and Karam 2011, IEEE TIP 20(9): the share of edges that are so narrow for their
+contrast that viewers notice no blur.
 """
 
 import cv2
 import numpy as np
 
 _BLOCK = 64  # pixels; contrast is measured in blocks of this side
-_EDGES = 0.002  # a block with a smaller share of edge pixels says nothing
+_EDGES = 0.002  # blocks with a smaller share of edge pixels are ignored
 _LOW_CONTRAST = 50  # grey levels
 _NOTICED = {True: 5.0, False: 3.0}  # just noticeable edge width, pixels: low contrast?
 _BETA = 3.6
-_SHARP = 0.63  # probability of seeing blur at the just noticeable width
+_SHARP = 0.63  # probability of noticing blur at the just noticeable width
 
 
 def cpbd(frame: np.ndarray) -> float | None:
-    """Share of the vertical edges of a frame that are seen as sharp.
+    """Share of a frame's vertical edges that look sharp.
 
     Args:
       frame: uint8 RGB [H, W, 3].
 
     Returns:
-      In [0, 1], higher is sharper; None for a frame below 64 pixels a side or without
-      edges.
+      in [0, 1], higher is sharper; None for a frame without edges or with a side below
+      64 pixels.
     """
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     rows, columns = (side // _BLOCK for side in grey.shape)
@@ -47,10 +47,10 @@ def cpbd(frame: np.ndarray) -> float | None:
 
 
 def _edge_widths(grey: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """How far the grey level keeps rising or falling through each edge along its row.
+    """Width of each edge: how far the grey level rises or falls along its row.
 
     Returns:
-      int [H, W], pixels; 0 where there is no edge, or it lies along the row.
+      int [H, W], pixels; 0 where there is no edge or the edge runs along the row.
     """
     step = np.sign(np.diff(grey, axis=1))  # between a pixel and the next
     column = np.arange(step.shape[1])

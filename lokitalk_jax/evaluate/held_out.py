@@ -1,0 +1,52 @@
+"""Renders frames of a clip, to be scored against the true ones."""
+
+from collections.abc import Iterator, Sequence
+
+import jax
+import numpy as np
+
+from lokitalk_jax.avatar import backdrop, motion, video_file
+from lokitalk_jax.avatar.run import Avatar
+from lokitalk_jax.data import torso_inpainting
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.model.rendering import Rendered
+
+
+def rendered_frames(
+    avatar: Avatar,
+    frames: Sequence[int],
+    moved: motion.Motion | None = None,
+    true_torsos: Dataset | None = None,
+) -> Iterator[tuple[int, Rendered, np.ndarray]]:
+    """Renders frames of a clip over its plate.
+
+    Args:
+      avatar: the avatar.
+      frames: frame numbers.
+      moved: motion of these frames; None takes the tracked motion.
+      true_torsos: the true clip, whose torsos then replace the rendered torso.
+
+    Yields:
+      the frame's number, its maps in host memory, and its picture, float32 [H, W, 3]
+      in [0, 1].
+    """
+    record = avatar.record
+    moved = moved or motion.tracked(record, frames)
+    if true_torsos is None:
+        plate = backdrop.find("plate", record)
+        rendered = video_file.stream(avatar.renderer, moved.frames(), plate)
+    else:
+        rendered = _over_torsos(avatar, frames, moved, true_torsos)
+    for index, maps in zip(frames, rendered, strict=True):
+        maps = jax.device_get(maps)
+        yield int(index), maps, np.clip(maps.rgb, 0, 1)
+
+
+def _over_torsos(
+    avatar: Avatar, frames: Sequence[int], moved: motion.Motion, clip: Dataset
+) -> Iterator[Rendered]:
+    """Renders the head alone, over the true torso and the plate."""
+    for index, (pose, signals) in zip(frames, moved.frames(), strict=True):
+        rgb, labels = (np.asarray(x[index]) for x in (clip.frames, clip.labels))
+        behind = torso_inpainting.backdrop(rgb, labels, avatar.record.plate)
+        yield avatar.renderer(pose, signals, behind, torso=False)
