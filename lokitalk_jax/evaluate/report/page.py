@@ -12,6 +12,7 @@ import markupsafe
 from lokitalk_jax.evaluate.report import curves, score_list, tables
 from lokitalk_jax.evaluate.report.clip import Clip
 from lokitalk_jax.evaluate.report.extremes import Picture
+from lokitalk_jax.media import image_file
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("lokitalk_jax.evaluate.report"),
@@ -123,7 +124,7 @@ def _shown(clip: Clip) -> Shown:
 
 def _as_jpeg(path: pathlib.Path) -> bytes:
     """An image file as a JPEG of at most `_WIDEST` pixels."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    image = image_file.read_rgb(path)[..., ::-1]
     scale = min(1, _WIDEST / image.shape[1])
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
