@@ -18,7 +18,7 @@ from benchmarks import timing
 from lokitalk_jax import process
 from lokitalk_jax.avatar import motion, video_file
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.media import image_grid, video_io
+from lokitalk_jax.media import image_grid, video_writer
 
 
 def seconds_each(work, frames: int) -> float:
@@ -60,7 +60,7 @@ def main(_) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "x.mp4"
             shape = avatar.record.camera.shape[::-1]
-            with video_io.VideoWriter(path, size=shape) as writer:
+            with video_writer.VideoWriter(path, size=shape) as writer:
                 found["and to a video"] = seconds_each(to_video(writer), count)
         timing.report(
             "render_speed",

@@ -15,7 +15,7 @@ from lokitalk_jax.avatar import motion, panels
 from lokitalk_jax.avatar.frames import FrameRenderer
 from lokitalk_jax.avatar.motion import Frame
 from lokitalk_jax.avatar.run import Avatar
-from lokitalk_jax.media import image_grid, picture_folder, video_io
+from lokitalk_jax.media import image_grid, picture_folder, sound_track, video_writer
 from lokitalk_jax.model.rendering import Rendered
 
 _AHEAD = 2  # frames worked on at once
@@ -68,15 +68,15 @@ def write_video(
     moved: Iterable[Frame],
     count: int,
     backdrop: np.ndarray | None,
-    audio: video_io.Audio | None,
+    audio: sound_track.Audio | None,
     maps: bool = False,
     fps: float = structs.FPS,
 ) -> None:
     """Renders a motion into a video or pictures, with a progress bar.
 
     Args:
-      path: see `video_io.VideoWriter`; without a suffix a folder of PNG files, which
-        have no sound.
+      path: see `video_writer.VideoWriter`; without a suffix a folder of PNG files,
+        which have no sound.
       avatar: who is rendered.
       moved: pose and signals of each frame, at `structs.FPS`.
       count: how many there will be.
@@ -115,7 +115,7 @@ def write_video(
     blank = Rendered(*(np.zeros((height, width, *c), np.float32) for c in channels))
     if path.suffix:
         size = picture(blank).shape[1::-1]
-        writer = video_io.VideoWriter(
+        writer = video_writer.VideoWriter(
             path, fps, size=size, audio=audio, alpha=transparent
         )
     else:

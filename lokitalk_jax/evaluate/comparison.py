@@ -7,7 +7,7 @@ import numpy as np
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import panels
 from lokitalk_jax.evaluate.report.extremes import Extremes
-from lokitalk_jax.media import video_io
+from lokitalk_jax.media import sound_track, video_writer
 
 
 class Comparison:
@@ -23,7 +23,7 @@ class Comparison:
         path: pathlib.Path,
         shape: tuple[int, int],
         fps: float = structs.FPS,
-        sound: video_io.Audio | None = None,
+        sound: sound_track.Audio | None = None,
     ):
         """Prepares the video.
 
@@ -31,13 +31,13 @@ class Comparison:
           path: an MP4 file.
           shape: height and width of the frames.
           fps: frames a second.
-          sound: of the video, see `video_io.VideoWriter`.
+          sound: of the video, see `video_writer.VideoWriter`.
         """
         self.path = path
         self.extremes = Extremes()
         blank = np.zeros((*shape, 3), np.float32)
         size = panels.row(panels.comparison(blank, blank)).shape[1::-1]
-        self._writer = video_io.VideoWriter(path, fps, size=size, audio=sound)
+        self._writer = video_writer.VideoWriter(path, fps, size=size, audio=sound)
 
     def __enter__(self) -> "Comparison":
         self._writer.__enter__()

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.media import image_file, video_io
+from lokitalk_jax.media import image_file, video_reader
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 _THUMBNAIL = 32  # pixels
@@ -39,7 +39,7 @@ class FrameSource(NamedTuple):
           ValueError: a file cannot be decoded.
         """
         if self.pictures is None:
-            yield from video_io.read_frames(self.path)
+            yield from video_reader.read_frames(self.path)
             return
         for path in self.pictures:
             yield image_file.read_rgb(path)

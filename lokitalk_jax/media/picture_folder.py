@@ -1,16 +1,15 @@
 """Rendered frames as numbered PNG files, for programs that edit pictures."""
 
+import os
 import pathlib
 import tempfile
-import zlib
+from typing import Self
 
-import cv2
 import numpy as np
+import PIL.Image
+import PIL.PngImagePlugin
 
-from lokitalk_jax.media import video_io
-
-_HEADER = 33  # bytes of a PNG file's signature and first chunk
-_KEYWORD = b"Comment"
+from lokitalk_jax.media import synthetic
 
 
 class PictureWriter:
@@ -20,11 +19,12 @@ class PictureWriter:
     000000.png and so on. Each is marked as synthetic media.
     """
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: str | os.PathLike):
         """Checks the place; nothing is written before the `with` block starts.
 
         Raises:
-          ValueError: something is there already, or the folder above is missing.
+          ValueError: a file or a folder with contents is at `path`, or its parent is
+            missing.
         """
         self.path = pathlib.Path(path)
         if self.path.exists() and (self.path.is_file() or any(self.path.iterdir())):
@@ -34,9 +34,11 @@ class PictureWriter:
             )
         if not self.path.absolute().parent.is_dir():
             raise ValueError(f"no folder {self.path.parent}; make it first")
+        self._note = PIL.PngImagePlugin.PngInfo()
+        self._note.add_text("Comment", synthetic.NOTE)
         self.frame_count = 0
 
-    def __enter__(self) -> "PictureWriter":
+    def __enter__(self) -> Self:
         parent = self.path.absolute().parent
         self._scratch = tempfile.TemporaryDirectory(
             prefix=f".{self.path.name}-", dir=parent
@@ -51,23 +53,16 @@ class PictureWriter:
         Raises:
           OSError: it could not be written (the disk is full, say).
         """
-        order = [2, 1, 0, 3][: frame.shape[-1]]
-        done, data = cv2.imencode(".png", frame[..., order])
-        if not done:
-            raise OSError(f"could not encode frame {self.frame_count} of {self.path}")
-        marked = _with_note(data.tobytes(), video_io.SYNTHETIC_NOTE)
-        (self._inside / f"{self.frame_count:06d}.png").write_bytes(marked)
+        PIL.Image.fromarray(frame).save(
+            self._inside / f"{self.frame_count:06d}.png",
+            pnginfo=self._note,
+            compress_level=1,  # twice as fast as the default, a fifth larger
+        )
         self.frame_count += 1
 
     def __exit__(self, kind, error, traceback) -> None:
         with self._scratch:
             if kind is None:
-                self._inside.replace(self.path)
-
-
-def _with_note(png: bytes, text: str) -> bytes:
-    """A PNG file with a text chunk (PNG specification, 11.3.3.2) after its header."""
-    body = b"tEXt" + _KEYWORD + b"\0" + text.encode("latin-1")
-    length, check = len(body) - 4, zlib.crc32(body)
-    chunk = length.to_bytes(4, "big") + body + check.to_bytes(4, "big")
-    return png[:_HEADER] + chunk + png[_HEADER:]
+                if self.path.exists():
+                    self.path.rmdir()  # empty; Windows would not replace it
+                self._inside.rename(self.path)

@@ -13,7 +13,7 @@ import numpy as np
 from lokitalk_jax import face_mesh
 from lokitalk_jax.data import layout
 from lokitalk_jax.data.folder_writer import FolderWriter
-from lokitalk_jax.media import image_file, video_io
+from lokitalk_jax.media import image_file, video_writer
 from lokitalk_jax.prepare import crop, faces, masks, preview, timeline, torso, video
 from lokitalk_jax.progress import Progress, Stage, track
 
@@ -152,7 +152,7 @@ def write_preview(
         return
     count, (height, width, _) = len(tracks.valid), out.frame(0).shape
     marks = preview.torso_marks(tracks)
-    with video_io.VideoWriter(
+    with video_writer.VideoWriter(
         path,
         size=(width, height),
         audio=sound if sound.exists() else None,

@@ -11,7 +11,7 @@ from lokitalk_jax.avatar import motion
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.evaluate.metrics import psnr
-from lokitalk_jax.media import picture_folder, video_io
+from lokitalk_jax.media import picture_folder, video_reader
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -107,7 +107,7 @@ def test_sound_and_picture_last_as_long_at_another_rate(tiny_run, tmp_path):
     out = tmp_path / "x.mp4"
     common = [f"--workdir={tiny_run.workdir}", "--identity=demo_01"]
     render.main([*common, "--frames=10:20", "--fps=30", f"--out={out}"])
-    assert len(list(video_io.read_frames(out))) == 12
+    assert len(list(video_reader.read_frames(out))) == 12
 
 
 @pytest.mark.parametrize("flag", ["--fps=0", "--fps=1000", "--fps=30", "--size=64"])

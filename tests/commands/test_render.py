@@ -17,7 +17,7 @@ from lokitalk_jax.avatar import backdrop, motion, video_file
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import layout
 from lokitalk_jax.evaluate.metrics import psnr
-from lokitalk_jax.media import image_file, video_io
+from lokitalk_jax.media import image_file, video_reader
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -60,7 +60,7 @@ def test_every_person_is_rendered_as_training_showed_them(tiny_run):
 
 def test_video_shows_the_rendered_frames_in_order(tiny_run, avatar, tmp_path):
     command(tiny_run, "--identity=demo_01", f"--out={tmp_path / 'x.mp4'}")
-    shown = list(video_io.read_frames(tmp_path / "x.mp4"))
+    shown = list(video_reader.read_frames(tmp_path / "x.mp4"))
     frames = motion.select_frames(avatar.record, "test")
     truth = np.clip(frames_of(avatar, motion.tracked(avatar.record, frames)), 0, 1)
     assert len(shown) == len(frames) == 50 - layout.train_count(50)
@@ -121,14 +121,14 @@ def test_a_person_with_all_regions_muted_stands_still(tiny_run, avatar, tmp_path
     np.testing.assert_array_equal(still[0], still[1])
     out = f"--out={tmp_path / 'x.mp4'}"
     command(tiny_run, "--identity=demo_01", "--mute=lip,eye,head,torso", out)
-    shown = np.stack(list(video_io.read_frames(tmp_path / "x.mp4"))).astype(int)
+    shown = np.stack(list(video_reader.read_frames(tmp_path / "x.mp4"))).astype(int)
     assert np.ptp(shown, axis=0).max() <= 4  # what H.264 adds
 
 
 def test_maps_stand_beside_the_render(tiny_run, tmp_path):
     out = f"--out={tmp_path / 'x.mp4'}"
     command(tiny_run, "--identity=demo_01", "--frames=3:5", "--maps", out)
-    first, _ = video_io.read_frames(tmp_path / "x.mp4")
+    first, _ = video_reader.read_frames(tmp_path / "x.mp4")
     assert first.shape[1] == 4 * 160  # four panels, each pixel drawn 5 x 5
     panels = first[-160:].reshape(160, 4, 160, 3).swapaxes(0, 1).astype(int)
     assert all(np.ptp(panel, axis=(0, 1)).max() > 40 for panel in panels)

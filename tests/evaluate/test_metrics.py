@@ -10,7 +10,7 @@ from lokitalk_jax.evaluate.clip_scores import landmark_rows
 from lokitalk_jax.evaluate.face_pairs import FacePairs
 from lokitalk_jax.evaluate.frame_scores import FrameScorer
 from lokitalk_jax.evaluate.metrics import aggregate, cpbd, mouth, psnr, ssim
-from lokitalk_jax.media import image_grid, video_io
+from lokitalk_jax.media import image_grid, video_reader
 from lokitalk_jax.prepare import faces
 
 SHARED = clips.SHARED
@@ -304,7 +304,7 @@ def test_mouth_distance_tells_frames_of_a_real_clip_apart():
     videos = sorted((SHARED / "clips" / "dev").glob("*.mp4"))
     if not videos:
         pytest.skip("the development clips are not here")
-    frames = list(zip(range(12), video_io.read_frames(videos[0]), strict=False))
+    frames = list(zip(range(12), video_reader.read_frames(videos[0]), strict=False))
     with faces.FaceDetector() as first, faces.FaceDetector() as second:
         same = FacePairs((first, second))
         for _, rgb in frames:

@@ -9,7 +9,7 @@ import pytest
 from lokitalk_jax.data import label_images, layout, torso_inpainting
 from lokitalk_jax.evaluate import __main__, pair
 from lokitalk_jax.evaluate.report.extremes import Extremes
-from lokitalk_jax.media import frame_source, video_io
+from lokitalk_jax.media import frame_source, video_reader, video_writer
 from lokitalk_jax.prepare import faces
 
 
@@ -108,7 +108,7 @@ def test_two_folders_are_scored_frame_by_frame(tmp_path):
     assert page.open == [] and len(page.sources) >= 7
     assert all(source.startswith("data:") for source in page.sources)
     assert f"{scores['frame']['psnr']:.2f}" in page.text and "full" in page.text
-    assert len(list(video_io.read_frames(out / "soft.mp4"))) == 30
+    assert len(list(video_reader.read_frames(out / "soft.mp4"))) == 30
 
 
 def test_equal_videos_have_no_error(tmp_path):
@@ -141,7 +141,7 @@ def test_frames_that_do_not_belong_together_are_refused(tmp_path):
     assert refusal(tmp_path, late, truth).startswith(str(late))
     for count, remedy in ((36, "ffmpeg -i IN -r 25"), (30, "ffmpeg -r 25 -i IN")):
         path = tmp_path / f"{count}.mp4"
-        with video_io.VideoWriter(path, 30, size=(64, 64)) as writer:
+        with video_writer.VideoWriter(path, 30, size=(64, 64)) as writer:
             for index in range(count):
                 writer.write(picture(index))
         message = refusal(tmp_path, truth, path)

@@ -14,7 +14,7 @@ from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.evaluate import score
 from lokitalk_jax.evaluate.clip_scores import ClipScores
 from lokitalk_jax.evaluate.metrics import psnr
-from lokitalk_jax.media import video_io
+from lokitalk_jax.media import video_reader
 from lokitalk_jax.prepare import faces
 
 pytestmark = pytest.mark.usefixtures("in_process")
@@ -40,7 +40,7 @@ def test_evaluation_writes_scores_and_pictures(tiny_run, avatar, tmp_path):
             assert scores[region].keys() == {"psnr", "ssim", "lpips_alex"}
         assert scores["frames"] == 5
         assert (scores["lmd_px"] is None) == (scores["missed_faces"] == 5)
-        assert len(list(video_io.read_frames(tmp_path / f"{name}.mp4"))) == 5
+        assert len(list(video_reader.read_frames(tmp_path / f"{name}.mp4"))) == 5
         sheet = cv2.imread(str(tmp_path / f"{name}.png"))
         assert sheet.shape[1] == 6 * 160 and sheet.shape[0] > 5 * 160
 

@@ -12,7 +12,7 @@ import test_metrics
 from lokitalk_jax import structs
 from lokitalk_jax.data import face_geometry, regions
 from lokitalk_jax.evaluate.clip_scores import ClipScores
-from lokitalk_jax.media import video_io
+from lokitalk_jax.media import video_reader
 from lokitalk_jax.prepare import faces
 
 SIZE, COUNT = 192, 30
@@ -42,7 +42,7 @@ def clip():
         pytest.skip("the development clips or the face model are not here")
     frames = [
         cv2.resize(rgb, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-        for _, rgb in zip(range(160), video_io.read_frames(path), strict=False)
+        for _, rgb in zip(range(160), video_reader.read_frames(path), strict=False)
     ]
     found = look(model, frames)
     landmarks = np.stack([one[0].landmarks for one in found])

@@ -6,7 +6,7 @@ import pytest
 import test_metrics
 
 from lokitalk_jax.evaluate.metrics import mouth, sync
-from lokitalk_jax.media import sound_file, video_io
+from lokitalk_jax.media import sound_file, video_reader
 from lokitalk_jax.prepare import faces
 
 
@@ -61,7 +61,7 @@ def test_a_shift_of_real_sound_is_heard():
     with faces.FaceDetector(model) as detector:
         found = [
             detector.detect(rgb[::2, ::2].copy())[0]
-            for _, rgb in zip(range(250), video_io.read_frames(clip), strict=False)
+            for _, rgb in zip(range(250), video_reader.read_frames(clip), strict=False)
         ]
     openings = mouth.openings(np.stack(found))
     sound = np.concatenate(list(sound_file.read(clip)))

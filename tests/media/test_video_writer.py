@@ -5,7 +5,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from lokitalk_jax.media import video_io
+from lokitalk_jax.media import video_reader, video_writer
 
 FRAMES, RATE = 33, 16_000
 SECONDS = FRAMES / 25
@@ -31,10 +31,10 @@ def decoded_audio(path):
 
 def test_frames_survive_the_round_trip(tmp_path):
     path = tmp_path / "x.mp4"
-    with video_io.VideoWriter(path, size=(96, 64)) as video:
+    with video_writer.VideoWriter(path, size=(96, 64)) as video:
         for index in range(FRAMES):
             video.write(picture(index))
-    frames = list(video_io.read_frames(path))
+    frames = list(video_reader.read_frames(path))
     assert len(frames) == FRAMES
     for index in (0, 16, 32):
         difference = frames[index].astype(int) - picture(index)
@@ -48,7 +48,7 @@ def test_frames_survive_the_round_trip(tmp_path):
 def test_sound_lasts_as_long_as_the_pictures(tmp_path, seconds):
     path = tmp_path / "x.mp4"
     sound = (tone(seconds), RATE)
-    with video_io.VideoWriter(path, size=(96, 64), audio=sound) as video:
+    with video_writer.VideoWriter(path, size=(96, 64), audio=sound) as video:
         for index in range(FRAMES):
             video.write(picture(index))
     with av.open(str(path)) as container:
@@ -69,7 +69,7 @@ def test_sound_from_a_file_keeps_its_place(tmp_path):
     burst[RATE // 2 : RATE // 2 + 400] = 0.8
     first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
     for path, sound in (first, (burst, RATE)), (second, first):
-        with video_io.VideoWriter(path, size=(32, 32), audio=sound) as video:
+        with video_writer.VideoWriter(path, size=(32, 32), audio=sound) as video:
             for index in range(25):
                 video.write(picture(index, 32, 32))
     heard, rate = decoded_audio(second)
@@ -79,9 +79,9 @@ def test_sound_from_a_file_keeps_its_place(tmp_path):
 
 def test_odd_sizes_repeat_the_last_row_and_column(tmp_path):
     path = tmp_path / "x.mp4"
-    with video_io.VideoWriter(path, size=(95, 63)) as video:
+    with video_writer.VideoWriter(path, size=(95, 63)) as video:
         video.write(picture(0, 95, 63))
-    (frame,) = video_io.read_frames(path)
+    (frame,) = video_reader.read_frames(path)
     assert frame.shape == (64, 96, 3)
     assert np.abs(frame[:63, :95].astype(int) - picture(0, 95, 63)).mean() < 3
     assert np.abs(frame[63].astype(int) - frame[62]).mean() < 4
@@ -92,7 +92,7 @@ def test_alpha_is_kept(tmp_path, name):
     path = tmp_path / name
     ramp = np.broadcast_to(np.linspace(0, 255, 96), (65, 96)).astype(np.uint8)
     frame = np.dstack([picture(0, 96, 65), ramp])
-    with video_io.VideoWriter(
+    with video_writer.VideoWriter(
         path, size=(96, 65), alpha=True, audio=(tone(1), RATE)
     ) as video:
         for _ in range(3):
@@ -113,7 +113,9 @@ def test_alpha_is_kept(tmp_path, name):
 def test_only_synthetic_videos_say_so(tmp_path):
     for synthetic in (True, False):
         path = tmp_path / f"{synthetic}.mp4"
-        with video_io.VideoWriter(path, size=(32, 32), synthetic=synthetic) as video:
+        with video_writer.VideoWriter(
+            path, size=(32, 32), synthetic=synthetic
+        ) as video:
             video.write(picture(0, 32, 32))
         with av.open(str(path)) as container:
             marked = "synthetic media" in container.metadata.get("comment", "")
@@ -132,35 +134,34 @@ def test_a_wrong_frame_is_refused_and_leaves_nothing(tmp_path, frame):
     path = tmp_path / "x.mp4"
     path.write_text("what was here before")
     with pytest.raises(ValueError, match="frame 1 of .*takes uint8"):
-        with video_io.VideoWriter(path, size=(96, 64)) as video:
+        with video_writer.VideoWriter(path, size=(96, 64)) as video:
             video.write(picture(0))
             video.write(frame)
     assert path.read_text() == "what was here before"
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.mp4"]
 
 
-def test_a_dead_encoder_is_an_error_that_leaves_nothing(tmp_path, monkeypatch):
-    # `false` ends at once with status 1, as ffmpeg does when it cannot write.
-    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: "false")
-    with pytest.raises(OSError, match="status 1"):
-        with video_io.VideoWriter(tmp_path / "x.mp4", size=(96, 64)) as video:
-            for index in range(FRAMES):
-                video.write(picture(index))
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_failing_mux_is_an_error_that_leaves_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("frames", [1, FRAMES])
+def test_a_full_disk_is_an_error_that_leaves_nothing(tmp_path, frames):
+    """One frame reaches the file when it is closed, many fail before."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     path = tmp_path / "x.mp4"
-    with pytest.raises(OSError, match="could not write"):
-        with video_io.VideoWriter(path, size=(96, 64)) as video:
-            video.write(picture(0))
-            monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: "false")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    try:
+        with pytest.raises(OSError, match="could not write .*x.mp4 after"):
+            with video_writer.VideoWriter(path, size=(256, 256)) as video:
+                for index in range(frames):
+                    video.write(np.roll(noise, index, 0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list(tmp_path.iterdir())
 
 
 def test_no_frames_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no frame was written"):
-        with video_io.VideoWriter(tmp_path / "x.mp4", size=(96, 64)):
+        with video_writer.VideoWriter(tmp_path / "x.mp4", size=(96, 64)):
             pass
     assert not list(tmp_path.iterdir())
 
@@ -176,25 +177,26 @@ def test_no_frames_is_an_error(tmp_path):
         ("x.mp4", {"audio": "no.wav"}, "no such file"),
         ("x.mp4", {"audio": (np.zeros(0, np.float32), RATE)}, "at least one sample"),
         ("x.mp4", {"audio": (np.zeros(9, np.int64), RATE)}, "int16 or floats"),
+        ("x.mp4", {"audio": (np.zeros((9, 6), np.int16), RATE)}, r"\[T, 2\]"),
     ],
 )
 def test_what_cannot_be_written_is_refused_first(tmp_path, name, options, message):
     with pytest.raises(ValueError, match=message):
-        video_io.VideoWriter(tmp_path / name, **{"size": (96, 64), **options})
+        video_writer.VideoWriter(tmp_path / name, **{"size": (96, 64), **options})
     assert not list(tmp_path.iterdir())
 
 
 def test_a_silent_file_is_no_source_of_sound(tmp_path):
     silent = tmp_path / "silent.mp4"
-    with video_io.VideoWriter(silent, size=(32, 32)) as video:
+    with video_writer.VideoWriter(silent, size=(32, 32)) as video:
         video.write(picture(0, 32, 32))
     with pytest.raises(ValueError, match="holds no audio stream"):
-        video_io.VideoWriter(tmp_path / "x.mp4", size=(32, 32), audio=silent)
+        video_writer.VideoWriter(tmp_path / "x.mp4", size=(32, 32), audio=silent)
 
 
 def test_reading_says_what_is_wrong(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
-        next(video_io.read_frames(tmp_path / "x.mp4"))
+        next(video_reader.read_frames(tmp_path / "x.mp4"))
     (tmp_path / "x.mp4").write_text("not a video")
     with pytest.raises(ValueError, match="not a video"):
-        next(video_io.read_frames(tmp_path / "x.mp4"))
+        next(video_reader.read_frames(tmp_path / "x.mp4"))
