@@ -100,14 +100,15 @@ def _reenact(flags: argparse.Namespace) -> None:
 
 
 def _speak(flags: argparse.Namespace) -> None:
-    from lokitalk_jax.avatar import backdrop, talking, video_file
+    from lokitalk_jax.avatar import backdrop, signal_table, speaking, video_file
     from lokitalk_jax.avatar.run import Run
+    from lokitalk_jax.avatar.sources import Sources
 
     run = Run(flags.workdir)
     avatar = run.avatar(run.named(flags.identity))
     avatar = avatar.at(flags.size) if flags.size else avatar
     record = avatar.record
-    sources = talking.Sources(
+    sources = Sources(
         flags.lip or "audio",
         flags.eye or flags.drive or "auto",
         flags.head or flags.drive or "own",
@@ -115,22 +116,22 @@ def _speak(flags: argparse.Namespace) -> None:
         flags.seed,
         flags.features,
     )
-    speaking = talking.Speaking(run, record.name, sources, flags.audio)
-    spoken = talking.SpokenFile(speaking, flags.audio)
+    speech = speaking.SpeechMotion(run, record.name, sources, flags.audio)
+    spoken = speaking.SpokenFile(speech, flags.audio)
     moved = iter(spoken)
     if flags.export_curves:
-        moved = talking.exported(moved, flags.export_curves)
+        moved = signal_table.recorded(moved, flags.export_curves)
     out = flags.out or flags.workdir / f"{record.name}.mp4"
     behind = backdrop.find(flags.background, record)
     video_file.write_video(
         out, avatar, moved, len(spoken), behind, flags.audio, flags.maps, flags.fps
     )
     _LOG.info(
-        "%s: %s, %d frames; lips would have left what was seen in %.1f%% of them",
+        "%s: %s, %d frames; lips out of the range of training in %.1f%% of them",
         out,
         record.name,
-        speaking.frames,
-        100 * speaking.clamped / max(speaking.frames, 1),
+        speech.frames,
+        100 * speech.clipped / max(speech.frames, 1),
     )
 
 

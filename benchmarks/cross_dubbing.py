@@ -19,8 +19,10 @@ from tqdm import tqdm
 
 from benchmarks.cross_reenactment import correlation, opening
 from lokitalk_jax import files, process
-from lokitalk_jax.avatar import backdrop, talking, video_file
+from lokitalk_jax.avatar import backdrop, video_file
 from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.sources import Sources
+from lokitalk_jax.avatar.speaking import SpeechMotion
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.media import image_grid, sound_file
@@ -28,7 +30,7 @@ from lokitalk_jax.prepare import faces
 from lokitalk_jax.speech import audio2motion, sound_features, spoken_clip
 
 _LAGS = range(-8, 9)
-_SOURCES = talking.Sources(eye="open", head="still")
+_SOURCES = Sources(eye="open", head="still")
 
 
 def openings(frames) -> np.ndarray:
@@ -39,7 +41,7 @@ def openings(frames) -> np.ndarray:
 
 def rendered(run: Run, name: str, heard: np.ndarray, frames: range):
     """Pictures of a portrait that speaks, of some frames of the sound."""
-    speaking = talking.Speaking(run, name, _SOURCES)
+    speaking = SpeechMotion(run, name, _SOURCES)
     moved = [*speaking.push(heard), *speaking.finish()][frames.start : frames.stop]
     avatar = run.avatar(name)
     plate = backdrop.find("plate", avatar.record)
@@ -95,7 +97,7 @@ def main(_) -> None:
         frames = range(record.frame_count)[-_FRAMES.value :]
         data = Dataset.open(folder.IdentityFolder(record.source), run.config.data.size)
         true = openings(data.frames[i] for i in frames)
-        voices[name] = spoken_clip.samples(record), frames, true
+        voices[name] = spoken_clip.samples(spoken_clip.of_record(record)), frames, true
     portraits = _PORTRAITS.value or run.identities
     pairs = [(p, v) for p in portraits for v in voices]
     rows = []

@@ -24,7 +24,14 @@ from lokitalk_jax import files, process, structs
 from lokitalk_jax.data import signals
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.data.layout import Tracks
-from lokitalk_jax.speech import audio2motion, sound_features, spoken_clip, voice
+from lokitalk_jax.speech import (
+    audio2motion,
+    clip_fitting,
+    fitting,
+    sound_features,
+    spoken_clip,
+    voice,
+)
 
 _BLOCKS, _GUARD = 5, 12  # frames next to a block that is left out are not learned from
 _LAGS = np.arange(-12, 13)
@@ -149,12 +156,13 @@ def learn(
     clips: list[Clip], others: list[Clip], rows: dict[str, np.ndarray], seed: int
 ):
     """Audio2Motion from some clips and others that help, and its lip basis."""
-    spec, training = spec_of(), audio2motion.Training()
+    spec, options = spec_of(), fitting.FitOptions()
     fitted = signals.fit({c.name: c.tracks for c in [*clips, *others]}, rows)
     own, more = (
         [c.learned_from(fitted, rows[c.name]) for c in part] for part in (clips, others)
     )
-    return voice.fit(own, more, spec, training, seed), fitted.lip_basis
+    fitted_voice = clip_fitting.fit(own, more, spec, options, seed)
+    return fitted_voice, fitted.lip_basis
 
 
 def across(clips: list[Clip], groups: dict[str, str], seed: int) -> list[dict]:

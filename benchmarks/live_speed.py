@@ -18,8 +18,8 @@ from absl import app, flags
 from tqdm import tqdm
 
 from lokitalk_jax import process, structs
+from lokitalk_jax.avatar.live import LiveAvatar
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.avatar.talking import LiveAvatar
 from lokitalk_jax.speech import spoken_clip
 
 
@@ -33,7 +33,7 @@ def main(_) -> None:
     """Plays and measures."""
     run = Run(pathlib.Path(_WORKDIR.value))
     name = run.named(_IDENTITY.value)
-    sound = spoken_clip.samples(run.record(name))
+    sound = spoken_clip.samples(spoken_clip.of_record(run.record(name)))
     live = LiveAvatar.load(_WORKDIR.value, name, size=_SIZE.value)
     size = _CHUNK.value * structs.AUDIO_RATE // 1000
     chunks = round(_MINUTES.value * 60 * structs.AUDIO_RATE / size)

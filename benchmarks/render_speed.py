@@ -37,7 +37,7 @@ def main(_) -> None:
     for size in map(int, _SIZES.value):
         avatar = trained.at(size)
         plate = avatar.record.plate / np.float32(255)
-        at = motion.to_and_fro(avatar.record.frame_count, count)
+        at = motion.back_and_forth(avatar.record.frame_count, count)
         moved = motion.tracked(avatar.record, at)
 
         def alone(avatar=avatar, plate=plate, moved=moved):

@@ -76,7 +76,7 @@ def score(avatar: runs.Avatar, data) -> dict[str, float]:
 
 def frames_per_second(avatar: runs.Avatar) -> float:
     """Frames rendered and brought to the host, one after the other."""
-    at = motion.to_and_fro(avatar.record.frame_count, _TIMED_FRAMES + 2)
+    at = motion.back_and_forth(avatar.record.frame_count, _TIMED_FRAMES + 2)
     plate = avatar.record.plate / np.float32(255)
     moved = motion.tracked(avatar.record, at).frames()
     for index, maps in enumerate(video_file.stream(avatar.renderer, moved, plate)):

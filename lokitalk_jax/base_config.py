@@ -149,17 +149,17 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     train.keep = 2  # checkpoints kept
 
     c.voice = voice = ml_collections.ConfigDict()
-    # From sound to lips, fitted when the portraits are done; 0 steps leave it out.
+    # Audio2Motion, from speech to lips; fitted when training ends, unless steps are 0.
     voice.steps = 400
-    # What is heard: phones, mel (bands), both, or features that another program made, a
+    # Features of the sound: phones, mel (bands), both, or those of another program, a
     # .npy file in each identity folder (DeepSpeech, wav2vec, HuBERT, AVE, by shape).
     voice.hears = "phones"
     voice.rate = 3e-3
-    voice.decay = 0.05  # of the weights, against learning a clip by heart
+    voice.decay = 0.05  # weight decay, against overfitting
     voice.velocity = 1.0  # weight of the squared error of the lips' velocity
-    voice.batch = 8  # stretches of speech in a step
-    voice.frames = 50  # of a stretch
-    voice.changed = 0.3  # how often it is faster or slower, noisy, in another room
+    voice.batch = 8  # stretches of speech in a step of each network
+    voice.frames = 50  # length of a stretch
+    voice.augmented = 0.3  # share of stretches with another speed, room, noise, level
 
     c.mesh = mesh = ml_collections.ConfigDict()
     mesh.identity = 0  # devices along the axis of identities; 0 chooses

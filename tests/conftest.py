@@ -1,5 +1,6 @@
 """Devices of the tests: eight on the host's processor, chosen before JAX starts."""
 
+import functools
 import os
 import pathlib
 from collections.abc import Callable
@@ -57,6 +58,15 @@ def strangers(tmp_path_factory):
     root = tmp_path_factory.mktemp("strangers")
     demo.make_cast(root, identities=2, seconds=2, size=48, seed=77, workers=1)
     return root
+
+
+@pytest.fixture(scope="session")
+def spoken_run(tiny_run, tmp_path_factory):
+    """That run with a voice, and a sound file; see `spoken_run`."""
+    import spoken_run
+
+    make = functools.partial(spoken_run.make, tiny_run)
+    return spoken_run.at(_once(tmp_path_factory, "spoken", make))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
-"""What stands behind a rendered person."""
+"""Backgrounds of rendered frames."""
 
+import os
 import pathlib
 import re
 
@@ -19,14 +20,14 @@ _COLOURS = {
 }
 
 
-def find(text: str, record: ClipRecord) -> np.ndarray | None:
-    """The backdrop that `text` names.
+def find(text: str | os.PathLike, record: ClipRecord) -> np.ndarray | None:
+    """A background from its description.
 
     Args:
-      text: "plate", the background of the person's own clip; "none", transparency; a
-        colour, as #rrggbb or one of a few names; or the path of an image, which is
-        scaled to cover the frame and cut.
-      portrait: of the person; sets the size.
+      text: "plate", the background of the clip; "none", transparency; a colour, as
+        #rrggbb or one of a few names; or the path of an image, which is scaled to cover
+        the frame and cropped.
+      record: of the clip; sets the size.
 
     Returns:
       float32 [H, W, 3] in [0, 1]; None for transparency.
@@ -34,7 +35,7 @@ def find(text: str, record: ClipRecord) -> np.ndarray | None:
     Raises:
       ValueError: `text` is none of these.
     """
-    shape = record.camera.shape
+    text, shape = os.fspath(text), record.camera.shape
     if text == "none":
         return None
     if text == "plate":
@@ -46,14 +47,14 @@ def find(text: str, record: ClipRecord) -> np.ndarray | None:
     image = cv2.imread(text) if pathlib.Path(text).is_file() else None
     if image is None:
         raise ValueError(
-            f"--background={text} is neither plate, none, a colour (#rrggbb, "
+            f"background={text} is neither plate, none, a colour (#rrggbb, "
             f"{', '.join(_COLOURS)}) nor an image file"
         )
     return _cover(image[..., ::-1], shape).astype(np.float32) / 255
 
 
 def _cover(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Scales an image until it covers `shape`, and cuts its middle out."""
+    """Scales an image until it covers `shape`, and crops it to its middle."""
     scale = max(np.divide(shape, image.shape[:2]))
     size = np.maximum(np.rint(np.multiply(image.shape[:2], scale)).astype(int), shape)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

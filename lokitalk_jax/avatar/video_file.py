@@ -11,9 +11,9 @@ import scipy.io.wavfile
 from tqdm import tqdm
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import motion, panels
+from lokitalk_jax.avatar import frame_rate, panels
 from lokitalk_jax.avatar.frames import FrameRenderer
-from lokitalk_jax.avatar.motion import Frame
+from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import Avatar
 from lokitalk_jax.media import image_grid, picture_folder, sound_track, video_writer
 from lokitalk_jax.model.rendering import Rendered
@@ -22,7 +22,7 @@ _AHEAD = 2  # frames worked on at once
 
 
 def stream(
-    renderer: FrameRenderer, moved: Iterable[Frame], plate: np.ndarray
+    renderer: FrameRenderer, moved: Iterable[FrameMotion], plate: np.ndarray
 ) -> Iterator[Rendered]:
     """Renders frames in order.
 
@@ -65,7 +65,7 @@ def sound(path: pathlib.Path | None, frames: range) -> tuple[np.ndarray, int] | 
 def write_video(
     path: pathlib.Path,
     avatar: Avatar,
-    moved: Iterable[Frame],
+    moved: Iterable[FrameMotion],
     count: int,
     backdrop: np.ndarray | None,
     audio: sound_track.Audio | None,
@@ -121,7 +121,8 @@ def write_video(
     else:
         writer = picture_folder.PictureWriter(path)
     if fps != structs.FPS:
-        moved, count = motion.at_rate(moved, fps), motion.count_at_rate(count, fps)
+        moved = frame_rate.at_rate(moved, fps)
+        count = frame_rate.count_at_rate(count, fps)
     rendered = stream(avatar.renderer, moved, backdrop)
     with writer as video:
         for frame in tqdm(rendered, "rendering", count, unit="frame"):

@@ -6,7 +6,7 @@ from lokitalk_jax.avatar import motion
 from lokitalk_jax.avatar.motion import Motion
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data.clip_records import ClipRecord
-from lokitalk_jax.speech import lips, spoken_clip
+from lokitalk_jax.speech import lip_limits, lips, spoken_clip
 from lokitalk_jax.speech import voice as voices
 
 
@@ -48,5 +48,5 @@ def predicted_lips(run: Run, record: ClipRecord) -> np.ndarray:
     voice = voices.load(run.workdir)
     clip = spoken_clip.of_record(record)
     rows = spoken_clip.rows(voice.spec, clip)
-    limits = lips.lip_limits(run.fitted, clip)
+    limits = lip_limits.of_clip(run.fitted, clip)
     return lips.of_rows(voice, limits, rows, record.frame_count)

@@ -1,79 +1,85 @@
-"""Lips for a portrait to be trained on when sound is to drive it later.
+"""Lips of training clips by Audio2Motion models that were not trained on them.
 
-A voice tells the lips that it has learned from better than any others, and a portrait
-that saw only those would be driven by something worse than what it knows. So every
-stretch of a clip is told by a voice that has learned from the other stretches.
+An avatar that speech will drive should be trained on lips as speech predicts them. A
+model predicts its own training lips better than any others, so every stretch of a clip
+is predicted by a model that was trained on the other stretches.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lokitalk_jax.speech import audio2motion, lips, spoken_clip, voice
-from lokitalk_jax.speech.lips import LipLimits
+from lokitalk_jax.progress import Progress
+from lokitalk_jax.speech import clip_fitting, fitting, lips, spoken_clip
+from lokitalk_jax.speech.lip_limits import LipLimits
+from lokitalk_jax.speech.spoken_clip import SpokenClip
+from lokitalk_jax.speech.voice import Voice
 
 STRETCHES = 4
-# Frames on either side of a stretch that its voice does not learn from either, since
+# Frames at either side of a stretch that its model is not trained on either, since
 # neighbouring frames resemble each other.
 _GUARD = 12
 
 
 def predict_lips(
-    clips: Sequence[spoken_clip.SpokenClip],
-    others: Sequence[spoken_clip.SpokenClip],
-    mouths: Mapping[str, LipLimits],
+    clips: Sequence[SpokenClip],
+    others: Sequence[SpokenClip],
+    limits: Mapping[str, LipLimits],
     hears: str,
-    training: audio2motion.Training,
+    options: fitting.FitOptions,
     seed: int,
+    progress: Progress | None = None,
 ) -> dict[str, np.ndarray]:
-    """Lips as voices tell them that have not learned from the frames told.
+    """Predicts each clip's lips with models that were not trained on those frames.
 
     Args:
-      clips: whose lips are asked for.
-      others: to learn from besides, in the same lip basis.
-      mouths: by the names of `clips`.
-      hears: what the voices hear, see `audio2motion.Spec`.
-      training: of the voices.
-      seed: of the voices.
+      clips: to predict.
+      others: clips of other speakers to train on as well, in the same lip basis.
+      limits: by the names of `clips`.
+      hears: kind of feature rows, see `audio2motion.Spec`.
+      options: of the training.
+      seed: of the training.
+      progress: see `lokitalk_jax.progress`.
 
     Returns:
-      by name, float32 [F, D_lip]; held-out frames are told by the last voice, which
-      has not learned from them either.
+      by name, float32 [F, D_lip]; held-out frames are predicted by the last model,
+      which was not trained on them either.
 
     Raises:
       ValueError: one of `clips` has no sound, or is too short.
     """
     for clip in clips:
-        spoken_clip.samples(clip)  # refuses those without
-    spec = voice.spec_for(hears, clips)
-    speakers = [voice.speaker(spec, clip, seed) for clip in clips]
-    helpers = [voice.speaker(spec, clip, seed) for clip in voice.helpers(spec, others)]
-    heard = {clip.name: spoken_clip.rows(spec, clip) for clip in clips}
-    found = {clip.name: np.zeros_like(clip.lip) for clip in clips}
+        spoken_clip.samples(clip)  # raises where there is none
+    spec = clip_fitting.spec_for(hears, clips)
+    own = [clip_fitting.training_clip(spec, clip, seed) for clip in clips]
+    more = [
+        clip_fitting.training_clip(spec, clip, seed)
+        for clip in clip_fitting.with_features(spec, others)
+    ]
+    rows = {clip.name: spoken_clip.rows(spec, clip) for clip in clips}
+    predicted = {clip.name: np.zeros_like(clip.lip) for clip in clips}
     for part in range(STRETCHES):
-        told = {clip.name: _stretch(clip, part) for clip in clips}
+        stretches = {clip.name: _stretch(clip, part) for clip in clips}
         known = [
-            one._replace(usable=one.usable & ~_widened(told[one.name]))
-            for one in speakers
+            clip._replace(usable=clip.usable & ~_widened(stretches[clip.name]))
+            for clip in own
         ]
-        known = voice.weighted(known, helpers)
-        params = audio2motion.fit(spec, training, known, seed)
-        made = voice.Voice(spec, params, {})
+        known = clip_fitting.oversampled(known, more)
+        voice = Voice(spec, fitting.fit(spec, options, known, seed, progress))
         for clip in clips:
-            person, count = mouths[clip.name], len(clip.lip)
-            every = lips.of_rows(made, person, heard[clip.name], count)
-            frames = told[clip.name]
-            found[clip.name][frames] = every[frames]
-    return found
+            name, count = clip.name, len(clip.lip)
+            found = lips.of_rows(voice, limits[name], rows[name], count)
+            predicted[name][stretches[name]] = found[stretches[name]]
+    return predicted
 
 
-def _stretch(clip: spoken_clip.SpokenClip, part: int) -> np.ndarray:
-    """Bool [F], frames of a part of the clip; what is not trained on is in the last."""
+def _stretch(clip: SpokenClip, part: int) -> np.ndarray:
+    """Bool [F], frames of one part of a clip; the last includes the held-out frames."""
     ends = np.array_split(clip.train_frames, STRETCHES)[part]
     if not len(ends):
         raise ValueError(
             f"the clip of {clip.name!r} has {len(clip.train_frames)} training frames, "
-            f"too few to be told in {STRETCHES} stretches; use a longer one"
+            f"too few to split into {STRETCHES} stretches; use a longer one"
         )
     frames = np.arange(len(clip.lip))
     first = 0 if part == 0 else ends[0]
@@ -82,5 +88,5 @@ def _stretch(clip: spoken_clip.SpokenClip, part: int) -> np.ndarray:
     return (frames >= first) & (frames < last)
 
 
-def _widened(rows: np.ndarray) -> np.ndarray:
-    return np.convolve(rows, np.ones(2 * _GUARD + 1), "same") > 0
+def _widened(frames: np.ndarray) -> np.ndarray:
+    return np.convolve(frames, np.ones(2 * _GUARD + 1), "same") > 0

@@ -1,9 +1,8 @@
-"""What is heard in speech, row by row, the same whether it streams or lies in a file.
+"""Feature rows of speech, a hundred a second; streams and files give the same rows.
 
-A row, a hundredth of a second, holds phone posteriors, log powers of mel bands, or
-both, and then the loudness. Level and room are taken out by a running mean of the bands
-over what was heard so far, so nothing waits for the end of a file: `push` any amount of
-sound, `finish` at its end.
+A row holds phone posteriors, log powers of mel bands, or both, and then the loudness.
+Bands are normalised for level and room by their running mean over past sound, so no row
+waits for the end of a file: `push` any number of samples, `finish` at the end.
 """
 
 import functools
@@ -20,44 +19,44 @@ RATE = 100  # rows a second
 # The front end of the acoustic model's feat.params.
 _FFT, _WINDOW, _HOP = 512, 410, structs.AUDIO_RATE // RATE
 _BANDS, _LOW, _HIGH = 25, 130.0, 6800.0
-# Numbers in a row by what it holds, the loudness included.
+# Numbers in a row of each kind, the loudness included.
 WIDTHS = {"phones": 43, "mel": 26, "both": 68}
 _PRE_EMPHASIS, _LIFTER = 0.97, 22
-# Power of a 16-bit step: below it there is nothing.
+# Power of one step of 16-bit sound; less is rounding.
 _FLOOR = 1e-7
 
-# Seconds that a row hears beyond its own time.
+# Seconds of sound after its own time that a row needs.
 LOOK_AHEAD = _FFT / 2 / structs.AUDIO_RATE + phones.REACH / RATE
 
-# The running mean starts as so many rows of usual speech (cepstra, the mean of six real
-# clips), and forgets in so many. Against the mean of the whole clip, which a stream
-# does not know, a ridge regression of lip distances falls from 0.46 to 0.43, for the
-# shortest clip from 0.45 to 0.28; with a start of 50 rows to 0.42.
-_USUAL = np.array([-49, 6, 6, 7, 0, -8, -5, -3, -4, 1, 0, 0, -1], np.float64)
+# The running mean starts at `_START_ROWS` rows of average speech (cepstra, the mean of
+# six real clips) and forgets in `_MEMORY_ROWS`. The correlation of a ridge regression
+# of lip distances is 0.43 (shortest clip 0.28); with the mean of the whole clip, which
+# a stream does not have, it is 0.46 (0.45); with a start of 50 rows 0.42.
+_AVERAGE = np.array([-49, 6, 6, 7, 0, -8, -5, -3, -4, 1, 0, 0, -1], np.float64)
 _START_ROWS, _MEMORY_ROWS = 200, 1500
-# Of loudness (the first cepstrum, five times the mean log power): rows so much (35 dB)
-# below the loudest, or so near to nothing, are silence and leave the mean alone; the
-# loudest fades slowly.
+# In units of loudness, which is the first cepstrum, five times the mean log power: rows
+# `_SILENCE` (35 dB) below the recent maximum, which falls by `_FADE` a row, or below
+# `_FAINTEST`, are silence and do not count in the mean.
 _SILENCE, _FADE = 40.0, 0.005
-_NOTHING = np.sqrt(_BANDS) * (np.log(_FLOOR) + 1)
+_FAINTEST = np.sqrt(_BANDS) * (np.log(_FLOOR) + 1)
 _LOUDNESS_SCALE, _POSTERIOR_SCALE, _BAND_SCALE = 12.0, 10.0, 2.5
 
 
 class State(NamedTuple):
-    """What is carried from one piece of sound to the next.
+    """State of the stream between two pieces of sound.
 
     Attributes:
-      last: the last sample heard.
-      samples: pre-emphasised ones that the next rows need.
-      heard, rows: samples that came in, rows of bands made of them.
-      loudest: of the recent past.
-      total: [25], weighted sum of bands; `count`, of the weights.
+      last: the last sample received.
+      samples: pre-emphasised samples that the next rows need.
+      received, rows: number of samples received, and of rows of bands made of them.
+      loudest: maximum of the recent loudness.
+      total, count: weighted sum of bands [25], and sum of the weights.
       bands: [<= 6, 25], normalised rows that the next differences need.
     """
 
     last: float
     samples: np.ndarray
-    heard: int
+    received: int
     rows: int
     loudest: float
     total: np.ndarray
@@ -70,10 +69,10 @@ def begin() -> State:
     return State(
         last=0.0,
         samples=np.zeros(_FFT // 2, np.float32),
-        heard=0,
+        received=0,
         rows=0,
-        loudest=_USUAL[0],
-        total=_bands_of(_USUAL) * _START_ROWS,
+        loudest=_AVERAGE[0],
+        total=_bands_of(_AVERAGE) * _START_ROWS,
         count=float(_START_ROWS),
         bands=np.zeros((0, _BANDS)),
     )
@@ -82,29 +81,29 @@ def begin() -> State:
 def push(
     state: State, samples: np.ndarray, kind: str = "phones"
 ) -> tuple[State, np.ndarray]:
-    """Hears some more.
+    """Adds samples to the stream.
 
     Args:
-      state: so far.
+      state: of the stream.
       samples: float [S], 16 kHz mono in [-1, 1]; any number of them.
       kind: what rows hold, a key of `WIDTHS`.
 
     Returns:
-      the state after it, and the rows that are complete by now, float32 [time, W].
+      the new state, and the rows that are complete by now, float32 [T, W].
     """
     samples = np.asarray(samples, np.float32)
-    state = _append(state, samples)._replace(heard=state.heard + len(samples))
+    state = _append(state, samples)._replace(received=state.received + len(samples))
     return _rows(state, kind, last=False)
 
 
 def finish(state: State, kind: str = "phones") -> np.ndarray:
-    """The rows that were waiting for sound that will not come, float32 [time, W]."""
+    """The last rows, float32 [T, W], with silence after the end of the sound."""
     silence = np.zeros(_FFT // 2 + _HOP, np.float32)
     return _rows(_append(state, silence), kind, last=True)[1]
 
 
 def features(samples: np.ndarray, kind: str = "phones") -> np.ndarray:
-    """All rows of a piece of sound, float32 [S // 160, W]."""
+    """All feature rows of samples [S], float32 [S // 160, W]."""
     state, rows = push(begin(), samples, kind)
     return np.concatenate([rows, finish(state, kind)])
 
@@ -122,7 +121,7 @@ def _append(state: State, samples: np.ndarray) -> State:
 def _rows(state: State, kind: str, last: bool) -> tuple[State, np.ndarray]:
     count = max((len(state.samples) - _FFT) // _HOP + 1, 0)
     if last:
-        count = min(count, state.heard // _HOP - state.rows)
+        count = min(count, state.received // _HOP - state.rows)
     state, new = _normalise(state, _bands(state.samples, count))
     known = state.bands
     if len(new) and state.rows == 0:
@@ -149,7 +148,7 @@ def _rows(state: State, kind: str, last: bool) -> tuple[State, np.ndarray]:
 
 
 def _bands(samples: np.ndarray, count: int) -> np.ndarray:
-    """Log powers [count, 25] of windows that start every `_HOP` samples."""
+    """Log powers [count, 25] of mel bands, in windows every `_HOP` samples."""
     if not count:
         return np.zeros((0, _BANDS))
     window, bands = _front_end()
@@ -168,7 +167,7 @@ def _cepstra(bands: np.ndarray) -> np.ndarray:
 
 
 def _bands_of(cepstra: np.ndarray) -> np.ndarray:
-    """The smoothest log powers [..., 25] that have these cepstra [..., 13]."""
+    """The smoothest log powers [..., 25] with given cepstra [..., 13]."""
     return scipy.fft.idct(cepstra / _LIFT, n=_BANDS, norm="ortho")
 
 
@@ -179,8 +178,8 @@ def _loudness(bands: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _front_end() -> tuple[np.ndarray, np.ndarray]:
-    """Window [512], and weights of the bands [257, 25]."""
-    import librosa  # takes a second, and training without sound does not need it
+    """Window [512], and weights of the mel bands [257, 25]."""
+    import librosa  # slow to import, and training without sound does not need it
 
     window = np.zeros(_FFT, np.float32)
     side = (_FFT - _WINDOW) // 2
@@ -197,12 +196,12 @@ def _front_end() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _normalise(state: State, bands: np.ndarray) -> tuple[State, np.ndarray]:
-    """Takes the running mean of what was heard, each row included, out of bands."""
+    """Subtracts from each row of bands the running mean up to that row."""
     loudest, total, count = state.loudest, state.total, state.count
     keep, out = 1 - 1 / _MEMORY_ROWS, np.empty_like(bands)
     for i, (row, loud) in enumerate(zip(bands, _loudness(bands), strict=True)):
         loudest = max(loudest - _FADE, loud)
-        if loud > max(loudest - _SILENCE, _NOTHING):
+        if loud > max(loudest - _SILENCE, _FAINTEST):
             total, count = total * keep + row, count * keep + 1
         out[i] = row - total / count
     return state._replace(loudest=loudest, total=total, count=count), out

@@ -1,5 +1,6 @@
-"""Clips as a voice learns from them: who speaks, what is heard, how the lips move."""
+"""Clips as training data of Audio2Motion: identity, sound, tracked lips."""
 
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,12 +14,12 @@ from lokitalk_jax.speech import audio2motion, sound_features
 
 
 class SpokenClip(NamedTuple):
-    """What there is to learn from in a clip of F frames.
+    """Speech and lips of a clip of F frames.
 
     Attributes:
-      name: whose.
-      audio: its sound, a 16 kHz WAV file; None where it has none.
-      source: the identity folder, where features of other programs lie.
+      name: of its identity.
+      audio: its sound, a 16 kHz mono WAV file; None where it has none.
+      source: the identity folder, which may hold features of other programs.
       lip: [F, D_lip], tracked coefficients.
       train_frames, test_frames: frame numbers.
     """
@@ -32,13 +33,19 @@ class SpokenClip(NamedTuple):
 
 
 def of_record(record: ClipRecord) -> SpokenClip:
-    """The clip of a portrait."""
-    p, lip = record, record.signals.lip
-    return SpokenClip(p.name, p.audio, p.source, lip, p.train_frames, p.test_frames)
+    """The clip that a run keeps of an identity."""
+    return SpokenClip(
+        record.name,
+        record.audio,
+        record.source,
+        record.signals.lip,
+        record.train_frames,
+        record.test_frames,
+    )
 
 
-def samples(clip: SpokenClip | ClipRecord) -> np.ndarray:
-    """A clip's sound, float32 [S], 16 kHz mono in [-1, 1].
+def samples(clip: SpokenClip) -> np.ndarray:
+    """Samples of a clip's sound, float32 [S], 16 kHz mono in [-1, 1].
 
     Raises:
       ValueError: the clip has no sound.
@@ -49,54 +56,67 @@ def samples(clip: SpokenClip | ClipRecord) -> np.ndarray:
 
 
 def with_sound(clips: Sequence[SpokenClip]) -> list[SpokenClip]:
-    """Those that have sound.
+    """The clips that have sound.
 
     Raises:
       ValueError: none has.
     """
-    heard = [one for one in clips if one.audio is not None]
-    if not heard:
-        names = ", ".join(one.name for one in clips)
+    found = [clip for clip in clips if clip.audio is not None]
+    if not found:
+        names = ", ".join(clip.name for clip in clips)
         raise ValueError(f"none of the clips has sound: {names}")
-    return heard
+    return found
 
 
 def rows(spec: audio2motion.Spec, clip: SpokenClip) -> np.ndarray:
-    """What a voice hears in a clip, float32 [time, inputs], a hundred rows a second.
+    """Feature rows of a clip, float32 [T, inputs], a hundred a second.
 
     Raises:
-      ValueError: the clip has no sound, or not the features that the voice hears.
+      ValueError: the clip has no sound, or not the features that `spec` names.
     """
-    heard = samples(clip)
+    sound = samples(clip)
     if spec.streams:
-        return sound_features.features(heard, spec.hears)
-    return rows_of_file(spec, clip.source / spec.hears, heard, len(clip.lip))
+        return sound_features.features(sound, spec.hears)
+    return rows_of_file(spec, clip.source / spec.hears, sound, len(clip.lip))
 
 
 def rows_of_file(
-    spec: audio2motion.Spec, path: pathlib.Path, heard: np.ndarray, frames: int
+    spec: audio2motion.Spec, path: str | os.PathLike, sound: np.ndarray, frames: int
 ) -> np.ndarray:
-    """The same from a file of features; loudness is that of the sound.
+    """Feature rows that another program computed, with the loudness of the sound.
 
     Args:
-      spec: of the voice.
+      spec: sizes of the network.
       path: see `audio_features.read`.
-      heard: float [S], 16 kHz mono.
+      sound: float [S], 16 kHz mono.
       frames: F of the clip or of the sound.
 
+    Returns:
+      float32 [4 F, inputs], a hundred a second.
+
     Raises:
-      ValueError: the features are of another kind than the voice has learned from.
+      ValueError: the features are of another kind than those of `spec`.
     """
-    found = audio_features.read(path, frames)
+    found = audio_features.read(pathlib.Path(path), frames)
     if found.shape[1] + 1 != spec.inputs:
         kinds = audio_features.KINDS
         raise ValueError(
-            f"{path} holds {kinds[found.shape[1]]} features, the voice has learned "
-            f"from {kinds[spec.inputs - 1]}"
+            f"{path} holds {kinds[found.shape[1]]} features, and Audio2Motion was "
+            f"trained on {kinds[spec.inputs - 1]}; compute those of this sound"
         )
     found = found.repeat(audio2motion.ROWS_PER_FRAME // 2, axis=0)
-    loudness = sound_features.features(heard, "mel")[:, -1:]
+    loudness = sound_features.features(sound, "mel")[:, -1:]
     if not len(loudness):  # less than a row of sound
         loudness = np.zeros((1, 1), np.float32)
     loudness = loudness[np.minimum(np.arange(len(found)), len(loudness) - 1)]
     return np.concatenate([found, loudness], axis=1)
+
+
+def windows(spec: audio2motion.Spec, clip: SpokenClip) -> np.ndarray:
+    """Windows of feature rows around all frames of a clip, float32 [F, W, inputs].
+
+    Raises:
+      ValueError: see `rows`.
+    """
+    times = np.arange(len(clip.lip)) * audio2motion.ROWS_PER_FRAME
+    return audio2motion.windows(spec, rows(spec, clip), times)

@@ -1,9 +1,9 @@
-"""What drives the lips while portraits are trained: tracks, or the clip's own sound.
+"""The source of the lip signal in training: the tracks, or the clip's own sound.
 
 tracked  lips as tracked
-audio    lips as voices tell them that have not learned from the frames told
-encoder  lips as an audio encoder tells them that is trained along with the portraits
-         (LokiTalk, figure 1); it starts as a voice fitted to the tracked lips
+audio    lips predicted by Audio2Motion models that were not trained on those frames
+encoder  lips predicted by an audio encoder that is trained with the avatars (LokiTalk,
+         figure 1); it starts as an Audio2Motion fitted to the tracked lips
 """
 
 import functools
@@ -22,7 +22,7 @@ from lokitalk_jax import files
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.data.folder import IdentityFolder
-from lokitalk_jax.speech import audio2motion, cross_fit, lips, spoken_clip, voice
+from lokitalk_jax.speech import clip_fitting, cross_fit, lip_limits, spoken_clip
 from lokitalk_jax.structs import Signals
 from lokitalk_jax.training.training_set import TrainingSet
 
@@ -52,18 +52,18 @@ def build(
     prior: Run | None,
     workdir: pathlib.Path | None = None,
 ) -> LipSource:
-    """What `config.lips` asks for.
+    """The signals and the encoder for `config.lips`.
 
     Args:
       config: of the run.
       training_set: the identities.
       prior: the run that is adapted.
-      workdir: of the run; what is fitted is kept there as lip_source.npz, so that a
-        resumed run learns from the same lips. None keeps nothing.
+      workdir: of the run, whose lip_source.npz keeps fitted arrays, so that a resumed
+        run trains on the same lips. None keeps nothing.
 
     Raises:
-      ValueError: `config.lips` is unknown, a clip has no sound, no voice is to be
-        fitted, or several processes train together.
+      ValueError: `config.lips` is unknown, a clip has no sound, `config.voice` has no
+        steps, or several processes train together.
     """
     if config.lips not in SOURCES:
         raise ValueError(f"lips is {config.lips!r}; it is one of {', '.join(SOURCES)}")
@@ -71,14 +71,14 @@ def build(
         if prior and prior.model.voice:
             _LOG.warning(
                 "the prior's lips come from an audio encoder, and here from tracks; "
-                "--config.lips=encoder goes on with it"
+                "lips=encoder continues to train it"
             )
         return LipSource(training_set.signals)
     if jax.process_count() > 1:
         # Fits of several machines would differ by rounding.
         raise ValueError(
             f"lips={config.lips} trains in one process, not in {jax.process_count()}; "
-            "use --config.lips=tracked there"
+            "use lips=tracked there"
         )
     if config.voice.steps < 1:
         raise ValueError(
@@ -92,36 +92,35 @@ def build(
         else []
     )
     others = [spoken_clip.of_record(one) for one in known]
-    training, hears = voice.training_from(config.voice), config.voice.hears
+    options, hears = clip_fitting.options_from(config.voice), config.voice.hears
     if config.lips == "audio":
-        mouths = {
-            clip.name: lips.lip_limits(training_set.fitted, clip) for clip in clips
-        }
-        ask = functools.partial(
-            cross_fit.predict_lips, clips, others, mouths, hears, training, config.seed
+        fitted = training_set.fitted
+        limits = {clip.name: lip_limits.of_clip(fitted, clip) for clip in clips}
+        predict = functools.partial(
+            cross_fit.predict_lips, clips, others, limits, hears, options, config.seed
         )
-        made = _kept(workdir, ask)
+        lip = _kept(workdir, predict)
         return LipSource(
-            {n: one._replace(lip=made[n]) for n, one in training_set.signals.items()}
+            {n: one._replace(lip=lip[n]) for n, one in training_set.signals.items()}
         )
-    spec = voice.spec_for(hears, clips)
-    windows = {clip.name: _windows(spec, clip) for clip in clips}
+    spec = clip_fitting.spec_for(hears, clips)
+    windows = {clip.name: spoken_clip.windows(spec, clip) for clip in clips}
     if prior and prior.model.voice == spec:
         return LipSource(training_set.signals, windows, prior.shared["voice"])
 
     def fit() -> dict:
-        return voice.fit(clips, others, spec, training, config.seed).params
+        return clip_fitting.fit(clips, others, spec, options, config.seed).params
 
     return LipSource(training_set.signals, windows, _kept(workdir, fit))
 
 
 def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
-    """A tree of arrays that is made once for a run."""
+    """A tree of arrays that is computed once for a run."""
     path = workdir and workdir / "lip_source.npz"
     if path and path.is_file():
         with np.load(path) as stored:
             return flax.traverse_util.unflatten_dict(dict(stored), sep="/")
-    _LOG.info("fitting lips to sound, for the portraits to learn from")
+    _LOG.info("fitting Audio2Motion to the lips that the avatars are trained on")
     made = make()
     if path:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -133,12 +132,7 @@ def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
 def _clip(training_set: TrainingSet, folder: IdentityFolder) -> spoken_clip.SpokenClip:
     name = folder.name
     lip, frames = training_set.signals[name].lip, training_set.train_frames[name]
-    # Nothing is held out here, so that nothing is measured either.
+    # No test frames, since nothing is measured here.
     return spoken_clip.SpokenClip(
         name, folder.audio_path, folder.path, lip, frames, frames[:0]
     )
-
-
-def _windows(spec: audio2motion.Spec, clip: spoken_clip.SpokenClip) -> np.ndarray:
-    times = np.arange(len(clip.lip)) * audio2motion.ROWS_PER_FRAME
-    return audio2motion.windows(spec, spoken_clip.rows(spec, clip), times)

@@ -7,7 +7,7 @@ import ml_collections
 
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import clip_records
-from lokitalk_jax.speech import spoken_clip, voice
+from lokitalk_jax.speech import clip_fitting, spoken_clip, voice
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,14 +30,14 @@ def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         prior = pathlib.Path(run.config.prior)
         known = clip_records.load_all(prior, besides=run.identities)
     others = [spoken_clip.of_record(one) for one in known]
-    voice.fit_run(workdir, _clips(run), others, config.voice, config.seed)
+    clip_fitting.fit_run(workdir, _clips(run), others, config.voice, config.seed)
 
 
 def keep_encoder(workdir: pathlib.Path) -> None:
     """Keeps the audio encoder that was trained with a run as its Audio2Motion model."""
     run = Run(workdir)
-    made = voice.Voice(run.model.voice, run.shared["voice"], {})
-    voice.keep(run.workdir, made, _clips(run))
+    encoder = voice.Voice(run.model.voice, run.shared["voice"])
+    clip_fitting.save_with_report(workdir, encoder, _clips(run))
 
 
 def finish(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:

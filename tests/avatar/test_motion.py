@@ -56,9 +56,9 @@ def test_head_motion_is_carried_over_about_the_mean_and_fits(pair):
     assert seen < 2 * whole
 
 
-def test_an_own_clip_that_is_shorter_goes_to_and_fro():
+def test_a_shorter_clip_is_played_forwards_and_backwards():
     np.testing.assert_array_equal(
-        motion.to_and_fro(4, 11), [0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2]
+        motion.back_and_forth(4, 11), [0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2]
     )
-    np.testing.assert_array_equal(motion.to_and_fro(4, 3), [0, 1, 2])
-    np.testing.assert_array_equal(motion.to_and_fro(1, 3), [0, 0, 0])
+    np.testing.assert_array_equal(motion.back_and_forth(4, 3), [0, 1, 2])
+    np.testing.assert_array_equal(motion.back_and_forth(1, 3), [0, 0, 0])

@@ -7,7 +7,8 @@ from scipy.spatial.transform import Rotation
 
 import render
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import motion
+from lokitalk_jax.avatar import frame_rate, motion
+from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.evaluate.metrics import psnr
@@ -22,7 +23,7 @@ def moved(count):
         pose = np.eye(4, dtype=np.float32)
         pose[:3, :3] = Rotation.from_rotvec([0, 0.1 * index, 0]).as_matrix()
         pose[2, 3] = 0.7 + 1e-3 * index
-        yield (
+        yield FrameMotion(
             pose,
             structs.Signals(
                 np.full(8, index, np.float32), np.zeros(2), np.zeros(6), np.zeros(12)
@@ -32,8 +33,12 @@ def moved(count):
 
 @pytest.mark.parametrize("fps", [10, 25, 30, 50, 59.94])
 def test_another_rate_shows_the_same_motion_at_its_own_times(fps):
-    frames = list(motion.at_rate(moved(20), fps))
-    assert len(frames) == motion.count_at_rate(20, fps) == np.ceil(20 * fps / 25 - 1e-6)
+    frames = list(frame_rate.at_rate(moved(20), fps))
+    assert (
+        len(frames)
+        == frame_rate.count_at_rate(20, fps)
+        == np.ceil(20 * fps / 25 - 1e-6)
+    )
     for k, (pose, signals) in enumerate(frames):
         time = min(k * structs.FPS / fps, 19)  # the last frame is held
         np.testing.assert_allclose(signals.lip, time, atol=1e-4)
@@ -43,7 +48,7 @@ def test_another_rate_shows_the_same_motion_at_its_own_times(fps):
 
 
 def test_no_motion_stays_none():
-    assert list(motion.at_rate(moved(0), 30)) == []
+    assert list(frame_rate.at_rate(moved(0), 30)) == []
 
 
 def test_a_larger_size_is_the_same_picture(tiny_run):

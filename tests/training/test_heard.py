@@ -1,41 +1,38 @@
-"""Portraits that learn from sound: whose lips they see, and what is kept of it."""
+"""Lip sources of training: lips by cross-fitted models, or an encoder trained along."""
 
 import jax
 import numpy as np
 import pytest
 import tiny_model
 
+from lokitalk_jax.avatar.live import LiveAvatar
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.avatar.talking import LiveAvatar
 from lokitalk_jax.data import clip_records
-from lokitalk_jax.speech import (
-    audio2motion,
-    cross_fit,
-    lips,
-    spoken_clip,
-    voice,
-)
+from lokitalk_jax.speech import cross_fit, fitting, spoken_clip, voice
+from lokitalk_jax.speech.lip_limits import LipLimits
 from lokitalk_jax.training import session, trainer
 
 
 def predict_lips(clip, others, limits):
-    mouths = {
-        clip.name: lips.LipLimits(limits[0], limits[0], limits.min(0), limits.max(0))
-    }
-    training = audio2motion.Training(steps=3, batch=2, frames=4)
-    return cross_fit.predict_lips([clip], others, mouths, "mel", training, 0)[clip.name]
+    found = LipLimits(limits[0], limits[0], limits.min(0), limits.max(0))
+    options = fitting.FitOptions(steps=3, batch=2, frames=4)
+    return cross_fit.predict_lips(
+        [clip], others, {clip.name: found}, "mel", options, 0
+    )[clip.name]
 
 
-def test_lips_are_told_by_who_has_not_learned_from_them(tiny_run):
+def test_lips_are_predicted_by_models_that_were_not_trained_on_them(tiny_run):
     clip, *others = map(spoken_clip.of_record, clip_records.load_all(tiny_run.workdir))
-    told = predict_lips(clip, others, clip.lip)
-    assert told.shape == clip.lip.shape and np.abs(told).max() > 0
+    predicted = predict_lips(clip, others, clip.lip)
+    assert predicted.shape == clip.lip.shape and np.abs(predicted).max() > 0
     part = np.array_split(clip.train_frames, cross_fit.STRETCHES)[1]
     changed = clip.lip.copy()
     changed[part] = 9.0
     again = predict_lips(clip._replace(lip=changed), others, clip.lip)
-    np.testing.assert_array_equal(again[part], told[part])
-    assert np.abs(again - told).max() > 1e-3  # the others' voices have learned from it
+    np.testing.assert_array_equal(again[part], predicted[part])
+    assert (
+        np.abs(again - predicted).max() > 1e-3
+    )  # models of other stretches were trained on it
 
 
 def test_portraits_learn_from_lips_by_sound(tiny_run, tmp_path, monkeypatch):
@@ -78,7 +75,9 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before, trained)
     assert moved["params"]["Dense_0"]["kernel"] > 1e-3  # by the pictures' loss alone
     kept = voice.load(tmp_path / "run")
-    assert kept.spec == run.model.voice and set(kept.trust) == set(tiny_run.names)
+    assert kept.spec == run.model.voice and set(kept.held_out_correlation) == set(
+        tiny_run.names
+    )
     jax.tree.map(np.testing.assert_array_equal, kept.params, trained)
     config.train.steps = 14  # a run that goes on keeps what it has learned since
     trainer.train(config, tmp_path / "run")

@@ -1,4 +1,4 @@
-"""What is heard: the same in pieces as whole, whatever the level."""
+"""Feature rows: equal for streams and files, and normalised for level."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from lokitalk_jax.speech import phones, sound_features
 
 
 def babble(seconds=3.0, seed=0):
-    """Buzzes with two moving resonances and pauses, like speech but nobody's."""
+    """A buzz with a moving resonance and pauses: speech-like sound."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * 16_000)) / 16_000
     buzz = np.sign(np.sin(2 * np.pi * 120 * time)) * 0.1
@@ -42,9 +42,9 @@ def test_short_sound_gives_its_rows(count):
     assert np.isfinite(rows).all()
 
 
-def test_a_row_waits_no_longer_than_it_says():
+def test_rows_wait_for_the_stated_look_ahead_only():
     _, rows = sound_features.push(sound_features.begin(), babble()[:16_000])
-    # Of 100 rows in a second, those wait that hear beyond its end.
+    # Rows near the end of the second wait for later sound.
     assert len(rows) == 100 - int(sound_features.LOOK_AHEAD * sound_features.RATE)
     later = babble()
     later[16_000:] = 0
@@ -53,10 +53,10 @@ def test_a_row_waits_no_longer_than_it_says():
     )
 
 
-def test_level_is_taken_out():
+def test_rows_are_normalised_for_level():
     samples = babble(8.0)
     loud, quiet = sound_features.features(samples), sound_features.features(samples / 8)
-    late = np.arange(len(loud)) > 600  # the running mean has heard enough
+    late = np.arange(len(loud)) > 600  # the running mean has settled
     late &= loud[:, -1] > 0
     agree = (loud[late, :-1].argmax(1) == quiet[late, :-1].argmax(1)).mean()
     assert agree > 0.8
@@ -113,7 +113,7 @@ def test_both_kinds_are_phones_and_bands():
     np.testing.assert_array_equal(mel[:, -1], phones_[:, -1])
 
 
-def test_a_tone_is_heard_in_its_band():
+def test_a_tone_is_loudest_in_its_band():
     time = np.arange(32_000) / 16_000
     noise = 1e-3 * np.random.default_rng(0).normal(size=len(time))
     low, high = (

@@ -1,0 +1,182 @@
+"""Motion of an avatar that speaks, from a stream or a file of sound."""
+
+import math
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from lokitalk_jax import structs
+from lokitalk_jax.avatar import motion, sources
+from lokitalk_jax.avatar.motion import FrameMotion
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.sources import Sources
+from lokitalk_jax.media import sound_file
+from lokitalk_jax.speech import lip_limits, lips, spoken_clip
+from lokitalk_jax.speech import voice as voices
+from lokitalk_jax.speech.voice import Voice
+
+
+class SpeechMotion:
+    """The motion of one identity, frame by frame as sound arrives.
+
+    Attributes:
+      frames: number of frames given out.
+      clipped: number of those whose lips would have left the range of training.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        name: str,
+        chosen: Sources = Sources(),  # noqa: B008 (a tuple)
+        sound: str | os.PathLike | None = None,
+    ):
+        """Opens the sources.
+
+        Args:
+          run: the run.
+          name: of one of its identities.
+          chosen: sources of the motion.
+          sound: the file that will be pushed, needed where `chosen.features` are.
+
+        Raises:
+          ValueError: a source or a region of the gain is unknown, or lips are to come
+            from speech and the run has no voice.
+        """
+        self._record = run.record(name)
+        self._gain = _checked_gain(chosen.gain)
+        self._streams = sources.open_streams(run, self._record, chosen)
+        self.frames = self.clipped = 0
+        self._voice, self._samples = None, 0
+        if chosen.lip == "audio":
+            self._voice = voices.load(run.workdir)
+            clip = spoken_clip.of_record(self._record)
+            self._limits = lip_limits.of_clip(run.fitted, clip)
+            rows = _rows_of_file(self._voice, chosen.features, sound)
+            self._state = lips.begin(self._voice, rows)
+        elif chosen.features:
+            raise ValueError(
+                f"features={chosen.features} need lip=audio, not lip={chosen.lip}"
+            )
+
+    @property
+    def look_ahead(self) -> float:
+        """Seconds of sound after a frame's time that the frame waits for."""
+        return self._voice.spec.look_ahead if self._voice else 0.0
+
+    def push(self, samples: np.ndarray) -> Iterator[FrameMotion]:
+        """Adds samples [S], 16 kHz mono; yields the frames that are complete."""
+        self._samples += len(samples)
+        if self._voice:
+            self._state, spoken = lips.push(
+                self._state, self._voice, self._limits, samples
+            )
+            yield from map(self._frame, spoken)
+        else:
+            until = self._samples * structs.FPS // structs.AUDIO_RATE
+            for _ in range(until - self.frames):
+                yield self._frame()
+
+    def finish(self) -> Iterator[FrameMotion]:
+        """Yields the last frames, after which no sound follows."""
+        if self._voice:
+            self._state, spoken = lips.finish(self._state, self._voice, self._limits)
+            yield from map(self._frame, spoken)
+        else:
+            until = -(-self._samples * structs.FPS // structs.AUDIO_RATE)
+            for _ in range(until - self.frames):
+                yield self._frame()
+
+    def _frame(self, spoken: np.ndarray | None = None) -> FrameMotion:
+        """The next frame; its lips are `spoken` [D_lip] where they come from speech."""
+        try:
+            lip = next(self._streams.lip) if spoken is None else spoken
+            eye = next(self._streams.eye)
+            head, torso = next(self._streams.head)
+        except StopIteration:
+            raise ValueError(
+                f"a signal table ends at frame {self.frames}, before the sound; make "
+                "it longer or the sound shorter"
+            ) from None
+        signals = structs.Signals(lip, eye, head, torso)
+        signals = structs.Signals(
+            *(
+                np.asarray(rest + gain * (value - rest), np.float32)
+                for gain, value, rest in zip(
+                    self._gain, signals, self._record.rest, strict=True
+                )
+            )
+        )
+        if spoken is not None:
+            self.clipped += int(lip_limits.outside(self._limits, signals.lip))
+            inside = lip_limits.clipped(self._limits, signals.lip)
+            signals = signals._replace(lip=np.float32(inside))
+        self.frames += 1
+        return FrameMotion(motion.head_pose(self._record, signals.head), signals)
+
+
+class SpokenFile:
+    """The motion of a sound file from its beginning to its end, once."""
+
+    def __init__(self, speaking: SpeechMotion, path: str | os.PathLike):
+        """Reads the file once, to refuse one that cannot be used.
+
+        Raises:
+          ValueError: see `sound_file`.
+        """
+        self._speaking, self._path = speaking, pathlib.Path(path)
+        self._seconds = sound_file.check(self._path)
+
+    def __len__(self) -> int:
+        return max(math.ceil(self._seconds * structs.FPS - 1e-6), 1)
+
+    def __iter__(self) -> Iterator[FrameMotion]:
+        for piece in sound_file.read(self._path):
+            yield from self._speaking.push(piece)
+        yield from self._speaking.finish()
+
+
+def _checked_gain(gain: Mapping[str, float]) -> structs.Signals:
+    """A factor for each region; the torso has the head's.
+
+    Raises:
+      ValueError: a region is unknown, or a factor negative or not finite.
+    """
+    unknown = sorted(set(gain) - set(sources.REGIONS))
+    if unknown:
+        raise ValueError(
+            f"gain has no region {', '.join(unknown)}; it has "
+            f"{', '.join(sources.REGIONS)}"
+        )
+    for region, factor in gain.items():
+        if not (math.isfinite(factor) and factor >= 0):
+            raise ValueError(f"gain of {region} is {factor}; it must be at least 0")
+    lip, eye, head = (float(gain.get(region, 1.0)) for region in sources.REGIONS)
+    return structs.Signals(lip, eye, head, head)
+
+
+def _rows_of_file(voice: Voice, features, sound) -> np.ndarray | None:
+    """Feature rows of the whole sound, for a voice on features of another program."""
+    spec = voice.spec
+    if spec.streams:
+        if features:
+            raise ValueError(
+                f"the voice of the run hears {spec.hears}, computed from the sound; "
+                f"leave out features={features}"
+            )
+        return None
+    if features is None:
+        raise ValueError(
+            f"the voice of the run hears {spec.hears}; give the features that the same "
+            "program computes of this sound (features)"
+        )
+    if sound is None:
+        raise ValueError(
+            f"the voice of the run hears {spec.hears}, features of whole files, so it "
+            "cannot be driven live; give it a sound file"
+        )
+    samples = np.concatenate(list(sound_file.read(pathlib.Path(sound))))
+    count = -(-len(samples) * structs.FPS // structs.AUDIO_RATE)
+    return spoken_clip.rows_of_file(spec, features, samples, count)

@@ -1,0 +1,107 @@
+"""Range and rest of an identity's lips, measured on its clip."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lokitalk_jax.data.signals import Fitted
+from lokitalk_jax.speech import audio2motion, sound_features, spoken_clip
+from lokitalk_jax.speech.spoken_clip import SpokenClip
+
+# Rows before and after a frame whose loudest decides how quiet the frame is.
+AROUND = 8
+# Loudness (see `sound_features`) of speech and of silence.
+_SPOKEN, _SILENT = -1.5, -2.5
+_CLOSED_SHARE = 0.05  # of the training frames, those whose lips are least open
+_FEWEST_PAUSED = 5  # training frames in pauses that define the lips there
+# Coefficients may leave the measured range by this share of half of it.
+_SOFT = 0.25
+# Middle of the upper and of the lower inner lip, see `data.face_geometry`.
+_INNER_UPPER, _INNER_LOWER = 25, 35
+
+
+class LipLimits(NamedTuple):
+    """Range and rest of an identity's lip coefficients.
+
+    Attributes:
+      closed: [D_lip], of the closed mouth.
+      paused: [D_lip], of the lips in pauses; some people leave them open.
+      low, high: [D_lip], minimum and maximum over training frames.
+    """
+
+    closed: np.ndarray
+    paused: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def room(self) -> np.ndarray:
+        """[D_lip], how far coefficients may leave the range."""
+        return np.maximum(_SOFT * (self.high - self.low) / 2, 1e-6)
+
+
+def of_clip(fitted: Fitted, clip: SpokenClip) -> LipLimits:
+    """Measures the training frames of a clip.
+
+    Args:
+      fitted: signals of the run.
+      clip: of one of its identities. Without sound or without pauses, lips are taken to
+        be closed in pauses.
+    """
+    n, lip = fitted.index(clip.name), clip.lip[clip.train_frames]
+    shapes = fitted.lip_mean[n] + (lip * fitted.lip_scale[n]) @ fitted.lip_basis
+    points = shapes.reshape(len(lip), -1, 3)
+    opening = np.linalg.norm(points[:, _INNER_UPPER] - points[:, _INNER_LOWER], axis=-1)
+    count = max(round(_CLOSED_SHARE * len(lip)), 1)
+    closed = lip[np.argsort(opening)[:count]].mean(0)
+    return LipLimits(closed, _paused(clip, lip, closed), lip.min(0), lip.max(0))
+
+
+def _paused(clip: SpokenClip, lip: np.ndarray, closed: np.ndarray) -> np.ndarray:
+    if not clip.audio:
+        return closed
+    loudness = sound_features.features(spoken_clip.samples(clip), "mel")[:, -1]
+    if not len(loudness):  # less than a row of sound
+        return closed
+    times = clip.train_frames * audio2motion.ROWS_PER_FRAME
+    quiet = quietness(loudness, times, AROUND)
+    if quiet.sum() < _FEWEST_PAUSED:
+        return closed
+    return (quiet * lip).sum(0) / quiet.sum()
+
+
+def quietness(loudness: np.ndarray, times: np.ndarray, before: int) -> np.ndarray:
+    """How quiet it is around some times: 0 in speech, 1 in silence.
+
+    Args:
+      loudness: [T], of feature rows; held before the first and after the last.
+      times: [F], in rows.
+      before: rows before a time that count; after it `AROUND` count.
+
+    Returns:
+      [F, 1].
+    """
+    around = times[:, None] + np.arange(-before, AROUND + 1)
+    loudest = loudness[np.clip(around, 0, len(loudness) - 1)].max(1, keepdims=True)
+    return np.clip((_SPOKEN - loudest) / (_SPOKEN - _SILENT), 0, 1)
+
+
+def softened(limits: LipLimits, lip: np.ndarray) -> np.ndarray:
+    """Coefficients [..., D_lip], compressed outside the range to stay in its room."""
+    over, under = np.maximum(lip - limits.high, 0), np.maximum(limits.low - lip, 0)
+    inside = np.clip(lip, limits.low, limits.high)
+    room = limits.room
+    return inside + room * (np.tanh(over / room) - np.tanh(under / room))
+
+
+def clipped(limits: LipLimits, lip: np.ndarray) -> np.ndarray:
+    """Coefficients [..., D_lip], cut to the range with its room.
+
+    Leaves what `softened` returns as it is.
+    """
+    return np.clip(lip, limits.low - limits.room, limits.high + limits.room)
+
+
+def outside(limits: LipLimits, lip: np.ndarray) -> np.ndarray:
+    """Bool [...], whether a coefficient of lips [..., D_lip] is out of the range."""
+    return ((lip < limits.low) | (lip > limits.high)).any(-1)

@@ -1,0 +1,200 @@
+"""Motion from speech: sources, gain, signal tables, features of other programs."""
+
+import json
+import shutil
+
+import av
+import numpy as np
+import pytest
+import scipy.io.wavfile
+
+import render
+from lokitalk_jax import demo, structs
+from lokitalk_jax.avatar import drivers, signal_table
+from lokitalk_jax.avatar.live import LiveAvatar
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.sources import Sources
+from lokitalk_jax.avatar.speaking import SpeechMotion, SpokenFile
+from lokitalk_jax.data import clip_records
+from lokitalk_jax.speech import clip_fitting, lip_limits, spoken_clip, voice
+from tests import spoken_run as spoken_runs
+
+STILL = Sources(eye="open", head="still")
+
+
+def motion_of(s, sources, run=None):
+    """All frames of the sound file."""
+    speech = SpeechMotion(run or s.run, s.name, sources, s.path)
+    return speech, list(SpokenFile(speech, s.path))
+
+
+def test_gain_scales_each_region_about_rest(spoken_run, tmp_path):
+    table = tmp_path / "eyes.csv"
+    openness = np.linspace(0.2, 1, 50)
+    table.write_text("eye0,eye1\n" + "".join(f"{x},{x}\n" for x in openness))
+    sources = Sources(eye=str(table))
+    half = sources._replace(gain={"lip": 0.5, "eye": 0.5, "head": 0.5})
+    _, plain = motion_of(spoken_run, sources)
+    _, halved = motion_of(spoken_run, half)
+    rest = spoken_run.record.rest
+    for one, other in zip(plain, halved, strict=True):
+        for region in structs.REGIONS:
+            still = getattr(rest, region)
+            np.testing.assert_allclose(
+                getattr(other.signals, region) - still,
+                0.5 * (getattr(one.signals, region) - still),
+                atol=1e-5,
+            )
+    moved = np.stack([one.head_to_camera for one in plain])
+    assert np.ptp(moved, axis=0).max() > 0
+
+
+def test_lips_with_any_gain_stay_near_the_range_of_training(spoken_run):
+    speech, frames = motion_of(spoken_run, STILL._replace(gain={"lip": 50.0}))
+    limits = spoken_run.limits
+    lip = np.stack([frame.signals.lip for frame in frames])
+    np.testing.assert_allclose(lip, lip_limits.clipped(limits, lip), atol=1e-5)
+    assert speech.clipped > speech.frames / 2
+    with pytest.raises(ValueError, match="gain of lip is -1"):
+        SpeechMotion(spoken_run.run, spoken_run.name, Sources(gain={"lip": -1}))
+
+
+def test_a_file_becomes_a_video_of_its_length(spoken_run, tmp_path):
+    out, table = tmp_path / "out.mp4", tmp_path / "signals.csv"
+    speak = [f"--workdir={spoken_run.workdir}", f"--identity={spoken_run.name}"]
+    speak += [f"--audio={spoken_run.path}"]
+    render.main([*speak, f"--out={out}", f"--export-curves={table}"])
+    with av.open(str(out)) as video:
+        for stream in video.streams:
+            assert float(stream.duration * stream.time_base) == pytest.approx(
+                spoken_runs.SECONDS, abs=0.04
+            )
+        assert "synthetic media" in video.metadata["comment"]
+
+
+def test_a_signal_table_drives_as_the_sound_did(spoken_run, tmp_path):
+    table, again = tmp_path / "signals.csv", tmp_path / "again.csv"
+    speech = SpeechMotion(spoken_run.run, spoken_run.name)
+    frames = SpokenFile(speech, spoken_run.path)
+    first = list(signal_table.recorded(frames, table))
+    sources = Sources(lip=str(table), eye=str(table), head=str(table))
+    _, back = motion_of(spoken_run, sources)
+    assert len(back) == len(first) == spoken_runs.FRAMES
+    for one, other in zip(first, back, strict=True):
+        for a, b in zip(one.signals, other.signals, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+        np.testing.assert_allclose(one.head_to_camera, other.head_to_camera, atol=1e-4)
+    list(signal_table.recorded(back, again))
+    assert again.read_text().splitlines()[0] == table.read_text().splitlines()[0]
+
+
+def test_input_that_cannot_be_used_is_refused(spoken_run, tiny_run, tmp_path):
+    short = tmp_path / "short.csv"
+    short.write_text("eye0,eye1\n1,1\n1,1\n")
+    bad = tmp_path / "bad.csv"
+    bad.write_text("eye0,eye1\n1,1\n1,x\n")
+    silent = tmp_path / "silent.wav"
+    scipy.io.wavfile.write(silent, 16_000, np.zeros(16_000, "i2"))
+    run, path = spoken_run.workdir, spoken_run.path
+    refused = {
+        (run, path, f"--eye={short}"): "a signal table ends at frame 2",
+        (run, path, f"--eye={bad}"): "bad.csv, line 3",
+        (run, path, f"--lip={short}"): "has no column lip0",
+        (run, path, "--eye=nobody"): "nor is it auto, open or a .csv file",
+        (run, silent, "--eye=open"): "silent.wav is silent",
+        (run, path, "--gain=ear:2"): "gain has no region ear; it has lip, eye, head",
+        (tiny_run.workdir, path, "--eye=open"): "no voice to drive it from sound",
+    }
+    out = tmp_path / "out.mp4"
+    for (where, sound, flag), message in refused.items():
+        with pytest.raises(SystemExit) as stopped:
+            render.main(
+                [f"--workdir={where}", f"--identity={spoken_run.name}"]
+                + [f"--audio={sound}", flag, f"--out={out}"]
+            )
+        assert message in str(stopped.value), message
+        assert not out.exists()
+
+
+def test_evaluation_by_sound_has_its_columns(spoken_run, tmp_path):
+    name = spoken_run.name
+    render.main(
+        [f"--workdir={spoken_run.workdir}", f"--identity={name}", "--evaluate"]
+        + ["--signals=audio", f"--out={tmp_path}", "--max-frames=2"]
+    )
+    scores = json.loads((tmp_path / "metrics.json").read_text())["identities"][name]
+    assert set(scores) == {"audio", "still_mouth", "shuffled_audio"}
+    assert all(column["frames"] == 2 for column in scores.values())
+
+
+def test_regions_can_be_driven_by_other_identities(spoken_run, tiny_run):
+    other = tiny_run.names[1]
+    sources = Sources(lip="still", eye=other, head=str(tiny_run.data / other))
+    speech, frames = motion_of(spoken_run, sources)
+    assert len(frames) == speech.frames == spoken_runs.FRAMES
+    driver = drivers.load_driver(spoken_run.run, other)
+    for number, frame in enumerate(frames):
+        np.testing.assert_allclose(
+            frame.signals.eye, driver.signals.eye[number], atol=1e-6
+        )
+        np.testing.assert_array_equal(frame.signals.lip, spoken_run.record.rest.lip)
+
+
+def test_the_clip_of_a_driver_may_be_longer(spoken_run, tmp_path):
+    run = spoken_run.run
+    (longer,) = demo.make_cast(tmp_path, identities=1, seconds=3, size=48, workers=1)
+    driver = drivers.load_driver(run, str(longer))
+    late = spoken_run.record.frame_count + 5
+    assert late < driver.frame_count
+    sources = Sources(lip=str(longer), head=str(longer))
+    speech = SpeechMotion(run, spoken_run.name, sources)
+    sound = np.zeros((late + 1) * structs.AUDIO_RATE // structs.FPS, np.float32)
+    frame = list(speech.push(sound))[late]
+    np.testing.assert_allclose(frame.signals.lip, driver.signals.lip[late], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def with_features(spoken_run, tmp_path_factory):
+    """The run with a voice on features of DeepSpeech."""
+    root = tmp_path_factory.mktemp("features")
+    workdir = shutil.copytree(spoken_run.workdir, root / "run")
+    clips = []
+    for record in clip_records.load_all(workdir):
+        clip = spoken_clip.of_record(record)._replace(source=root / record.name)
+        clip.source.mkdir()
+        frames = np.random.default_rng(0).normal(size=(len(clip.lip), 16, 29))
+        np.save(clip.source / "aud_ds.npy", frames)
+        clips.append(clip)
+    spec = clip_fitting.spec_for("aud_ds.npy", clips)._replace(members=2)
+    fitted = clip_fitting.fit(clips, [], spec, spoken_runs.OPTIONS, seed=0)
+    voice.save(workdir, fitted)
+    return Run(workdir)
+
+
+def test_features_of_another_program_drive_lips(with_features, spoken_run, tmp_path):
+    lips = []
+    for seed in range(2):
+        path = tmp_path / f"{seed}.npy"
+        rng = np.random.default_rng(seed)
+        np.save(path, rng.normal(size=(spoken_runs.FRAMES, 16, 29)))
+        sources = STILL._replace(features=path)
+        _, frames = motion_of(spoken_run, sources, with_features)
+        assert len(frames) == spoken_runs.FRAMES
+        lips.append([frame.signals.lip for frame in frames])
+    assert np.abs(np.subtract(*lips)).max() > 0.05
+
+
+def test_features_and_voice_must_fit(with_features, spoken_run, tmp_path):
+    run, name, path = with_features, spoken_run.name, spoken_run.path
+    np.save(tmp_path / "hu.npy", np.zeros((38, 2, 1024)))
+    sources = Sources(features=tmp_path / "hu.npy")
+    with pytest.raises(ValueError, match="hears aud_ds.npy; give the features"):
+        LiveAvatar.load(run.workdir, name)
+    with pytest.raises(ValueError, match="features of whole files, so it cannot be"):
+        LiveAvatar.load(run.workdir, name, sources)
+    with pytest.raises(ValueError, match="need lip=audio, not lip=still"):
+        SpeechMotion(run, name, sources._replace(lip="still"), path)
+    with pytest.raises(ValueError, match="HuBERT features, and Audio2Motion was train"):
+        SpeechMotion(run, name, sources, path)
+    with pytest.raises(ValueError, match="hears phones, computed from the sound"):
+        SpeechMotion(spoken_run.run, name, sources, path)

@@ -1,0 +1,80 @@
+"""The tiny run with a voice that was fitted in seconds, and a sound file."""
+
+import pathlib
+import shutil
+from typing import NamedTuple
+
+import numpy as np
+import scipy.io.wavfile
+
+from lokitalk_jax import structs
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.data import clip_records
+from lokitalk_jax.data.clip_records import ClipRecord
+from lokitalk_jax.speech import (
+    audio2motion,
+    clip_fitting,
+    fitting,
+    lip_limits,
+    spoken_clip,
+    voice,
+)
+from lokitalk_jax.speech.lip_limits import LipLimits
+from lokitalk_jax.speech.spoken_clip import SpokenClip
+from lokitalk_jax.speech.voice import Voice
+
+OPTIONS = fitting.FitOptions(steps=30, batch=2, frames=10)
+SECONDS = 1.5
+FRAMES = int(np.ceil(SECONDS * structs.FPS))
+
+
+class SpokenRun(NamedTuple):
+    """The run, an identity of it, and 1.5 s of sound.
+
+    Attributes:
+      workdir, run: the run's folder, and the run opened.
+      name, record, clip, limits: of the first identity.
+      voice: of the run.
+      path, sound: a WAV file, and its samples.
+    """
+
+    workdir: pathlib.Path
+    run: Run
+    name: str
+    record: ClipRecord
+    clip: SpokenClip
+    limits: LipLimits
+    voice: Voice
+    path: pathlib.Path
+    sound: np.ndarray
+
+
+def make(tiny_run, root: pathlib.Path) -> None:
+    """Fills a folder with the run and the sound."""
+    workdir = root / "run"
+    shutil.copytree(tiny_run.workdir, workdir)
+    clips = [spoken_clip.of_record(one) for one in clip_records.load_all(workdir)]
+    spec = audio2motion.Spec(members=2, lip_dim=clips[0].lip.shape[-1])
+    voice.save(workdir, clip_fitting.fit(clips, [], spec, OPTIONS, seed=0))
+    sound = spoken_clip.samples(clips[0])[: int(SECONDS * structs.AUDIO_RATE)]
+    scipy.io.wavfile.write(root / "said.wav", structs.AUDIO_RATE, sound)
+
+
+def at(root: pathlib.Path) -> SpokenRun:
+    """Opens what `make` made."""
+    workdir, path = root / "run", root / "said.wav"
+    run = Run(workdir)
+    name = run.identities[0]
+    record = run.record(name)
+    clip = spoken_clip.of_record(record)
+    return SpokenRun(
+        workdir,
+        run,
+        name,
+        record,
+        clip,
+        lip_limits.of_clip(run.fitted, clip),
+        voice.load(workdir),
+        path,
+        scipy.io.wavfile.read(path)[1],
+    )
