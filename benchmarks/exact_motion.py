@@ -21,7 +21,7 @@ from lokitalk_jax.avatar import frames
 from lokitalk_jax.data import folder, signals
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.demo import deform, render, shapes
-from lokitalk_jax.model import identity, nerf, rays
+from lokitalk_jax.model import architecture, identity, nerf, rays
 
 # Samples with less weight are left out; together they hold about a thousandth of it.
 _LEAST_WEIGHT = 1e-3
@@ -42,7 +42,7 @@ class Subject(NamedTuple):
       driven: signals of all frames, leaves [F, ...].
     """
 
-    model: nerf.Model
+    model: architecture.Model
     params: structs.AvatarParams
     data: Dataset
     truth: demo.Truth
@@ -103,10 +103,10 @@ def open_subject(workdir: pathlib.Path) -> Subject:
     checkpoints, step = checkpoint.open_run(workdir)
     config = ml_collections.ConfigDict(checkpoints.config(step))
     names = checkpoints.meta(step)["identities"]
-    model = nerf.from_config(config)
+    model = architecture.from_config(config)
     params, grids = checkpoints.restore_params(
         step,
-        jax.eval_shape(lambda key: nerf.init(model, key, 1), jax.random.key(0)),
+        jax.eval_shape(lambda key: architecture.init(model, key, 1), jax.random.key(0)),
         jax.ShapeDtypeStruct((1, *model.sampling.cells), jnp.float32),
     )
     fitted = signals.Fitted.from_arrays(names, checkpoints.signals(step))

@@ -106,7 +106,7 @@ def main(_) -> None:
         sys.exit(f"gpu_compile: no ptxas on PATH; install one of {ASSEMBLERS}")
     # Nothing is run; without this, JAX looks for a GPU and for all of CUDA's libraries.
     jax.config.update("jax_platforms", "cpu")
-    spec = hashgrid.GridSpec(16, _FEATURES.value, 16, 2048, 19)
+    spec = hashgrid.GridSpec(16, 16, 2048, 19, _FEATURES.value)
 
     def loss(table, points):  # the cotangent varies, as it does in training
         return 0.5 * jnp.sum(hashgrid.encode(table, points, spec) ** 2)

@@ -108,7 +108,7 @@ FORMS = {
 
 def main(_) -> None:
     """Measures all forms in turns."""
-    spec = hashgrid.GridSpec(16, 2, 16, 2048, _LOG2.value)
+    spec = hashgrid.GridSpec(16, 16, 2048, _LOG2.value)
     points = ray_points(_POINTS.value)
 
     def gradient(form, arguments):

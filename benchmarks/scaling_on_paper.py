@@ -21,7 +21,7 @@ from absl import app, flags
 from benchmarks import timing
 from benchmarks.scaling_measured import collectives, compile_step
 from configs import multi_id
-from lokitalk_jax.model import nerf
+from lokitalk_jax.model import architecture
 
 # Bytes a second of one GPU, each direction. NVLink: half of the 900 GB/s of both in
 # NVIDIA's data sheets of the H100 and H200 SXM. InfiniBand: one 400 Gb/s port for each
@@ -59,8 +59,10 @@ def least_compute(seconds: float, efficiency: float = EFFICIENCY) -> float:
 
 def shared_bytes(config) -> int:
     """What a step sends: the shared parameters' gradients, and the weight, a scalar."""
-    spec = nerf.from_config(config)
-    shapes = jax.eval_shape(lambda key: nerf.init(spec, key, 1), jax.random.key(0))
+    spec = architecture.from_config(config)
+    shapes = jax.eval_shape(
+        lambda key: architecture.init(spec, key, 1), jax.random.key(0)
+    )
     leaves = jax.tree.leaves(shapes["shared"])
     return 4 + sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 

@@ -16,7 +16,7 @@ def get_config(preset: str = ""):
     """The config; see `base_config.get_config`."""
     c = base_config.get_config(preset)
     c.model.encoder = True
-    c.model.own_dropout = 0.1
+    c.model.residual_dropout = 0.1
     if c.preset == "cpu":
         # All identities take part in every step, so each needs fewer frames.
         c.data.frames_per_step = 2

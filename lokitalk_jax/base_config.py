@@ -33,32 +33,28 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.preset = preset
     c.seed = 0
 
-    # portraits; adapt, portraits from a prior; or voice, which fits sound to lips anew
-    # for a run that is there.
-    c.task = "portraits"
-    c.prior = ""  # run whose common parts are adapted; "" starts from scratch
-    c.start = "encoder"  # how a new person of a prior starts: encoder or mean
-    c.shared = (
-        "free"  # learning rate of a prior's shared parameters: free, slow, frozen
-    )
+    c.task = "train"  # or "adapt", from a prior; or "voice", Audio2Motion alone
+    c.prior = ""  # run that is adapted; "" starts from scratch
+    c.start = "encoder"  # residual of a new identity at the start: encoder or mean
+    c.shared = "free"  # how fast a prior's shared parameters learn: free, slow, frozen
 
-    # What drives the lips while portraits are trained: tracked; audio, what sound makes
-    # of them; or encoder, an audio encoder that is trained along. For portraits that
-    # sound will drive.
+    # Lip signal in training: tracked; audio, predicted by Audio2Motion; or encoder,
+    # predicted by an audio encoder that is trained with the avatars. The latter two are
+    # for avatars that speech will drive.
     c.lips = "tracked"
 
     c.data = data = ml_collections.ConfigDict()
     data.root = ""  # identity folder, or a folder of them; "" makes the demo cast
-    data.cache = ""  # folder of resized frames; "" keeps them beside the identity
+    data.cache = ""  # folder of resized frames; "" is in each identity folder
     data.size = 512 if gpu else 64  # longest side of the training images
-    data.max_seconds = 0.0  # train on the first seconds only; 0 takes all
+    data.max_seconds = 0.0  # trains on the first seconds only; 0 takes all
     data.frames_per_step = 8 if gpu else 4  # B
     data.rays_per_frame = 2048 if gpu else 96  # R
-    data.landmarks = 96  # M, landmarks that the fields must carry to one place
+    data.landmarks = 96  # M, landmarks for loss.landmarks
     data.references = 2  # K, frames that the encoder sees in a step
     data.threads = 4 if gpu else 1
     data.prefetch = 8
-    # How much likelier a pixel is drawn, added up over the masks it lies in.
+    # Relative density of sampled pixels, summed over the masks that a pixel is in.
     data.importance = ml_collections.ConfigDict(
         {"background": 0.4, "person": 1.0, "lip": 6.0, "eye": 4.0}
     )
@@ -71,17 +67,15 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
 
     c.grid = grid = ml_collections.ConfigDict()
     grid.levels = 12 if gpu else 8  # L
-    grid.features = 2  # C; one feature would compile to slow atomics on a GPU
     grid.coarsest = 16  # cells along the scene box's longest side
     grid.finest = 1024 if gpu else 256
     grid.log2_entries = 17 if gpu else 15  # T = 2**this
 
     c.sampling = sampling = ml_collections.ConfigDict()
     sampling.samples = 16 if gpu else 12  # S
-    sampling.bins = 48  # stations at which a ray reads the density grid
-    sampling.cells = (64, 64, 32)
+    sampling.cells = (64, 64, 32)  # X, Y, Z of the density grid
     sampling.uniform = 0.2  # share of the samples that ignores the density grid
-    sampling.decay = 0.8  # fading of a cell's running maximum at each visit
+    sampling.decay = 0.8  # factor of a cell's running maximum at each visit
 
     c.model = model = ml_collections.ConfigDict()
     model.lip_dim = 8  # coefficients of the lip signal
@@ -89,28 +83,23 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     model.octaves = 5  # of the positional encoding in the deformation fields
     model.deform_width = 64
     model.deform_hidden = 32  # motions that the identity's last layer mixes
-    model.signal_embedding = 32  # hidden units between lip and eye signals and density
     model.offset_scale = 0.2  # units of structs.UNIT
     model.gate_width = 16
     model.gate_octaves = 3
-    model.anatomical_gates = True  # start gates at an average face, else at 1/2
-    model.encoder = False  # an identity encoder; for runs of many people
-    model.encoder_width = 32
-    model.reference_size = 64  # E, pixels of the encoder's pictures
-    # How often a step takes a person as the encoder sees them, so that it learns.
-    model.own_dropout = 0.0
-    model.torso_residual = False  # a field on top of the pivot motion (costs quality)
+    model.anatomical_gates = True  # gates start from an average face, else at 1/2
     model.fields = "regions"  # or "holistic": one ungated field for everything
-    model.face_after_body = True  # the face stage sees what the body stage has moved
-    model.own_last_layers = True  # the hypernetwork's, for each person
-    model.identity_offset = True  # a canonical grid of one's own beside the common one
+    model.face_after_body = True  # the face stage sees points that the body has moved
+    model.encoder = False  # an identity encoder; for runs of many identities
+    model.reference_size = 64  # E, pixels of the encoder's images
+    # Share of the steps that render an identity as the encoder predicts it, without the
+    # rest of its residual; they train the encoder.
+    model.residual_dropout = 0.0
+    model.identity_layers = True  # residuals have last layers (the hypernetwork's)
+    model.identity_offset = True  # residuals have a canonical grid
     model.decoder_width = 64
-    model.condition_decoder = True  # the density sees lip and eye signals
+    model.condition_decoder = True  # the density depends on lip and eye signals
     # Type in which hidden layers compute; parameters, points and colours are float32.
     model.compute = "bfloat16" if gpu else "float32"
-    model.geometry = 15  # units from the density net to the colour net
-    model.feature_scale = 10.0  # grid features start near zero
-    model.grid_scale = 1e-3  # range of the first grid values
 
     c.loss = loss = ml_collections.ConfigDict()
     loss.alpha = 0.1  # opacity against the person mask
@@ -119,13 +108,13 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     loss.magnitude = 1e-3  # squared offsets of lip, eye and head, units of UNIT
     loss.smoothness = 1e-4  # squared slope of the same offsets
     # Squared distance of a landmark's canonical place from its mean over frames, units
-    # of UNIT. Makes motion true where it is known exactly; pictures of real clips
-    # neither gain nor lose by 30 (results/controlled_motion.md).
+    # of UNIT. Improves motion where it is known exactly; PSNR of real clips is the same
+    # with 30 (results/controlled_motion.md).
     loss.landmarks = 0.0
     # Length of lip and eye offsets outside their masks, units of UNIT. Part of the same
     # experiment; held-out PSNR of clips b and c falls by 0.1 dB with 1.
     loss.outside = 0.0
-    loss.own = 1e-4  # mean square of a person's own codes and last layers
+    loss.residual = 1e-4  # mean square of the residual's codes and last layers
     loss.lpips = 0.01  # on patches, in the perceptual phase
 
     c.lr = lr = ml_collections.ConfigDict()
@@ -140,7 +129,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     train.steps = 20_000 if gpu else 1_500  # sets the schedule
     train.max_minutes = 0.0  # saves and stops early, schedule unchanged; 0 is no limit
     train.density_every = 8  # steps between visits to the density grid
-    train.density_points = 8192 if gpu else 1024  # cells visited, for each frame
+    train.density_points = 8192 if gpu else 1024  # cells visited for each frame
     train.perceptual = 0.2 if gpu else 0.0  # share of the steps, the last ones
     train.patch = 64 if gpu else 32  # side of the patches of that phase, pixels
     train.log_every = 100

@@ -1,14 +1,38 @@
-"""The words of the project: axes, frames of reference, and what travels between parts.
+"""Words and types of the project: glossary, axes, frames of reference, named tuples.
 
-Axes: N identities, B frames of one identity in a step, R rays of a frame, S samples
-of a ray, K reference frames, L grid levels, T entries of a level's table, C features
-of an entry, P points (grid code holds points as [3, P] and features as [L, P, C]),
-F frames of a clip.
+Glossary:
+  identity              a person.
+  clip                  the video of an identity; prepared, it is an identity folder.
+  shared parameters     those that all identities of a run use: the networks, and the
+                        base of codes, last layers, torso pivot and canonical grid.
+  identity parameters   those of one identity: the shared base plus its residual. A run
+                        trains and stores the residuals.
+  driving signal        a short vector per frame that moves one region, see `Signals`.
+  region                lip, eye, head or torso, in the order of `REGIONS`.
+  gate                  a field in [0, 1] that says where a region is.
+  plate                 the static background of a clip.
+  prior, adaptation     a run of many identities; training new ones from it.
+  avatar                a trained identity, ready to render.
+  Audio2Motion, voice   the model that predicts the lip signal from speech.
+  held-out frames       the end of a clip, which is never trained on.
+
+Axes, as letters in shapes; `...` is any number of leading axes:
+  N  identities, or slots for them      F  frames of a clip
+  B  frames of an identity in a step    S  samples, of a ray or of sound
+  R  rays of a frame                    Q  points of a frame, R * S for samples
+  K  reference frames                   E  pixels along a side of a reference
+  M  landmarks, masks or list entries   P  points
+  L  levels of the hash grid            T  entries of a level's table; rows in time;
+  C  features, channels                    triangles
+  G  geometry features                  V  vertices
+  X, Y, Z  cells of a density grid      H, W  height and width of an image
+  D  length of a vector, such as D_lip
+Grid code holds points as [3, P] and features as [L, P, C], for speed.
 
 Frames of reference, both in metres:
   head    origin of the canonical face, axes parallel to the camera's at rest
-          (x right, y down, z forward, into the head). Rays live here: the head stands
-          still, the camera and the torso move.
+          (x right, y down, z forward, into the head). Rays are in this frame: the head
+          is static, the camera and the torso move.
   camera  OpenCV (x right, y down, z forward). A pose is `head_to_camera` [4, 4].
 
 Pixel (i, j), row and column, has its centre at x = j + 0.5, y = i + 0.5. Focal length
@@ -30,18 +54,18 @@ REGIONS = ("lip", "eye", "head", "torso")
 # torso's pivot, translations in signals). Densities are per unit.
 UNIT = 0.24
 
-# How many frames ago the poses in the torso signal were, newest first.
+# Ages, in frames, of the poses in the torso signal, newest first.
 TORSO_LAGS = (0, 3, 8)
 
 Array = Any  # numpy.ndarray or jax.Array
 
 
 class Signals(NamedTuple):
-    """What drives the four regions at one frame; leading axes are shared.
+    """The driving signals of a frame, or of frames along shared leading axes.
 
     Attributes:
       lip: [..., D_lip], coefficients of the shared lip basis, about unit variance.
-      eye: [..., 2], left and right eye ratio, 0 closed to 1 open.
+      eye: [..., 2], openness of the left and right eye, 0 closed to 1 open.
       head: [..., 6], pose relative to the identity's mean pose: rotation vector in
         radians, then translation in units of `UNIT`.
       torso: [..., 6 * len(TORSO_LAGS)], head poses in the same form, at each lag;
@@ -55,13 +79,13 @@ class Signals(NamedTuple):
 
 
 class References(NamedTuple):
-    """Pictures of a person by which the identity encoder knows them.
+    """Images of an identity from which the identity encoder predicts its residual.
 
     Attributes:
-      images: [..., K, E, E, 4], the person seen face on: colours times the person
+      images: [..., K, E, E, 4], the head turned to the viewer: colours times the person
         mask, and the mask, in [0, 1]; see `data.references`.
-      cameras: [..., K, 8], pose relative to the person's mean pose as in
-        `Signals.head`, distance in `UNIT`s, and focal length in heights of the image.
+      cameras: [..., K, 8], pose relative to the identity's mean pose as in
+        `Signals.head`, distance in units of `UNIT`, and focal length in image heights.
     """
 
     images: Array
@@ -74,7 +98,7 @@ class Batch(NamedTuple):
     Attributes:
       pixels: [N, B, R, 2], x and y of the pixel centres at the training size.
       rgb: [N, B, R, 3].
-      plate: [N, B, R, 3], the background plate at the same pixels.
+      plate: [N, B, R, 3], the plate at the same pixels.
       alpha: [N, B, R], soft person mask.
       regions: [N, B, R, 4], image masks in the order of `REGIONS`.
       intrinsics: [N, 3], focal length, principal x and y, in training pixels.
@@ -82,10 +106,10 @@ class Batch(NamedTuple):
       signals: leaves [N, B, ...].
       weight: [N], 1 for an identity, 0 for a slot that only pads the mesh.
       references: leaves [N, K, ...], or None where the model has no encoder.
-      audio_windows: [N, B, W, inputs], audio features around each frame, see
+      audio_windows: [N, B, rows, inputs], audio features around each frame, see
         `speech.audio2motion`; None where the model has no audio encoder.
       face_points: [N, B, M, 3], the same M landmarks of each frame in the tracked head
-        frame, units of `UNIT`; None where no loss looks at them.
+        frame, units of `UNIT`; None where no loss needs them.
     """
 
     pixels: Array
@@ -158,12 +182,13 @@ class TrainState(NamedTuple):
     """What training carries from step to step.
 
     Attributes:
-      seed: uint32, of the run. Carried, so that runs of other seeds are the same
-        program, which takes half a minute to compile.
+      seed: uint32, of the run. Part of the state, so that runs of other seeds are the
+        same program, which takes half a minute to compile.
       step: int32, steps done.
       first_bad: int32 [N], the first step at which an identity's loss was not finite,
-        or -1. One a slot, since a verdict over all would have to be communicated.
-      params: {'shared': ..., 'identity': ...}.
+        or -1. One number per slot, since a verdict over all would need communication.
+      params: {'shared': ..., 'identity': ...}; the latter are residuals, leaves lead
+        with N.
       moments: the optimiser's state.
       density: [N, X, Y, Z], density grids.
     """

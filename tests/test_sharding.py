@@ -9,12 +9,12 @@ import tiny_model
 from jax.sharding import PartitionSpec as P
 
 from lokitalk_jax import sharding
-from lokitalk_jax.model import canonical, nerf
+from lokitalk_jax.model import architecture, canonical
 from lokitalk_jax.structs import Batch
-from lokitalk_jax.training import losses, train_step
+from lokitalk_jax.training import lanes, losses, train_step
 
 CONFIG = tiny_model.config(encoder=True)
-SPEC = nerf.from_config(CONFIG)
+SPEC = architecture.from_config(CONFIG)
 PEOPLE = 5
 IDS = tuple(range(100, 100 + PEOPLE))
 
@@ -59,7 +59,7 @@ def test_exactly_the_leaves_of_identities_are_split():
     }
     assert len(split) + len(whole) == len(placed)
     assert {"density", "first_bad", "params/identity/grid"} <= split
-    assert {"step", "params/shared/common/grid"} <= whole
+    assert {"step", "params/shared/base/grid"} <= whole
     assert not any("shared" in name for name in split)
     moments = {n for n in whole if n.startswith("moments") and "identity" in n}
     assert not moments
@@ -71,7 +71,6 @@ def test_exactly_the_leaves_of_identities_are_split():
 def gradients(mesh: jax.sharding.Mesh, batch: Batch):
     """Gradients and losses of `PEOPLE` and padding, on a mesh."""
     count = sharding.padded(PEOPLE, mesh)
-    lanes = mesh.shape["identity"]
     ids = [*IDS, *range(count - PEOPLE)]
     state = tiny_model.random_state(CONFIG, PEOPLE)
     # Random numbers draw opaque fog, of which gradients see only the front.
@@ -90,7 +89,9 @@ def gradients(mesh: jax.sharding.Mesh, batch: Batch):
 
         keys = train_step.step_keys(0, state.step, ids)
         slices = (state.density, batch, keys)
-        return train_step.gradients(loss, state.params, slices, batch.weight, lanes)
+        return lanes.gradients(
+            loss, state.params, slices, batch.weight, mesh.shape["identity"]
+        )
 
     grads, metrics = jax.device_get(run(state, batch))
     return grads, metrics["loss"]

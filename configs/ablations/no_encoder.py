@@ -7,5 +7,5 @@ def get_config(preset: str = ""):
     """The config; see `base_config.get_config`."""
     c = config.load(f"multi_id:{preset}")
     c.model.encoder = False
-    c.model.own_dropout = 0.0
+    c.model.residual_dropout = 0.0
     return c

@@ -6,5 +6,5 @@ from lokitalk_jax import config
 def get_config(preset: str = ""):
     """The config; see `base_config.get_config`."""
     c = config.load(f"multi_id:{preset}")
-    c.model.own_last_layers = False
+    c.model.identity_layers = False
     return c

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lokitalk_jax.model import masked, nerf, rays, sampling
+from lokitalk_jax.model import architecture, masked, nerf, rays, sampling
 from lokitalk_jax.model.rendering import Rendered
 from lokitalk_jax.structs import REGIONS, AvatarParams, Camera, Signals
 
@@ -32,7 +32,7 @@ def pixel_centres(height: int, width: int) -> np.ndarray:
 
 @functools.partial(jax.jit, static_argnums=0)
 def build_density_grid(
-    model: nerf.Model, params: AvatarParams, signals: Signals
+    model: architecture.Model, params: AvatarParams, signals: Signals
 ) -> Array:
     """Density grid [X, Y, Z] of an identity: the largest density over some frames.
 
@@ -147,7 +147,7 @@ class FrameRenderer:
 
     def __init__(
         self,
-        model: nerf.Model,
+        model: architecture.Model,
         params: AvatarParams,
         camera: Camera,
     ):

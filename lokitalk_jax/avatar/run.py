@@ -13,7 +13,7 @@ from lokitalk_jax import checkpoint
 from lokitalk_jax.avatar.frames import FrameRenderer
 from lokitalk_jax.data import clip_records, signals
 from lokitalk_jax.data.clip_records import ClipRecord
-from lokitalk_jax.model import identity, nerf
+from lokitalk_jax.model import architecture, identity
 from lokitalk_jax.structs import AvatarParams
 
 
@@ -42,7 +42,7 @@ class Avatar(NamedTuple):
 
 
 def assemble(
-    model: nerf.Model,
+    model: architecture.Model,
     config: ml_collections.ConfigDict,
     record: ClipRecord,
     params: AvatarParams,
@@ -99,7 +99,7 @@ class Run:
         self.identities: list[str] = meta["identities"]
         self.config = ml_collections.ConfigDict(stored)
         try:
-            self.model = nerf.from_config(self.config)
+            self.model = architecture.from_config(self.config)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f"the config in {where} is of another version of this program "
@@ -195,7 +195,7 @@ class Run:
         """Parameters and density grids of all identities, in host memory."""
         count = len(self.identities)
         params = jax.eval_shape(
-            lambda key: nerf.init(self.model, key, count), jax.random.key(0)
+            lambda key: architecture.init(self.model, key, count), jax.random.key(0)
         )
         density = jax.ShapeDtypeStruct((count, *self.model.sampling.cells), jnp.float32)
         return self._checkpoints.restore_params(self.step, params, density)

@@ -1,4 +1,4 @@
-"""Density and colour of canonical points (LokiTalk, figure 2: the static net)."""
+"""Density and colour of canonical points (LokiTalk, figure 2: the static network)."""
 
 import functools
 
@@ -15,26 +15,26 @@ Array = jax.Array
 class Decoder(nn.Module):
     """Features of the canonical grid to density and colour.
 
-    A mouth that opens and an eye that closes change what is there, not only where it
-    is, which no deformation reaches: the density also sees the gated lip and eye
+    An opening mouth and a closing eye show surfaces that were hidden, which no
+    deformation of points can do. So the density also depends on the gated lip and eye
     signals, unless `conditioned` is off.
 
     Attributes:
       width: hidden units.
-      embedding: hidden units between a signal and the density.
-      geometry: units handed from density to colour.
-      feature_scale: multiplies the grid's features, which start near zero.
-      conditioned: whether the density sees the lip and eye signals.
+      conditioned: whether the density depends on the lip and eye signals.
       compute: type in which hidden layers compute; parameters, density and colour stay
         float32.
+      embedding: hidden units between a signal and the density.
+      geometry: G, units passed from density to colour.
+      feature_scale: multiplies the grid's features, which start near zero.
     """
 
     width: int
-    embedding: int
-    geometry: int
-    feature_scale: float
     conditioned: bool
     compute: str
+    embedding: int = 32
+    geometry: int = 15
+    feature_scale: float = 10.0
 
     def setup(self):
         """Builds the layers."""
@@ -75,11 +75,11 @@ class Decoder(nn.Module):
                 ],
                 axis=1,
             )
-            # A product of matrices, since XLA's CPU backend reduces the gradient of a
-            # broadcast product an order of magnitude slower.
+            # A matrix product: XLA's CPU backend reduces the gradient of a broadcast
+            # product an order of magnitude slower.
             hidden += deformed.gates[..., :2].astype(self.compute) @ moved
         out = self.density_out(nn.relu(hidden))
-        # exp overflows above 88; 11 is opaque within a tenth of a millimetre.
+        # exp overflows above 88; exp(11) is opaque within a tenth of a millimetre.
         return jnp.exp(jnp.minimum(out[..., 0], 11.0)), out[..., 1:]
 
     def colour(self, geometry, directions, deformed, codes, samples: int) -> Array:
@@ -95,15 +95,15 @@ class Decoder(nn.Module):
         Returns:
           [B, R * S, 3] in [0, 1].
         """
-        # Light stays with the room: where a ray meets the torso, its direction is
+        # The light is fixed to the room: where a ray meets the torso, its direction is
         # taken relative to the torso, which does not turn with the head.
         turned = jnp.einsum("bij,brj->bri", deformed.torso_rotation, directions)
         on_head, on_torso = (
             jnp.repeat(encodings.spherical_harmonics(x), samples, axis=1)
             for x in (directions, turned)
         )
-        # Light says nothing about where the torso begins. Harmonics are mixed, and not
-        # what the layer makes of them, since nothing has to be learned through them.
+        # Colours must not move the torso's gate. Harmonics are mixed before the layer,
+        # which is cheaper than mixing its outputs, as no gradient passes through them.
         torso = jax.lax.stop_gradient(deformed.gates[..., 3:])
         harmonics = on_head + torso * (on_torso - on_head)
         hidden = self.from_density(geometry) + self.from_direction(harmonics)
@@ -118,7 +118,7 @@ class Decoder(nn.Module):
 
 
 def thinned(params: dict, powers: float) -> dict:
-    """A decoder's parameters, for densities divided by exp(`powers`)."""
+    """A decoder's parameters with all densities divided by exp(`powers`)."""
     layer = params["params"]["density_out"]
     bias = jnp.asarray(layer["bias"]).at[0].add(-powers)
     return {"params": params["params"] | {"density_out": layer | {"bias": bias}}}

@@ -1,17 +1,18 @@
 """Region-specific deformation fields (LokiTalk, figure 1), in two cascaded stages.
 
-    x_body = x      + g_head Delta_head + g_torso (X_r - x [+ Delta_torso])
+    x_body = x      + g_head Delta_head + g_torso (X_r - x)
     x_can  = x_body + g_lip Delta_lip + g_eye Delta_eye
 
-A face speaks and blinks, then the head carries it: what was done last is undone first,
-so lips and lids are looked for where no error of the tracked pose has shifted them.
-Each Delta_r sees its own region's signal only, through a head on a trunk that the
-stage's regions share; the last layer of a head belongs to the identity. A head is a sum
-of motions, each a function of position times an amount linear in the signal, as blend
-shapes are: to first order a turning head and an opening mouth are such sums, and what
-somebody else's lips combine adds up where a portrait's own never did. The torso is
-first of all a rigid motion about a pivot in the neck, X_r. Gates say where a region is;
-they start as anatomical guesses and are tied to image masks by the losses.
+Lips and lids move within the face, and the head carries the face. Deformation inverts
+this, so the head's motion is undone first, and the fields of lips and lids see points
+that errors of the tracked pose have not shifted. Each Delta_r depends on the signal of
+its region only, through a head on a trunk that the regions of a stage share; the last
+layer of a head belongs to the identity. A head is a sum of motions, each a function of
+position times an amount linear in the signal, like blend shapes: to first order a
+turning head and an opening mouth are such sums, and combinations of lip coefficients
+that the identity's own clip lacks still add up. The torso moves rigidly about a pivot
+in the neck, X_r. Gates say where a region is; they start from an average anatomy, and
+the losses tie them to image masks.
 """
 
 import functools
@@ -27,10 +28,10 @@ from lokitalk_jax.structs import UNIT, Signals
 
 Array = jax.Array
 
-FACE, BODY = ("lip", "eye"), ("head", "torso")
+FACE, BODY = ("lip", "eye"), ("head",)
 
 # Ellipsoids around lips and eyes in the head frame, metres: centres on the canonical
-# face, radii that take in the skin which moves with them.
+# face, radii that include the skin which moves with them.
 _LIP = ((0.0, 0.046, -0.05), (0.042, 0.036, 0.06))
 _EYES = tuple(((side * 0.032, -0.027, -0.03), (0.03, 0.022, 0.05)) for side in (1, -1))
 # The head down to the chin, without hair.
@@ -40,7 +41,7 @@ _NECK_HEIGHT, _NECK_WIDTH = 0.13, 0.02  # metres below the origin; softness of t
 
 
 class Deformed(NamedTuple):
-    """Points carried to the canonical space; every field is an output to look at.
+    """Points moved to the canonical space, and how they were moved.
 
     Attributes:
       points: [B, Q, 3], canonical positions.
@@ -61,7 +62,7 @@ class RegionFields(nn.Module):
     Attributes:
       regions: names, in order.
       width: units of the trunk's layers.
-      hidden: H, motions that the identity's last layer mixes.
+      hidden: motions that the identity's last layer mixes.
       octaves: of the positional encoding.
       scale: of the offsets at the start, units of `UNIT`.
       compute: type in which layers compute; parameters and offsets stay float32.
@@ -82,7 +83,7 @@ class RegionFields(nn.Module):
           points: [B, Q, 3], units of `UNIT`.
           code: [D], the identity's dynamic code.
           signals: by region [B, ...].
-          last_layers: by region [H, 3].
+          last_layers: by region [hidden, 3].
         """
         dense = functools.partial(nn.Dense, dtype=self.compute)
         trunk = dense(self.width, name="position")(
@@ -94,7 +95,7 @@ class RegionFields(nn.Module):
         for region in self.regions:
             motions = dense(self.hidden, name=f"{region}_motions")(trunk)
             amounts = dense(self.hidden, name=f"{region}_amounts")(signals[region])
-            # Millimetres count: the last product is summed up in float32.
+            # Millimetres matter: the last product is summed in float32.
             moved = motions * amounts[:, None]
             offsets[region] = self.scale * (moved @ last_layers[region])
         return offsets
@@ -129,7 +130,7 @@ class GateLogits(nn.Module):
 
 def _ellipsoid(points: Array, centre, radii) -> Array:
     scaled = (points - np.array(centre) / UNIT) / (np.array(radii) / UNIT)
-    # Added up by hand: XLA's CPU backend is slow at reducing an axis of three.
+    # Summed by hand: XLA's CPU backend is slow at reducing an axis of three.
     x, y, z = (scaled[..., axis] for axis in range(3))
     return _ELLIPSOID_LOGIT * (1 - (x * x + y * y + z * z))
 
@@ -137,7 +138,7 @@ def _ellipsoid(points: Array, centre, radii) -> Array:
 def anatomical_face_logits(points: Array) -> Array:
     """Lip and eye gate logits of an average face. [..., 3] -> [..., 2]."""
     eyes = jnp.maximum(*(_ellipsoid(points, *eye) for eye in _EYES))
-    # Far away the paraboloid falls without bound; a gate must be able to come back.
+    # Far away the paraboloid falls without bound; gradients must still reach a gate.
     return jnp.maximum(jnp.stack([_ellipsoid(points, *_LIP), eyes], axis=-1), -8.0)
 
 
@@ -148,14 +149,15 @@ def anatomical_torso_logit(points: Array) -> Array:
 
 
 def anatomical_head_logit(points: Array) -> Array:
-    """What is taken off the torso's logit inside the head. [..., 3] -> [...]."""
+    """Subtracted from the torso's logit inside the head. [..., 3] -> [...]."""
     return jnp.maximum(_ellipsoid(points, *_HEAD), 0.0)
 
 
 def torso_motion(points: Array, pose: Array, pivot: Array, gains: Array):
-    """Where the torso's points are when the torso is at rest.
+    """Moves points of the torso to where they are when the torso is at rest.
 
-    The torso does not turn with the head; its neck pivot follows the head by a share.
+    The torso does not turn with the head; its neck pivot follows a share of the head's
+    translation.
 
     Args:
       points: [B, Q, 3], head frame.
@@ -173,13 +175,12 @@ def torso_motion(points: Array, pose: Array, pivot: Array, gains: Array):
 
 
 class Deformation(nn.Module):
-    """Both stages. See the module's head for the equations.
+    """Both stages; see the docstring of the module for the equations.
 
     Attributes:
       width, hidden, octaves, scale: of `RegionFields`.
       gate_width, gate_octaves: of `GateLogits`.
       anatomical_gates: whether gates start from an average face; else at one half.
-      torso_residual: whether the torso has a field on top of its pivot motion.
       cascade: whether the face stage sees points that the body stage has moved.
       compute: type in which hidden layers compute.
     """
@@ -191,7 +192,6 @@ class Deformation(nn.Module):
     gate_width: int
     gate_octaves: int
     anatomical_gates: bool
-    torso_residual: bool
     cascade: bool
     compute: str
 
@@ -199,30 +199,31 @@ class Deformation(nn.Module):
         """Builds the fields and the gates."""
         sizes = (self.width, self.hidden, self.octaves, self.scale, self.compute)
         self.face = RegionFields(FACE, *sizes)
-        self.body = RegionFields(BODY if self.torso_residual else BODY[:1], *sizes)
+        self.body = RegionFields(BODY, *sizes)
         gate = (self.gate_width, self.gate_octaves, self.compute)
         self.face_gates = GateLogits(2, *gate)
         self.torso_gate = GateLogits(1, *gate)
         self.head_gate = GateLogits(1, *gate)
 
-    def __call__(self, points: Array, signals: Signals, person: dict) -> Deformed:
-        """Carries points of the head frame to the canonical space.
+    def __call__(self, points: Array, signals: Signals, identity: dict) -> Deformed:
+        """Moves points of the head frame to the canonical space.
 
         Args:
           points: [B, Q, 3], units of `UNIT`.
           signals: leaves [B, ...].
-          person: one identity's tree, see `identity`.
+          identity: the identity's parameters, see `model.identity`.
         """
-        code = person["codes"]["dynamic"]
-        last_layers = person["last_layers"]
-        # Zero at rest, as all others are: lids that nothing closes start unmoved.
+        code = identity["codes"]["dynamic"]
+        last_layers = identity["last_layers"]
+        # Zero at rest, like the other signals, so that open lids start unmoved.
         drive = signals._replace(eye=signals.eye - 1)._asdict()
 
         resting, rotation = torso_motion(
-            points, signals.torso[..., :6], person["pivot"], person["gains"]
+            points, signals.torso[..., :6], identity["pivot"], identity["gains"]
         )
-        # A bowed head comes where the torso is at rest, so the torso's claim on a point
-        # is weighed against the head's, each where that region stands still.
+        # A bowed head moves to where the torso is at rest, so the torso's logit of a
+        # point competes with the head's, each in the frame in which its region is
+        # static.
         logit = self.torso_gate(resting, code) - self.head_gate(points, code)
         if self.anatomical_gates:
             anatomical = anatomical_torso_logit(resting) - anatomical_head_logit(points)
@@ -230,7 +231,7 @@ class Deformation(nn.Module):
         torso_gate = nn.sigmoid(logit)
         deltas = self.body(points, code, drive, last_layers)
         head = (1 - torso_gate) * deltas["head"]
-        torso = torso_gate * (resting - points + deltas.get("torso", 0.0))
+        torso = torso_gate * (resting - points)
         body = points + head + torso
         start = body if self.cascade else points
 

@@ -1,9 +1,9 @@
-"""The identity encoder (LokiTalk, figure 2): pictures of a person to what is theirs.
+"""The identity encoder (LokiTalk, figure 2): a residual from reference frames.
 
-Reference frames stand where the canonical grid stands (see `data.references`), so the
-coarse levels of a person's canonical offset are read off the map of features at the
-same place, for all depths at once. Frames are pooled by their mean: neither their order
-nor their number matters.
+Reference frames are aligned with the canonical grid (see `data.references`), so the
+coarse levels of the grid's residual are read off the feature map at the same place, for
+all depths at once. Frames are pooled by their mean: neither their order nor their
+number matters.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,9 @@ _CAMERA_UNITS = 32
 def _neighbours(images: Array, stride: int) -> Array:
     """The 3 x 3 pixels around every `stride`-th one, as channels.
 
-    A convolution is a product of these with its kernel, and is written as one: the
-    gradient of a kernel for several identities side by side would be a convolution in
-    groups, which XLA splits over devices by sending all images to all of them.
+    A convolution is the product of these with its kernel, and is written as one: under
+    `vmap` over identities the gradient of a kernel would be a grouped convolution, for
+    which XLA sends all images to all devices.
 
     Args:
       images: [..., H, W, C], H and W multiples of `stride`.
@@ -44,16 +44,14 @@ def _neighbours(images: Array, stride: int) -> Array:
 
 
 class IdentityEncoder(nn.Module):
-    """References to a tree that is added to the base identity's, see `identity`.
-
-    Everything it gives is zero at the start: an unseen person is the base identity.
+    """Predicts the residual of an identity, see `identity`; zero at the start.
 
     Attributes:
-      code: length of each code.
-      hidden: H, rows of a last layer.
-      regions: that have a last layer of the person's own.
-      offset: whether a person has a canonical offset.
-      grid: sizes of the canonical grid; the levels stored without hashing are given.
+      code: D, length of each code.
+      hidden: rows of a last layer.
+      regions: whose last layers are predicted.
+      offset: whether the canonical grid's residual is predicted.
+      grid: sizes of the canonical grid; levels stored without hashing are predicted.
       width: channels of the feature map.
     """
 
@@ -62,11 +60,11 @@ class IdentityEncoder(nn.Module):
     regions: tuple[str, ...]
     offset: bool
     grid: hashgrid.GridSpec
-    width: int
+    width: int = 32
 
     @nn.compact
     def __call__(self, references: References) -> dict:
-        """What is a person's own, leaves as in `identity.init_own` without N.
+        """The predicted parts of a residual, leaves as there, without N.
 
         Args:
           references: leaves [K, ...], K at least 1.
@@ -93,17 +91,17 @@ class IdentityEncoder(nn.Module):
         whole = nn.relu(nn.Dense(2 * self.width, name="whole")(whole.reshape(-1)))
         codes = head(len(CODES) * self.code, "codes")(whole)
         codes = jnp.split(codes, len(CODES))
-        told = {"codes": dict(zip(CODES, codes, strict=True))}
+        predicted = {"codes": dict(zip(CODES, codes, strict=True))}
         if self.regions:
             layers = head(len(self.regions) * self.hidden * 3, "last_layers")(whole)
             layers = layers.reshape(len(self.regions), self.hidden, 3)
-            told["last_layers"] = dict(zip(self.regions, layers, strict=True))
+            predicted["last_layers"] = dict(zip(self.regions, layers, strict=True))
         if self.offset:
-            told["grid"] = self._offset(seen, head)
-        return told
+            predicted["grid"] = self._offset(seen, head)
+        return predicted
 
     def _offset(self, seen: Array, head: Callable) -> Array:
-        """A table of the grid of a map of features, zero at levels with hashing."""
+        """A grid's table from a feature map, zero at levels with hashing."""
         levels = []
         for i, cells in enumerate(hashgrid.dense_cells(self.grid)):
             n = cells + 1

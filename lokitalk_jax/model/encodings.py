@@ -19,7 +19,7 @@ def positional(points: Array, octaves: int) -> Array:
     """
 
     # Doubling an angle costs three multiplications; a sine costs twenty times that. In
-    # a loop, since XLA otherwise fuses each octave with the sines that it starts from.
+    # a loop, since XLA would otherwise compute the first sines again for each octave.
     def double(waves, _):
         sine, cosine = waves
         return (2 * sine * cosine, 1 - 2 * sine * sine), jnp.stack(waves)
@@ -66,7 +66,7 @@ def rotation_matrix(vector: Array) -> Array:
       [..., 3, 3].
     """
     square = jnp.sum(vector * vector, axis=-1)[..., None, None]
-    # Series below a hundredth of a radian, where the quotients lose their digits.
+    # Series below a hundredth of a radian, where the quotients lose precision.
     small = square < 1e-4
     angle = jnp.sqrt(jnp.where(small, 1.0, square))
     first = jnp.where(small, 1 - square / 6, jnp.sin(angle) / angle)

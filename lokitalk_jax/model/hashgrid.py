@@ -2,10 +2,10 @@
 
 One flat table holds all levels; coarse levels that fit are stored densely, the others
 are hashed. `encode` has its own gradient rule, because plain differentiation of the
-lookups with respect to the points gathers every row once more for each axis without
-fusing. Two formulations of the same function are kept, one for each kind of hardware:
-XLA's CPU backend wants one gather per corner fused into a loop, level by level; a GPU
-wants few kernels, so there the levels are an array axis.
+lookups with respect to the points gathers every row again for each axis without
+fusing. The same function has two formulations, one for each kind of hardware: XLA's
+CPU backend is fastest with one gather per corner fused into a loop, level by level; a
+GPU is fastest with few kernels, so there the levels are an array axis.
 """
 
 import functools
@@ -28,17 +28,17 @@ class GridSpec(NamedTuple):
 
     Attributes:
       levels: L.
-      features: C, features of an entry.
       coarsest, finest: cells along an axis of the unit cube at level 0 and L - 1;
         levels between grow geometrically.
-      log2_entries: at most 2**log2_entries entries are kept for one level.
+      log2_entries: T is at most 2**log2_entries.
+      features: C, features of an entry. One would compile to slow atomics on a GPU.
     """
 
     levels: int
-    features: int
     coarsest: int
     finest: int
     log2_entries: int
+    features: int = 2
 
 
 class _Levels(NamedTuple):
@@ -82,14 +82,6 @@ def dense_cells(spec: GridSpec) -> list[int]:
     return [int(n) for n in levels.cells[:count]]
 
 
-def dense_rows(spec: GridSpec) -> int:
-    """Rows of the leading levels that are stored without hashing."""
-    levels, total = _levels(spec)
-    if levels.dense.all():
-        return total
-    return int(levels.first[np.argmin(levels.dense)])
-
-
 class _Cells(NamedTuple):
     """The cells that points are in; both can be indexed by an axis.
 
@@ -103,7 +95,7 @@ class _Cells(NamedTuple):
 
 
 def _cells(coordinates: Array, level: _Levels) -> _Cells:
-    """Cells of coordinates in [0, 1], each by itself, at scalars or columns."""
+    """Cells of coordinates in [0, 1] along an axis; levels are scalars or columns."""
     scale = jnp.asarray(level.cells, coordinates.dtype)
     return _cells_at(coordinates * scale, scale)
 
@@ -115,7 +107,7 @@ def _cells_at(position: Array, scale: Array) -> _Cells:
 
 
 def _cells_by_axis(points: Array, level: _Levels) -> _Cells:
-    """Cells of points [3, ..., P] in the unit cube, three arrays for each field."""
+    """Cells of points [3, ..., P] in the unit cube; fields are lists of 3 arrays."""
     each = [_cells(points[axis], level) for axis in range(3)]
     return _Cells([one.index for one in each], [one.fraction for one in each])
 
@@ -123,8 +115,8 @@ def _cells_by_axis(points: Array, level: _Levels) -> _Cells:
 def _cells_at_once(points: Array, level: _Levels) -> _Cells:
     """The same with the axes in one array, and points outside moved to the cube.
 
-    A GPU then finds features in one kernel. Axes that are taken apart, or points that
-    are moved, before they are scaled would be written out first by another one.
+    A GPU then looks features up in one kernel. If axes were split, or points moved,
+    before they are scaled, a kernel of its own would write them out first.
     """
     scale = jnp.asarray(level.cells, points.dtype)
     return _cells_at(jnp.clip(points * scale, 0, scale), scale)
@@ -194,8 +186,8 @@ def _forward_scan(table: Array, points: Array, spec: GridSpec) -> Array:
     levels, _ = _levels(spec)
     points = jnp.clip(points, 0.0, 1.0)
 
-    # Unrolled levels are quicker alone, but a caller that turns the axes then drags the
-    # lookups into its own, slow order; XLA does not fuse out of a loop.
+    # Unrolled levels are faster alone, but if the caller transposes the axes, XLA fuses
+    # the lookups into that transposition, in its slow order. It does not fuse a loop.
     def level_features(_, level):
         cells = _cells_by_axis(points, level)
         return None, _features(table, cells, level, 2**spec.log2_entries)
@@ -232,14 +224,14 @@ def _backward_scan(table: Array, points: Array, cotangent: Array, spec: GridSpec
             d_table = d_table.at[rows].add(
                 weight[:, None] * d_features, mode="promise_in_bounds"
             )
-            # Rows are gathered anew for each axis, in the form of the forward pass:
+            # Rows are gathered again for each axis, in the form of the forward pass:
             # each is then one loop over contiguous [P, C], which XLA vectorises.
             found = _take(table, rows)
             slopes = [
                 s + d[:, None] * found for s, d in zip(slopes, derivatives, strict=True)
             ]
-        # Features are summed after the last level: a reduction in here would keep the
-        # gathers out of that loop.
+        # Features are summed after the last level: a reduction inside the loop would
+        # stop the gathers from fusing into it.
         d_axes = [d + s * d_features for d, s in zip(d_axes, slopes, strict=True)]
         return (d_table, d_axes), None
 
@@ -285,7 +277,7 @@ def encode(table: Array, points: Array, spec: GridSpec) -> Array:
 
 
 def _encode_fwd(table, points, spec):
-    # Axes apart, as the backward pass has them, so that XLA finds rows to share.
+    # Axes are split as in the backward pass, so that XLA can share the rows.
     features = _forward(table, jnp.clip(points, 0.0, 1.0), spec, _cells_by_axis)
     return features, (table, points)
 

@@ -1,8 +1,8 @@
-"""One ungated deformation field for everything: what region-specific fields are not.
+"""One ungated deformation field for all regions, as an ablation.
 
     x_can = x + Delta(PE(x), lip, eye, head, torso, d)
 
-The ablation that LokiTalk's first idea is measured against.
+Region-specific fields, LokiTalk's first contribution, are measured against it.
 """
 
 import flax.linen as nn
@@ -15,7 +15,7 @@ REGIONS = ("all",)
 
 
 class HolisticDeformation(nn.Module):
-    """Takes the place of `deformation.Deformation`.
+    """Replaces `deformation.Deformation`.
 
     Attributes:
       width, hidden, octaves, scale, compute: see `deformation.RegionFields`.
@@ -28,20 +28,20 @@ class HolisticDeformation(nn.Module):
     compute: str
 
     @nn.compact
-    def __call__(self, points, signals: Signals, person: dict) -> Deformed:
+    def __call__(self, points, signals: Signals, identity: dict) -> Deformed:
         """Arguments and result as of `deformation.Deformation`.
 
-        The whole offset stands in the torso's place, which no loss keeps small; lips
-        and eyes are everywhere, so that the decoder sees their signals as they are.
+        The whole offset is returned as that of the torso, which no loss keeps small;
+        the lip and eye gates are 1, so that the decoder sees their signals unchanged.
         """
         sizes = (self.width, self.hidden, self.octaves, self.scale, self.compute)
         at_rest_zero = signals._replace(eye=signals.eye - 1)
         everything = jnp.concatenate(list(at_rest_zero), axis=-1)
         deltas = RegionFields(REGIONS, *sizes, name="field")(
             points,
-            person["codes"]["dynamic"],
+            identity["codes"]["dynamic"],
             {"all": everything},
-            person["last_layers"],
+            identity["last_layers"],
         )
         moved, still = deltas["all"], jnp.zeros_like(points)
         one, none = jnp.ones_like(points[..., 0]), jnp.zeros_like(points[..., 0])

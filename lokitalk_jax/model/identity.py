@@ -1,9 +1,9 @@
-"""What belongs to one person: codes, last layers, torso pivot, canonical grid offset.
+"""Parameters of one identity: codes, last layers, torso pivot, canonical grid.
 
-The same tree exists once as `base`, the face that all identities share, and once per
-identity as what that person adds to it (LokiTalk, figure 2: dynamic, appearance and
-geometry codes, the hypernetwork's layers and the canonical offset). A person's own
-tree starts at zero: an unseen identity is the base identity.
+The tree exists once as the shared base, and per identity as a residual that is added to
+it (LokiTalk, figure 2: dynamic, appearance and geometry codes, the hypernetwork's
+layers and the canonical offset). Residuals start at zero, so an identity that was not
+trained is the base.
 """
 
 from typing import NamedTuple
@@ -18,24 +18,21 @@ Array = jax.Array
 
 CODES = ("dynamic", "appearance", "geometry")
 
-# What pictures can tell of a person, and the identity encoder therefore gives.
-ENCODED = ("codes", "last_layers", "grid")
-
-# Neck pivot and the shares of its motion that a torso follows along x, y, z, to start
-# from: a torso that is tracked moves as its track says, whatever the pivot.
+# Neck pivot, and the share of its motion along x, y and z that the torso follows, at
+# the start. A tracked torso moves as its track, whatever the pivot.
 PIVOT_METRES = (0.0, 0.11, 0.06)
 GAINS = (1.0, 1.0, 1.0)
 
 
 class IdentitySpec(NamedTuple):
-    """Sizes; static.
+    """Sizes of an identity's tree; static.
 
     Attributes:
-      code: length of each of the three codes.
-      hidden: H, width of the layer before the last one of a deformation head.
-      regions: regions that have a last layer.
-      own_layers: whether a person has last layers of their own (the hypernetwork).
-      offset: whether a person has a canonical offset of their own.
+      code: D, length of each code.
+      hidden: rows of a last layer.
+      regions: that have a last layer.
+      layers: whether residuals have last layers.
+      offset: whether residuals have a canonical grid.
       grid: sizes of the canonical grid.
       grid_scale: range of the base grid's first values.
     """
@@ -43,14 +40,14 @@ class IdentitySpec(NamedTuple):
     code: int
     hidden: int
     regions: tuple[str, ...]
-    own_layers: bool
+    layers: bool
     offset: bool
     grid: hashgrid.GridSpec
-    grid_scale: float
+    grid_scale: float = 1e-3
 
 
 def init_base(key: Array, spec: IdentitySpec) -> dict:
-    """The tree of the base identity."""
+    """The tree of the shared base."""
     keys = jax.random.split(key, 1 + len(spec.regions))
     return {
         "codes": {name: jnp.zeros(spec.code) for name in CODES},
@@ -64,16 +61,16 @@ def init_base(key: Array, spec: IdentitySpec) -> dict:
     }
 
 
-def init_own(base: dict, count: int, spec: IdentitySpec) -> dict:
-    """What `count` identities add to `base`, leading axis N: nothing yet."""
-    shared = {"grid": not spec.offset, "last_layers": not spec.own_layers}
-    own = {k: v for k, v in base.items() if not shared.get(k)}
-    return jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), own)
+def init_residuals(base: dict, count: int, spec: IdentitySpec) -> dict:
+    """Residuals of `count` identities: zeros, leaves lead with N."""
+    only_shared = {"grid": not spec.offset, "last_layers": not spec.layers}
+    parts = {name: part for name, part in base.items() if not only_shared.get(name)}
+    return jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), parts)
 
 
-def combine(base: dict, own: dict) -> dict:
-    """One identity's parameters: the base plus its own residual, leaf by leaf."""
+def combine(base: dict, residual: dict) -> dict:
+    """One identity's parameters: base plus residual; parts without one are the base."""
     return {
-        name: jax.tree.map(jnp.add, leaf, own[name]) if name in own else leaf
-        for name, leaf in base.items()
+        name: jax.tree.map(jnp.add, part, residual[name]) if name in residual else part
+        for name, part in base.items()
     }

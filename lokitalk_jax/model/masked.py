@@ -1,4 +1,4 @@
-"""Work on some entries of arrays only, in shapes that are known when compiling."""
+"""Computing only some entries of arrays, in shapes that are known when compiling."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,23 +10,23 @@ Array = jax.Array
 
 
 def map_where(function: Callable[[Array], Any], keep: Array, tile: int, others: Any):
-    """Applies a function where a mask is set.
+    """Applies a function to the entries where a mask is set.
 
-    The entries that are kept move together, and a loop goes over as many tiles as they
-    fill: its length depends on the mask, the shapes do not.
+    Those entries are packed together, and a loop processes as many tiles as they fill:
+    its length depends on the mask, the shapes do not.
 
     Args:
-      function: numbers of entries, int32 [tile], to a tree of values [tile, ...].
-      keep: bool [M].
-      tile: entries that the function sees at once.
-      others: the tree of values [M, ...] where the mask is not set.
+      function: from indices, int32 [tile], to a tree of values [tile, ...].
+      keep: bool [M], the mask.
+      tile: entries that the function is called with at once.
+      others: a tree of values [M, ...] for entries where the mask is not set.
 
     Returns:
       a tree of values [M, ...].
     """
     size = keep.shape[0]
     rank = jnp.cumsum(keep, dtype=jnp.int32) - 1
-    # Places that no entry fills name entry M, which is dropped when values go back.
+    # Places that no entry fills hold index M, which is dropped when values are stored.
     kept = jnp.full(-(-size // tile) * tile, size, jnp.int32)
     kept = kept.at[jnp.where(keep, rank, kept.size)].set(
         jnp.arange(size, dtype=jnp.int32), mode="drop"

@@ -1,4 +1,4 @@
-"""Camera rays in the head frame, and where they cross the scene box."""
+"""Camera rays in the head frame, and their intersection with the scene box."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Volume rendering: what samples along rays add up to."""
+"""Volume rendering: pixels from the samples along their rays."""
 
 from typing import NamedTuple
 
@@ -9,17 +9,17 @@ Array = jax.Array
 
 
 class Rendered(NamedTuple):
-    """What rays see. Leading axes are the rays'.
+    """Rendered pixels; leading axes are those of the rays.
 
     Attributes:
       rgb: [..., 3], over the plate.
       alpha: [...], opacity.
-      depth: [...], mean distance along the ray of what is seen, units of `UNIT`; the
-        end of the ray where nothing is.
-      regions: [..., 4], gates of the regions, rendered; in the order of
-        `structs.REGIONS`. Their slope is that of the gates alone: a loss on them moves
-        a gate to where its region is, and not the surface to where the gate is.
-      deformation: [..., 4], length of each region's offset, rendered, units of `UNIT`.
+      depth: [...], expected distance along the ray, units of `UNIT`; transparency
+        counts as the end of the ray.
+      regions: [..., 4], rendered gates, in the order of `structs.REGIONS`. Gradients
+        flow to the gates only: a loss on them moves a gate to its region, and not the
+        surface to the gate.
+      deformation: [..., 4], rendered length of each region's offset, units of `UNIT`.
     """
 
     rgb: Array
@@ -30,7 +30,7 @@ class Rendered(NamedTuple):
 
 
 def composite(weights, colours, distances, gates, offsets, plate, far) -> Rendered:
-    """Adds samples up and lays them over the background plate.
+    """Composites samples over the plate.
 
     Args:
       weights: [..., S], of volume rendering.
@@ -39,20 +39,20 @@ def composite(weights, colours, distances, gates, offsets, plate, far) -> Render
       gates: [..., S, 4].
       offsets: [..., S, 4, 3].
       plate: [..., 3].
-      far: [...], distance given to what shines through.
+      far: [...], distance that transparency counts as.
     """
 
     def total(values: Array) -> Array:
         return jnp.einsum("...s,...sc->...c", weights, values)
 
     alpha = jnp.sum(weights, axis=-1)
-    through = 1 - alpha
+    transparency = 1 - alpha
     # The gradient of a length is undefined at zero, where every offset starts.
     lengths = jnp.sqrt(jnp.sum(offsets**2, axis=-1) + 1e-12)
     return Rendered(
-        rgb=total(colours) + through[..., None] * plate,
+        rgb=total(colours) + transparency[..., None] * plate,
         alpha=alpha,
-        depth=jnp.sum(weights * distances, axis=-1) + through * far,
+        depth=jnp.sum(weights * distances, axis=-1) + transparency * far,
         regions=jnp.einsum("...s,...sc->...c", jax.lax.stop_gradient(weights), gates),
         deformation=total(lengths),
     )

@@ -1,9 +1,9 @@
-"""Where along a ray to look: a density grid guides a fixed number of samples.
+"""Sampling along rays: a density grid guides a fixed number of samples.
 
 The grid holds, for one identity, a running maximum of the density over the signals of
 training frames. Compositing it along a ray gives weights that end at the first surface,
-so the samples gather there and neither in the air nor inside the head, whose density
-nothing observes. The number of samples is fixed: shapes are static and one program is
+so samples concentrate there, and not in the air or inside the head, where the density
+is never observed. The number of samples is fixed: shapes are static, and one program is
 compiled.
 """
 
@@ -18,9 +18,9 @@ from lokitalk_jax.structs import Rays
 Array = jax.Array
 
 
-# Where in its bin a station stands. Not in the middle: on the way from the front of
-# the box to its back, every third would lie on a face between two cells, and rounding
-# would choose one of them.
+# Place of a station in its bin. Not the middle: between the front of the box and its
+# back, every third station would lie on the boundary of two cells, where rounding
+# decides.
 _STATION = 0.47
 
 
@@ -30,23 +30,23 @@ class SamplingSpec(NamedTuple):
     Attributes:
       low, high: corners of the scene box, units of `UNIT`.
       cells: cells of the density grid along x, y, z.
-      bins: stations along a ray at which the grid is read.
       samples: S.
       uniform: share of the samples' probability that is spread evenly.
-      decay: by which a cell's running maximum fades when the cell is visited.
+      decay: factor of a cell's running maximum when the cell is visited.
+      bins: stations along a ray at which the grid is read.
     """
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
     cells: tuple[int, int, int]
-    bins: int
     samples: int
     uniform: float
     decay: float
+    bins: int = 48
 
 
 def init_density(spec: SamplingSpec) -> Array:
-    """A grid of even, thin density: samples start out spread evenly. [X, Y, Z]."""
+    """A grid of even, low density, [X, Y, Z]: samples start out spread evenly."""
     return jnp.full(spec.cells, 0.1)
 
 
@@ -84,7 +84,7 @@ def random_cells(key: Array, shape: tuple[int, ...], spec: SamplingSpec):
 
 
 def update_density(density: Array, flat: Array, values: Array, spec: SamplingSpec):
-    """The running maximum after visiting cells `flat` and finding `values` there."""
+    """The running maximum after visiting cells `flat`, whose densities are `values`."""
     old = density.reshape(-1)
     visited = jnp.zeros_like(old, bool).at[flat].set(True)
     faded = jnp.where(visited, old * spec.decay, old)
@@ -99,7 +99,7 @@ def composite_weights(density: Array, widths: Array) -> Array:
       widths: [..., S], length of each interval.
 
     Returns:
-      [..., S]; they and the transmittance left behind the last interval sum to 1.
+      [..., S]; they and the transmittance behind the last interval sum to 1.
     """
     optical = density * widths
     before = jnp.cumsum(optical, axis=-1) - optical
@@ -114,17 +114,17 @@ def guided_samples(
     spec: SamplingSpec,
     key: Array | None,
 ) -> tuple[Array, Array]:
-    """Distances of S samples along each ray, and the lengths they stand for.
+    """Distances of S samples along each ray, and the lengths of their intervals.
 
-    The ray is cut into S intervals of equal probability; each holds one sample, at a
-    random place in it, or in the middle where there is no key.
+    The ray is cut into S intervals of equal probability; each has one sample, at a
+    random place, or in the middle if there is no key.
 
     Args:
       density: [X, Y, Z].
       rays: directions [..., R, 3].
       near, far: [..., R].
       spec: sizes.
-      key: for the places in the intervals; None renders the same twice.
+      key: of the random places; None makes rendering deterministic.
 
     Returns:
       distances [..., R, S], increasing, and widths [..., R, S].
@@ -137,8 +137,8 @@ def guided_samples(
         * ((near[..., None] + stations * length)[..., None])
     )
     weights = composite_weights(read_density(density, points, spec), length / spec.bins)
-    # A cell is wide and the maximum over signals comes early, so the true surface may
-    # lie in a neighbouring bin.
+    # Cells are wide, and the maximum over signals lies in front of the surface of most
+    # frames, so the surface may be in a neighbouring bin.
     window = (1,) * (weights.ndim - 1) + (3,)
     ones = (1,) * weights.ndim
     weights = jax.lax.reduce_window(weights, 0.0, jax.lax.max, window, ones, "SAME")
@@ -167,7 +167,7 @@ def _quantiles(share: Array, parts: int) -> Array:
     upper = jnp.cumsum(share, axis=-1)
     lower = upper - share
     wanted = jnp.arange(1, parts) / parts
-    # A position is what all bins contribute: each its own part below the quantile.
+    # A position is the sum over bins of the share of each that is below the quantile.
     part = (wanted[:, None] - lower[..., None, :]) / share[..., None, :]
     inner = jnp.sum(jnp.clip(part, 0, 1), axis=-1) / bins
     ends = jnp.zeros_like(inner[..., :1])

@@ -66,7 +66,7 @@ def inherit(config: ml_collections.ConfigDict, prior: Run) -> ml_collections.Con
         config[section] = prior.config[section].copy_and_resolve_references()
     # The encoder's prediction is where the residuals start; it is not trained along.
     config.model.encoder = False
-    config.model.own_dropout = 0.0
+    config.model.residual_dropout = 0.0
     config.model.identity_offset = offset
     return config
 

@@ -1,4 +1,4 @@
-"""Training losses of one identity, a pure function of its own slice of a batch."""
+"""Training losses of one identity, a pure function of its slice of a batch."""
 
 from typing import NamedTuple
 
@@ -6,25 +6,27 @@ import jax
 import jax.numpy as jnp
 
 from lokitalk_jax import lpips
-from lokitalk_jax.model import identity, nerf, rays
+from lokitalk_jax.model import identity, nerf, rays, shapes
+from lokitalk_jax.model.architecture import Model
 from lokitalk_jax.structs import UNIT, AvatarParams, Batch, Signals
 
 Array = jax.Array
 
-# Every n-th sample is displaced to see how smoothly offsets vary, and by how much.
+# Every n-th sample is displaced by so much, units of `UNIT`, to measure how smoothly
+# offsets vary.
 _SMOOTHNESS_STRIDE, _SMOOTHNESS_STEP = 16, 0.02
-# A landmark that lies further off than this, metres, counts less and less.
+# Landmarks further off than this, metres, count less and less.
 _LANDMARK_SLIP = 0.006
-# Parameters of gates, which the region masks alone teach.
+# Parameters of gates, which only the region masks train.
 _GATES = ("face_gates", "torso_gate", "head_gate")
 # Opacities are kept this far from 0 and 1, where the entropy's slope is infinite.
 _PROBABILITY_FLOOR = 1e-5
-# Offsets shorter than this, units of `UNIT` (24 micrometres), count as still.
+# Offsets shorter than this, units of `UNIT` (24 micrometres), count as zero.
 _LENGTH_FLOOR = 1e-4
 
 
 class LossWeights(NamedTuple):
-    """Weights of the terms; see `base_config.py`."""
+    """Weights of the terms; see `base_config`."""
 
     alpha: float
     attention: float
@@ -33,7 +35,7 @@ class LossWeights(NamedTuple):
     smoothness: float
     landmarks: float
     outside: float
-    own: float
+    residual: float
     lpips: float
 
 
@@ -48,7 +50,7 @@ def attention(rendered_regions: Array, masks: Array) -> Array:
 
 
 def entropy(alpha: Array) -> Array:
-    """Mean entropy of opacities: a ray meets the person or it does not."""
+    """Mean entropy of opacities: a ray hits the person or misses it."""
     p = jnp.clip(alpha, _PROBABILITY_FLOOR, 1 - _PROBABILITY_FLOOR)
     return jnp.mean(-p * jnp.log(p) - (1 - p) * jnp.log(1 - p))
 
@@ -66,11 +68,11 @@ def magnitude(samples: nerf.Samples) -> Array:
 
 
 def outside(samples: nerf.Samples, masks: Array) -> Array:
-    """Length of lip and eye offsets where a ray sees something else, [] in `UNIT`.
+    """Length of lip and eye offsets on rays outside their masks, in `UNIT`.
 
-    The other half of `attention`, which ties a gate to its mask: what a gate lets
-    through beside the mask, a field may still move. Mean over rays of the offsets'
-    length, weighted by volume rendering.
+    It complements `attention`, which only ties gates to masks: where a gate is open
+    outside its mask, the field may still move. Mean over rays of the offsets' length,
+    weighted by volume rendering.
 
     Args:
       samples: of rays [B, R].
@@ -78,13 +80,13 @@ def outside(samples: nerf.Samples, masks: Array) -> Array:
     """
     weights = jax.lax.stop_gradient(samples.weights)[..., None]
     offsets = samples.deformed.offsets[..., :2, :].reshape(*weights.shape[:-1], 2, 3)
-    # The length's slope is infinite where nothing moves.
+    # The gradient of a length is infinite at zero.
     lengths = jnp.sqrt(jnp.sum(offsets**2, axis=-1) + _LENGTH_FLOOR**2)
     return jnp.mean(jnp.sum(weights * lengths * (1 - masks[:, :, None, :2]), (2, 3)))
 
 
 def smoothness(
-    model: nerf.Model,
+    model: Model,
     params: AvatarParams,
     samples: nerf.Samples,
     signals: Signals,
@@ -92,8 +94,7 @@ def smoothness(
 ) -> Array:
     """Mean squared difference of lip, eye and head offsets a few millimetres apart.
 
-    Both ends are points of the canonical space near visible surfaces, so the term
-    looks where the fields act.
+    Both points are in the canonical space near visible surfaces, where fields act.
     """
     points = jax.lax.stop_gradient(samples.deformed.points[:, ::_SMOOTHNESS_STRIDE])
     shift = _SMOOTHNESS_STEP * jax.random.normal(key, points.shape)
@@ -104,14 +105,13 @@ def smoothness(
 
 
 def landmarks(
-    model: nerf.Model, params: AvatarParams, points: Array, signals: Signals
+    model: Model, params: AvatarParams, points: Array, signals: Signals
 ) -> Array:
-    """How far apart fields carry what is the same point of a face in all frames.
+    """Distance of a landmark's canonical places in the frames of a step.
 
-    Pictures alone leave open which spot of a lip is which, and how deep it lies.
-    Mean squared distance from the mean over frames, robust against tracks that slip
-    (Geman and McClure, 1987), in squared units of `UNIT`; zero where a step sees one
-    frame.
+    The images alone do not determine which point of a lip is which, or its depth. Mean
+    squared distance from the mean over frames, robust against tracks that slip (Geman
+    and McClure, 1987), in squared units of `UNIT`; zero for steps of one frame.
 
     Args:
       model: the model.
@@ -119,67 +119,74 @@ def landmarks(
       points: [B, M, 3], see `Batch.face_points`.
       signals: leaves [B, ...].
     """
-    # Gates learn from the region masks alone, and a torso from what shows it: both
-    # could be bent to carry a chin.
+    # Gates and the torso's motion could be bent to move a chin, so they get no
+    # gradient: the region masks train gates, and the images the torso.
     dynamic = {
         name: jax.lax.stop_gradient(part) if name in _GATES else part
         for name, part in params.shared["dynamic"]["params"].items()
     }
-    still = {
-        name: jax.lax.stop_gradient(params.identity[name])
-        for name in ("pivot", "gains")
-    }
+    torso = {k: params.identity[k] for k in ("pivot", "gains")}
     params = params._replace(
         shared=params.shared | {"dynamic": {"params": dynamic}},
-        identity=params.identity | still,
+        identity=params.identity | jax.lax.stop_gradient(torso),
     )
     found = nerf.deform(model, params, points, signals).points
     squares = jnp.sum((found - jnp.mean(found, axis=0)) ** 2, axis=-1)
     return jnp.mean(squares / (1 + squares / (_LANDMARK_SLIP / UNIT) ** 2))
 
 
-def _own_part(own: dict, told: dict) -> Array:
-    """Mean square of what is a person's own in codes and last layers.
+def residual_size(residual: dict, predicted: dict) -> Array:
+    """Mean square of a residual's codes and last layers, less what is predicted.
 
-    With an encoder, of the residual around what it tells.
+    Args:
+      residual: of the identity.
+      predicted: by the identity encoder; empty without encoder.
     """
     total = 0.0
     # In a fixed order: every host must compile the same program.
     for name in ("codes", "last_layers"):
-        if name not in own:
+        if name not in residual:
             continue
-        residual = own[name]
-        if told:
-            residual = jax.tree.map(jnp.subtract, residual, told[name])
-        total += sum(jnp.mean(leaf**2) for leaf in jax.tree.leaves(residual))
+        rest = residual[name]
+        if predicted:
+            rest = jax.tree.map(jnp.subtract, rest, predicted[name])
+        total += sum(jnp.mean(leaf**2) for leaf in jax.tree.leaves(rest))
     return total
 
 
-def _as_seen(shared: dict, own: dict, told: dict, key: Array, rate: float):
-    """Now and then a person as the encoder sees them, for the encoder to learn from.
+def drop_residual(
+    shared: dict, residual: dict, predicted: dict, key: Array, rate: float
+) -> tuple[dict, dict]:
+    """Replaces the residual by its prediction, with probability `rate`.
 
-    Such a step teaches nothing to the other parts: a renderer that had to serve both
-    what is a person's own and what the encoder makes of them would serve both worse.
+    Such a step trains the identity encoder alone: a renderer that is trained for both
+    the residual and its prediction is worse at both.
+
+    Returns:
+      shared parameters and residual of this step.
     """
     keep = jax.random.bernoulli(key, 1 - rate).astype(jnp.float32)
 
-    def teach(leaf: Array) -> Array:
+    def gradient_if_kept(leaf: Array) -> Array:
         return keep * leaf + (1 - keep) * jax.lax.stop_gradient(leaf)
 
     mixed = {
         name: jax.tree.map(
-            lambda mine, seen: keep * mine + (1 - keep) * seen, own[name], part
+            lambda full, seen: keep * full + (1 - keep) * seen, residual[name], part
         )
-        for name, part in told.items()
+        for name, part in predicted.items()
     }
-    return jax.tree.map(teach, shared), jax.tree.map(teach, own) | mixed
+    return (
+        jax.tree.map(gradient_if_kept, shared),
+        jax.tree.map(gradient_if_kept, residual) | mixed,
+    )
 
 
 def identity_loss(
-    model: nerf.Model,
+    model: Model,
     weights: LossWeights,
     shared: dict,
-    own: dict,
+    residual: dict,
     density_grid: Array,
     batch: Batch,
     key: Array,
@@ -191,25 +198,32 @@ def identity_loss(
       model: the model.
       weights: of the terms.
       shared: parameters of all identities.
-      own: what this identity adds, leaves without N.
+      residual: of this identity, leaves without N.
       density_grid: [X, Y, Z].
       batch: this identity's slice, leaves without N. With `lpips_params` the rays of
         each frame are a square patch, row by row.
       key: of everything that is random in the step.
-      lpips_params: of `perceptual`, switches the perceptual term on.
+      lpips_params: of `lpips`; None leaves out the perceptual term.
 
     Returns:
       the loss and its terms, scalars.
+
+    Raises:
+      AssertionError: arrays do not fit together; see `model.shapes`.
     """
-    place_key, smooth_key, own_key = jax.random.split(key, 3)
+    shapes.assert_batch(model, batch, landmarks=bool(weights.landmarks))
+    place_key, smooth_key, drop_key = jax.random.split(key, 3)
     lip_key = jax.random.fold_in(key, 3)
-    told = {}
+    predicted = {}
     if model.encoder:
-        told = model.encoder.apply(shared["encoder"], batch.references)
-    own_part = _own_part(own, told)
-    if told:
-        shared, own = _as_seen(shared, own, told, own_key, model.own_dropout)
-    params = AvatarParams(shared, identity.combine(shared["base"], own), density_grid)
+        predicted = model.encoder.apply(shared["encoder"], batch.references)
+    residual_term = residual_size(residual, predicted)
+    if predicted:
+        shared, residual = drop_residual(
+            shared, residual, predicted, drop_key, model.residual_dropout
+        )
+    combined = identity.combine(shared["base"], residual)
+    params = AvatarParams(shared, combined, density_grid)
     signals = nerf.with_predicted_lips(
         model, shared, batch.signals, batch.audio_windows, lip_key
     )
@@ -228,7 +242,7 @@ def identity_loss(
         "attention": attention(rendered.regions, batch.regions),
         "entropy": entropy(rendered.alpha),
         "magnitude": magnitude(samples),
-        "own": own_part,
+        "residual": residual_term,
     }
     if weights.smoothness:
         terms["smoothness"] = smoothness(model, params, samples, signals, smooth_key)

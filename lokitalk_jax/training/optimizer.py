@@ -8,7 +8,7 @@ import optax
 
 
 class LearningRates(NamedTuple):
-    """Rates at the start, by kind; see `base_config.py`."""
+    """Peak learning rates, by kind of parameter; see `base_config`."""
 
     grid: float
     network: float
@@ -16,8 +16,8 @@ class LearningRates(NamedTuple):
     torso: float
 
 
-# Share of the learning rates that shared parameters keep where a prior is adapted.
-COMMON = {"free": 1.0, "slow": 0.1, "frozen": 0.0}
+# Factor of the learning rates of a prior's shared parameters, by `config.shared`.
+SHARED_FACTORS = {"free": 1.0, "slow": 0.1, "frozen": 0.0}
 
 
 def from_config(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
@@ -26,26 +26,9 @@ def from_config(config: ml_collections.ConfigDict) -> optax.GradientTransformati
     Raises:
       ValueError: `config.shared` is unknown.
     """
-    rates = LearningRates(**{name: config.lr[name] for name in LearningRates._fields})
-    lr, steps = config.lr, config.train.steps
-    return make(rates, steps, lr.warmup, lr.final, config.shared)
-
-
-def kind(path: tuple) -> str:
-    """The kind of the parameter at a tree path: a field of `LearningRates`."""
-    names = {getattr(entry, "key", None) for entry in path}
-    if "grid" in names:
-        return "grid"
-    if names & {"pivot", "gains"}:
-        return "torso"
-    if "codes" in names:
-        return "code"
-    return "network"
-
-
-def kinds(params) -> dict:
-    """The tree of `params` with kinds for leaves."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: kind(path), params)
+    lr = config.lr
+    rates = LearningRates(**{name: lr[name] for name in LearningRates._fields})
+    return make(rates, config.train.steps, lr.warmup, lr.final, config.shared)
 
 
 def make(
@@ -58,17 +41,18 @@ def make(
     """The optimiser.
 
     Args:
-      rates: at the start.
+      rates: at the peak of the schedule.
       steps: length of the schedule.
       warmup: steps over which rates rise from zero.
       final: share of the rates that is left at the end of the exponential decay.
-      shared: how fast shared parameters learn, a key of `COMMON`.
+      shared: how fast shared parameters learn, a key of `SHARED_FACTORS`.
 
     Raises:
       ValueError: `shared` is no such key.
     """
-    if shared not in COMMON:
-        raise ValueError(f"shared is {shared!r}; it must be one of {', '.join(COMMON)}")
+    if shared not in SHARED_FACTORS:
+        known = ", ".join(SHARED_FACTORS)
+        raise ValueError(f"shared is {shared!r}; it must be one of {known}")
 
     def adam(rate: float) -> optax.GradientTransformation:
         schedule = optax.warmup_exponential_decay_schedule(
@@ -79,32 +63,45 @@ def make(
             decay_rate=final,
             end_value=rate * final,
         )
-        # A tiny epsilon: most entries of a hashed table see few gradients, and those
-        # that they see are small (Mueller et al., 2022, section 4).
+        # A tiny epsilon: most entries of a hashed table get few gradients, and small
+        # ones (Mueller et al., 2022, section 4).
         return optax.adam(schedule, b1=0.9, b2=0.99, eps=1e-15)
 
     by_kind = optax.partition(
-        {name: adam(rate) for name, rate in rates._asdict().items()}, kinds
+        {name: adam(rate) for name, rate in rates._asdict().items()}, _kinds
     )
     if shared == "free":
         return by_kind
     if shared == "frozen":
-        return optax.partition({"own": by_kind, "shared": optax.set_to_zero()}, _owner)
+        return optax.partition({"new": by_kind, "prior": optax.set_to_zero()}, _origins)
+    scale = optax.scale(SHARED_FACTORS[shared])
     return optax.chain(
-        by_kind,
-        optax.partition(
-            {"own": optax.identity(), "shared": optax.scale(COMMON[shared])}, _owner
-        ),
+        by_kind, optax.partition({"new": optax.identity(), "prior": scale}, _origins)
     )
 
 
-def _owner(params) -> dict:
-    """The tree of `params` with 'own' for what newcomers bring and else 'shared'."""
+def _kinds(params: dict) -> dict:
+    """The tree of `params` with their kinds, fields of `LearningRates`, as leaves."""
 
-    def owner(path, _) -> str:
-        # An audio encoder learns from the newcomers' speech, whatever stays as it is.
-        return (
-            "own" if path[0].key == "identity" or path[1].key == "voice" else "shared"
-        )
+    def kind(path, _) -> str:
+        names = {getattr(entry, "key", None) for entry in path}
+        if "encoder" in names:
+            return "network"
+        if "grid" in names:
+            return "grid"
+        if names & {"pivot", "gains"}:
+            return "torso"
+        return "code" if "codes" in names else "network"
 
-    return jax.tree_util.tree_map_with_path(owner, params)
+    return jax.tree_util.tree_map_with_path(kind, params)
+
+
+def _origins(params: dict) -> dict:
+    """The tree of `params` with "prior" or "new" as leaves, when a prior is adapted."""
+
+    def origin(path, _) -> str:
+        # The audio encoder learns from the speech of new identities in any case.
+        new = path[0].key == "identity" or path[1].key == "voice"
+        return "new" if new else "prior"
+
+    return jax.tree_util.tree_map_with_path(origin, params)

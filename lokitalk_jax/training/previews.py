@@ -7,7 +7,7 @@ from lokitalk_jax.avatar.frames import FrameRenderer
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.media import image_file, image_grid
-from lokitalk_jax.model import nerf
+from lokitalk_jax.model import architecture
 from lokitalk_jax.structs import TrainState
 from lokitalk_jax.training import train_step
 from lokitalk_jax.training.metric_log import MetricLog
@@ -15,7 +15,7 @@ from lokitalk_jax.training.training_set import TrainingSet
 
 
 def write(
-    model: nerf.Model,
+    model: architecture.Model,
     state: TrainState,
     training_set: TrainingSet,
     step: int,

@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from lokitalk_jax import lpips, sharding, structs
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.model import nerf
+from lokitalk_jax.model import architecture
 from lokitalk_jax.structs import Batch
 from lokitalk_jax.training import adapting, lip_source, train_step
 from lokitalk_jax.training.batches import Batches
@@ -38,7 +38,7 @@ class Session(NamedTuple):
 
     config: ml_collections.ConfigDict
     training_set: TrainingSet
-    model: nerf.Model
+    model: architecture.Model
     state: structs.TrainState
     batches: Batches
     advance: Callable

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lokitalk_jax.avatar import frames
-from lokitalk_jax.model import canonical, identity, masked, nerf, rays
+from lokitalk_jax.model import architecture, canonical, identity, masked, nerf, rays
 from lokitalk_jax.structs import AvatarParams, Camera
 from tests import tiny_model
 
@@ -49,7 +49,7 @@ def test_one_seen_coarse_ray_keeps_every_pixel_around_it(height, width):
 
 def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
     c = tiny_model.config()
-    spec, state = nerf.from_config(c), tiny_model.random_state(c, 1)
+    spec, state = architecture.from_config(c), tiny_model.random_state(c, 1)
     shared = state.params["shared"]
     # Opaque in some places and nothing in others.
     layers = shared["static"]["params"]

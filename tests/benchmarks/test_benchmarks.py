@@ -181,7 +181,7 @@ def test_time_of_an_inner_stage_is_not_the_outer_ones():
 
 
 def test_baselines_of_the_hash_grid_are_the_hash_grid():
-    spec = hashgrid.GridSpec(3, 2, 4, 20, 8)
+    spec = hashgrid.GridSpec(3, 4, 20, 8)
     table = hashgrid.init_table(jax.random.key(0), spec, 1.0)
     points = grids.ray_points(40)
     wanted = hashgrid.encode(table, points, spec)

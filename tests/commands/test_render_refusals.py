@@ -45,11 +45,11 @@ def test_a_config_that_is_not_the_runs_is_refused(tiny_run, tmp_path):
     meta.write_text(json.dumps(known | {"config_hash": config_hash(fields)}))
     assert "does not fit this config's model" in refusal(run, "--identity=demo_00")
     fields["grid"]["log2_entries"] -= 1
-    fields["model"]["torso_residual"] = True
+    fields["model"]["identity_layers"] = False
     config.write_text(json.dumps(fields))
     meta.write_text(json.dumps(known | {"config_hash": config_hash(fields)}))
     message = refusal(run, "--identity=demo_00")
-    assert "does not fit" in message and "torso" in message
+    assert "does not fit" in message and "last_layers" in message
     del fields["model"]["octaves"]
     config.write_text(json.dumps(fields))
     meta.write_text(json.dumps(known | {"config_hash": config_hash(fields)}))

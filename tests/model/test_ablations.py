@@ -10,7 +10,7 @@ import pytest
 import tiny_model
 
 from configs import multi_id
-from lokitalk_jax.model import nerf
+from lokitalk_jax.model import architecture
 from lokitalk_jax.structs import Signals
 from lokitalk_jax.training import losses
 
@@ -55,7 +55,9 @@ def tiny(name):
 )
 def test_an_ablation_has_parameters_for_what_is_left(name):
     c = tiny(name)
-    init = jax.eval_shape(lambda key: nerf.init(nerf.from_config(c), key, 2), KEY)
+    init = jax.eval_shape(
+        lambda key: architecture.init(architecture.from_config(c), key, 2), KEY
+    )
     own, shared = init["identity"], init["shared"]
     assert ("grid" in own) == (name != "no_offset")
     assert ("last_layers" in own) == (name != "no_hypernetwork")
@@ -66,7 +68,7 @@ def test_an_ablation_has_parameters_for_what_is_left(name):
     first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), own)
 
     def loss(shared, own, batch):
-        spec, grid = nerf.from_config(c), jnp.ones(c.sampling.cells)
+        spec, grid = architecture.from_config(c), jnp.ones(c.sampling.cells)
         weights = tiny_model.weights(c)
         return losses.identity_loss(spec, weights, shared, own, grid, batch, KEY)[0]
 
@@ -78,10 +80,10 @@ KEY = jax.random.key(0)
 
 def deform(name, signals_of, points):
     c = tiny(name)
-    spec = nerf.from_config(c)
+    spec = architecture.from_config(c)
     params = jax.tree.map(
         lambda x: np.random.default_rng(0).normal(0, 0.3, x.shape).astype(np.float32),
-        jax.eval_shape(lambda key: nerf.init(spec, key, 1), KEY),
+        jax.eval_shape(lambda key: architecture.init(spec, key, 1), KEY),
     )
     person = params["shared"]["base"]
     return [

@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 import tiny_model
 
-from lokitalk_jax.model import nerf
+from lokitalk_jax.model import architecture
 from lokitalk_jax.model.canonical import Decoder
 from lokitalk_jax.model.deformation import Deformed
 from lokitalk_jax.structs import Signals
 
 DECODER = Decoder(
     width=16,
-    embedding=16,
-    geometry=3,
-    feature_scale=10.0,
     conditioned=True,
     compute="float32",
+    embedding=16,
+    geometry=3,
 )
 FRAMES, RAYS, SAMPLES, FEATURES, CODE = 2, 3, 2, 4, 5
 POINTS = RAYS * SAMPLES
@@ -85,7 +84,7 @@ def test_without_conditioning_speech_only_moves_points(case):
     features, directions, deformed, signals, codes = case
     c = tiny_model.config()
     c.model.condition_decoder = False
-    decoder = nerf.from_config(c).decoder
+    decoder = architecture.from_config(c).decoder
     loud = signals._replace(lip=signals.lip + 1, eye=signals.eye + 1)
     elsewhere = deformed._replace(gates=1 - deformed.gates)
 

@@ -6,11 +6,11 @@ import pytest
 import tiny_model
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax.model import deformation, identity, nerf
+from lokitalk_jax.model import architecture, deformation, identity
 from lokitalk_jax.structs import REGIONS, UNIT, Signals
 
 CONFIG = tiny_model.config()
-SPEC = nerf.from_config(CONFIG)
+SPEC = architecture.from_config(CONFIG)
 FRAMES, POINTS = 2, 40
 
 
@@ -151,11 +151,11 @@ def test_lips_and_lids_are_looked_for_where_the_body_has_been_carried(
 
 def first_gates(config, points, signals):
     """Gates before training."""
-    spec = nerf.from_config(config)
+    spec = architecture.from_config(config)
 
     @jax.jit
     def gates():
-        shared = nerf.init(spec, jax.random.key(0), 1)["shared"]
+        shared = architecture.init(spec, jax.random.key(0), 1)["shared"]
         return spec.deformation.apply(
             shared["dynamic"], points, signals, shared["base"]
         ).gates
@@ -237,4 +237,4 @@ def test_a_shifted_head_shifts_the_torso_by_its_gains():
 
 
 def test_signals_have_the_order_of_the_regions():
-    assert Signals._fields == REGIONS == deformation.FACE + deformation.BODY
+    assert Signals._fields == REGIONS == (*deformation.FACE, *deformation.BODY, "torso")

@@ -61,9 +61,10 @@ def test_equals_the_slow_reference(table, points):
 
 
 def test_levels_that_fit_are_dense():
-    assert hashgrid.dense_rows(SPEC) == 5**3
+    assert hashgrid.dense_cells(SPEC) == [4]
     everything = SPEC._replace(log2_entries=14)
-    assert hashgrid.dense_rows(everything) == hashgrid.table_shape(everything)[0]
+    assert hashgrid.dense_cells(everything) == [4, 16]
+    assert hashgrid.table_shape(everything) == (5**3 + 17**3, 2)
 
 
 BY_AXIS = [
@@ -129,7 +130,7 @@ def test_gradients_are_finite_differences(table, points):
 
 
 def test_a_dense_level_reproduces_linear_fields():
-    spec = hashgrid.GridSpec(1, 1, coarsest=4, finest=4, log2_entries=8)
+    spec = hashgrid.GridSpec(1, coarsest=4, finest=4, log2_entries=8, features=1)
     slope, offset = np.array([0.3, -1.2, 0.7]), 0.1
     corners = np.stack(np.unravel_index(np.arange(125), (5, 5, 5))[::-1], axis=-1) / 4
     table = jnp.array((corners @ slope + offset)[:, None], jnp.float32)

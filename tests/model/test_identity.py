@@ -1,50 +1,46 @@
-"""What is common and what is a person's own."""
+"""The shared base, and the residuals of identities on it."""
 
 import jax
 import numpy as np
 import pytest
 import tiny_model
 
-from lokitalk_jax.model import hashgrid, identity, nerf
+from lokitalk_jax.model import architecture, hashgrid, identity
 
-SPEC = nerf.from_config(tiny_model.config()).identity
+SPEC = architecture.from_config(tiny_model.config()).identity
 
 
 @pytest.fixture(scope="module")
-def common():
+def base():
     return identity.init_base(jax.random.key(0), SPEC)
 
 
-def test_an_unseen_identity_is_the_common_face(common):
-    own = identity.init_own(common, 3, SPEC)
-    for leaf in jax.tree.leaves(own):
-        assert leaf.shape[0] == 3
-    person = identity.combine(common, jax.tree.map(lambda x: x[1], own))
-    jax.tree.map(np.testing.assert_array_equal, person, common)
+def first(residuals):
+    return jax.tree.map(lambda x: x[0], residuals)
 
 
-def test_combine_adds_leaf_by_leaf(common):
-    own = jax.tree.map(lambda x: np.full(x.shape, 0.5), common)
-    person = identity.combine(common, own)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b + 0.5, rtol=1e-6), person, common
-    )
+def test_without_training_an_identity_is_the_base(base):
+    residuals = identity.init_residuals(base, 3, SPEC)
+    assert all(leaf.shape[0] == 3 for leaf in jax.tree.leaves(residuals))
+    combined = identity.combine(base, first(residuals))
+    jax.tree.map(np.testing.assert_array_equal, combined, base)
 
 
-def test_a_person_without_offset_shares_the_grid(common):
-    spec = SPEC._replace(offset=False)
-    own = identity.init_own(common, 2, spec)
-    assert own.keys() == common.keys() - {"grid"}
-    person = identity.combine(common, jax.tree.map(lambda x: x[0], own))
-    assert person["grid"] is common["grid"]
-    assert person.keys() == common.keys()
+@pytest.mark.parametrize(
+    ("field", "part"), [("offset", "grid"), ("layers", "last_layers")]
+)
+def test_parts_without_a_residual_are_shared(base, field, part):
+    residuals = identity.init_residuals(base, 2, SPEC._replace(**{field: False}))
+    assert residuals.keys() == base.keys() - {part}
+    combined = identity.combine(base, first(residuals))
+    assert combined[part] is base[part]
+    assert combined.keys() == base.keys()
 
 
-def test_the_common_face_starts_where_the_config_says(common):
-    assert common["grid"].shape == hashgrid.table_shape(SPEC.grid)
-    scale = tiny_model.config().model.grid_scale
-    assert 0.9 * scale < np.abs(common["grid"]).max() <= scale
-    assert set(common["last_layers"]) == {"lip", "eye", "head"}
-    for layer in common["last_layers"].values():
-        # Small, not zero: a field at exactly zero has no gradient to its trunk.
+def test_first_values_are_small_and_not_zero_where_gradients_need_them(base):
+    assert base["grid"].shape == hashgrid.table_shape(SPEC.grid)
+    assert 0.9 * SPEC.grid_scale < np.abs(base["grid"]).max() <= SPEC.grid_scale
+    assert set(base["last_layers"]) == {"lip", "eye", "head"}
+    for layer in base["last_layers"].values():
+        # A field at exactly zero has no gradient to its trunk.
         assert 0 < np.abs(layer).max() < 0.2

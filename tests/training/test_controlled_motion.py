@@ -9,7 +9,7 @@ from lokitalk_jax.data import folder, layout, pixel_sampling, signals
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.loader import Drawing, Loader
 from lokitalk_jax.demo import shapes
-from lokitalk_jax.model import nerf
+from lokitalk_jax.model import architecture
 from lokitalk_jax.training import train_step
 
 STEPS = 200
@@ -113,7 +113,9 @@ def motion(person, fitted):
     c = _config()
     state = tiny_model.state(c, 1)
     params = train_step.avatar_params(state, 0)
-    subject = exact_motion.make_subject(nerf.from_config(c), params, person, fitted)
+    subject = exact_motion.make_subject(
+        architecture.from_config(c), params, person, fitted
+    )
     return exact_motion.measure(subject, int(person.test_frames[0]))
 
 

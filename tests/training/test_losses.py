@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import tiny_model
 
-from lokitalk_jax.model import identity, nerf, rays
+from lokitalk_jax.model import architecture, identity, nerf, rays
 from lokitalk_jax.model.deformation import Deformed
 from lokitalk_jax.model.nerf import Samples
 from lokitalk_jax.structs import UNIT, AvatarParams
 from lokitalk_jax.training import losses, train_step
 
 CONFIG = tiny_model.config(encoder=True)
-CONFIG.model.own_dropout = 0.0
-SPEC = nerf.from_config(CONFIG)
+CONFIG.model.residual_dropout = 0.0
+SPEC = architecture.from_config(CONFIG)
 
 
 def test_attention_is_zero_where_gates_match_their_masks():
@@ -88,7 +88,7 @@ def test_half_precision_stays_inside(case):
     for compute in "float32", "bfloat16":
         config = CONFIG.copy_and_resolve_references()
         config.model.compute = compute
-        spec = nerf.from_config(config)
+        spec = architecture.from_config(config)
 
         @jax.jit
         def gradients(params, spec=spec):
@@ -110,7 +110,7 @@ def test_half_precision_stays_inside(case):
     assert likeness > 0.97
     config.model.compute = "float8"
     with pytest.raises(ValueError, match="model.compute is 'float8'; it is float32 or"):
-        nerf.from_config(config)
+        architecture.from_config(config)
 
 
 def test_magnitude_is_the_mean_square_of_what_is_seen(samples):
@@ -244,9 +244,9 @@ def test_a_step_as_the_encoder_sees_people_teaches_it_alone(case):
     @jax.jit
     def gradients(key):
         def loss(shared, own):
-            spec = SPEC._replace(own_dropout=0.5)
+            spec = SPEC._replace(residual_dropout=0.5)
             return losses.identity_loss(
-                spec, weights._replace(own=0.0), shared, own, density, batch, key
+                spec, weights._replace(residual=0.0), shared, own, density, batch, key
             )
 
         return jax.grad(loss, argnums=(0, 1), has_aux=True)(shared, own)[0]

@@ -1,38 +1,35 @@
 """Learning rates: by kind, on one schedule."""
 
-import collections
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tiny_model
 
-from lokitalk_jax.model import nerf
+from lokitalk_jax.model import architecture
 from lokitalk_jax.training import optimizer
 
 RATES = optimizer.LearningRates(grid=1e-2, network=1e-3, code=2e-3, torso=5e-2)
 
 
-def test_every_parameter_has_the_kind_of_its_place():
-    config = tiny_model.config()
-    params = jax.eval_shape(
-        lambda: nerf.init(nerf.from_config(config), jax.random.key(0), 2)
-    )
-    found = collections.defaultdict(set)
-    for path, kind in jax.tree_util.tree_leaves_with_path(optimizer.kinds(params)):
-        found[kind].add(jax.tree_util.keystr(path, simple=True, separator="/"))
-    assert found.keys() == set(optimizer.LearningRates._fields)
-    people = ("shared/base", "identity")
-    assert found["grid"] == {f"{p}/grid" for p in people}
-    assert found["torso"] == {f"{p}/{k}" for p in people for k in ("pivot", "gains")}
-    names = ("dynamic", "geometry", "appearance")
-    assert found["code"] == {f"{p}/codes/{n}" for p in people for n in names}
-    assert {"/".join(n.split("/")[:2]) for n in found["network"]} == {
-        "shared/dynamic",
-        "shared/static",
-        "shared/base",
-        "identity/last_layers",
-    }
+def test_every_parameter_learns_at_the_rate_of_its_kind():
+    """Adam's first step under a gradient of one is the learning rate."""
+    model = architecture.from_config(tiny_model.config(encoder=True))
+    params = architecture.init(model, jax.random.key(0), 2)
+    rule = optimizer.make(RATES, 10, 0, 0.1)
+    ones = jax.tree.map(jnp.ones_like, params)
+    updates, _ = jax.jit(rule.update)(ones, rule.init(params), params)
+
+    def rates(tree):
+        return {f"{-np.ravel(leaf)[0]:.0e}" for leaf in jax.tree.leaves(tree)}
+
+    shared = updates["shared"]
+    for part in (shared["base"], updates["identity"]):
+        assert rates(part["grid"]) == {"1e-02"}
+        assert rates((part["pivot"], part["gains"])) == {"5e-02"}
+        assert rates(part["codes"]) == {"2e-03"}
+        assert rates(part["last_layers"]) == {"1e-03"}
+    networks = (shared["dynamic"], shared["static"], shared["encoder"])
+    assert rates(networks) == {"1e-03"}
 
 
 def test_steps_have_the_size_of_the_schedule():
