@@ -18,7 +18,8 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 from lokitalk_jax.data import layout
 from lokitalk_jax.doctor import check
 from lokitalk_jax.interop import peer_export, peer_import
-from lokitalk_jax.prepare import pipeline, workspace
+from lokitalk_jax.prepare import pipeline
+from lokitalk_jax.prepare.options import Options
 from lokitalk_jax.progress import Bar
 
 
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     failures = 0
     try:
         outs = _outs([pathlib.Path(path) for path in flags.video], flags.out)
-        options = workspace.Options(
+        options = Options(
             size=flags.size,
             crop=flags.crop,
             start=flags.start,

@@ -26,7 +26,7 @@ from lokitalk_jax.avatar.speaking import SpeechMotion
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.media import image_grid, sound_file
-from lokitalk_jax.prepare import faces
+from lokitalk_jax.prepare import face_model, faces
 from lokitalk_jax.speech import audio2motion, sound_features, spoken_clip
 
 _LAGS = range(-8, 9)
@@ -35,7 +35,7 @@ _SOURCES = Sources(eye="open", head="still")
 
 def openings(frames) -> np.ndarray:
     """Openings of the mouth [F] of pictures, uint8 [H, W, 3] each."""
-    with faces.FaceDetector(faces.find_model()) as detector:
+    with faces.FaceDetector(face_model.find()) as detector:
         return np.array([opening(detector, frame) for frame in frames])
 
 

@@ -23,7 +23,7 @@ from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder, references
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.media import image_file, image_grid
-from lokitalk_jax.prepare import faces
+from lokitalk_jax.prepare import face_model, faces
 
 _UPPER_LIP, _LOWER_LIP, _FOREHEAD, _CHIN = 13, 14, 10, 152  # points of the face mesh
 # What is compared of a face: a square from the brows to the chin, metres.
@@ -101,7 +101,7 @@ class Person:
 
     def spoken(self) -> np.ndarray:
         """Openings of the mouth in the true frames that drive."""
-        with faces.FaceDetector(faces.find_model()) as detector:
+        with faces.FaceDetector(face_model.find()) as detector:
             return np.array(
                 [opening(detector, self.data.frames[i]) for i in self.frames]
             )
@@ -114,7 +114,7 @@ class Person:
           person's, and the middle frame.
         """
         openings, kept, shown = [], [], []
-        with faces.FaceDetector(faces.find_model()) as detector:
+        with faces.FaceDetector(face_model.find()) as detector:
             frames = video_file.stream(self.avatar.renderer, moved.frames(), self.plate)
             for pose, maps in zip(moved.head_to_camera, frames, strict=True):
                 rgb = np.clip(np.asarray(maps.rgb), 0, 1)

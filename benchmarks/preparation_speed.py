@@ -22,34 +22,34 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import timing
-from lokitalk_jax.data import layout
+from lokitalk_jax.data import face_geometry, layout
 from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.prepare import (
-    audio,
     faces,
-    masks,
+    person_mask,
     pipeline,
     pose,
+    source_sound,
     stages,
     survey,
     torso,
-    workspace,
 )
+from lokitalk_jax.prepare.options import Options
 
 # By stage, the functions that do its work; a method's owner is its class.
 STAGES = {
     "loading models": [
         (faces.FaceDetector, "__init__"),
-        (masks.PersonSegmenter, "__init__"),
+        (person_mask.PersonSegmenter, "__init__"),
     ],
     "survey": [(survey, "look")],
-    "audio": [(audio, "read"), (FolderWriter, "write_sound")],
+    "audio": [(source_sound, "read"), (FolderWriter, "write_sound")],
     "frames": [(stages, "write_frames")],
     "landmarks": [(stages, "find_landmarks")],
     "pose": [(pose, "track_poses")],
     "masks": [(stages, "write_masks")],
     "torso": [(stages, "register_torso"), (torso, "poses")],
-    "lips and eyes": [(pipeline.face_geometry, "lips_in_head_frame")],
+    "lips and eyes": [(face_geometry, "lips_in_head_frame")],
     "plate": [(stages, "write_plate")],
     "preview": [(stages, "write_preview")],
 }
@@ -90,7 +90,7 @@ class Stopwatch:
         return run
 
 
-def prepared(options: workspace.Options) -> tuple[layout.Meta, dict[str, float]]:
+def prepared(options: Options) -> tuple[layout.Meta, dict[str, float]]:
     """Prepares the video once: what came of it, and seconds by stage."""
     watch = Stopwatch()
     with contextlib.ExitStack() as stack:
@@ -112,7 +112,7 @@ def prepared(options: workspace.Options) -> tuple[layout.Meta, dict[str, float]]
 
 def main(_) -> None:
     """Prepares some times over, and prints medians."""
-    options = workspace.Options(
+    options = Options(
         size=_SIZE.value, start=_START.value, end=_START.value + _SECONDS.value
     )
     _, first = prepared(options)

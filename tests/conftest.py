@@ -101,7 +101,7 @@ def avatar(tiny_run):
 def in_process(monkeypatch):
     """A command inside the test's process, which has started, and off the network."""
     from lokitalk_jax import process
-    from lokitalk_jax.prepare import faces
+    from lokitalk_jax.prepare import face_model
 
     monkeypatch.setattr(process, "start", lambda: None)
-    monkeypatch.setattr(faces, "find_model", lambda path=None: None)
+    monkeypatch.setattr(face_model, "find", lambda path=None: None)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lokitalk_jax.doctor.finding import ERROR, WARNING, Finding, listed
 from lokitalk_jax.media import image_file
-from lokitalk_jax.prepare import timeline, video
+from lokitalk_jax.prepare import frame_change
 
 _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
@@ -88,12 +88,10 @@ class Repeats:
 
     def add(self, index: int, frame: np.ndarray) -> None:
         """Looks at the next readable frame, uint8 [H, W, 3], and its number."""
-        size = (video.THUMBNAIL, video.THUMBNAIL)
-        small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        small = small.astype(np.float32)
+        small = frame_change.image_thumbnail(frame)
         change = np.inf
         if self._before is not None and self._before[0] == index - 1:
-            change, _ = video.change(self._before[1], small)
+            change, _ = frame_change.change(self._before[1], small)
         self._before = index, small
         self._numbers.append(index)
         self._changes.append(change)
@@ -102,7 +100,7 @@ class Repeats:
         """Numbers of the frames that repeat the one before."""
         if not self._changes:
             return []
-        repeats = timeline.repeats(np.array(self._changes))
+        repeats = frame_change.repeats(np.array(self._changes))
         return np.array(self._numbers)[repeats].tolist()
 
     def findings(

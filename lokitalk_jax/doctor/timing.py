@@ -12,7 +12,7 @@ import numpy as np
 
 from lokitalk_jax.data import layout
 from lokitalk_jax.doctor.finding import ERROR, Finding
-from lokitalk_jax.prepare import video
+from lokitalk_jax.prepare import frame_change
 
 _MOST = 8  # frames of shift that are looked for
 _LEAST_PAIRS = 120  # neighbouring frames, below which chance finds shifts
@@ -34,11 +34,9 @@ class Timing:
 
     def add_frame(self, index: int, frame: np.ndarray) -> None:
         """Looks at a picture, uint8 [H, W, 3]."""
-        size = (video.THUMBNAIL, video.THUMBNAIL)
-        small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        small = small.astype(np.float32)
+        small = frame_change.image_thumbnail(frame)
         if self._before is not None and self._before[0] == index - 1:
-            _, moved = video.change(self._before[1], small)
+            _, moved = frame_change.change(self._before[1], small)
             self._motion[index] = np.log(moved + 0.5)
         self._before = index, small
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lokitalk_jax.evaluate.metrics.expression import Blendshapes
 from lokitalk_jax.face_mesh import LANDMARK_COUNT
-from lokitalk_jax.prepare import faces
+from lokitalk_jax.prepare import face_model, faces
 from lokitalk_jax.prepare.faces import Face
 
 
@@ -31,12 +31,12 @@ def open_detectors(model: pathlib.Path | None = None) -> Iterator[Detectors]:
     """Opens detectors for truth and prediction.
 
     Args:
-      model: a FaceLandmarker file; None searches for it, see `faces.find_model`.
+      model: a FaceLandmarker file; None searches for it, see `face_model.find`.
 
     Raises:
       ValueError: there is no such file.
     """
-    path = faces.find_model(model)
+    path = face_model.find(model)
     with (
         faces.FaceDetector(path, blendshapes=True) as first,
         faces.FaceDetector(path, blendshapes=True) as second,

@@ -15,14 +15,23 @@ import numpy as np
 import scipy.io.wavfile
 
 from lokitalk_jax import face_mesh, structs
-from lokitalk_jax.data import face_geometry, label_images, layout
+from lokitalk_jax.data import label_images, layout
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.doctor import check, finding, peer, pictures
 from lokitalk_jax.files import replacing
 from lokitalk_jax.interop import peer_poses
 from lokitalk_jax.media import image_file
-from lokitalk_jax.prepare import faces, pose, stages, survey, torso, workspace
+from lokitalk_jax.prepare import (
+    face_model,
+    pose,
+    stages,
+    survey,
+    torso,
+    tracks,
+    workspace,
+)
+from lokitalk_jax.prepare.workspace import Workspace
 from lokitalk_jax.progress import Progress, track
 
 
@@ -37,7 +46,7 @@ def import_folder(
     Args:
       source: their folder.
       out: new, or begun by the same call.
-      model: a FaceLandmarker model; see `faces.find_model`.
+      model: a FaceLandmarker model; None searches for it, see `face_model.find`.
       progress: hears of the stages.
 
     Raises:
@@ -55,10 +64,10 @@ def import_folder(
     if errors:
         told = "\n  ".join(str(one) for one in errors)
         raise ValueError(f"{source} cannot be imported as it is:\n  {told}")
-    known = workspace.described(source / peer_poses.SPLITS[0]) | {"imported": True}
-    with workspace.Workspace(pathlib.Path(out), known) as work:
+    known = workspace.file_identity(source / peer_poses.SPLITS[0]) | {"imported": True}
+    with Workspace(pathlib.Path(out), known) as work:
         if not work.finished:
-            _run_stages(source, work, faces.find_model(model), progress)
+            _run_stages(source, work, face_model.find(model), progress)
     return IdentityFolder(out).meta
 
 
@@ -72,8 +81,7 @@ def _run_stages(source, work, model, progress) -> None:
     landmarks, valid = work.cached(
         "landmarks", lambda: stages.find_landmarks(out, count, model, progress), tuple
     )
-    if (~valid).mean() >= survey.MAX_FACELESS:
-        raise ValueError(survey.faceless_message(source.name, (~valid).mean()))
+    survey.check_faces(source.name, (~valid).mean())
     focal, principal = theirs.focal, theirs.principal
     poses = peer_poses.to_ours(theirs.camera_to_head)
     rigid = list(face_mesh.RIGID)
@@ -89,45 +97,40 @@ def _run_stages(source, work, model, progress) -> None:
         lambda: stages.register_torso(out, poses, valid, progress),
         torso.Motion._make,
     )
-    tracks = layout.Tracks(
-        head_to_camera=poses,
-        landmarks=landmarks,
-        lips=face_geometry.lips_in_head_frame(landmarks, poses, focal, principal),
-        eye_ratio=face_geometry.eye_ratios(landmarks),
-        valid=valid,
-        duplicate=repeated,
-        torso_to_camera=torso.poses(motion, poses, valid, focal, principal),
+    tracked = tracks.assemble(
+        landmarks, valid, repeated, poses, motion, focal, principal
     )
-    out.write_tracks(tracks)
-    seen = _write_plate(source, out, count)
-    rate, samples = scipy.io.wavfile.read(source / "aud.wav")
-    assert rate == structs.AUDIO_RATE  # the doctor saw to it
+    out.write_tracks(tracked)
+    plate_seen = _write_plate(source, out, count)
+    out.write_sound(_sound(source, count))
+    stages.write_preview(out, tracked, focal, principal, progress)
+    height, width = out.frame(0).shape[:2]
+    fit = {
+        "reprojection_px": round(head.error * pose.REFERENCE_FOCAL, 4),
+        "head_scale": round(head.scale, 4),
+    }
+    out.write_meta(
+        layout.Meta(
+            height=height,
+            width=width,
+            focal=focal,
+            principal=principal,
+            frame_count=count,
+            train_frames=theirs.train_frames,
+            source=work.source,
+            versions=workspace.tool_versions(model),
+            quality=fit | tracks.quality(tracked, motion, plate_seen),
+        )
+    )
+
+
+def _sound(source: pathlib.Path, count: int) -> np.ndarray:
+    """The sound of `count` frames, float32 [S]; the doctor has checked its rate."""
+    _, samples = scipy.io.wavfile.read(source / "aud.wav")
     length = count * structs.AUDIO_RATE // structs.FPS
     padded = np.zeros(length, np.float32)
     padded[: min(len(samples), length)] = samples[:length] / np.float32(32768)
-    out.write_sound(padded)
-    stages.write_preview(out, tracks, focal, principal, progress)
-    height, width = out.frame(0).shape[:2]
-    meta = layout.Meta(
-        height=height,
-        width=width,
-        focal=focal,
-        principal=principal,
-        frame_count=count,
-        train_frames=theirs.train_frames,
-        source=work.source,
-        versions=workspace.versions(model),
-        quality={
-            "reprojection_px": round(head.error * pose.REFERENCE_FOCAL, 4),
-            "head_scale": round(head.scale, 4),
-            "faceless_frames": int((~valid).sum()),
-            "duplicate_frames": int(repeated.sum()),
-            "torso_correlation": round(float(np.median(motion.correlation)), 4),
-            "torso_tracked": tracks.torso_to_camera is not None,
-            "plate_seen": round(seen, 4),
-        },
-    )
-    out.write_meta(meta)
+    return padded
 
 
 def _even(image: np.ndarray) -> np.ndarray:

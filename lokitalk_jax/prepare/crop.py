@@ -1,4 +1,4 @@
-"""The part of the frame that is kept: one window, fixed for the clip."""
+"""The window of the frame that is kept, fixed for the clip."""
 
 from typing import NamedTuple
 
@@ -14,9 +14,9 @@ _HAIR = 0.25
 
 
 class Window(NamedTuple):
-    """A rectangle in pixels of the upright frame, and the size it is brought to.
+    """A rectangle in pixels of the upright frame, and the size it is resized to.
 
-    It may reach beyond the frame, whose edge is then repeated.
+    It may extend beyond the frame, whose edge is then repeated.
     """
 
     left: int
@@ -35,9 +35,9 @@ def whole(height: int, width: int, size: int) -> Window:
 
 
 def head_and_shoulders(boxes: np.ndarray, height: int, width: int, size: int) -> Window:
-    """A square around head and shoulders wherever they go.
+    """A square that holds head and shoulders in all frames.
 
-    It is moved into the frame, and shrunk to it as long as the head stays inside.
+    It is moved into the frame, and shrunk to it while the head stays inside.
 
     Args:
       boxes: [M, 4], left, top, right, bottom of the face mesh in frames of the clip.
@@ -46,7 +46,7 @@ def head_and_shoulders(boxes: np.ndarray, height: int, width: int, size: int) ->
       size: side of the result, pixels.
     """
     face = np.median(boxes[:, 3] - boxes[:, 1])
-    # A stray detection in one frame does not move the window.
+    # Percentiles, since a wrong detection must not move the window.
     left, top = np.percentile(boxes[:, :2], 1, axis=0) - _HAIR * face
     right, bottom = np.percentile(boxes[:, 2:], 99, axis=0) + _HAIR * face
     head = max(right - left, bottom - top)

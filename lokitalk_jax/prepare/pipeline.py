@@ -1,57 +1,60 @@
-"""Makes an identity folder of a video, stage by stage.
+"""Makes an identity folder from a video, stage by stage.
 
-Every stage leaves files that the next ones read, so that one that was finished is
-never done again: a run that was killed goes on where it was.
+Every stage leaves files that the next stages read, so a finished stage is never
+repeated: a run that was killed continues where it stopped.
 """
 
 import dataclasses
 import os
-from pathlib import Path
-
-import numpy as np
+import pathlib
 
 from lokitalk_jax import structs
-from lokitalk_jax.data import face_geometry, layout
+from lokitalk_jax.data import layout
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.prepare import (
-    audio,
     crop,
+    face_model,
     faces,
     pose,
+    source_sound,
+    source_video,
     stages,
     survey,
     timeline,
     torso,
-    video,
+    tracks,
     workspace,
 )
+from lokitalk_jax.prepare.options import Options
+from lokitalk_jax.prepare.source_video import Clip
+from lokitalk_jax.prepare.workspace import Workspace
 from lokitalk_jax.progress import Progress
 
-# The focal length cannot be told from a talking head, so it is a constant.
+# A talking head does not determine the focal length, so it is a constant; pixels.
 FOCAL_AT_512 = 1400.0
 
 
 def prepare(
-    source: Path | str,
-    out: Path | str,
-    options: workspace.Options,
-    model: str | None = None,
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    options: Options = Options(),  # noqa: B008 (immutable)
+    model: str | os.PathLike | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> layout.Meta:
     """Writes the identity folder `out` of the video `source`.
 
-    Run again after it was interrupted, it continues; after it has finished, it does
+    Run again after an interruption, it continues; after it has finished, it does
     nothing.
 
     Args:
       source: a video of one person, one take.
       out: the folder, new or begun by the same call.
-      options: what the folder's contents depend on.
-      model: a FaceLandmarker model; see `faces.find_model`.
-      workers: threads of the segmentation, by default one per CPU.
-      progress: hears of the stages.
+      options: what the contents of the folder depend on.
+      model: a FaceLandmarker model; None searches for it, see `face_model.find`.
+      workers: threads of the labelling, by default one for each CPU.
+      progress: called for every frame of every stage.
 
     Raises:
       ValueError: the video cannot be used, or `out` holds something else; a refused
@@ -59,46 +62,51 @@ def prepare(
       OSError: a file could not be written; the same call continues later.
     """
     if workers is not None and workers < 1:
-        raise ValueError(f"--workers is {workers}; it must be at least 1")
-    clip = video.probe(source)
+        raise ValueError(f"workers is {workers}; it must be at least 1")
+    clip = source_video.probe(source)
     if options.audio and not clip.has_audio:
         raise ValueError(
-            f"{clip.path.name} has no audio stream; pass --no-audio to prepare a "
-            "silent identity"
+            f"{clip.path.name} has no audio stream; prepare it without sound "
+            "(audio=False) for a silent identity"
         )
-    found_model = faces.find_model(model)
-    known = workspace.described(clip.path) | dataclasses.asdict(options)
-    with workspace.Workspace(Path(out), known) as work:
+    model = face_model.find(model)
+    known = workspace.file_identity(clip.path) | dataclasses.asdict(options)
+    with Workspace(pathlib.Path(out), known) as work:
         if not work.finished:
-            workers = workers or os.cpu_count()
-            _run_stages(clip, work, options, found_model, workers, progress)
+            workers = workers or os.cpu_count() or 1
+            _run_stages(clip, work, options, model, workers, progress)
     return IdentityFolder(out).meta
 
 
-def _run_stages(clip, work, options, model, workers, progress) -> None:
-    """The stages in order; each reads what the ones before it have written."""
+def _run_stages(
+    clip: Clip,
+    work: Workspace,
+    options: Options,
+    model: pathlib.Path | None,
+    workers: int,
+    progress: Progress | None,
+) -> None:
+    """Runs the stages in order; each reads the results of the stages before it."""
     found = work.cached(
-        "survey", lambda: _look(clip, options, model, progress), survey.Survey._make
+        "survey",
+        lambda: _look(clip, options, model, progress),
+        survey.Survey._make,
     )
     survey.check(clip, found, options.start)
     grid = timeline.lay_out(found.times, found.changes, options.start, options.end)
-    window = _window(clip, options, found.boxes)
+    window = _window(clip, options, found)
+    count = len(grid.source)
 
     out = FolderWriter(work.path, options.png)
     if options.audio:
-        sample_count = len(grid.source) * structs.AUDIO_RATE // structs.FPS
-        out.write_sound(audio.read(clip, grid.start, sample_count))
+        sample_count = count * structs.AUDIO_RATE // structs.FPS
+        out.write_sound(source_sound.read(clip, grid.start, sample_count))
     stages.write_frames(clip, grid, options.end, window, out, progress)
 
     landmarks, valid = work.cached(
-        "landmarks",
-        lambda: stages.find_landmarks(out, len(grid.source), model, progress),
-        tuple,
+        "landmarks", lambda: stages.find_landmarks(out, count, model, progress), tuple
     )
-    if (~valid).mean() >= survey.MAX_FACELESS:
-        raise video.UnusableVideo(
-            survey.faceless_message(clip.path.name, (~valid).mean())
-        )
+    survey.check_faces(clip.path.name, (~valid).mean())
     focal = FOCAL_AT_512 * options.size / 512
     principal = window.out_width / 2, window.out_height / 2
     poses = work.cached(
@@ -112,62 +120,51 @@ def _run_stages(clip, work, options, model, workers, progress) -> None:
         lambda: stages.register_torso(out, poses.head_to_camera, valid, progress),
         torso.Motion._make,
     )
-    tracks = layout.Tracks(
-        head_to_camera=poses.head_to_camera,
-        landmarks=landmarks,
-        lips=face_geometry.lips_in_head_frame(
-            landmarks, poses.head_to_camera, focal, principal
-        ),
-        eye_ratio=face_geometry.eye_ratios(landmarks),
-        valid=valid,
-        duplicate=grid.duplicate,
-        torso_to_camera=torso.poses(
-            motion, poses.head_to_camera, valid, focal, principal
-        ),
+    tracked = tracks.assemble(
+        landmarks,
+        valid,
+        grid.duplicate,
+        poses.head_to_camera,
+        motion,
+        focal,
+        principal,
     )
-    out.write_tracks(tracks)
-    seen = stages.write_plate(out, valid, progress)
-    stages.write_preview(out, tracks, focal, principal, progress)
+    out.write_tracks(tracked)
+    plate_seen = stages.write_plate(out, valid, progress)
+    stages.write_preview(out, tracked, focal, principal, progress)
 
-    meta = layout.Meta(
-        height=window.out_height,
-        width=window.out_width,
-        focal=focal,
-        principal=principal,
-        frame_count=len(grid.source),
-        train_frames=layout.train_count(len(grid.source)),
-        source=work.source | {"window": window._asdict()},
-        versions=workspace.versions(model),
-        quality={
-            "reprojection_px": round(float(poses.reprojection_px), 4),
-            "faceless_frames": int((~valid).sum()),
-            "duplicate_frames": int(grid.duplicate.sum()),
-            "torso_correlation": round(float(np.median(motion.correlation)), 4),
-            "torso_tracked": tracks.torso_to_camera is not None,
-            "plate_seen": round(seen, 4),
-        },
-        audio_rate=structs.AUDIO_RATE if options.audio else None,
+    reprojection = {"reprojection_px": round(float(poses.reprojection_px), 4)}
+    out.write_meta(
+        layout.Meta(
+            height=window.out_height,
+            width=window.out_width,
+            focal=focal,
+            principal=principal,
+            frame_count=count,
+            train_frames=layout.train_count(count),
+            source=work.source | {"window": window._asdict()},
+            versions=workspace.tool_versions(model),
+            quality=reprojection | tracks.quality(tracked, motion, plate_seen),
+            audio_rate=structs.AUDIO_RATE if options.audio else None,
+        )
     )
-    out.write_meta(meta)
 
 
-def _look(clip, options, model, progress) -> survey.Survey:
-    stop = min(options.end or clip.duration, clip.duration)
-    total = max(0, round((stop - options.start) / clip.spacing)) or None
+def _look(clip: Clip, options: Options, model, progress) -> survey.Survey:
     with faces.FaceDetector(model) as detector:
         return survey.look(
             clip,
             detector.detect,
             options.start,
             options.end,
-            search=options.crop == "auto",
-            progress=progress,
-            total=total,
+            options.crop == "auto",
+            progress,
         )
 
 
-def _window(clip, options, boxes) -> crop.Window:
+def _window(clip: Clip, options: Options, found: survey.Survey) -> crop.Window:
     if options.crop == "none":
         return crop.whole(clip.height, clip.width, options.size)
-    boxes = boxes[~np.isnan(boxes[:, 0])]
-    return crop.head_and_shoulders(boxes, clip.height, clip.width, options.size)
+    return crop.head_and_shoulders(
+        found.known_boxes, clip.height, clip.width, options.size
+    )

@@ -14,12 +14,22 @@ from lokitalk_jax import face_mesh
 from lokitalk_jax.data import layout
 from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.media import image_file, video_writer
-from lokitalk_jax.prepare import crop, faces, masks, preview, timeline, torso, video
+from lokitalk_jax.prepare import (
+    crop,
+    faces,
+    head_labels,
+    plate,
+    preview,
+    source_video,
+    timeline,
+    torso,
+)
+from lokitalk_jax.prepare.person_mask import PersonSegmenter
 from lokitalk_jax.progress import Progress, Stage, track
 
 
 def write_frames(
-    clip: video.Clip,
+    clip: source_video.Clip,
     grid: timeline.Timeline,
     end: float | None,
     window: crop.Window,
@@ -38,11 +48,11 @@ def write_frames(
     stage = Stage(progress, "frames", count, count - len(missing))
     waiting = iter(missing)
     tick = next(waiting)
-    for index, (_, frame) in enumerate(video.decode(clip, grid.start, end)):
+    for index, (_, frame) in enumerate(source_video.decode(clip, grid.start, end)):
         rgb = None
         while tick is not None and grid.source[tick] == index:
             if rgb is None:
-                rgb = crop.cut_out(video.upright(clip, frame), window)
+                rgb = crop.cut_out(source_video.upright(clip, frame), window)
             out.write_frame(tick, rgb)
             stage.advance()
             tick = next(waiting, None)
@@ -87,7 +97,7 @@ def write_masks(
     def finish(index: int, rgb: np.ndarray, mask: np.ndarray) -> None:
         labels = np.full_like(mask, layout.BACKGROUND)
         if valid[index]:
-            labels = masks.label_regions(rgb, mask, landmarks[index])
+            labels = head_labels.label_regions(rgb, mask, landmarks[index])
         out.write_mask(index, mask)
         out.write_labels(index, labels)
 
@@ -95,7 +105,7 @@ def write_masks(
     stage = Stage(progress, "masks", count, count - len(missing))
     running = collections.deque()
     with (
-        masks.PersonSegmenter() as segmenter,
+        PersonSegmenter() as segmenter,
         concurrent.futures.ThreadPoolExecutor(workers) as pool,
     ):
         for index in missing:
@@ -116,7 +126,7 @@ def register_torso(
     valid: np.ndarray,
     progress: Progress | None = None,
 ) -> torso.Motion:
-    """Follows the torso through all frames; see `torso`."""
+    """Tracks the torso through all frames; see `torso`."""
     reference, count = torso.reference_frame(head_to_camera, valid), len(valid)
     stage = Stage(progress, "torso", count)
     labels = out.labels(reference)
@@ -126,16 +136,16 @@ def register_torso(
 def write_plate(
     out: FolderWriter, valid: np.ndarray, progress: Progress | None = None
 ) -> float:
-    """Writes the background plate; returns the share of it that was seen."""
+    """Writes the plate; returns the share of it that was visible in some frame."""
     path = out.path / layout.PLATE
     if not path.exists():
-        plate = masks.BackgroundPlate()
+        background = plate.BackgroundPlate()
         usable = np.flatnonzero(valid)
-        spread = np.linspace(0, len(usable) - 1, masks.PLATE_FRAMES).astype(int)
+        spread = np.linspace(0, len(usable) - 1, plate.FRAMES).astype(int)
         chosen = usable[np.unique(spread)]
         for i in track(chosen, progress, "plate", len(chosen)):
-            plate.add(out.frame(i), out.mask(i))
-        out.write_plate(*plate.finish())
+            background.add(out.frame(i), out.mask(i))
+        out.write_plate(*background.finish())
     return float((image_file.read_stored(path)[..., 3] > 127).mean())
 
 

@@ -5,15 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.prepare import video
-
-# Mean absolute difference (0 to 255) of two thumbnails, in the block where it is
-# largest, under which a frame repeats the one before. A codec leaves up to 0.8 in a
-# repeated frame, and more after strong motion; a person sitting still under a studio
-# camera makes 1 or more, a lively one 2.5.
-REPEAT = 0.9
-_REPEAT_LIVELY = 2.0
-_REPEAT_SHARE = 0.06  # of the clip's median change, between the two
+from lokitalk_jax.prepare import frame_change, source_video
 
 
 class Timeline(NamedTuple):
@@ -21,7 +13,7 @@ class Timeline(NamedTuple):
 
     Attributes:
       source: int [F], index into what `decode` yields.
-      duplicate: bool [F], the frame repeats the one before it.
+      duplicate: bool [F], the frame repeats the frame before it.
       start: time of tick 0, seconds.
     """
 
@@ -38,18 +30,18 @@ def lay_out(
 ) -> Timeline:
     """Lays source frames on the 25 fps grid: the newest at or before each tick.
 
-    Where a video of about 30 fps holds 25 (one frame in six is a repeat), its repeats
-    are dropped first and the five that are left spread evenly over their six places,
-    so that no true frame is lost and none is shown twice.
+    A video of about 30 fps may hold 25 (one frame in six is a repeat). Its repeats are
+    dropped first and the other five spread evenly over the six places, so that no true
+    frame is lost and none is shown twice.
 
     Args:
       times: [S], of the source frames, ascending seconds.
       changes: [S], worst-block change from the frame before; the first is ignored.
-      start: time of the first tick; the first frame's, if that is later.
+      start: time of the first tick; the time of the first frame, if that is later.
       end: ticks stop before it; by default the end of the last frame.
     """
     times = np.asarray(times, np.float64)
-    repeated = repeats(changes)
+    repeated = frame_change.repeats(changes)
     kept = np.arange(len(times))
     first = max(start, times[0])
     last = times[-1] + spacing(times)
@@ -57,30 +49,20 @@ def lay_out(
         last = min(last, end)
     if _holds_25_in_30(times, repeated):
         kept, times = _drop_pulldown(times, repeated)
-    count = max(1, int((last - first) * structs.FPS + 0.5 * structs.FPS * video.CLOCK))
+    count = max(
+        1, int((last - first) * structs.FPS + 0.5 * structs.FPS * source_video.CLOCK)
+    )
     ticks = first + np.arange(count) / structs.FPS
-    place = np.searchsorted(times, ticks + video.CLOCK, side="right") - 1
+    place = np.searchsorted(times, ticks + source_video.CLOCK, side="right") - 1
     source = kept[np.maximum(place, 0)]
-    # A frame is new where any source frame since the one before it was.
+    # A frame is new if any source frame since the previous tick is new.
     fresh = np.cumsum(~repeated)[source]
     duplicate = np.concatenate([[False], np.diff(fresh) == 0])
     return Timeline(source, duplicate, float(first))
 
 
-def repeats(changes: np.ndarray) -> np.ndarray:
-    """Which frames repeat the one before, bool [S]; never the first.
-
-    Args:
-      changes: [S], see `lay_out`.
-    """
-    threshold = np.clip(_REPEAT_SHARE * np.median(changes), REPEAT, _REPEAT_LIVELY)
-    repeated = changes < threshold
-    repeated[0] = False
-    return repeated
-
-
 def spacing(times: np.ndarray) -> float:
-    """Seconds from one frame to the next, mostly."""
+    """Median seconds from one frame to the next."""
     return float(np.median(np.diff(times))) if len(times) > 1 else 1 / structs.FPS
 
 
@@ -99,7 +81,7 @@ def _drop_pulldown(times, repeated):
     for begin in range(0, len(times), 6):
         cycle = np.arange(begin, min(begin + 6, len(times)))
         if len(cycle) == 6:
-            # No repeat: the frame before the cycle's first one was shown twice.
+            # Without a repeat, the last frame of the cycle before was shown twice.
             cycle = np.delete(cycle, np.argmax(repeated[cycle]))
         kept.extend(cycle)
         spread.extend(times[begin] + step * 6 / 5 * np.arange(len(cycle)))

@@ -10,7 +10,7 @@ from lokitalk_jax.data import label_images, layout, torso_inpainting
 from lokitalk_jax.evaluate import __main__, pair
 from lokitalk_jax.evaluate.report.extremes import Extremes
 from lokitalk_jax.media import frame_source, video_reader, video_writer
-from lokitalk_jax.prepare import faces
+from lokitalk_jax.prepare import face_model, faces
 
 
 class OneFace:
@@ -236,7 +236,7 @@ def test_the_gallery_keeps_worst_and_best():
 
 
 def test_the_command_ends_cleanly(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(faces, "find_model", lambda _: None)
+    monkeypatch.setattr(face_model, "find", lambda _: None)
     flags = [f"--truth={tmp_path}/gone.mp4", f"--pred={tmp_path}/b.mp4"]
     with pytest.raises(SystemExit) as stopped:
         __main__.main(flags)

@@ -12,7 +12,7 @@ from lokitalk_jax.data import folder, layout
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.doctor import check
 from lokitalk_jax.interop import peer_export, peer_import, peer_poses
-from lokitalk_jax.prepare import faces
+from lokitalk_jax.prepare import face_model, faces
 from lokitalk_jax.training import trainer
 
 
@@ -78,7 +78,7 @@ class Finder:
 @pytest.fixture
 def found_faces(monkeypatch):
     monkeypatch.setattr(faces, "FaceDetector", Finder)
-    monkeypatch.setattr(faces, "find_model", lambda _=None: None)
+    monkeypatch.setattr(face_model, "find", lambda _=None: None)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def imported(tmp_path_factory):
     peer_folder.write(root / "theirs", 33)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(faces, "FaceDetector", Finder)
-        patch.setattr(faces, "find_model", lambda _=None: None)
+        patch.setattr(face_model, "find", lambda _=None: None)
         peer_import.import_folder(root / "theirs", root / "ours")
     return root / "theirs", root / "ours"
 

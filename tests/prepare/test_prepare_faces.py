@@ -10,10 +10,10 @@ import pytest
 from mediapipe.python.solutions import face_mesh_connections as connections
 
 from lokitalk_jax import face_mesh
-from lokitalk_jax.prepare import faces
+from lokitalk_jax.prepare import face_model, faces
 
 SHARED = clips.SHARED
-MODEL = SHARED / "models" / faces.MODEL_NAME
+MODEL = SHARED / "models" / face_model.NAME
 
 
 def first_frame(speaker: str = "a") -> np.ndarray:
@@ -77,13 +77,13 @@ def test_68_points_are_where_the_annotation_has_them():
 
 def test_explicit_model_must_exist(tmp_path):
     with pytest.raises(ValueError, match="no face model at .*nothing.task"):
-        faces.find_model(str(tmp_path / "nothing.task"))
+        face_model.find(str(tmp_path / "nothing.task"))
 
 
 def test_model_is_found_in_the_folder_named(tmp_path, monkeypatch):
-    (tmp_path / faces.MODEL_NAME).write_bytes(b"model")
+    (tmp_path / face_model.NAME).write_bytes(b"model")
     monkeypatch.setenv("LOKITALK_MODELS", str(tmp_path))
-    assert faces.find_model() == tmp_path / faces.MODEL_NAME
+    assert face_model.find() == tmp_path / face_model.NAME
 
 
 def test_without_network_the_mesh_is_used_and_said(tmp_path, monkeypatch, caplog):
@@ -95,15 +95,15 @@ def test_without_network_the_mesh_is_used_and_said(tmp_path, monkeypatch, caplog
 
     monkeypatch.delenv("LOKITALK_MODELS", raising=False)
     monkeypatch.setattr(pooch, "retrieve", offline)
-    faces._download_model.cache_clear()
+    face_model._download.cache_clear()
     try:
         with caplog.at_level(logging.WARNING):
-            assert faces.find_model() is None
-            assert faces.find_model() is None
+            assert face_model.find() is None
+            assert face_model.find() is None
     finally:
-        faces._download_model.cache_clear()
+        face_model._download.cache_clear()
     assert len(attempts) == len(caplog.records) == 1
-    assert "LOKITALK_MODELS" in caplog.text and faces.MODEL_URL in caplog.text
+    assert "LOKITALK_MODELS" in caplog.text and face_model.URL in caplog.text
 
 
 def test_something_else_is_not_a_model(tmp_path):

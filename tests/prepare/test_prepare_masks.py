@@ -7,7 +7,9 @@ import pytest
 
 from lokitalk_jax import face_mesh
 from lokitalk_jax.data import layout
-from lokitalk_jax.prepare import faces, masks, preview
+from lokitalk_jax.prepare import faces, head_labels, preview
+from lokitalk_jax.prepare.person_mask import PersonSegmenter
+from lokitalk_jax.prepare.plate import FRAMES, BackgroundPlate
 
 CLIPS = clips.CLIPS / "dev"
 
@@ -53,7 +55,7 @@ def record(size: int = 256, tilt: float = 0.0, centre: int | None = None):
 def test_labels_tell_head_from_neck_and_torso(size, tilt):
     image, mask, landmarks, head = record(size, tilt)
     before = image.copy()
-    labels = masks.label_regions(image, mask, landmarks)
+    labels = head_labels.label_regions(image, mask, landmarks)
     assert labels.dtype == np.uint8 and labels.shape == mask.shape
     found = labels == layout.HEAD
     assert (found & head).sum() / (found | head).sum() > 0.93
@@ -61,24 +63,26 @@ def test_labels_tell_head_from_neck_and_torso(size, tilt):
     neck = round(185 * size / 256), size // 2
     assert labels[neck] == layout.TORSO
     np.testing.assert_array_equal(image, before)
-    np.testing.assert_array_equal(labels, masks.label_regions(image, mask, landmarks))
+    np.testing.assert_array_equal(
+        labels, head_labels.label_regions(image, mask, landmarks)
+    )
 
 
 def test_labels_where_only_the_head_is_seen():
     image, mask, landmarks, head = record()
     mask = np.where(head, 255, 0).astype(np.uint8)
-    labels = masks.label_regions(image, mask, landmarks)
+    labels = head_labels.label_regions(image, mask, landmarks)
     # The rim of hair under the jaw is where the neck would be.
     assert (labels[head] == layout.HEAD).mean() > 0.85
 
 
 def test_labels_without_a_person():
     image, mask, landmarks, _ = record()
-    assert not masks.label_regions(image, np.zeros_like(mask), landmarks).any()
+    assert not head_labels.label_regions(image, np.zeros_like(mask), landmarks).any()
 
 
 def test_plate_is_the_background_behind_a_moving_person():
-    plate = masks.BackgroundPlate()
+    plate = BackgroundPlate()
     rng = np.random.default_rng(0)
     covered = np.ones((128, 128), bool)
     for centre in np.linspace(100, 156, 20):
@@ -99,7 +103,7 @@ def test_plate_fills_what_was_never_seen_smoothly():
     ramp = np.linspace(50, 200, 96)[None, :, None] * np.ones((96, 1, 3))
     mask = np.zeros((96, 96), np.uint8)
     mask[30:, 35:60] = 255
-    plate = masks.BackgroundPlate()
+    plate = BackgroundPlate()
     plate.add(ramp.astype(np.uint8), mask)
     found, seen = plate.finish()
     assert not seen[60, 45]
@@ -108,25 +112,25 @@ def test_plate_fills_what_was_never_seen_smoothly():
 
 
 def test_plate_where_the_person_covers_everything():
-    plate = masks.BackgroundPlate()
+    plate = BackgroundPlate()
     plate.add(np.full((32, 48, 3), 90, np.uint8), np.full((32, 48), 255, np.uint8))
     found, seen = plate.finish()
     assert found.shape == (32, 48, 3) and not seen.any()
 
 
 def test_plate_spans_a_long_clip_in_bounded_memory():
-    plate = masks.BackgroundPlate()
+    plate = BackgroundPlate()
     empty = np.zeros((4, 4), np.uint8)
     for index in range(1000):
         plate.add(np.full((4, 4, 3), index // 4, np.uint8), empty)
-        assert len(plate._kept) <= masks.PLATE_FRAMES
+        assert len(plate._kept) <= FRAMES
     found, seen = plate.finish()
     assert seen.all()
     assert 115 < found.min() <= found.max() < 135  # the median of the whole clip
 
 
 def test_plate_refuses_what_does_not_fit():
-    plate = masks.BackgroundPlate()
+    plate = BackgroundPlate()
     with pytest.raises(ValueError, match="no frame was added"):
         plate.finish()
     plate.add(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8))
@@ -169,7 +173,7 @@ def test_a_real_frame():
     video = cv2.VideoCapture(str(path))
     frame = np.ascontiguousarray(video.read()[1][..., ::-1])
     video.release()
-    with faces.FaceDetector() as detector, masks.PersonSegmenter() as segmenter:
+    with faces.FaceDetector() as detector, PersonSegmenter() as segmenter:
         landmarks = detector.detect(frame)[0]
         mask = segmenter.segment(frame)
     assert mask.shape == frame.shape[:2] and mask.dtype == np.uint8
@@ -177,7 +181,7 @@ def test_a_real_frame():
     assert ((mask > 10) & (mask < 245)).any()  # soft
     count, _ = cv2.connectedComponents((mask > 25).astype(np.uint8))
     assert count == 2  # background and one person
-    labels = masks.label_regions(frame, mask, landmarks)
+    labels = head_labels.label_regions(frame, mask, landmarks)
     nose, chin = landmarks[[1, 152], :2].astype(int)
     assert labels[nose[1], nose[0]] == layout.HEAD
     assert labels[chin[1] + 60, chin[0]] == layout.TORSO

@@ -19,7 +19,8 @@ from scipy.io import wavfile
 import prepare as command
 from lokitalk_jax import structs
 from lokitalk_jax.data import folder, layout
-from lokitalk_jax.prepare import pipeline, survey, timeline, video, workspace
+from lokitalk_jax.prepare import pipeline, source_video, survey, timeline
+from lokitalk_jax.prepare.options import Options
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLIPS = clips.CLIPS / "dev"
@@ -33,7 +34,7 @@ SIZE = 96
 @pytest.fixture(autouse=True)
 def _model(monkeypatch):
     # The face mesh inside the mediapipe package: nothing is fetched in a test.
-    monkeypatch.setattr(pipeline.faces, "find_model", lambda path: None)
+    monkeypatch.setattr(pipeline.face_model, "find", lambda path: None)
 
 
 def read_clip(name, begin, end, size):
@@ -62,7 +63,7 @@ def read_sound(name, begin, end):
 
 def run(video_path, out, **options):
     options = {"size": SIZE, "audio": False} | options
-    return pipeline.prepare(video_path, out, workspace.Options(**options), workers=2)
+    return pipeline.prepare(video_path, out, Options(**options), workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def phone_video(tmp_path_factory):
 def phone_folder(phone_video):
     out = phone_video.parent / "me"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline.faces, "find_model", lambda path: None)
+        patch.setattr(pipeline.face_model, "find", lambda path: None)
         run(phone_video, out, audio=True)
     return folder.IdentityFolder(out)
 
@@ -180,7 +181,7 @@ class TestInterruptions:
         code = (
             "import prepare, sys\n"
             "from lokitalk_jax.prepare import pipeline\n"
-            "pipeline.faces.find_model = lambda path: None\n"
+            "pipeline.face_model.find = lambda path: None\n"
             "sys.exit(prepare.main(sys.argv[1:]))\n"
         )
         child = subprocess.Popen(
@@ -245,7 +246,7 @@ class TestRefusals:
         refused(faceless, tmp_path / "o", "no face was found in 100%")
 
     def test_no_sound(self, faceless, tmp_path):
-        refused(faceless, tmp_path / "o", "no audio stream.*--no-audio", audio=True)
+        refused(faceless, tmp_path / "o", "no audio stream.*without sound", audio=True)
 
     def test_folder_with_other_things(self, faceless, tmp_path):
         out = tmp_path / "photos"
@@ -299,7 +300,7 @@ class TestRefusals:
             return found._replace(boxes=np.zeros_like(found.boxes))
 
         monkeypatch.setattr(pipeline, "_look", look)
-        monkeypatch.setattr(pipeline.faces, "find_model", lambda path: broken)
+        monkeypatch.setattr(pipeline.face_model, "find", lambda path: broken)
         with pytest.raises(ValueError, match="not a FaceLandmarker model"):
             run(faceless, out, crop="none")
         assert len(list(out.glob("frames/*.jpg"))) == 80
@@ -324,14 +325,14 @@ class TestRefusals:
         path = video_files.encode(
             tmp_path / "v.mp4", frames, np.arange(len(frames)) / 25
         )
-        refused(path, tmp_path / "o", r"cut .* at 1\.60 s; .*--start=1\.60 --end=4\.00")
+        refused(path, tmp_path / "o", r"cut .* at 1\.60 s; .*start=1\.60 end=4\.00")
 
 
 @pytest.mark.clips
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="no development clips")
 def test_repeats_of_a_real_clip_are_flagged():
     # Its frames were counted: 33 of 165 repeat the one before.
-    clip = video.probe(CLIPS / "speaker_e.mp4")
+    clip = source_video.probe(CLIPS / "speaker_e.mp4")
     found = survey.look(clip, lambda rgb: [], 0.0, None)
     grid = timeline.lay_out(found.times, found.changes)
     assert len(grid.source) == 165 and grid.duplicate.sum() == 33

@@ -3,7 +3,7 @@ import pytest
 import video_files
 
 from lokitalk_jax import structs
-from lokitalk_jax.prepare import audio, crop, survey, timeline, video
+from lokitalk_jax.prepare import crop, source_sound, source_video, survey, timeline
 
 REPEATED, MOVED = 0.3, 9.0
 
@@ -19,13 +19,14 @@ def blobs(places):
 
 
 def surveyed(path, **stretch):
-    clip = video.probe(path)
+    clip = source_video.probe(path)
     start, end = stretch.get("start", 0.0), stretch.get("end")
     found = survey.look(clip, lambda rgb: [], start, end)
     grid = timeline.lay_out(found.times, found.changes, start, end)
-    decoded = list(video.decode(clip, start, end))
+    decoded = list(source_video.decode(clip, start, end))
     shown = [
-        video_files.blob_place(video.upright(clip, decoded[i][1])) for i in grid.source
+        video_files.blob_place(source_video.upright(clip, decoded[i][1]))
+        for i in grid.source
     ]
     return clip, grid, np.array(shown)
 
@@ -105,8 +106,10 @@ def test_rotation_flag_is_honoured(tmp_path, degrees):
     )
     turned = tmp_path / "turned.mp4"
     video_files.ffmpeg("-display_rotation", degrees, "-i", plain, "-c", "copy", turned)
-    clip = video.probe(turned)
-    ours = np.stack([video.upright(clip, f) for _, f in video.decode(clip)])
+    clip = source_video.probe(turned)
+    ours = np.stack(
+        [source_video.upright(clip, f) for _, f in source_video.decode(clip)]
+    )
     raw = video_files.ffmpeg("-i", turned, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
     theirs = np.frombuffer(raw, np.uint8).reshape(5, clip.height, clip.width, 3)
     assert (clip.height > clip.width) == (degrees != 180)
@@ -143,12 +146,12 @@ def test_sound_is_on_the_clock_of_the_frames(
         rate,
         sound_start,
     )
-    clip = video.probe(path)
-    samples = audio.read(clip, 0.0, 2 * structs.AUDIO_RATE)
+    clip = source_video.probe(path)
+    samples = source_sound.read(clip, 0.0, 2 * structs.AUDIO_RATE)
     assert samples.shape == (2 * structs.AUDIO_RATE,) and samples.dtype == np.float32
     expected = click + sound_start - video_start
     assert onset(samples) == pytest.approx(expected, abs=2e-3)
-    later = audio.read(clip, 0.4, structs.AUDIO_RATE)
+    later = source_sound.read(clip, 0.4, structs.AUDIO_RATE)
     assert onset(later) == pytest.approx(expected - 0.4, abs=2e-3)
 
 
@@ -164,7 +167,7 @@ def test_what_is_not_a_video_is_refused(tmp_path, contents, said):
     elif contents is not None:
         path.write_bytes(contents)
     with pytest.raises(ValueError, match=said):
-        video.probe(path)
+        source_video.probe(path)
 
 
 def test_a_broken_middle_is_passed_over(tmp_path):
@@ -173,8 +176,8 @@ def test_a_broken_middle_is_passed_over(tmp_path):
     middle = len(contents) // 2
     contents[middle : middle + 200] = bytes(200)
     path.write_bytes(contents)
-    clip = video.probe(path)
-    times = np.array([time for time, _ in video.decode(clip)])
+    clip = source_video.probe(path)
+    times = np.array([time for time, _ in source_video.decode(clip)])
     assert len(times) > 50 and (np.diff(times) > 0).all()
     assert times[-1] > 7.5
 
@@ -192,7 +195,7 @@ def looked_at(tmp_path, places):
     path = video_files.encode(
         tmp_path / "v.mp4", blobs(places), np.arange(len(places)) / 25
     )
-    clip = video.probe(path)
+    clip = source_video.probe(path)
     return clip, survey.look(clip, face_at, 0.0, None)
 
 
@@ -212,8 +215,8 @@ def test_a_face_that_is_small_in_the_frame_is_searched_for(tmp_path):
 
     places = np.linspace([20, 20], [76, 52], 80)
     path = video_files.encode(tmp_path / "v.mp4", blobs(places), np.arange(80) / 25)
-    clip = video.probe(path)
-    whole = survey.look(clip, near_sighted, 0.0, None, search=False)
+    clip = source_video.probe(path)
+    whole = survey.look(clip, near_sighted, 0.0, None, in_parts=False)
     assert np.isnan(whole.boxes).all()
     found = survey.look(clip, near_sighted, 0.0, None)
     centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
@@ -226,7 +229,7 @@ def test_a_cut_is_refused_with_its_time_and_remedy(tmp_path):
     places = np.concatenate([sway(60, 0.3), sway(160, 0.3)[70:] + [12, -6]])
     clip, found = looked_at(tmp_path, places)
     np.testing.assert_allclose(found.cuts, [2.4], atol=1e-3)
-    with pytest.raises(ValueError, match=r"at 2\.40 s;.*--start=2\.40 --end=6\.00"):
+    with pytest.raises(ValueError, match=r"at 2\.40 s;.*start=2\.40 end=6\.00"):
         survey.check(clip, found, 0.0)
 
 

@@ -4,15 +4,15 @@ import av
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.prepare import video
+from lokitalk_jax.prepare import source_video
 
 _GAP = 0.04  # seconds of missing sound that are kept as silence
 
 
-def read(clip: video.Clip, start: float, count: int) -> np.ndarray:
+def read(clip: source_video.Clip, start: float, count: int) -> np.ndarray:
     """Sound from time `start` of the video: float32 [count], 16 kHz, mono.
 
-    Any rate, channel count and format is converted. Sound that begins late, stops
+    Converts any rate, number of channels and format. Sound that begins late, stops
     early or has holes is filled with silence, so that samples keep their time.
 
     Args:
@@ -24,23 +24,23 @@ def read(clip: video.Clip, start: float, count: int) -> np.ndarray:
       UnusableVideo: the stream holds no sound that can be decoded.
     """
     samples = np.zeros(count, np.float32)
-    heard = False
+    found = False
     for time, part in _segments(clip):
-        heard = True
+        found = True
         begin = round((time - start) * structs.AUDIO_RATE)
         part = part[max(-begin, 0) :]
         begin = max(begin, 0)
         part = part[: max(count - begin, 0)]
         samples[begin : begin + len(part)] = part
-    if not heard:
-        raise video.UnusableVideo(
+    if not found:
+        raise source_video.UnusableVideo(
             f"{clip.path.name}: its audio stream holds nothing that can be decoded; "
-            "save the video again, or pass --no-audio"
+            "save the video again, or prepare it without sound"
         )
     return samples
 
 
-def _segments(clip: video.Clip):
+def _segments(clip: source_video.Clip):
     """(time, 16 kHz samples) of each stretch of sound without holes."""
     parts, begin, expected, resampler = [], 0.0, None, None
     with av.open(str(clip.path)) as container:
@@ -61,7 +61,7 @@ def _segments(clip: video.Clip):
                     parts, begin = [], time or 0.0
                     expected = begin
                 expected += frame.samples / frame.sample_rate
-                frame.pts = None  # the resampler would fill holes by itself
+                frame.pts = None  # the resampler would fill holes itself
                 parts += [r.to_ndarray()[0] for r in resampler.resample(frame)]
         if parts:
             yield begin, _join(parts, resampler)

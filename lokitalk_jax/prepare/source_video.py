@@ -1,9 +1,10 @@
-"""Decodes any video that PyAV opens, upright and by its own clock.
+"""Decodes any video that PyAV opens, upright and in its own time.
 
-Times are seconds from the first frame of the video: containers start their streams
-anywhere, and what a user reads in a player's clock is this time.
+Times are seconds from the first frame of the video, as a player shows them: containers
+start their streams at any time.
 """
 
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,25 +14,23 @@ import numpy as np
 
 from lokitalk_jax import structs
 
-THUMBNAIL = 128
-_BLOCK = 8
 CLOCK = 1e-3  # rounding of container clocks, seconds
 
 
 class UnusableVideo(ValueError):
-    """A video that decodes, but that an identity cannot be made of."""
+    """A video that decodes but cannot become an identity."""
 
 
 class Clip(NamedTuple):
-    """What a container says about its video.
+    """The video of a file, by what its container states.
 
     Attributes:
       path: the file.
-      height, width: of the upright picture with square pixels.
+      height, width: of the upright frame with square pixels.
       turns: quarter turns, counterclockwise, that set a decoded frame upright.
       origin: container time of the first frame, seconds.
       spacing: seconds between two frames, nominally.
-      duration: seconds, as the container has it; 0 where it does not say.
+      duration: seconds, as the container states; 0 where it does not.
       has_audio: whether there is an audio stream.
     """
 
@@ -45,8 +44,8 @@ class Clip(NamedTuple):
     has_audio: bool
 
 
-def probe(path: pathlib.Path | str) -> Clip:
-    """Looks at a video.
+def probe(path: str | os.PathLike) -> Clip:
+    """Reads the head of a video.
 
     Raises:
       ValueError: there is no such file, or no video in it.
@@ -61,7 +60,7 @@ def probe(path: pathlib.Path | str) -> Clip:
             pictures = [s for s in container.streams.video if not _is_cover(s)]
             if not pictures:
                 raise ValueError(
-                    f"{path} holds no video stream; --video needs a film of a person"
+                    f"{path} holds no video stream; give a video of a person"
                 )
             stream = pictures[0]
             frame = next(container.decode(stream))
@@ -99,8 +98,8 @@ def decode(
 ) -> Iterator[tuple[float, av.VideoFrame]]:
     """Yields (time, frame) over [start, end), from the frame shown at `start`.
 
-    Frames come as the codec made them; `upright` turns one into a picture. The
-    sequence is the same whenever the arguments are.
+    Frames are as the codec gives them; `upright` makes images of them. The same
+    arguments give the same sequence.
     """
     shown = None
     for time, frame in _all_frames(clip, start):
@@ -143,12 +142,12 @@ def _all_frames(clip: Clip, start: float) -> Iterator[tuple[float, av.VideoFrame
 
 
 def upright(clip: Clip, frame: av.VideoFrame, longest: int | None = None) -> np.ndarray:
-    """The picture as it is meant to be seen, RGB uint8 [H, W, 3].
+    """A frame as an upright image, RGB uint8 [H, W, 3].
 
     Args:
-      clip: where the frame is from.
-      frame: as `decode` yields it.
-      longest: shrink the longest side to this many pixels.
+      clip: the video.
+      frame: of the video, by `decode`.
+      longest: shrinks the longest side to this many pixels.
     """
     height, width = clip.height, clip.width
     if longest and max(height, width) > longest:
@@ -160,22 +159,3 @@ def upright(clip: Clip, frame: av.VideoFrame, longest: int | None = None) -> np.
         format="rgb24", width=width, height=height, interpolation="AREA"
     )
     return np.rot90(rgb, clip.turns) if clip.turns else rgb
-
-
-def thumbnail(frame: av.VideoFrame) -> np.ndarray:
-    """The frame as float32 RGB [THUMBNAIL, THUMBNAIL, 3], for comparing frames."""
-    return frame.to_ndarray(
-        format="rgb24", width=THUMBNAIL, height=THUMBNAIL, interpolation="AREA"
-    ).astype(np.float32)
-
-
-def change(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """How much two thumbnails differ: in the worst block, and in the 16 worst.
-
-    The worst block tells moving lips before a still wall from a repeated frame; the
-    16, a sixteenth of the image, hold a person that is small in the frame.
-    """
-    difference = np.abs((one - other).mean(-1))  # chroma is the noisier part
-    blocks = difference.reshape(THUMBNAIL // _BLOCK, _BLOCK, -1, _BLOCK).mean((1, 3))
-    worst = np.sort(blocks, axis=None)[-16:]
-    return float(worst[-1]), float(worst.mean())

@@ -1,0 +1,74 @@
+"""Finds the model file of the face detector."""
+
+import functools
+import logging
+import os
+import pathlib
+
+logger = logging.getLogger(__name__)
+
+NAME = "face_landmarker.task"
+SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+URL = (
+    "https://storage.googleapis.com/mediapipe-models/face_landmarker/"
+    "face_landmarker/float16/1/face_landmarker.task"
+)
+
+
+def find(path: str | os.PathLike | None = None) -> pathlib.Path | None:
+    """Finds the FaceLandmarker model file.
+
+    Looks at `path`, then in the folder of the environment variable LOKITALK_MODELS,
+    then in the user's cache, and downloads the file once if it is in none of them.
+
+    Args:
+      path: the model file, where the user gave one.
+
+    Returns:
+      The file, or None where there is none and it cannot be downloaded; the detector
+      then uses the face mesh inside the mediapipe package.
+
+    Raises:
+      ValueError: there is no file at `path`.
+    """
+    if path is not None:
+        path = pathlib.Path(path)
+        if not path.is_file():
+            raise ValueError(
+                f"there is no face model at {path}; give no path to search for {NAME}, "
+                f"or download it from {URL}"
+            )
+        return path
+    folder = os.environ.get("LOKITALK_MODELS")
+    if folder:
+        found = pathlib.Path(folder) / NAME
+        if found.is_file():
+            return found
+    return _download()
+
+
+@functools.cache
+def _download() -> pathlib.Path | None:
+    import pooch
+
+    try:
+        return pathlib.Path(
+            pooch.retrieve(
+                URL,
+                known_hash=f"sha256:{SHA256}",
+                fname=NAME,
+                path=pooch.os_cache("lokitalk_jax"),
+                downloader=pooch.HTTPDownloader(timeout=(3, 30)),
+            )
+        )
+    except (OSError, ValueError) as error:  # no network, or a page instead of the file
+        logger.warning(
+            "Could not download %s (%s). Landmarks come from the face mesh inside the "
+            "mediapipe package, which is a little less steady. To use the better "
+            "model, save %s yourself and give its path, or set LOKITALK_MODELS to its "
+            "folder.",
+            NAME,
+            type(error).__name__,
+            URL,
+        )
+        return None

@@ -1,0 +1,37 @@
+"""Options of a preparation."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the contents of an identity folder depend on, in addition to the video.
+
+    Attributes:
+      size: longest side of the frames, pixels.
+      crop: `auto`, a square around head and shoulders, or `none`, the whole frame.
+      start: seconds from the video's first frame.
+      end: the same; None for the video's end.
+      audio: whether the identity has sound.
+      png: stores frames without loss.
+    """
+
+    size: int = 512
+    crop: str = "auto"
+    start: float = 0.0
+    end: float | None = None
+    audio: bool = True
+    png: bool = False
+
+    def __post_init__(self):
+        if self.size < 32 or self.size % 2:
+            raise ValueError(
+                f"size is {self.size}; it must be even and at least 32 pixels"
+            )
+        if self.crop not in ("auto", "none"):
+            raise ValueError(f"crop is {self.crop!r}; it must be auto or none")
+        if self.start < 0 or (self.end is not None and self.end <= self.start):
+            raise ValueError(
+                f"start={self.start:g} end={self.end}: the stretch is empty or begins "
+                "before the video; 0 <= start < end is needed"
+            )
