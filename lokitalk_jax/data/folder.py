@@ -63,7 +63,7 @@ class IdentityFolder(FolderImages):
         if not layout.is_identity(self.path):
             raise ValueError(
                 f"{self.path} is not an identity folder: it holds no {layout.META}; "
-                "make one with prepare.py --video=... --out=..."
+                "prepare one from a video"
             )
         try:
             self.meta = layout.decode_meta((self.path / layout.META).read_bytes())
@@ -129,6 +129,6 @@ def find_identities(root: str | os.PathLike) -> list[IdentityFolder]:
     if not found:
         raise ValueError(
             f"no identity folder at {root}: neither it nor a subfolder holds "
-            f"{layout.META}; make one with prepare.py --video=... --out=..."
+            f"{layout.META}; prepare one from a video"
         )
     return [IdentityFolder(path.parent) for path in found]

@@ -43,7 +43,7 @@ def _all(path: pathlib.Path, progress: Progress | None) -> Iterator[Finding]:
         yield from identity.examine(path, progress)
     else:
         seen = f"neither {layout.META} nor transforms_train.json is there"
-        remedy = "make a folder with prepare.py --video=... --out=..."
+        remedy = "prepare a video into a new folder"
         yield Finding(ERROR, "unknown_layout", str(path), seen, remedy)
 
 

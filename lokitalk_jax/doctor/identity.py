@@ -52,7 +52,7 @@ def examine(path: pathlib.Path, progress: Progress | None) -> Iterator[Finding]:
 def _size_and_split(meta: layout.Meta) -> Iterator[Finding]:
     if meta.height % 2 or meta.width % 2:
         seen = f"frames of {meta.width}x{meta.height}: an odd side"
-        remedy = "prepare with an even --size"
+        remedy = "prepare with an even size"
         yield Finding(WARNING, "odd_size", layout.META, seen, remedy)
     train, count = meta.train_frames, meta.frame_count
     if train != layout.train_count(count):
@@ -67,7 +67,7 @@ def _source(meta: layout.Meta) -> Iterator[Finding]:
     if window and window["out_width"] > _ENLARGED * window["width"]:
         times = window["out_width"] / window["width"]
         seen = f"the video was enlarged {times:.1f} times to {meta.width} pixels"
-        remedy = "film nearer or larger, or prepare with a smaller --size"
+        remedy = "film nearer or larger, or prepare with a smaller size"
         yield Finding(WARNING, "enlarged", layout.FRAMES, seen, remedy)
 
 
@@ -170,5 +170,5 @@ def _plate(path: pathlib.Path, meta: layout.Meta) -> Iterator[Finding]:
             "plate_seen",
             where,
             f"only {100 * seen:.0f}% of the background was ever seen",
-            "film further away, or render over a --background of your own",
+            "film further away, or render over another background",
         )

@@ -71,7 +71,7 @@ def _level(samples: np.ndarray, where: str) -> Iterator[Finding]:
             "sound_silent",
             where,
             f"nothing is heard ({level:.0f} dB of full scale)",
-            "record the sound again, or prepare with --no-audio",
+            "record the sound again, or prepare it without sound",
         )
     elif level < _QUIET:
         yield Finding(

@@ -44,7 +44,7 @@ def examine(tracks: layout.Tracks, meta: layout.Meta) -> Iterator[Finding]:
         seen = (
             f"{len(faceless)} of {len(valid)} frames have no face: {listed(faceless)}"
         )
-        remedy = "choose another stretch with --start and --end"
+        remedy = "choose another stretch with start=... and end=..."
         yield Finding(WARNING, "faceless", _WHERE, seen, remedy)
     faults = list(layout.value_faults(tracks))
     for fault in faults:
@@ -143,7 +143,7 @@ def _coverage(tracks: layout.Tracks) -> Iterator[Finding]:
     cuts = 1 + np.flatnonzero((step > _JUMP) & valid[1:] & valid[:-1])
     if len(cuts):
         seen = f"the face jumps at frames {listed(cuts)}"
-        remedy = "a cut? choose a stretch without with --start and --end"
+        remedy = "a cut? choose a stretch without it with start=... and end=..."
         yield Finding(WARNING, "jump", _WHERE, seen, remedy)
     turn = tracks.head_to_camera[valid, :3, :3]
     yaw = np.degrees(np.arctan2(turn[:, 0, 2], turn[:, 2, 2]))

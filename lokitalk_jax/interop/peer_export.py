@@ -52,7 +52,7 @@ def export_folder(
     identity, out = IdentityFolder(source), pathlib.Path(out)
     tracks, meta = identity.tracks(), identity.meta
     if out.exists():
-        raise ValueError(f"--out={out} is there already; name a new folder")
+        raise ValueError(f"out={out} is there already; give a new folder")
     if not tracks.valid.all():
         raise ValueError(
             f"{source} has {int((~tracks.valid).sum())} frames without a face; their "

@@ -25,11 +25,9 @@ class Options:
 
     def __post_init__(self):
         if self.size < 32 or self.size % 2:
-            raise ValueError(
-                f"size is {self.size}; it must be even and at least 32 pixels"
-            )
+            raise ValueError(f"size={self.size} must be even and at least 32 pixels")
         if self.crop not in ("auto", "none"):
-            raise ValueError(f"crop is {self.crop!r}; it must be auto or none")
+            raise ValueError(f"crop={self.crop} must be auto or none")
         if self.start < 0 or (self.end is not None and self.end <= self.start):
             raise ValueError(
                 f"start={self.start:g} end={self.end}: the stretch is empty or begins "

@@ -62,12 +62,12 @@ def prepare(
       OSError: a file could not be written; the same call continues later.
     """
     if workers is not None and workers < 1:
-        raise ValueError(f"workers is {workers}; it must be at least 1")
+        raise ValueError(f"workers={workers} must be at least 1")
     clip = source_video.probe(source)
     if options.audio and not clip.has_audio:
         raise ValueError(
-            f"{clip.path.name} has no audio stream; prepare it without sound "
-            "(audio=False) for a silent identity"
+            f"{clip.path.name} has no audio stream; pass audio=False to prepare a "
+            "silent identity"
         )
     model = face_model.find(model)
     known = workspace.file_identity(clip.path) | dataclasses.asdict(options)

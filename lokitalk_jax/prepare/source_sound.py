@@ -35,7 +35,7 @@ def read(clip: source_video.Clip, start: float, count: int) -> np.ndarray:
     if not found:
         raise source_video.UnusableVideo(
             f"{clip.path.name}: its audio stream holds nothing that can be decoded; "
-            "save the video again, or prepare it without sound"
+            "save the video again, or prepare it with audio=False"
         )
     return samples
 

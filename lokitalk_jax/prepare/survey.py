@@ -128,7 +128,7 @@ def check(clip: Clip, found: Survey, start: float) -> None:
         raise UnusableVideo(
             f"{name} shows several faces of similar size in {found.rivals.mean():.0%} "
             "of the sampled frames; crop the video to one person, or choose another "
-            "stretch by start and end"
+            "stretch with start=... and end=..."
         )
 
 
@@ -141,6 +141,6 @@ def check_faces(name: str, faceless: float) -> None:
     if faceless >= MAX_FACELESS:
         raise UnusableVideo(
             f"{name}: no face was found in {faceless:.0%} of the frames (less than "
-            f"{MAX_FACELESS:.0%} is allowed); choose another stretch by start and "
-            "end, or a picture in which the face is larger"
+            f"{MAX_FACELESS:.0%} is allowed); choose another stretch with start=... "
+            "and end=..., or a picture in which the face is larger"
         )

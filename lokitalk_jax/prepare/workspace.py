@@ -57,15 +57,15 @@ class Workspace:
         self.finished = layout.is_identity(path)
         self._is_new = not path.exists()
         if path.exists() and not path.is_dir():
-            raise ValueError(f"{path} is a file; give a folder")
+            raise ValueError(f"out={path} is a file; give a folder")
         if self.finished:
             self._compare(IdentityFolder(path).meta.source)
         elif self._source_file.is_file():
             self._compare(json.loads(self._source_file.read_text("utf-8")))
         elif path.exists() and any(path.iterdir()):
             raise ValueError(
-                f"{path} holds files that are not an identity's; give a new or empty "
-                "folder"
+                f"out={path} holds files that are not an identity's; give a new or "
+                "empty folder"
             )
 
     def _compare(self, held: dict) -> None:
@@ -76,7 +76,7 @@ class Workspace:
         ]
         if differing:
             raise ValueError(
-                f"{self.path} holds another identity, of {held.get('name')} ("
+                f"out={self.path} holds another identity, of {held.get('name')} ("
                 + "; ".join(differing)
                 + "); give another folder or delete that one"
             )
