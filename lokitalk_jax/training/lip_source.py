@@ -6,7 +6,6 @@ encoder  lips predicted by an audio encoder that is trained with the avatars (Lo
          figure 1); it starts as an Audio2Motion fitted to the tracked lips
 """
 
-import functools
 import logging
 import pathlib
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from lokitalk_jax import files
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.data.folder import IdentityFolder
+from lokitalk_jax.progress import Progress
 from lokitalk_jax.speech import clip_fitting, cross_fit, lip_limits, spoken_clip
 from lokitalk_jax.structs import Signals
 from lokitalk_jax.training.training_set import TrainingSet
@@ -51,6 +51,7 @@ def build(
     training_set: TrainingSet,
     prior: Run | None,
     workdir: pathlib.Path | None = None,
+    progress: Progress | None = None,
 ) -> LipSource:
     """The signals and the encoder for `config.lips`.
 
@@ -60,6 +61,7 @@ def build(
       prior: the run that is adapted.
       workdir: of the run, whose lip_source.npz keeps fitted arrays, so that a resumed
         run trains on the same lips. None keeps nothing.
+      progress: is told of the stage "fitting Audio2Motion".
 
     Raises:
       ValueError: `config.lips` is unknown, a clip has no sound, `config.voice` has no
@@ -96,9 +98,12 @@ def build(
     if config.lips == "audio":
         fitted = training_set.fitted
         limits = {clip.name: lip_limits.of_clip(fitted, clip) for clip in clips}
-        predict = functools.partial(
-            cross_fit.predict_lips, clips, others, limits, hears, options, config.seed
-        )
+
+        def predict() -> dict:
+            return cross_fit.predict_lips(
+                clips, others, limits, hears, options, config.seed, progress
+            )
+
         lip = _kept(workdir, predict)
         return LipSource(
             {n: one._replace(lip=lip[n]) for n, one in training_set.signals.items()}
@@ -109,7 +114,9 @@ def build(
         return LipSource(training_set.signals, windows, prior.shared["voice"])
 
     def fit() -> dict:
-        return clip_fitting.fit(clips, others, spec, options, config.seed).params
+        return clip_fitting.fit(
+            clips, others, spec, options, config.seed, progress
+        ).params
 
     return LipSource(training_set.signals, windows, _kept(workdir, fit))
 

@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from lokitalk_jax import lpips, sharding, structs
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.model import architecture
+from lokitalk_jax.progress import Progress
 from lokitalk_jax.structs import Batch
 from lokitalk_jax.training import adapting, lip_source, train_step
 from lokitalk_jax.training.batches import Batches
@@ -45,13 +46,16 @@ class Session(NamedTuple):
 
 
 def build_session(
-    config: ml_collections.ConfigDict, workdir: pathlib.Path | None = None
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path | None = None,
+    progress: Progress | None = None,
 ) -> Session:
     """Opens the data and makes a fresh state, from a prior where the config names one.
 
     Args:
       config: of the run.
       workdir: of the run, see `lip_source.build`.
+      progress: is told of the stage "fitting Audio2Motion".
 
     Raises:
       ValueError: config, data and prior do not fit together.
@@ -76,7 +80,7 @@ def build_session(
     state = jax.jit(init, out_shardings=shardings, compiler_options=_COMPILE_FAST)(seed)
     if prior:
         state = adapting.initial_state(prior, config, state, training_set, shardings)
-    source = lip_source.build(config, training_set, prior, workdir)
+    source = lip_source.build(config, training_set, prior, workdir, progress)
     if source.encoder:
         encoder = jax.device_put(source.encoder, shardings.params["shared"]["voice"])
         shared = state.params["shared"] | {"voice": encoder}

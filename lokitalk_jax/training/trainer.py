@@ -30,7 +30,8 @@ def train(
     Args:
       config: see `base_config`; is stored with the run.
       workdir: of the run, made where missing.
-      progress: is told of the stages "compiling" and "training".
+      progress: is told of the stages "compiling", "training" and, for lips from speech,
+        "fitting Audio2Motion".
 
     Returns:
       steps done.
@@ -42,18 +43,18 @@ def train(
     """
     if config.train.steps < 1:
         raise ValueError(f"train.steps is {config.train.steps}; it must be at least 1")
-    session = build_session(config, workdir)
+    first = jax.process_index() == 0
+    progress = progress if first else None
+    session = build_session(config, workdir, progress)
     checkpoints = Checkpoints(workdir, config.train.checkpoint_every, config.train.keep)
     start, state = _restored(session, checkpoints, workdir)
     training_set = session.training_set
     for data in filter(None, training_set.datasets):
         clip_records.save(workdir, training_set.record(data))
 
-    first = jax.process_index() == 0
     log = MetricLog(workdir, enabled=first)
     stop = stopping.Stop(config.train.max_minutes)
     batches = session.batches.iterate(start)
-    progress = progress if first else None
     stage = Stage(progress, "compiling")
     save = functools.partial(
         checkpoints.save,
@@ -92,7 +93,7 @@ def train(
         stop.restore_handler()
         checkpoints.close()
     if step == config.train.steps or stop.reason == stopping.TIME_IS_UP:
-        voice_fitting.finish(config, workdir)
+        voice_fitting.finish(config, workdir, progress)
     return step
 
 

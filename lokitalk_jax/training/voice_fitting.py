@@ -7,12 +7,17 @@ import ml_collections
 
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import clip_records
+from lokitalk_jax.progress import Progress
 from lokitalk_jax.speech import clip_fitting, spoken_clip, voice
 
 _LOG = logging.getLogger(__name__)
 
 
-def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+def fit_voice(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    progress: Progress | None = None,
+) -> None:
     """Fits Audio2Motion to the clips of a run and of its prior, and keeps it.
 
     All processes call it, as reading a run waits for all of them; the first one writes.
@@ -20,6 +25,7 @@ def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     Args:
       config: its fields `voice` and `seed` are used.
       workdir: of a trained run.
+      progress: is told of the stage "fitting Audio2Motion".
 
     Raises:
       ValueError: there is no such run, or its clips have no sound.
@@ -30,7 +36,9 @@ def fit_voice(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         prior = pathlib.Path(run.config.prior)
         known = clip_records.load_all(prior, besides=run.identities)
     others = [spoken_clip.of_record(one) for one in known]
-    clip_fitting.fit_run(workdir, _clips(run), others, config.voice, config.seed)
+    clip_fitting.fit_run(
+        workdir, _clips(run), others, config.voice, config.seed, progress
+    )
 
 
 def keep_encoder(workdir: pathlib.Path) -> None:
@@ -40,13 +48,17 @@ def keep_encoder(workdir: pathlib.Path) -> None:
     clip_fitting.save_with_report(workdir, encoder, _clips(run))
 
 
-def finish(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+def finish(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    progress: Progress | None = None,
+) -> None:
     """Gives a trained run its Audio2Motion model, or logs why it cannot have one."""
     try:
         if config.lips == "encoder":
             keep_encoder(workdir)
         elif config.voice.steps and not voice.exists(workdir):
-            fit_voice(config, workdir)
+            fit_voice(config, workdir, progress)
     except ValueError as error:
         _LOG.warning("speech cannot drive this run: %s", error)
 
