@@ -24,8 +24,9 @@ from scipy import stats
 from benchmarks.prior_benefit import link_people
 from benchmarks.prior_benefit_report import cost_to
 from configs import adapt, multi_id
-from lokitalk_jax import checkpoint, files, process
+from lokitalk_jax import files, process
 from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.checkpoint import store
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.references import spread
@@ -109,7 +110,7 @@ def curve(workdir: pathlib.Path) -> list[dict]:
     logged = np.array([(line["step"], line["time"]) for line in lines])
     steps, seconds = np.diff(logged, axis=0).T
     pace = float(np.median(seconds / steps))
-    checkpoints, _ = checkpoint.open_run(workdir)
+    checkpoints, _ = store.open_run(workdir)
     kept = checkpoints.steps()
     checkpoints.close()
     points = []

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from lokitalk_jax import checkpoint, demo, structs
+from lokitalk_jax import demo, structs
 from lokitalk_jax.avatar import frames
+from lokitalk_jax.checkpoint import store
 from lokitalk_jax.data import folder, signals
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.demo import deform, render, shapes
@@ -100,7 +101,7 @@ def open_subject(workdir: pathlib.Path) -> Subject:
     Raises:
       ValueError: there is no such run, or its identity is not of the demo cast.
     """
-    checkpoints, step = checkpoint.open_run(workdir)
+    checkpoints, step = store.open_run(workdir)
     config = ml_collections.ConfigDict(checkpoints.config(step))
     names = checkpoints.meta(step)["identities"]
     model = architecture.from_config(config)

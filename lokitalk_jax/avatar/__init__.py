@@ -1,1 +1,1 @@
-"""A trained run, opened to render one of its people."""
+"""A trained run, opened: its identities rendered, driven by clips and by speech."""

@@ -1,6 +1,7 @@
-"""A trained run, opened to render its people."""
+"""A trained run, opened to render its identities."""
 
 import functools
+import os
 import pathlib
 from typing import NamedTuple
 
@@ -9,8 +10,8 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from lokitalk_jax import checkpoint
 from lokitalk_jax.avatar.frames import FrameRenderer
+from lokitalk_jax.checkpoint import items, store
 from lokitalk_jax.data import clip_records, signals
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.model import architecture, identity
@@ -18,12 +19,12 @@ from lokitalk_jax.structs import AvatarParams
 
 
 class Avatar(NamedTuple):
-    """One person of a run, ready to render.
+    """A trained identity, ready to render.
 
     Attributes:
-      portrait: what the run keeps of the person's clip.
-      renderer: of that person's frames, at the size of training.
-      depth_range: distance from the camera to the near and the far end of the scene
+      record: of the identity's clip.
+      renderer: of frames at the size of `record.camera`.
+      depth_range: distances from the camera to the near and the far end of the scene
         box at rest, metres.
     """
 
@@ -32,10 +33,10 @@ class Avatar(NamedTuple):
     depth_range: tuple[float, float]
 
     def at(self, size: int) -> "Avatar":
-        """The same person with `size` pixels along the longest side.
+        """The same identity with `size` pixels along the longest side.
 
         Raises:
-          ValueError: that is too small for a picture.
+          ValueError: that is too small for an image.
         """
         record = clip_records.resized(self.record, size)
         return self._replace(record=record, renderer=self.renderer.at(record.camera))
@@ -57,23 +58,23 @@ def assemble(
     """
     renderer = FrameRenderer(model, params, record.camera)
     distance = float(np.linalg.norm(record.rest_pose[:3, 3]))
-    ends = (config.scene.low[2], config.scene.high[2])
-    return Avatar(record, renderer, tuple(distance + end for end in ends))
+    near, far = config.scene.low[2], config.scene.high[2]
+    return Avatar(record, renderer, (distance + near, distance + far))
 
 
 class Run:
-    """A checkpoint of a run; nothing is written, so it may be training still.
+    """A checkpoint of a run, to read only: the run may be in training.
 
     Attributes:
-      workdir: its folder.
-      step: steps that the checkpoint has been trained for.
-      config: as it was then.
+      workdir: the folder of the run.
+      step: training steps of the checkpoint.
+      config: of the run, at that step.
       config_hash: of `config`.
       identities: names, in the order of the axis N.
       model: the model.
     """
 
-    def __init__(self, workdir: pathlib.Path, step: int | None = None):
+    def __init__(self, workdir: str | os.PathLike, step: int | None = None):
         """Opens the run.
 
         Args:
@@ -81,20 +82,20 @@ class Run:
           step: of the checkpoint; None takes the latest.
 
         Raises:
-          ValueError: there is no run, no complete checkpoint (of that step), or its
-            config is not the one it was trained with.
+          ValueError: there is no run, no complete checkpoint (of that step), or the
+            stored config is not the one that the checkpoint was trained with.
         """
-        self.workdir = workdir
-        self._checkpoints, self.step = checkpoint.open_run(workdir, step)
+        self.workdir = pathlib.Path(workdir)
+        self._checkpoints, self.step = store.open_run(self.workdir, step)
         meta = self._checkpoints.meta(self.step)
         stored = self._checkpoints.config(self.step)
         where = self._checkpoints.path / str(self.step)
-        self.config_hash = checkpoint.config_hash(stored)
+        self.config_hash = items.config_hash(stored)
         if self.config_hash != meta["config_hash"]:
             raise ValueError(
                 f"the config in {where} has the hash {self.config_hash}, but the "
-                f"checkpoint was trained with {meta['config_hash']}; put the config "
-                "back, or train again"
+                f"checkpoint was trained with {meta['config_hash']}; restore the "
+                "config, or train again"
             )
         self.identities: list[str] = meta["identities"]
         self.config = ml_collections.ConfigDict(stored)
@@ -127,10 +128,10 @@ class Run:
         return name
 
     def record(self, name: str) -> ClipRecord:
-        """What the run keeps of one person's clip.
+        """The record of an identity's clip.
 
         Raises:
-          ValueError: the run has no such identity, or its portrait does not fit the
+          ValueError: the run has no such identity, or its record does not fit the
             config.
         """
         record = clip_records.load(self.workdir, self.named(name))
@@ -138,24 +139,25 @@ class Run:
         dim, lip_dim = record.signals.lip.shape[-1], self.model.lip_dim
         if (size, dim) != (trained, lip_dim):
             raise ValueError(
-                f"the portrait of {name!r} in {self.workdir} has {size} pixels and "
+                f"the clip record of {name!r} in {self.workdir} has {size} pixels and "
                 f"{dim} lip coefficients, the run's config {trained} and {lip_dim}; it "
-                "belongs to another run: put its own back, or go on training"
+                "is that of another run: restore the right one, or resume training, "
+                "which writes it"
             )
         return record
 
     def avatar(self, name: str) -> Avatar:
-        """One person of the run, ready to render.
+        """An identity of the run, ready to render.
 
         Raises:
-          ValueError: the run has no such identity, or checkpoint, config and portrait
-            do not fit together.
+          ValueError: the run has no such identity, or checkpoint, config and record do
+            not fit together.
         """
         record = self.record(name)
         return assemble(self.model, self.config, record, self.params(name))
 
     def params(self, name: str) -> AvatarParams:
-        """Parameters and density grid of one identity of the run, in host memory.
+        """Parameters and density grid of an identity of the run, in host memory.
 
         Raises:
           ValueError: the run has no such identity, or checkpoint and config do not fit
@@ -181,7 +183,7 @@ class Run:
 
     @functools.cached_property
     def fitted(self) -> signals.Fitted:
-        """What was fitted for the run's people."""
+        """What was fitted on the training frames of the run's identities."""
         arrays = self._checkpoints.signals(self.step)
         return signals.Fitted.from_arrays(self.identities, arrays)
 

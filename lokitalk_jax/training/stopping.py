@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from lokitalk_jax.checkpoint import Checkpoints
+from lokitalk_jax.checkpoint.store import Checkpoints
 
 TIME_IS_UP = "train.max_minutes"
 

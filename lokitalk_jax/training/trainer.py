@@ -9,7 +9,7 @@ import jax
 import ml_collections
 
 from lokitalk_jax import sharding
-from lokitalk_jax.checkpoint import Checkpoints
+from lokitalk_jax.checkpoint.store import Checkpoints
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.progress import Progress, Stage
 from lokitalk_jax.structs import TrainState
@@ -81,7 +81,7 @@ def train(
                 bad_values.refuse(state, step, training_set.names)
             if checkpoints.due(step) or last:
                 bad_values.refuse(state, step, training_set.names)
-                save(step, state, force=True)
+                save(step, state)
             if step % config.train.preview_every == 0 or last:
                 previews.write(session.model, state, training_set, step, log)
             if ending:

@@ -7,7 +7,7 @@ from render_command import command, copied, refusal
 import render
 from lokitalk_jax.avatar import motion
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.checkpoint import config_hash
+from lokitalk_jax.checkpoint.items import config_hash
 
 pytestmark = pytest.mark.usefixtures("in_process")
 

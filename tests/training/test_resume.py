@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from configs import multi_id
 from lokitalk_jax import sharding
-from lokitalk_jax.checkpoint import Checkpoints
+from lokitalk_jax.checkpoint.store import Checkpoints
 from lokitalk_jax.training import trainer
 
 pytestmark = pytest.mark.timeout(600)

@@ -1,0 +1,1 @@
+"""Checkpoints of training states: separate items, so that another run restores some."""
