@@ -143,12 +143,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     # Features of the sound: phones, mel (bands), both, or those of another program, a
     # .npy file in each identity folder (DeepSpeech, wav2vec, HuBERT, AVE, by shape).
     voice.hears = "phones"
-    voice.rate = 3e-3
-    voice.decay = 0.05  # weight decay, against overfitting
-    voice.velocity = 1.0  # weight of the squared error of the lips' velocity
     voice.batch = 8  # stretches of speech in a step of each network
     voice.frames = 50  # length of a stretch
-    voice.augmented = 0.3  # share of stretches with another speed, room, noise, level
 
     c.mesh = mesh = ml_collections.ConfigDict()
     mesh.identity = 0  # devices along the axis of identities; 0 chooses

@@ -20,8 +20,8 @@ from lokitalk_jax.structs import Array
 
 Net = Literal["alex", "vgg"]
 
-# A number is the stride of a convolution followed by a ReLU, "tap" compares the
-# features there, and (window, stride) is a max pool.
+# A number is the stride of a convolution followed by a ReLU, "tap" marks features that
+# are compared, and (window, stride) is a max pool.
 _LAYERS = {
     "alex": (4, "tap", (3, 2), 1, "tap", (3, 2), 1, "tap", 1, "tap", 1, "tap"),
     "vgg": (1, 1, "tap") + ((2, 2), 1, 1, "tap") + ((2, 2), 1, 1, 1, "tap") * 3,
@@ -53,7 +53,7 @@ def _load(net: str) -> Any:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Unpickles NumPy arrays in plain containers; a pickle may name any function."""
+    """Unpickles NumPy arrays in plain containers, since a pickle may run any code."""
 
     _ALLOWED = ("_reconstruct", "ndarray", "dtype")
 
@@ -168,7 +168,6 @@ def _features(convolutions: Any, x: jax.Array, net: str) -> list[jax.Array]:
 
 
 def _normalised(x: jax.Array) -> jax.Array:
-    # The floor keeps the root's slope finite at zero, where a dead pixel's features
-    # lie, instead of trusting the ReLU to mask a NaN. It is too low to change the
-    # length of a live one.
+    # The floor keeps the root's gradient finite where all features are zero, which the
+    # ReLU alone would turn into NaN. It is too low to change any other length.
     return x / (jnp.sqrt(jnp.sum(x * x, axis=-1, keepdims=True) + 1e-20) + 1e-10)

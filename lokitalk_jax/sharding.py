@@ -1,9 +1,9 @@
-"""Where arrays live: a mesh of identities by rays, and two placement rules.
+"""Placement of arrays: a mesh of identities by rays, and two rules.
 
-Leaves below the exact key `identity` (parameters, their moments), density grids and
+Leaves below the exact key `identity` (residuals, their moments), density grids and
 `first_bad` lead with N and are split over the mesh axis `identity`; everything else is
 on every device. Rays of a batch are also split over the axis `data`. One device is a
-mesh of (1, 1): there is one program for a laptop and a cluster.
+mesh of (1, 1): a laptop and a cluster run the same program.
 """
 
 import math
@@ -24,10 +24,10 @@ def make_mesh(identities: int, identity_axis: int = 0, devices=None) -> Mesh:
     """A mesh ('identity', 'data') over all devices.
 
     Args:
-      identities: how many are trained; sets the first axis where it is not given.
+      identities: number of identities in training.
       identity_axis: devices along the first axis; 0 chooses the largest divisor of
         the device count that is not above the number of identities.
-      devices: of the mesh; all where None.
+      devices: of the mesh; None takes all.
 
     Raises:
       ValueError: the device count is no multiple of `identity_axis`.
@@ -52,7 +52,7 @@ def make_mesh(identities: int, identity_axis: int = 0, devices=None) -> Mesh:
 
 
 def padded(identities: int, mesh: Mesh) -> int:
-    """N: identities, made up with empty slots to a multiple of the mesh axis."""
+    """N: identities, padded with empty slots to a multiple of the mesh axis."""
     lanes = mesh.shape["identity"]
     return math.ceil(identities / lanes) * lanes
 
@@ -78,7 +78,7 @@ def state_shardings(state, mesh: Mesh):
 
 
 def batch_shardings(batch: Batch, mesh: Mesh) -> Batch:
-    """Shardings of a batch: rays over both axes, what frames have over `identity`."""
+    """Shardings of a batch: rays over both axes, other leaves over `identity`."""
 
     def place(path, _):
         axes = ("identity", None, "data") if path[0].name in _RAYS else ("identity",)
@@ -97,10 +97,10 @@ def owned_slots(count: int, mesh: Mesh) -> list[int]:
 
 
 def put_batch(local: Batch, slots: list[int], count: int, mesh: Mesh) -> Batch:
-    """A global batch from what this process loaded.
+    """A global batch from the slots that this process loaded.
 
     Args:
-      local: leaves lead with the owned slots, in the order of `slots`.
+      local: leaves lead with those slots, in the order of `slots`.
       slots: see `owned_slots`.
       count: N.
       mesh: the mesh.
@@ -109,7 +109,7 @@ def put_batch(local: Batch, slots: list[int], count: int, mesh: Mesh) -> Batch:
 
 
 def put_by_identity(local, slots: list[int], count: int, mesh: Mesh):
-    """Global arrays [N, ...] of what this process has of its own slots.
+    """Global arrays [N, ...] from the slots of this process.
 
     Args:
       local, slots, count, mesh: see `put_batch`.
@@ -155,6 +155,6 @@ def local_slice(tree, slot: int):
             rows = range(*shard.index[0].indices(leaf.shape[0]))
             if slot in rows:
                 return shard.data[slot - rows.start]
-        raise ValueError(f"slot {slot} lives on another process")
+        raise ValueError(f"slot {slot} is on another process")
 
     return jax.tree.map(take, tree)

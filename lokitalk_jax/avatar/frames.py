@@ -1,7 +1,7 @@
-"""Whole frames through one compiled program, which leaves out empty background.
+"""Whole frames in one compiled program, which skips empty background.
 
-A frame is looked at coarsely first. Pixels near which nothing was seen show what is
-behind the person; the others are rendered, tile by tile.
+A coarse grid of rays is rendered first. Pixels far from any ray that hit the person
+show the plate; the others are rendered tile by tile.
 """
 
 import functools
@@ -16,12 +16,12 @@ from lokitalk_jax.structs import REGIONS, AvatarParams, Camera, Signals
 
 Array = jax.Array
 
-# Rays looked at together, at least and at most, and shares of a frame between: small
-# tiles leave a large device idle, large ones are wasted where few rays are left.
+# Rays of a tile, at least and at most, and tiles of a frame in between: small tiles do
+# not fill a large device, large ones waste work when few rays are left.
 _TILE, _TILE_MAX, _TILES = 1024, 16384, 32
-_TILE_POINTS = 4096  # of a density grid
-_COARSE = 4  # pixels between the rays of the first look
-_SEEN = 1e-3  # opacity; a quarter of what a byte can show
+_TILE_POINTS = 4096  # points of a tile of a density grid
+_COARSE = 4  # pixels between the coarse rays
+_SEEN = 1e-3  # opacity that counts as a hit; a quarter of a byte's step
 
 
 def pixel_centres(height: int, width: int) -> np.ndarray:
@@ -63,7 +63,7 @@ def _render(model, shape, torso, params, intrinsics, plate, pose, signals):
     height, width = shape
     one = jax.tree.map(lambda x: x[None], signals)
 
-    def look(pixels: Array, behind: Array) -> Rendered:
+    def render_pixels(pixels: Array, behind: Array) -> Rendered:
         rendered, _ = nerf.render(
             model,
             params,
@@ -76,7 +76,9 @@ def _render(model, shape, torso, params, intrinsics, plate, pose, signals):
 
     coarse = jnp.asarray(_coarse_pixels(height, width)).reshape(-1, 2)
     opaque = masked.map_where(
-        lambda entries: look(coarse[entries], jnp.zeros((len(entries), 3))).alpha,
+        lambda entries: (
+            render_pixels(coarse[entries], jnp.zeros((len(entries), 3))).alpha
+        ),
         jnp.ones(len(coarse), bool),
         _tile(len(coarse)),
         jnp.zeros(len(coarse)),
@@ -93,7 +95,7 @@ def _render(model, shape, torso, params, intrinsics, plate, pose, signals):
     )
     no_regions = jnp.zeros((height * width, len(REGIONS)))
     rendered = masked.map_where(
-        lambda entries: look(pixels[entries], plate[entries]),
+        lambda entries: render_pixels(pixels[entries], plate[entries]),
         near.reshape(-1),
         _tile(height * width),
         Rendered(plate, nothing, far, no_regions, no_regions),
@@ -106,12 +108,12 @@ def _tile(rays: int) -> int:
 
 
 def _coarse_size(height: int, width: int) -> tuple[int, int]:
-    """h, w: rows and columns of rays, the cells between which are `_COARSE` wide."""
+    """Rows h and columns w of coarse rays, about `_COARSE` pixels apart."""
     return tuple(max(-(-(n - 1) // _COARSE), 1) + 1 for n in (height, width))
 
 
 def _coarse_pixels(height: int, width: int) -> np.ndarray:
-    """Where the rays of the first look are, the first and last pixels among them.
+    """Pixel centres of the coarse rays, which include the corners of the image.
 
     Returns:
       [h, w, 2], x and y in pixels.
@@ -124,11 +126,11 @@ def _coarse_pixels(height: int, width: int) -> np.ndarray:
 
 
 def _near(seen: Array, height: int, width: int) -> Array:
-    """Pixels of the coarse cells at one of whose corners something was seen.
+    """Pixels of the coarse cells with a hit at any corner.
 
     Args:
-      seen: bool [h * w], at `_coarse_pixels`.
-      height, width: of the picture.
+      seen: bool [h * w], hits of the coarse rays.
+      height, width: of the image.
 
     Returns:
       bool [height, width].
@@ -143,7 +145,11 @@ def _near(seen: Array, height: int, width: int) -> Array:
 
 
 class FrameRenderer:
-    """Renders frames of one person at one size."""
+    """Renders frames of one identity with one camera.
+
+    Attributes:
+      camera: of the frames.
+    """
 
     def __init__(
         self,
@@ -151,7 +157,7 @@ class FrameRenderer:
         params: AvatarParams,
         camera: Camera,
     ):
-        """Places what does not change from frame to frame on the device.
+        """Places the parameters on the device.
 
         Args:
           model: the model.
@@ -160,24 +166,24 @@ class FrameRenderer:
         """
         self.camera = camera
         self._model = model
-        # Wherever they come from: a shard of another device, or host memory.
+        # They may be on another device, or in host memory.
         self._params = jax.device_put(params, jax.local_devices()[0])
         self._intrinsics = jnp.asarray(camera.intrinsics)
 
     def at(self, camera: Camera) -> "FrameRenderer":
-        """The same person seen by another camera."""
+        """The same identity with another camera."""
         return FrameRenderer(self._model, self._params, camera)
 
     def __call__(
         self, pose: Array, signals: Signals, plate: np.ndarray, torso: bool = True
     ) -> Rendered:
-        """Renders a frame; the result is still on the device.
+        """Renders a frame; the result is on the device.
 
         Args:
           pose: [4, 4], head to camera, metres.
           signals: of the frame, leaves [...].
-          plate: float32 [H, W, 3].
-          torso: False leaves the torso out, see `model.render`.
+          plate: float32 [H, W, 3], the background.
+          torso: False leaves the torso out, see `nerf.render`.
 
         Returns:
           maps of [H, W, ...].

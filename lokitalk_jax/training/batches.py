@@ -1,4 +1,4 @@
-"""Training batches on the devices, from the first phase to the last."""
+"""Training batches on the devices, of both phases of training."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -15,7 +15,11 @@ from lokitalk_jax.training.training_set import TrainingSet
 
 
 class Batches:
-    """Batches on the devices, rays first and patches from the perceptual phase on."""
+    """Batches on the devices: single rays, then patches in the perceptual phase.
+
+    Attributes:
+      patches_from: the step at which the perceptual phase starts.
+    """
 
     def __init__(
         self,
@@ -29,18 +33,18 @@ class Batches:
         Args:
           config: of the run.
           training_set: the identities.
-          signals: by name, that drive the frames to train on.
+          signals: by name, the driving signals of all frames.
           audio_windows: see `Loader`.
 
         Raises:
-          ValueError: the loss of landmarks has a weight and none is drawn; see `Loader`
-            too.
+          ValueError: the landmark loss has a weight and no landmark is drawn; see
+            `Loader` for others.
         """
         data, train = config.data, config.train
         if config.loss.landmarks and data.landmarks < 1:
             raise ValueError(
                 f"loss.landmarks is {config.loss.landmarks} and data.landmarks "
-                f"{data.landmarks}; draw some, or set the weight to 0"
+                f"{data.landmarks}; raise the latter, or set the weight to 0"
             )
         self._training_set = training_set
         self.patches_from = round(train.steps * (1 - train.perceptual))
@@ -66,7 +70,7 @@ class Batches:
         self._rays = loader(drawing)
         self._patches = None
         if train.perceptual:
-            # About as many rays a step as before.
+            # About as many rays per step as before.
             area = train.patch**2
             count = max(1, drawing.frames * drawing.rays // area)
             patches = drawing._replace(frames=count, rays=area, patch=train.patch)

@@ -1,4 +1,4 @@
-"""From a config to a state and the programs that advance it."""
+"""From a config to the data, the first state and the programs that advance it."""
 
 import functools
 import pathlib
@@ -19,16 +19,16 @@ from lokitalk_jax.training import adapting, lip_source, train_step
 from lokitalk_jax.training.batches import Batches
 from lokitalk_jax.training.training_set import TrainingSet, load_training_set
 
-# Drawing the first parameters runs once and compiles slowly: random numbers are long
+# The first parameters are computed once, and compile slowly: random numbers are long
 # programs.
 _COMPILE_FAST = {"xla_backend_optimization_level": 0}
 
 
 class Session(NamedTuple):
-    """What training needs, ready to go.
+    """Everything that the training loop needs.
 
     Attributes:
-      config: as resolved.
+      config: resolved, with the fields of a prior.
       training_set: the identities.
       model: the model.
       state: before the first step.
@@ -50,7 +50,7 @@ def build_session(
     workdir: pathlib.Path | None = None,
     progress: Progress | None = None,
 ) -> Session:
-    """Opens the data and makes a fresh state, from a prior where the config names one.
+    """Opens the data and makes the first state, from a prior if the config has one.
 
     Args:
       config: of the run.
@@ -99,7 +99,7 @@ def build_session(
         if step % config.train.density_every == 0:
             state = density(state, batch)
         in_patches = step >= batches.patches_from
-        # Whatever still had to be sent to the devices here would hold up every step.
+        # Any transfer to the devices here would delay every step.
         with jax.transfer_guard("disallow"):
             return train(state, batch, lpips_params if in_patches else None)
 

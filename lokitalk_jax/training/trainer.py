@@ -12,10 +12,15 @@ from lokitalk_jax import sharding
 from lokitalk_jax.checkpoint.store import Checkpoints
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.progress import Progress, Stage
-from lokitalk_jax.structs import TrainState
-from lokitalk_jax.training import bad_values, previews, stopping, voice_fitting
+from lokitalk_jax.training import (
+    bad_values,
+    previews,
+    resuming,
+    stopping,
+    voice_fitting,
+)
 from lokitalk_jax.training.metric_log import MetricLog
-from lokitalk_jax.training.session import Session, build_session
+from lokitalk_jax.training.session import build_session
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,7 +52,7 @@ def train(
     progress = progress if first else None
     session = build_session(config, workdir, progress)
     checkpoints = Checkpoints(workdir, config.train.checkpoint_every, config.train.keep)
-    start, state = _restored(session, checkpoints, workdir)
+    start, state = resuming.restore(session, checkpoints, workdir)
     training_set = session.training_set
     for data in filter(None, training_set.datasets):
         clip_records.save(workdir, training_set.record(data))
@@ -95,17 +100,3 @@ def train(
     if step == config.train.steps or stop.reason == stopping.TIME_IS_UP:
         voice_fitting.finish(config, workdir, progress)
     return step
-
-
-def _restored(
-    session: Session, checkpoints: Checkpoints, workdir: pathlib.Path
-) -> tuple[int, TrainState]:
-    """Steps done and the state, from the latest checkpoint if there is one."""
-    step = checkpoints.latest_step()
-    if not step:
-        return 0, session.state
-    names, config = session.training_set.names, session.config.to_dict()
-    stopping.check_compatible(config, names, checkpoints, workdir)
-    state = checkpoints.restore(step, session.state, session.training_set.mesh)
-    _LOG.info("resuming %s at step %d", workdir, step)
-    return step, state

@@ -1,0 +1,77 @@
+"""Resuming a run from its last checkpoint, with the same identities and fields."""
+
+import logging
+import pathlib
+
+from lokitalk_jax.checkpoint.store import Checkpoints
+from lokitalk_jax.structs import TrainState
+from lokitalk_jax.training.session import Session
+
+_LOG = logging.getLogger(__name__)
+
+# Beginnings of the fields that may change between the parts of a run.
+_FREE_FIELDS = (
+    "voice.",
+    "train.",
+    "data.threads",
+    "data.prefetch",
+    "data.cache",
+    "mesh.",
+)
+
+
+def restore(
+    session: Session, checkpoints: Checkpoints, workdir: pathlib.Path
+) -> tuple[int, TrainState]:
+    """Steps done and the state, from the latest checkpoint if there is one.
+
+    Raises:
+      ValueError: the checkpoint is of other identities or fields.
+    """
+    step = checkpoints.latest_step()
+    if not step:
+        return 0, session.state
+    names = session.training_set.names
+    _check_compatible(session.config.to_dict(), names, checkpoints, workdir)
+    state = checkpoints.restore(step, session.state, session.training_set.mesh)
+    _LOG.info("resuming %s at step %d", workdir, step)
+    return step, state
+
+
+def _check_compatible(
+    config: dict, names: list[str], checkpoints: Checkpoints, workdir: pathlib.Path
+) -> None:
+    """Raises ValueError where a run would continue with other identities or fields."""
+    step = checkpoints.latest_step()
+    stored = checkpoints.meta(step)["identities"]
+    if stored != names:
+        raise ValueError(
+            f"the run in {workdir} was trained on {', '.join(stored)}, data.root "
+            f"holds {', '.join(names)}; give the same identities, or another workdir"
+        )
+    now, before = _flat(config), _flat(checkpoints.config(step))
+    free = _FREE_FIELDS
+    if now.get("lips") != "tracked":
+        # The lip signal of training then depends on the section `voice`.
+        free = tuple(field for field in free if field != "voice.")
+    changed = [
+        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        for key in sorted(now.keys() | before.keys())
+        if now.get(key) != before.get(key) and not key.startswith(free)
+    ]
+    if changed:
+        raise ValueError(
+            f"the run in {workdir} has another config: {'; '.join(changed)}; resume "
+            "it with the same fields, or give another workdir"
+        )
+
+
+def _flat(config: dict, prefix: str = "") -> dict:
+    """Fields by their dotted names; tuples as lists, as JSON has them."""
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return flat
