@@ -1,35 +1,26 @@
-"""Label images of our own and of other programs."""
+"""Label images, ours and those of other programs."""
 
-import pathlib
+import os
 
 import numpy as np
 
-from lokitalk_jax.data import layout
+from lokitalk_jax.data import layout, peer_layout
 from lokitalk_jax.media import image_file
 
-# RGB of face-parsing maps (AD-NeRF and all that prepare data as it does); grey and
-# black lie inside the head in TalkingGaussian's.
-_COLOURS = {
-    (255, 255, 255): layout.BACKGROUND,
-    (255, 0, 0): layout.TORSO,
-    (0, 255, 0): layout.TORSO,  # neck
-    (0, 0, 255): layout.HEAD,
-    (100, 100, 100): layout.HEAD,
-    (0, 0, 0): layout.HEAD,
-}
+_COLOURS = peer_layout.PARSING | peer_layout.MOUTH_PARSING
 
 
-def read(path: pathlib.Path) -> np.ndarray:
-    """Labels of a picture.
+def read(path: str | os.PathLike) -> np.ndarray:
+    """Labels of an image.
 
     Args:
-      path: a grey picture of our labels, or a parsing map in colours.
+      path: a grey image of our labels, or a parsing map in colours.
 
     Returns:
-      uint8 [H, W], see `layout`.
+      uint8 [H, W], values of `layout.LABEL_VALUES`.
 
     Raises:
-      ValueError: it is no picture, or holds other values.
+      ValueError: the file is missing or not an image, or has other values.
     """
     image = image_file.read_stored(path)
     if image.ndim == 2:

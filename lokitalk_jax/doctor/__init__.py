@@ -1,1 +1,1 @@
-"""Looks a data folder over before hours of training are spent on it."""
+"""Checks data folders before hours of training are spent on them."""

@@ -1,11 +1,15 @@
-"""What the doctor found."""
+"""A finding of the doctor."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# An error spoils training or stops it; a warning costs quality; a note is good to know.
+# An error stops training or spoils it; a warning costs quality; a note is information.
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
+
+# The usual remedies.
+PREPARE_AGAIN = "prepare the video again"
+PEER_AGAIN = "run that program's preparation again"
 
 
 class Finding(NamedTuple):
@@ -15,8 +19,8 @@ class Finding(NamedTuple):
       severity: one of `SEVERITIES`.
       check: a short name that stays the same, for programs.
       where: the file or files.
-      seen: what is there.
-      remedy: what to do.
+      seen: the fault.
+      remedy: the action to take.
     """
 
     severity: str
@@ -29,8 +33,8 @@ class Finding(NamedTuple):
         return f"{self.severity}: {self.where}: {self.seen}; {self.remedy}"
 
 
-def listed(numbers: Sequence[int], most: int = 3) -> str:
-    """Some numbers in words, such as "4, 5, 6 and 12 more"."""
-    shown = ", ".join(str(number) for number in numbers[:most])
-    rest = len(numbers) - most
+def listed(items: Sequence, most: int = 3) -> str:
+    """The first items and the number of the others, such as "4, 5, 6 and 12 more"."""
+    shown = ", ".join(str(item) for item in items[:most])
+    rest = len(items) - most
     return f"{shown} and {rest} more" if rest > 0 else shown

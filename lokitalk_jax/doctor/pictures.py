@@ -1,4 +1,4 @@
-"""Picture files: whether they are whole, of one size, and repeat each other."""
+"""Checks of image files: whether they are complete, of one size, and repeats."""
 
 import pathlib
 from collections.abc import Iterator
@@ -15,89 +15,84 @@ _JPEG_END = b"\xff\xd9"
 
 
 def read(path: pathlib.Path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray | None:
-    """A picture, or None where the file is missing, cut off or no picture.
+    """An image, or None where the file is missing, truncated or not an image.
 
-    A JPEG that is cut off decodes, grey from there on, so its end is looked at.
+    A truncated JPEG decodes, grey from there on, so the end of the file is checked.
     """
     if not path.is_file():
         return None
     data = path.read_bytes()
     end = _PNG_END if path.suffix == ".png" else _JPEG_END
-    if end not in data[-32:]:
-        return None
-    return image_file.decode(data, flags)
+    return image_file.decode(data, flags) if end in data[-32:] else None
 
 
 class Faults:
-    """Gathers what is wrong with a folder of pictures, so that it is told once."""
+    """Collects the faults of a folder of images, and reports each kind once."""
 
     def __init__(self, where: str, remedy: str):
-        """Takes the folder's name and what to do about faults of it."""
-        self._where, self._remedy = where, remedy
-        self._bad: list[int] = []
-        self._odd: dict[str, list[int]] = {}
+        """Starts without faults.
 
-    def add(self, index: int, picture: np.ndarray | None, wanted: tuple) -> bool:
-        """Looks at a picture.
+        Args:
+          where: the folder, for the findings.
+          remedy: for the findings.
+        """
+        self._where, self._remedy = where, remedy
+        self._unreadable: list[int] = []
+        self._shapes: dict[str, list[int]] = {}
+
+    def add(self, index: int, image: np.ndarray | None, shape: tuple) -> bool:
+        """Checks an image.
 
         Args:
           index: its number.
-          picture: what `read` gave.
-          wanted: shape that it should have.
+          image: by `read`.
+          shape: that it should have.
 
         Returns:
-          whether it can be used.
+          Whether the image can be used.
         """
-        if picture is None:
-            self._bad.append(index)
+        if image is None:
+            self._unreadable.append(index)
             return False
-        if picture.dtype != np.uint8 or picture.shape != wanted:
-            kind = f"{picture.dtype} {_size(picture.shape)} instead of {_size(wanted)}"
-            self._odd.setdefault(kind, []).append(index)
+        if image.dtype != np.uint8 or image.shape != shape:
+            kind = f"{image.dtype} {_size(image.shape)} instead of {_size(shape)}"
+            self._shapes.setdefault(kind, []).append(index)
             return False
         return True
 
     def findings(self) -> Iterator[Finding]:
-        """What was gathered."""
-        if self._bad:
-            yield Finding(
-                ERROR,
-                "unreadable_picture",
-                self._where,
-                f"missing, cut off or no picture: {listed(self._bad)}",
-                self._remedy,
-            )
-        for kind, indices in self._odd.items():
-            yield Finding(
-                ERROR,
-                "picture_size",
-                self._where,
-                f"{listed(indices)}: {kind}",
-                self._remedy,
-            )
+        """The collected faults."""
+        found = []
+        if self._unreadable:
+            numbers = listed(self._unreadable)
+            seen = f"missing, truncated or not an image: {numbers}"
+            found.append(("unreadable_picture", seen))
+        for kind, indices in self._shapes.items():
+            found.append(("picture_size", f"{listed(indices)}: {kind}"))
+        for check, seen in found:
+            yield Finding(ERROR, check, self._where, seen, self._remedy)
 
 
 class Repeats:
-    """Finds frames that repeat the one before, as preparation does."""
+    """Finds frames that repeat the frame before them, as preparation does."""
 
     def __init__(self):
-        """Starts before the first frame."""
         self._before: tuple[int, np.ndarray] | None = None
         self._numbers: list[int] = []
         self._changes: list[float] = []
 
     def add(self, index: int, frame: np.ndarray) -> None:
-        """Looks at the next readable frame, uint8 [H, W, 3], and its number."""
-        small = frame_change.image_thumbnail(frame)
+        """Adds the next readable frame, uint8 [H, W, 3], and its number."""
+        thumbnail = frame_change.image_thumbnail(frame)
         change = np.inf
         if self._before is not None and self._before[0] == index - 1:
-            change, _ = frame_change.change(self._before[1], small)
-        self._before = index, small
+            change, _ = frame_change.change(self._before[1], thumbnail)
+        self._before = index, thumbnail
         self._numbers.append(index)
         self._changes.append(change)
 
     def repeated(self) -> list[int]:
-        """Numbers of the frames that repeat the one before."""
+        """Numbers of the repeats."""
         if not self._changes:
             return []
         repeats = frame_change.repeats(np.array(self._changes))
@@ -106,18 +101,13 @@ class Repeats:
     def findings(
         self, flagged: np.ndarray, where: str, remedy: str
     ) -> Iterator[Finding]:
-        """What is repeated, beside what is said to be, bool [F]."""
-        seen = len(self._numbers)
+        """Reports repeats that are not flagged, bool [F]."""
+        count = len(self._numbers)
         hidden = [i for i in self.repeated() if i < len(flagged) and not flagged[i]]
-        if len(hidden) > 0.05 * seen:
-            yield Finding(
-                WARNING,
-                "unmarked_repeats",
-                where,
-                f"{len(hidden)} of {seen} frames repeat the one before and are "
-                f"not marked: {listed(hidden)}",
-                remedy,
-            )
+        if len(hidden) > 0.05 * count:
+            seen = f"{len(hidden)} of {count} frames repeat the frame before them and "
+            seen += f"are not marked: {listed(hidden)}"
+            yield Finding(WARNING, "unmarked_repeats", where, seen, remedy)
 
 
 def _size(shape: tuple) -> str:

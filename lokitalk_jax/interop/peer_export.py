@@ -1,24 +1,24 @@
-"""A folder that ER-NeRF, SyncTalk and TalkingGaussian train on, of an identity folder.
+"""Exports an identity folder for training in ER-NeRF, SyncTalk or TalkingGaussian.
 
-What only their own tools make stays to be made: audio features (aud_ds.npy) from
-aud.wav, and OpenFace's au.csv.
+Only their tools can make two files: audio features (aud_ds.npy) from aud.wav, and
+OpenFace's au.csv.
 """
 
+import os
 import pathlib
 import shutil
-import tempfile
 
 import numpy as np
 
-from lokitalk_jax import face_mesh
-from lokitalk_jax.data import layout, torso_inpainting
+from lokitalk_jax import face_mesh, files
+from lokitalk_jax.data import layout, peer_layout, torso_inpainting
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.interop import peer_poses
 from lokitalk_jax.media import image_file
 from lokitalk_jax.progress import Progress, track
 
-# RGB of their parsing maps. Our torso includes the neck, which they only tell apart to
-# join them again.
+# Colours of labels in parsing maps. The torso includes the neck; their programs join
+# both.
 _COLOURS = {
     layout.BACKGROUND: (255, 255, 255),
     layout.TORSO: (255, 0, 0),
@@ -32,25 +32,27 @@ STILL_TO_MAKE = (
 
 
 def export_folder(
-    source: pathlib.Path, out: pathlib.Path, progress: Progress | None = None
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    progress: Progress | None = None,
 ) -> int:
-    """Writes `out` as their preparation does.
+    """Writes a folder as their preparation does; see `peer_layout`.
 
     Args:
       source: an identity folder.
-      out: a folder that is not there yet; it appears when all is written.
-      progress: hears of the frames.
+      out: a new folder; it appears when it is complete.
+      progress: called for every frame.
 
     Returns:
-      the number of frames.
+      The number of frames.
 
     Raises:
-      ValueError: `source` is no identity folder, some frame has no face, or `out` is
-        there.
+      ValueError: `source` is not an identity folder, a frame has no face, or `out`
+        exists.
       OSError: a file could not be written.
     """
     identity, out = IdentityFolder(source), pathlib.Path(out)
-    tracks, meta = identity.tracks(), identity.meta
+    tracks = identity.tracks()
     if out.exists():
         raise ValueError(f"out={out} is there already; give a new folder")
     if not tracks.valid.all():
@@ -59,34 +61,42 @@ def export_folder(
             "programs shift all frames after such a gap: prepare a stretch without one"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = pathlib.Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    scratch = files.scratch(out)
     try:
         _write(identity, tracks, scratch, progress)
-        scratch.chmod(0o755)
         scratch.rename(out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return meta.frame_count
+    return identity.meta.frame_count
 
 
-def _write(identity, tracks, out: pathlib.Path, progress) -> None:
-    meta = identity.meta
-    for name in ("ori_imgs", "gt_imgs", "torso_imgs", "parsing"):
-        (out / name).mkdir()
-    plate = identity.plate()
-    image_file.write(out / "bc.jpg", plate)
+def _write(
+    identity: IdentityFolder,
+    tracks: layout.Tracks,
+    out: pathlib.Path,
+    progress: Progress | None,
+) -> None:
+    kinds = (
+        peer_layout.FRAMES,
+        peer_layout.OVER_PLATE,
+        peer_layout.TORSOS,
+        peer_layout.PARSING_MAPS,
+    )
+    for kind in kinds:
+        (out / kind).mkdir(parents=True)
+    meta, plate = identity.meta, identity.plate()
+    image_file.write(out / peer_layout.PLATE, plate)
     palette = np.array([_COLOURS[label] for label in layout.LABEL_VALUES], np.uint8)
     for i in track(range(meta.frame_count), progress, "export", meta.frame_count):
         rgb, labels = identity.frame(i), identity.labels(i)
         share = identity.mask(i)[..., None] / 255
-        image_file.write(out / "ori_imgs" / f"{i}.jpg", rgb)
-        over = np.rint(share * rgb + (1 - share) * plate).astype(np.uint8)
-        image_file.write(out / "gt_imgs" / f"{i}.jpg", over)
+        over_plate = np.rint(share * rgb + (1 - share) * plate).astype(np.uint8)
         torso = torso_inpainting.torso_image(rgb, labels)
-        image_file.write(out / "torso_imgs" / f"{i}.png", torso)
-        image_file.write(out / "parsing" / f"{i}.png", palette[labels])
+        images = rgb, over_plate, torso, palette[labels]
+        for kind, image in zip(kinds, images, strict=True):
+            image_file.write(peer_layout.image(out, kind, i), image)
         points = tracks.landmarks[i, list(face_mesh.MESH_TO_68), :2]
-        np.savetxt(out / "ori_imgs" / f"{i}.lms", points, "%f")
+        np.savetxt(peer_layout.landmarks(out, i), points, "%f")
     peer_poses.write(
         out,
         peer_poses.PeerPoses(
@@ -97,4 +107,4 @@ def _write(identity, tracks, out: pathlib.Path, progress) -> None:
         ),
     )
     if identity.audio_path:
-        shutil.copyfile(identity.audio_path, out / "aud.wav")
+        shutil.copyfile(identity.audio_path, out / peer_layout.SOUND)

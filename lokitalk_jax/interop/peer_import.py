@@ -1,12 +1,12 @@
-"""An identity folder of a folder of ER-NeRF, SyncTalk or TalkingGaussian.
+"""Imports a folder of ER-NeRF, SyncTalk or TalkingGaussian as an identity folder.
 
-Frames, poses, focal length, parsing maps, background and sound are theirs. Landmarks
-are found anew, since 68 points are too few for our lips; eyes and lips follow from
-them, and from their place under the given poses follows where our head frame is. Audio
-features, action units and torso pictures are not needed: ours are made of sound and
-frames.
+Frames, poses, focal length, parsing maps, background and sound are taken over.
+Landmarks are detected again, since 68 points are too few for our lip signal; lips, eyes
+and the place of our head frame follow from them. Audio features, action units and torso
+images are not used.
 """
 
+import os
 import pathlib
 import shutil
 
@@ -15,10 +15,10 @@ import numpy as np
 import scipy.io.wavfile
 
 from lokitalk_jax import face_mesh, structs
-from lokitalk_jax.data import label_images, layout
+from lokitalk_jax.data import label_images, layout, peer_layout
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.data.folder_writer import FolderWriter
-from lokitalk_jax.doctor import check, finding, peer, pictures
+from lokitalk_jax.doctor import check, finding, pictures
 from lokitalk_jax.files import replacing
 from lokitalk_jax.interop import peer_poses
 from lokitalk_jax.media import image_file
@@ -34,20 +34,22 @@ from lokitalk_jax.prepare import (
 from lokitalk_jax.prepare.workspace import Workspace
 from lokitalk_jax.progress import Progress, track
 
+_PLATE_FRAMES = 64  # in which the background is looked for
+
 
 def import_folder(
-    source: pathlib.Path,
-    out: pathlib.Path,
-    model: str | None = None,
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    model: str | os.PathLike | None = None,
     progress: Progress | None = None,
 ) -> layout.Meta:
-    """Writes the identity folder `out`; goes on where an earlier call was stopped.
+    """Writes the identity folder `out`; continues after an interruption.
 
     Args:
-      source: their folder.
-      out: new, or begun by the same call.
+      source: their folder, see `peer_layout`.
+      out: the folder, new or begun by the same call.
       model: a FaceLandmarker model; None searches for it, see `face_model.find`.
-      progress: hears of the stages.
+      progress: called for every frame of every stage.
 
     Raises:
       ValueError: the doctor finds an error in `source`, too few frames show a face, or
@@ -55,28 +57,36 @@ def import_folder(
       OSError: a file could not be written; the same call continues later.
     """
     source = pathlib.Path(source)
-    if not peer.is_one(source):
+    if not peer_layout.is_peer(source):
         raise ValueError(
-            f"{source} is not laid out as ER-NeRF or SyncTalk do: it holds neither "
-            "transforms_train.json nor ori_imgs"
+            f"{source} is not laid out as a folder of ER-NeRF or SyncTalk: it holds "
+            f"neither {peer_layout.TRANSFORMS[0]} nor {peer_layout.FRAMES}"
         )
-    errors = [one for one in check.examine(source) if one.severity == finding.ERROR]
+    findings = check.examine(source, progress)
+    errors = [str(one) for one in findings if one.severity == finding.ERROR]
     if errors:
-        told = "\n  ".join(str(one) for one in errors)
-        raise ValueError(f"{source} cannot be imported as it is:\n  {told}")
-    known = workspace.file_identity(source / peer_poses.SPLITS[0]) | {"imported": True}
-    with Workspace(pathlib.Path(out), known) as work:
+        listed = "\n  ".join(errors)
+        raise ValueError(f"{source} cannot be imported as it is:\n  {listed}")
+    known = workspace.file_identity(source / peer_layout.TRANSFORMS[0])
+    with Workspace(pathlib.Path(out), known | {"imported": True}) as work:
         if not work.finished:
             _run_stages(source, work, face_model.find(model), progress)
     return IdentityFolder(out).meta
 
 
-def _run_stages(source, work, model, progress) -> None:
+def _run_stages(
+    source: pathlib.Path,
+    work: Workspace,
+    model: pathlib.Path | None,
+    progress: Progress | None,
+) -> None:
     theirs = peer_poses.read(source)
     count = len(theirs.camera_to_head)
     out = FolderWriter(work.path)
     repeated = work.cached(
-        "repeats", lambda: [_write_frames(source, out, count, progress)], lambda x: x[0]
+        "repeats",
+        lambda: [_write_frames(source, out, count, progress)],
+        lambda arrays: arrays[0],
     )
     landmarks, valid = work.cached(
         "landmarks", lambda: stages.find_landmarks(out, count, model, progress), tuple
@@ -95,7 +105,7 @@ def _run_stages(source, work, model, progress) -> None:
     motion = work.cached(
         "torso",
         lambda: stages.register_torso(out, poses, valid, progress),
-        torso.Motion._make,
+        torso.TorsoMotion._make,
     )
     tracked = tracks.assemble(
         landmarks, valid, repeated, poses, motion, focal, principal
@@ -124,32 +134,25 @@ def _run_stages(source, work, model, progress) -> None:
     )
 
 
-def _sound(source: pathlib.Path, count: int) -> np.ndarray:
-    """The sound of `count` frames, float32 [S]; the doctor has checked its rate."""
-    _, samples = scipy.io.wavfile.read(source / "aud.wav")
-    length = count * structs.AUDIO_RATE // structs.FPS
-    padded = np.zeros(length, np.float32)
-    padded[: min(len(samples), length)] = samples[:length] / np.float32(32768)
-    return padded
-
-
 def _even(image: np.ndarray) -> np.ndarray:
-    """Without an odd last row or column, which no video can have."""
+    """Drops an odd last row or column, which no video can have."""
     height, width = image.shape[:2]
     return image[: height - height % 2, : width - width % 2]
 
 
-def _write_frames(source, out: FolderWriter, count: int, progress) -> np.ndarray:
-    """Takes frames over; bool [F], which of them repeat the one before."""
+def _write_frames(
+    source: pathlib.Path, out: FolderWriter, count: int, progress: Progress | None
+) -> np.ndarray:
+    """Takes frames over; returns which of them are repeats, bool [F]."""
     repeats = pictures.Repeats()
     for i in track(range(count), progress, "frames", count):
-        path = source / "ori_imgs" / f"{i}.jpg"
+        path = peer_layout.image(source, peer_layout.FRAMES, i)
         rgb = image_file.read_rgb(path)
         repeats.add(i, rgb)
         if out.frame_path(i).exists():
             continue
         if rgb.shape == _even(rgb).shape:
-            # The bytes themselves, since every encoding loses a little.
+            # A copy of the file, since every encoding loses a little.
             with replacing(out.frame_path(i)) as temporary:
                 shutil.copyfile(path, temporary)
         else:
@@ -159,22 +162,35 @@ def _write_frames(source, out: FolderWriter, count: int, progress) -> np.ndarray
     return repeated
 
 
-def _write_labels(source, out: FolderWriter, count: int, progress) -> None:
+def _write_labels(
+    source: pathlib.Path, out: FolderWriter, count: int, progress: Progress | None
+) -> None:
+    """Makes masks and labels from parsing maps."""
     for i in track(range(count), progress, "labels", count):
         if out.has_labels(i):
             continue
-        labels = _even(label_images.read(source / "parsing" / f"{i}.png"))
+        path = peer_layout.image(source, peer_layout.PARSING_MAPS, i)
+        labels = _even(label_images.read(path))
         person = np.where(labels == layout.BACKGROUND, 0, 255).astype(np.uint8)
         # Their maps end at whole pixels, a person does not.
         out.write_mask(i, cv2.GaussianBlur(person, (3, 3), 0))
         out.write_labels(i, labels)
 
 
-def _write_plate(source, out: FolderWriter, count: int) -> float:
-    """Writes the plate; returns the share of it that was seen in some frame."""
-    rgb = _even(image_file.read_rgb(source / "bc.jpg"))
+def _write_plate(source: pathlib.Path, out: FolderWriter, count: int) -> float:
+    """Writes the plate; returns the share of it that was visible in some frame."""
+    rgb = _even(image_file.read_rgb(source / peer_layout.PLATE))
     seen = np.zeros(rgb.shape[:2], bool)
-    for i in np.unique(np.linspace(0, count - 1, 64).astype(int)):
+    for i in np.unique(np.linspace(0, count - 1, _PLATE_FRAMES).astype(int)):
         seen |= out.mask(i) == 0
     out.write_plate(rgb, seen)
     return float(seen.mean())
+
+
+def _sound(source: pathlib.Path, count: int) -> np.ndarray:
+    """The sound of `count` frames, float32 [S]; the doctor has checked its rate."""
+    _, samples = scipy.io.wavfile.read(source / peer_layout.SOUND)
+    length = count * structs.AUDIO_RATE // structs.FPS
+    padded = np.zeros(length, np.float32)
+    padded[: min(len(samples), length)] = samples[:length] / np.float32(32768)
+    return padded

@@ -118,7 +118,7 @@ def _run_stages(
     motion = work.cached(
         "torso",
         lambda: stages.register_torso(out, poses.head_to_camera, valid, progress),
-        torso.Motion._make,
+        torso.TorsoMotion._make,
     )
     tracked = tracks.assemble(
         landmarks,

@@ -125,7 +125,7 @@ def register_torso(
     head_to_camera: np.ndarray,
     valid: np.ndarray,
     progress: Progress | None = None,
-) -> torso.Motion:
+) -> torso.TorsoMotion:
     """Tracks the torso through all frames; see `torso`."""
     reference, count = torso.reference_frame(head_to_camera, valid), len(valid)
     stage = Stage(progress, "torso", count)

@@ -30,7 +30,7 @@ _AREA = 0.02
 _MARGIN = 2
 
 
-class Motion(NamedTuple):
+class TorsoMotion(NamedTuple):
     """Motion of the torso in F frames relative to the reference frame.
 
     Attributes:
@@ -61,7 +61,7 @@ def register(
     reference: int,
     count: int,
     done: Callable[[], object] = lambda: None,
-) -> Motion:
+) -> TorsoMotion:
     """Registers the torso of every frame to the reference frame.
 
     Args:
@@ -79,7 +79,7 @@ def register(
     def grey(index: int) -> np.ndarray:
         return cv2.cvtColor(shrunk(read_rgb(index)), cv2.COLOR_RGB2GRAY)
 
-    motion = Motion(
+    motion = TorsoMotion(
         np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1)),
         np.zeros(count, np.float32),
     )
@@ -106,7 +106,7 @@ def register(
 
 
 def poses(
-    motion: Motion,
+    motion: TorsoMotion,
     head_to_camera: np.ndarray,
     valid: np.ndarray,
     focal: float,

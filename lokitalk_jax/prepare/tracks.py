@@ -12,7 +12,7 @@ def assemble(
     valid: np.ndarray,
     duplicate: np.ndarray,
     head_to_camera: np.ndarray,
-    motion: torso.Motion,
+    motion: torso.TorsoMotion,
     focal: float,
     principal: tuple[float, float],
 ) -> Tracks:
@@ -40,7 +40,7 @@ def assemble(
     )
 
 
-def quality(tracks: Tracks, motion: torso.Motion, plate_seen: float) -> dict:
+def quality(tracks: Tracks, motion: torso.TorsoMotion, plate_seen: float) -> dict:
     """Figures of a preparation for `Meta.quality`.
 
     Args:

@@ -182,7 +182,7 @@ OWN = {
         "sound_quiet", "-40 dB"),
     "silence": (
         lambda p: peer_folder.write_wav(p / "audio.wav", COUNT * 640, loud=0.0),
-        "sound_silent", "nothing is heard"),
+        "sound_silent", "silent ("),
     "clipped sound": (
         lambda p: FolderWriter(p).write_sound(
             np.random.default_rng(0).normal(0, 1, COUNT * 640)),

@@ -75,7 +75,7 @@ def test_poses_put_the_torso_where_it_is_seen(motion, heads):
 
 
 def test_frames_that_cannot_be_registered_lie_between_their_neighbours(motion, heads):
-    broken = torso.Motion(motion.warp.copy(), motion.correlation.copy())
+    broken = torso.TorsoMotion(motion.warp.copy(), motion.correlation.copy())
     broken.warp[10, :, 2], broken.correlation[10] = 99, 0.1
     poses = torso.poses(broken, heads, VALID, FOCAL, PRINCIPAL)
     np.testing.assert_allclose(
