@@ -27,6 +27,7 @@ _PROTOCOLS = {
     "peer": "the head is rendered without its torso, over the frame's true torso "
     "(continued behind the head) and the plate, as ER-NeRF scores",
 }
+_BASELINES = ("still_mouth", "shuffled_audio")
 _WIDEST = 1600  # pixels of an embedded picture
 _NAMED = 4  # identities in the title
 
@@ -65,7 +66,7 @@ def render(header: Mapping[str, object], clips: Sequence[Clip]) -> str:
         )
         if (table := tables.clip_table(scores, clips)) is not None
     }
-    explained = [*frame_scores.columns, *score_list.REGION]
+    explained = [*frame_scores.columns]
     for table in clip_tables.values():
         explained += table.columns
     return _TEMPLATES.get_template("report.html.j2").render(
@@ -81,6 +82,8 @@ def render(header: Mapping[str, object], clips: Sequence[Clip]) -> str:
         },
         clip_tables=clip_tables,
         identities={name: _identity(mine) for name, mine in by_identity.items()},
+        baselines=any(clip.driven_by in _BASELINES for clip in clips),
+        intervals=any(cell.interval for row in frame_scores.rows for cell in row.cells),
         explained=explained,
     )
 

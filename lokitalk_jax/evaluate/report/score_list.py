@@ -11,14 +11,14 @@ class Score(NamedTuple):
       title: heading of its column.
       digits: decimals.
       better: "higher" or "lower"; empty if neither is better.
-      meaning: one sentence.
+      meaning: one sentence; empty for a score of a region.
     """
 
     key: str
     title: str
     digits: int
     better: str
-    meaning: str
+    meaning: str = ""
 
 
 FRAME = (
@@ -57,9 +57,9 @@ FRAME = (
     Score("frame.cpbd_truth", "CPBD of truth", 3, "", "The same for the true frames."),
 )
 REGION = (
-    Score("psnr", "PSNR, dB", 2, "higher", "PSNR of all of the region's pixels."),
-    Score("ssim", "SSIM", 4, "higher", "SSIM inside the region."),
-    Score("lpips_alex", "LPIPS", 4, "lower", "LPIPS, AlexNet, inside the region."),
+    Score("psnr", "PSNR, dB", 2, "higher"),
+    Score("ssim", "SSIM", 4, "higher"),
+    Score("lpips_alex", "LPIPS", 4, "lower"),
 )
 FACE = (
     Score("lmd_face", "LMD, face widths", 4, "lower", "LMD divided by the face width."),
