@@ -51,7 +51,8 @@ def load(path: pathlib.Path, count: int) -> Iterator[Finding | Poses]:
     if len(poses) != count:
         seen = f"{len(poses)} poses for {count} frames"
         faults.append(Finding(ERROR, "pose_count", _BOTH, seen, PEER_AGAIN))
-    faults += _rigid(poses)
+    if poses:
+        faults += _rigid(poses)
     yield from faults
     if not faults or all(fault.check == "depth" for fault in faults):
         yield Poses(camera.focal_len, (camera.cx, camera.cy), poses)

@@ -199,7 +199,7 @@ def test_what_cannot_be_converted_is_refused(tmp_path, found_faces, capsys):
         assert prepare.main([f"--{flag}={source}", f"--out={tmp_path / out}"]) == 1
         return capsys.readouterr().err
 
-    assert "is not laid out as ER-NeRF" in refusal("import", tmp_path)
+    assert "is not laid out as a folder of ER-NeRF" in refusal("import", tmp_path)
     theirs = tmp_path / "theirs"
     peer_folder.write(theirs, 22)
     (theirs / "ori_imgs" / "7.lms").unlink()
