@@ -1,9 +1,9 @@
 """What is each part of the model worth? The full model against models without one part.
 
-    python -m benchmarks.ablation --data=data/dev --out=runs/ablate --newcomer=speaker_b
+    python -m benchmarks.ablation --data=data/dev --out=runs/ablate --adapt_to=speaker_b
 
 Every model is trained on the same identities with the same number of steps and scored
-on their held-out frames. With --newcomer, that identity is left out of the training,
+on their held-out frames. With --adapt_to, that identity is left out of the training,
 and each model is then adapted to the first seconds of its clip. Differences are taken
 between runs of the same seed. The effect on speed is the number of steps and seconds
 until the head is a decibel below the full model's last PSNR. Every run and its scores
@@ -19,60 +19,42 @@ import ml_collections
 import numpy as np
 from absl import app, flags
 from absl import logging as absl_logging
-from scipy import stats
 
-from benchmarks.prior_benefit import link_people
-from benchmarks.prior_benefit_report import cost_to
+from benchmarks import ablation_report, held_out_scores, reports
+from benchmarks.ablation_report import ADAPTED, PARTS, WHOLE
+from benchmarks.prior_benefit import link_identities
 from configs import adapt, multi_id
-from lokitalk_jax import files, process
+from lokitalk_jax import process
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.checkpoint import store
 from lokitalk_jax.data import folder
-from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.data.references import spread
-from lokitalk_jax.evaluate.held_out import rendered_frames
-from lokitalk_jax.evaluate.metrics.psnr import masked_psnr
 from lokitalk_jax.evaluate.score import score_tracked
 from lokitalk_jax.model.rendering import Rendered
 from lokitalk_jax.structs import REGIONS
 from lokitalk_jax.training import trainer
 
-WHOLE = "full"
-PARTS = (
-    "holistic",
-    "no_cascade",
-    "no_attention",
-    "no_conditioning",
-    "no_hypernetwork",
-    "no_offset",
-    "no_encoder",
-)
-ADAPTED = ("no_prior",)  # says something of newcomers only
-_TEST_FRAMES = 12  # of each clip, evenly spread over the held-out ones
-_POINTS = 6  # checkpoints of a run, evenly spread, that its curve goes through
-_SHORT_OF = 1.0  # dB of head PSNR, of the fixed quality below the whole model's last
+_POINTS = 6  # checkpoints of a run, evenly spread, on its curve
 
 
 def score(run: Run, name: str) -> dict[str, float]:
-    """Scores of one person of a run on some held-out frames.
+    """Scores of one identity of a run on some held-out frames.
 
     Returns:
       PSNR by region, LPIPS, mouth distance, and `lip_gate` and `eye_gate`: overlap
       (intersection over union) of the rendered gate with the region's mask.
     """
     avatar = run.avatar(name)
-    record = avatar.record
-    data = Dataset.open(folder.IdentityFolder(record.source), run.config.data.size)
-    shared = np.zeros((2, len(REGIONS)))
+    data = held_out_scores.open_clip(run, avatar.record)
+    areas = np.zeros((2, len(REGIONS)))  # of intersection and union
 
     def compare(index: int, maps: Rendered) -> None:
         gates, masks = maps.regions >= 0.5, data.region_masks(index) >= 0.5
-        shared[:] += np.sum([gates & masks, gates | masks], axis=(1, 2))
+        areas[:] += np.sum([gates & masks, gates | masks], axis=(1, 2))
 
-    shown = spread(record.test_frames, _TEST_FRAMES)
-    found = score_tracked(avatar, data, shown, compare)
+    frames = held_out_scores.chosen(avatar.record)
+    found = score_tracked(avatar, data, frames, compare)
     psnr = {region: found[region]["psnr"] for region in ("frame", *REGIONS)}
-    overlap = dict(zip(REGIONS, shared[0] / np.maximum(shared[1], 1), strict=True))
+    overlap = dict(zip(REGIONS, areas[0] / np.maximum(areas[1], 1), strict=True))
     return psnr | {
         "lpips": found["frame"]["lpips_alex"],
         "lmd_px": found["lmd_px"],
@@ -81,30 +63,28 @@ def score(run: Run, name: str) -> dict[str, float]:
     }
 
 
-def head_psnr(run: Run, name: str) -> float:
-    """The head's PSNR of `score` alone, which takes a fifth of the time."""
-    avatar = run.avatar(name)
-    record, head = avatar.record, REGIONS.index("head")
-    data = Dataset.open(folder.IdentityFolder(record.source), run.config.data.size)
-    shown = spread(record.test_frames, _TEST_FRAMES)
-    pictures = np.stack([picture for *_, picture in rendered_frames(avatar, shown)])
-    truth = np.stack([data.frames[index] for index in shown]) / np.float32(255)
-    masks = np.stack([data.region_masks(index)[..., head] for index in shown])
-    return masked_psnr(truth, pictures, masks)
-
-
 def measure(run: Run) -> dict[str, float | None]:
-    """Scores of a checkpoint, the mean over its people; None where nobody has one."""
+    """Mean scores of the identities of a checkpoint; None where none has a score."""
     rows = [score(run, name) for name in run.identities]
     found = {key: [r[key] for r in rows if r[key] is not None] for key in rows[0]}
     return {k: float(np.mean(each)) if each else None for k, each in found.items()}
 
 
+def head_psnr(run: Run) -> float:
+    """The head's PSNR in `measure` alone, which takes a fifth of the time."""
+    avatars = [run.avatar(name) for name in run.identities]
+    found = [
+        held_out_scores.psnr(avatar, held_out_scores.open_clip(run, avatar.record))
+        for avatar in avatars
+    ]
+    return float(np.mean([one["head"] for one in found]))
+
+
 def curve(workdir: pathlib.Path) -> list[dict]:
     """The head's PSNR at all checkpoints of a run, all scores at the last.
 
-    Beside them stand `step` and `seconds`. Seconds are those of the steps, as the
-    log's lines are apart in the middle: compiling and previews are left out.
+    Points have `step` and `seconds` too. Seconds are those of the steps, by the median
+    distance of lines in the log, which leaves out compiling and previews.
     """
     lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
     logged = np.array([(line["step"], line["time"]) for line in lines])
@@ -116,11 +96,7 @@ def curve(workdir: pathlib.Path) -> list[dict]:
     points = []
     for step in kept:
         run = Run(workdir, step)
-        if step == kept[-1]:
-            found = measure(run)
-        else:
-            heads = [head_psnr(run, name) for name in run.identities]
-            found = {"head": float(np.mean(heads))}
+        found = measure(run) if step == kept[-1] else {"head": head_psnr(run)}
         points.append({"step": step, "seconds": step * pace} | found)
     return points
 
@@ -130,7 +106,7 @@ def with_checkpoints(config: ml_collections.ConfigDict) -> ml_collections.Config
     config.train.checkpoint_every = max(config.train.steps // _POINTS, 1)
     config.train.keep = _POINTS + 1
     config.train.log_every = max(config.train.steps // (2 * _POINTS), 1)
-    config.voice.steps = 0  # nobody is heard
+    config.voice.steps = 0  # speech is not scored
     return config
 
 
@@ -148,7 +124,7 @@ def configure(part: str, root: pathlib.Path, steps: int, seed: int):
 
 
 def configure_adapting(part: str, prior: pathlib.Path, source, seconds, seed):
-    """The config that adapts a model without `part` to a newcomer."""
+    """The config that adapts a model without `part` to an identity."""
     if part in ADAPTED:
         config = configure(part, source, 0, seed)
     else:
@@ -161,127 +137,49 @@ def configure_adapting(part: str, prior: pathlib.Path, source, seconds, seed):
     return with_checkpoints(config)
 
 
-def difference(whole: list[float], less: list[float]) -> tuple[float, float]:
-    """Mean over seeds of what leaving a part out changes, and half its 95% interval.
-
-    The interval (Student's t on differences of the same seed) is infinite for one seed.
-    """
-    gaps = np.subtract(less, whole)
-    if len(gaps) < 2:
-        return float(gaps.mean()), float("inf")
-    reach = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / len(gaps) ** 0.5
-    return float(gaps.mean()), float(reach)
-
-
-def table(cells: list[dict], group: str) -> str:
-    """Markdown: means of the whole model, then differences from it.
-
-    Args:
-      cells: {'part', 'seed', 'group', 'curve'} each, see `curve`.
-      group: which cells, 'people' or 'newcomer'.
-    """
-    those = [c for c in cells if c["group"] == group]
-    found = {(c["part"], c["seed"]): c["curve"][-1] for c in those}
-    seeds = sorted({seed for part, seed in found if part == WHOLE})
-    keys = [k for k in found[WHOLE, seeds[0]] if k not in ("step", "seconds")]
-    lines = [f"| {group} | seeds | " + " | ".join(keys) + " |"]
-    lines.append("|---" * (len(keys) + 2) + "|")
-    for part in (WHOLE, *PARTS, *ADAPTED):
-        both = [seed for seed in seeds if (part, seed) in found]
-        if not both:
-            continue
-        cells_of_part = []
-        for key in keys:
-            whole = [found[WHOLE, seed][key] for seed in both]
-            less = [found[part, seed][key] for seed in both]
-            digits = 4 if key == "lpips" else 2
-            if part == WHOLE:
-                cells_of_part.append(f"{np.mean(whole):.{digits}f}")
-                continue
-            mean, reach = difference(whole, less)
-            cells_of_part.append(f"{mean:+.{digits}f} ± {reach:.{digits}f}")
-        lines.append(f"| {part} | {len(both)} | " + " | ".join(cells_of_part) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def times(cells: list[dict], group: str) -> str:
-    """Markdown: steps and seconds until the head reaches a fixed quality.
-
-    Args:
-      cells: {'part', 'seed', 'group', 'curve'} each, see `curve`.
-      group: which cells, 'people' or 'newcomer'.
-    """
-    curves = {(c["part"], c["seed"]): c["curve"] for c in cells if c["group"] == group}
-    whole = [c[-1]["head"] for (part, _), c in curves.items() if part == WHOLE]
-    level = float(np.mean(whole)) - _SHORT_OF
-    lines = [f"| {group}: head at {level:.2f} dB | reached | steps | seconds |"]
-    lines.append("|---" * 4 + "|")
-    for part in (WHOLE, *PARTS, *ADAPTED):
-        its = [c for (name, _), c in curves.items() if name == part]
-        if not its:
-            continue
-        costs = [
-            [cost_to(c, level, cost=cost) for c in its] for cost in ("step", "seconds")
-        ]
-        reached = len(its) - costs[0].count(None)
-        cells_of_part = [f"{reached} of {len(its)}"]
-        # A mean over those seeds that reach it would flatter the others.
-        every = reached == len(its)
-        cells_of_part += [f"{np.mean(each):.0f}" if every else "-" for each in costs]
-        lines.append(f"| {part} | " + " | ".join(cells_of_part) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _kept(path: pathlib.Path, make) -> dict:
-    """What `make` gives, kept in a file."""
-    if not path.exists():
-        made = make()
-        print(json.dumps(made), flush=True)
-        with files.replacing(path) as temporary:
-            temporary.write_text(json.dumps(made) + "\n")
-    return json.loads(path.read_text())
-
-
 def main(_) -> None:
-    """Trains what is missing, then reports."""
+    """Trains the runs that are missing, then reports."""
     absl_logging.set_verbosity(absl_logging.WARNING)
-    out, newcomer = pathlib.Path(_OUT.value), _NEWCOMER.value
-    people = folder.find_identities(_DATA.value)
-    sources = {one.name: one.path for one in people}
-    if newcomer and newcomer not in sources:
-        raise app.UsageError(
-            f"--newcomer={newcomer}: no such identity in {_DATA.value}"
-        )
-    root = link_people(out, [one for one in people if one.name != newcomer])
-    (out / "cells").mkdir(exist_ok=True)
+    out, target = pathlib.Path(_OUT.value), _ADAPT_TO.value
+    identities = folder.find_identities(_DATA.value)
+    sources = {one.name: one.path for one in identities}
+    if target and target not in sources:
+        raise app.UsageError(f"--adapt_to={target}: no such identity in {_DATA.value}")
+    root = link_identities(out, [one for one in identities if one.name != target])
 
     def train(part: str, seed: int) -> dict:
         workdir = out / "runs" / f"{part}-{seed}"
         trainer.train(configure(part, root, _STEPS.value, seed), workdir)
-        cell = {"part": part, "seed": seed, "group": "people"}
+        cell = {"part": part, "seed": seed, "group": "trained"}
         return cell | {"curve": curve(workdir)}
 
-    def take_in(part: str, seed: int) -> dict:
+    def adapt_to(part: str, seed: int) -> dict:
         prior = out / "runs" / f"{part}-{seed}"
         workdir = out / "adapted" / f"{part}-{seed}"
-        source = sources[newcomer]
-        config = configure_adapting(part, prior, source, _SECONDS.value, seed)
+        config = configure_adapting(part, prior, sources[target], _SECONDS.value, seed)
         trainer.train(config, workdir)
-        cell = {"part": part, "seed": seed, "group": "newcomer"}
+        cell = {"part": part, "seed": seed, "group": "adapted"}
         return cell | {"curve": curve(workdir)}
 
     cells = []
     for seed, part in itertools.product(map(int, _SEEDS.value), _PARTS.value):
-        if part not in ADAPTED:
-            path = out / "cells" / f"people-{part}-{seed}.json"
-            cells.append(_kept(path, lambda part=part, seed=seed: train(part, seed)))
-        if newcomer:
-            path = out / "cells" / f"newcomer-{part}-{seed}.json"
-            cells.append(_kept(path, lambda part=part, seed=seed: take_in(part, seed)))
-    groups = ("people", "newcomer") if newcomer else ("people",)
-    with files.replacing(out / "ablate.md") as temporary:
-        parts = [make(cells, group) for make in (table, times) for group in groups]
-        temporary.write_text("\n".join(parts))
+        for group, compute in (("trained", train), ("adapted", adapt_to)):
+            if part in ADAPTED if group == "trained" else not target:
+                continue
+            path = out / "cells" / f"{group}-{part}-{seed}.json"
+            cells.append(
+                reports.cached(
+                    path,
+                    lambda part=part, seed=seed, compute=compute: compute(part, seed),
+                )
+            )
+    groups = ("trained", "adapted") if target else ("trained",)
+    tables = [
+        make(cells, group)
+        for make in (ablation_report.table, ablation_report.times)
+        for group in groups
+    ]
+    reports.write(out / "ablate.md", "\n".join(tables))
 
 
 if __name__ == "__main__":
@@ -289,9 +187,9 @@ if __name__ == "__main__":
     _OUT = flags.DEFINE_string("out", "runs/ablate", "Runs, scores, table.")
     _PARTS = flags.DEFINE_list("parts", [WHOLE, *PARTS, *ADAPTED], "Rows.")
     _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Of the runs.")
-    _STEPS = flags.DEFINE_integer("steps", 600, "Of the runs of all people.")
-    _NEWCOMER = flags.DEFINE_string("newcomer", None, "Whom to leave out and adapt to.")
-    _SECONDS = flags.DEFINE_float("seconds", 5.0, "Of the newcomer's video.")
+    _STEPS = flags.DEFINE_integer("steps", 600, "Of the runs of all identities.")
+    _ADAPT_TO = flags.DEFINE_string("adapt_to", None, "An identity to leave out first.")
+    _SECONDS = flags.DEFINE_float("seconds", 5.0, "Of video to adapt with.")
     flags.mark_flag_as_required("data")
     process.start()
     app.run(main)

@@ -12,113 +12,113 @@ compared with the loudness of the sound, as there is no video of it.
 
 import json
 import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
-from benchmarks.cross_reenactment import correlation, opening
-from lokitalk_jax import files, process
+from benchmarks import held_out_scores, mouth, reports
+from lokitalk_jax import process
 from lokitalk_jax.avatar import backdrop, video_file
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.avatar.sources import Sources
 from lokitalk_jax.avatar.speaking import SpeechMotion
-from lokitalk_jax.data import folder
-from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.media import image_grid, sound_file
-from lokitalk_jax.prepare import face_model, faces
 from lokitalk_jax.speech import audio2motion, sound_features, spoken_clip
 
 _LAGS = range(-8, 9)
 _SOURCES = Sources(eye="open", head="still")
 
 
-def openings(frames) -> np.ndarray:
-    """Openings of the mouth [F] of pictures, uint8 [H, W, 3] each."""
-    with faces.FaceDetector(face_model.find()) as detector:
-        return np.array([opening(detector, frame) for frame in frames])
+class Speech(NamedTuple):
+    """Sound that drives avatars.
+
+    Attributes:
+      samples: float32 [S], 16 kHz mono.
+      frames: numbers of the frames to render.
+      truth: [F], the opening of the speaker's mouth in these frames, or the loudness.
+    """
+
+    samples: np.ndarray
+    frames: range
+    truth: np.ndarray
 
 
-def rendered(run: Run, name: str, heard: np.ndarray, frames: range):
-    """Pictures of a portrait that speaks, of some frames of the sound."""
-    speaking = SpeechMotion(run, name, _SOURCES)
-    moved = [*speaking.push(heard), *speaking.finish()][frames.start : frames.stop]
+def of_clip(run: Run, name: str, count: int) -> Speech:
+    """The last `count` frames of the clip of an identity."""
+    record = run.record(name)
+    frames = range(record.frame_count)[-count:]
+    data = held_out_scores.open_clip(run, record)
+    truth = mouth.openings(data.frames[i] for i in frames)
+    return Speech(spoken_clip.samples(spoken_clip.of_record(record)), frames, truth)
+
+
+def of_file(path: pathlib.Path) -> Speech:
+    """A sound file, with its loudness at each frame."""
+    samples = np.concatenate(list(sound_file.read(path)))
+    rows = sound_features.features(samples)
+    loudness = rows[:: audio2motion.ROWS_PER_FRAME, -1]
+    return Speech(samples, range(len(loudness)), loudness)
+
+
+def rendered(run: Run, name: str, speech: Speech) -> Iterator[np.ndarray]:
+    """Pictures of an avatar that speaks, uint8 [H, W, 3]."""
+    motion = SpeechMotion(run, name, _SOURCES)
+    moved = [*motion.push(speech.samples), *motion.finish()]
+    moved = moved[speech.frames.start : speech.frames.stop]
     avatar = run.avatar(name)
     plate = backdrop.find("plate", avatar.record)
     for maps in video_file.stream(avatar.renderer, moved, plate):
-        yield image_grid.to_uint8(np.clip(np.asarray(maps.rgb), 0, 1))
+        yield image_grid.to_uint8(np.asarray(maps.rgb))
 
 
-def lagged(told: np.ndarray, true: np.ndarray) -> list[float]:
-    """Correlation at each of `_LAGS`: `told` that many frames later."""
-    count = min(len(told), len(true))
-    edge = max(_LAGS)
-    inside = slice(edge, count - edge)
-    return [
-        correlation(np.roll(told[:count], lag)[inside], true[:count][inside])
-        for lag in _LAGS
-    ]
-
-
-def loudness(heard: np.ndarray) -> np.ndarray:
-    """Loudness of the sound at each frame [F]."""
-    return sound_features.features(heard)[:: audio2motion.ROWS_PER_FRAME, -1]
-
-
-def row(record: str, source: str, told: np.ndarray, true: np.ndarray) -> dict:
-    """Figures of one render."""
-    found = lagged(told, true)
+def scores(openings: np.ndarray, truth: np.ndarray) -> dict:
+    """Agreement of the rendered mouth [F] with the true one, or with the loudness."""
+    truth = truth[: len(openings)]
+    found = mouth.lagged_correlations(openings, truth, _LAGS)
     best = int(np.argmax(found))
+    shuffled = np.random.default_rng(0).permutation(truth)
     return {
-        "portrait": record,
-        "voice": source,
-        "correlation": round(found[list(_LAGS).index(0)], 3),
+        "correlation": round(found[_LAGS.index(0)], 3),
         "best": round(found[best], 3),
         "lag_frames": _LAGS[best],
-        "other_order": round(
-            correlation(told, np.random.default_rng(0).permutation(true)[: len(told)]),
-            3,
-        ),
-        "frames": len(told),
+        "shuffled": round(mouth.correlation(openings, shuffled), 3),
+        "frames": len(openings),
     }
 
 
 def main(_) -> None:
     """Renders and measures."""
     run, out = Run(pathlib.Path(_WORKDIR.value)), pathlib.Path(_OUT.value)
-    out.mkdir(parents=True, exist_ok=True)
-    voices = {}
-    for path in map(pathlib.Path, _SOUND.value):
-        heard = np.concatenate(list(sound_file.read(path)))
-        level = loudness(heard)
-        voices[path.stem] = heard, range(len(level)), level
-    for name in [] if voices else run.identities:
-        record = run.record(name)
-        frames = range(record.frame_count)[-_FRAMES.value :]
-        data = Dataset.open(folder.IdentityFolder(record.source), run.config.data.size)
-        true = openings(data.frames[i] for i in frames)
-        voices[name] = spoken_clip.samples(spoken_clip.of_record(record)), frames, true
-    portraits = _PORTRAITS.value or run.identities
-    pairs = [(p, v) for p in portraits for v in voices]
+    if _SOUND.value:
+        speeches = {
+            path.stem: of_file(path) for path in map(pathlib.Path, _SOUND.value)
+        }
+    else:
+        speeches = {n: of_clip(run, n, _FRAMES.value) for n in run.identities}
+    identities = _IDENTITIES.value or run.identities
+    pairs = [(name, speaker) for name in identities for speaker in speeches]
     rows = []
-    for name, source in tqdm(pairs, "dubbing", unit="render"):
-        heard, frames, true = voices[source]
-        told = openings(rendered(run, name, heard, frames))
-        rows.append(row(name, source, told, true[: len(told)]))
+    for name, speaker in tqdm(pairs, "dubbing", unit="avatar"):
+        speech = speeches[speaker]
+        openings = mouth.openings(rendered(run, name, speech))
+        row = {"identity": name, "speaker": speaker}
+        rows.append(row | scores(openings, speech.truth))
         print(json.dumps(rows[-1]), flush=True)
-    with files.replacing(out / "dub.json") as temporary:
-        temporary.write_text(json.dumps(rows, indent=1) + "\n")
-    others = [r for r in rows if r["portrait"] != r["voice"]]
+    reports.write_json(out / "dub.json", rows)
+    others = [row for row in rows if row["identity"] != row["speaker"]]
     for key in ("correlation", "best", "lag_frames"):
-        print(key, "median", np.median([r[key] for r in others]))
+        print(key, "median", np.median([row[key] for row in others]))
 
 
 if __name__ == "__main__":
-    _WORKDIR = flags.DEFINE_string("workdir", None, "A run of several people.")
-    _OUT = flags.DEFINE_string("out", "runs/dub", "Figures.")
-    _FRAMES = flags.DEFINE_integer("frames", 150, "Last ones of each clip.")
+    _WORKDIR = flags.DEFINE_string("workdir", None, "A run of several identities.")
+    _OUT = flags.DEFINE_string("out", "runs/dub", "Folder of the scores.")
+    _FRAMES = flags.DEFINE_integer("frames", 150, "Last frames of each clip.")
     _SOUND = flags.DEFINE_list("sound", [], "Sound files instead of the clips.")
-    _PORTRAITS = flags.DEFINE_list("portraits", [], "Whom to render; all by default.")
+    _IDENTITIES = flags.DEFINE_list("identities", [], "To render; all by default.")
     flags.mark_flag_as_required("workdir")
     process.start()
     app.run(main)

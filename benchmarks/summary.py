@@ -27,6 +27,8 @@ import pathlib
 import re
 from collections.abc import Iterable
 
+from benchmarks.reports import markdown
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "results/*.md")
 REQUIRED = (  # fields of every line
@@ -93,7 +95,7 @@ def table(results: dict[str, list[dict]], request: str) -> str:
         for key, row in cells.items()
     ]
     shown = heads if across else [_heading(metric) for metric in columns]
-    return _markdown([*map(_heading, rows), *shown], body)
+    return markdown([*map(_heading, rows), *shown], body)
 
 
 def summary(results: dict[str, list[dict]], request: str, links: str) -> str:
@@ -113,7 +115,7 @@ def summary(results: dict[str, list[dict]], request: str, links: str) -> str:
         link = f"[{page}]({links}{page}.md)"
         body.append([title, _heading(metric), ", ".join(values), *facts, machine, link])
     heads = ["task", "metric", "value (range)", "size, px", "commit", "machine", "page"]
-    return _markdown(heads, body)
+    return markdown(heads, body)
 
 
 def fill(text: str, results: dict[str, list[dict]], links: str = "") -> str:
@@ -173,11 +175,6 @@ def _value(lines: list[dict], metric: str) -> str:
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
-
-
-def _markdown(heads: list[str], rows: list[list[str]]) -> str:
-    cells = [heads, ["---"] * len(heads), *rows]
-    return "".join("| " + " | ".join(row) + " |\n" for row in cells)
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ alone, without compiling and scoring. One JSON line with the curve, the seconds 
 tile, and in one tile), and the device's peak memory.
 """
 
-import itertools
 import time
 from unittest import mock
 
@@ -19,62 +18,21 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from benchmarks import timing
+from benchmarks import held_out_scores, timing
+from benchmarks.learning_curve import cost_to
+from benchmarks.timed_training import TimedTraining
 from configs import adapt, single_id
 from lokitalk_jax import process
 from lokitalk_jax.avatar import frames, motion, video_file
-from lokitalk_jax.avatar import run as runs
-from lokitalk_jax.data import references
-from lokitalk_jax.evaluate.metrics.psnr import masked_psnr
-from lokitalk_jax.structs import REGIONS
-from lokitalk_jax.training import train_step
+from lokitalk_jax.avatar.run import Avatar
 from lokitalk_jax.training.session import Session, build_session
 
-_TEST_FRAMES = 12  # of the clip, evenly spread over the held-out ones
 _TIMED_FRAMES = 40  # rendered for frames a second, after two
+# Steps between two looks at the clock, since waiting for each would slow them down.
+_TOGETHER = 10
 
 
-def reached(curve: list[dict], share: float) -> float | None:
-    """Seconds until the frame's PSNR is a share of the last one, between marks by line.
-
-    Args:
-      curve: dicts with "seconds" and "frame", in order.
-      share: of the last PSNR.
-    """
-    wanted = share * curve[-1]["frame"]
-    if curve[0]["frame"] >= wanted:
-        return curve[0]["seconds"]
-    for one, other in itertools.pairwise(curve):
-        if other["frame"] >= wanted:
-            part = (wanted - one["frame"]) / (other["frame"] - one["frame"])
-            return one["seconds"] + part * (other["seconds"] - one["seconds"])
-    return None
-
-
-def avatar_of(session: Session, state, record) -> runs.Avatar:
-    """The person as a state has them."""
-    params = train_step.avatar_params(state, 0)
-    return runs.assemble(session.model, session.config, record, params)
-
-
-def score(avatar: runs.Avatar, data) -> dict[str, float]:
-    """PSNR of held-out frames, {"frame", "head"}, dB."""
-    shown = references.spread(avatar.record.test_frames, _TEST_FRAMES)
-    plate = avatar.record.plate / np.float32(255)
-    moved = motion.tracked(avatar.record, shown).frames()
-    drawn = video_file.stream(avatar.renderer, moved, plate)
-    pictures = np.stack([np.clip(maps.rgb, 0, 1) for maps in drawn])
-    truth = np.stack([np.float32(data.frames[i]) / 255 for i in shown])
-    head = REGIONS.index("head")
-    heads = np.stack([data.region_masks(i)[..., head] for i in shown])
-    whole = np.ones_like(heads)
-    return {
-        "frame": masked_psnr(truth, pictures, whole),
-        "head": masked_psnr(truth, pictures, heads),
-    }
-
-
-def frames_per_second(avatar: runs.Avatar) -> float:
+def frames_per_second(avatar: Avatar) -> float:
     """Frames rendered and brought to the host, one after the other."""
     at = motion.back_and_forth(avatar.record.frame_count, _TIMED_FRAMES + 2)
     plate = avatar.record.plate / np.float32(255)
@@ -86,8 +44,8 @@ def frames_per_second(avatar: runs.Avatar) -> float:
     return _TIMED_FRAMES / (time.perf_counter() - began)
 
 
-def frames_per_second_in_one_tile(avatar: runs.Avatar) -> float:
-    """The same with all rays of a frame at once."""
+def frames_per_second_in_one_tile(avatar: Avatar) -> float:
+    """The same with all rays of a frame in one tile."""
     jax.clear_caches()  # the size of tiles is no argument of the compiled program
     with mock.patch.object(frames, "_tile", lambda rays: rays):
         found = frames_per_second(avatar)
@@ -95,32 +53,25 @@ def frames_per_second_in_one_tile(avatar: runs.Avatar) -> float:
     return found
 
 
-def train(session: Session, minutes: float, record, data):
-    """Trains; returns the curve, the last state, and steps done."""
-    source = session.batches.iterate(0)
-    first = next(source)
-    # Donated buffers are gone, so that compiling takes a copy.
-    spare = jax.tree.map(lambda leaf: leaf.copy(), session.state)
-    jax.block_until_ready(session.advance(spare, 0, first))
-    state, seconds, curve, step = session.state, 0.0, [], 0
-    batches = itertools.chain([first], source)
-    mark, last = 1.0, session.config.train.steps
+def train(session: Session, minutes: float) -> tuple[list[dict], Avatar]:
+    """Trains to the last step, or for some minutes.
+
+    Returns:
+      the curve, dicts of "seconds", "step" and PSNR, and the avatar.
+    """
+    training, last = TimedTraining(session), session.config.train.steps
+    curve, mark = [], 0.0
     while True:
-        ends = step == last or seconds > 60 * minutes
-        if not curve or seconds >= mark or ends:
-            avatar = avatar_of(session, state, record)
-            curve.append({"seconds": seconds, "step": step} | score(avatar, data))
-            mark = max(1.4 * seconds, 1.0)
+        ends = training.step == last or training.seconds > 60 * minutes
+        if training.seconds >= mark or ends:
+            avatar = training.avatar()
+            point = {"seconds": training.seconds, "step": training.step}
+            curve.append(point | held_out_scores.psnr(avatar, training.data))
+            mark = max(1.4 * training.seconds, 1.0)
         if ends:
-            source.close()
-            return curve, avatar, step
-        # Several steps at once, since waiting for each would slow them down.
-        began = time.perf_counter()
-        for _ in range(min(10, last - step)):
-            state, _ = session.advance(state, step, next(batches))
-            step += 1
-        jax.block_until_ready(state)
-        seconds += time.perf_counter() - began
+            training.close()
+            return curve, avatar
+        training.run(min(_TOGETHER, last - training.step))
 
 
 def main(_) -> None:
@@ -132,10 +83,8 @@ def main(_) -> None:
     config.data.size = _SIZE.value or config.data.size
     config.train.steps = _STEPS.value or config.train.steps
     config.train.perceptual = 0.0
-    session = build_session(config)
-    (data,) = session.training_set.datasets
-    record = session.training_set.record(data)
-    curve, avatar, steps = train(session, _MINUTES.value, record, data)
+    curve, avatar = train(build_session(config), _MINUTES.value)
+    steps = curve[-1]["step"]
     memory = jax.local_devices()[0].memory_stats() or {}
     peak = memory.get("peak_bytes_in_use", 0) / 1e6
     timing.report(
@@ -146,7 +95,9 @@ def main(_) -> None:
         video_seconds=_MAX_SECONDS.value,
         steps=steps,
         steps_per_second=steps / curve[-1]["seconds"],
-        seconds_to_95_percent=reached(curve, 0.95),
+        seconds_to_95_percent=cost_to(
+            curve, 0.95 * curve[-1]["frame"], "frame", "seconds"
+        ),
         frames_per_second=frames_per_second(avatar),
         frames_per_second_in_one_tile=frames_per_second_in_one_tile(avatar),
         device_peak_mb=peak,

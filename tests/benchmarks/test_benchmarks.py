@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks that are more than times."""
+"""The arithmetic of benchmarks that do more than take times."""
 
 import importlib
 import types
@@ -10,12 +10,13 @@ import pytest
 
 from benchmarks import (
     ablation,
+    ablation_report,
     cross_reenactment,
+    learning_curve,
     loader_speed,
+    mouth,
     preparation_speed,
-    quality_by_pose,
     scaling_on_paper,
-    zero_shot_quality,
 )
 from benchmarks import hashgrid_speed as grids
 from benchmarks.pose_outlines import distances, outlines
@@ -24,12 +25,20 @@ from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.model import hashgrid
 
 
-def test_lips_that_follow_correlate_and_still_ones_do_not():
-    spoken = np.array([0.1, 0.3, np.nan, 0.2, 0.4])
-    assert cross_reenactment.correlation(2 * spoken + 1, spoken) == pytest.approx(1)
-    assert cross_reenactment.correlation(-spoken, spoken) == pytest.approx(-1)
-    assert cross_reenactment.correlation(np.full(5, 0.2), spoken) == 0
-    assert cross_reenactment.correlation(np.full(5, np.nan), spoken) == 0
+def test_openings_that_agree_correlate_and_still_ones_do_not():
+    opening = np.array([0.1, 0.3, np.nan, 0.2, 0.4])
+    assert mouth.correlation(2 * opening + 1, opening) == pytest.approx(1)
+    assert mouth.correlation(-opening, opening) == pytest.approx(-1)
+    assert mouth.correlation(np.full(5, 0.2), opening) == 0
+    assert mouth.correlation(np.full(5, np.nan), opening) == 0
+
+
+def test_a_delay_of_the_mouth_is_found():
+    truth = np.random.default_rng(0).normal(size=80)
+    early = np.roll(truth, -3)
+    lags = range(-5, 6)
+    found = mouth.lagged_correlations(early, truth, lags)
+    assert lags[int(np.argmax(found))] == 3 and max(found) == pytest.approx(1)
 
 
 def test_a_face_is_nearest_to_its_own_colour_where_both_are_seen():
@@ -43,66 +52,54 @@ def test_a_face_is_nearest_to_its_own_colour_where_both_are_seen():
     assert cross_reenactment.nearest(face((0.35, 0.2, 0.2), 1), known) == "bob"
 
 
-def test_the_swap_table_compares_with_self_reenactment():
-    def row(record, driver, correlation):
-        rest = {"nearest_is_portrait": 1.0, "still": 0.0, "shuffled": 0.1}
-        names = {"portrait": record, "driver": driver, "correlation": correlation}
-        return names | rest | {"faces": 9, "frames": 10}
-
-    rows = [row("a", "a", 0.8), row("a", "b", 0.6), row("b", "a", 0.6)]
-    text = cross_reenactment.table([*rows, row("b", "b", 1.0)])
-    lines = {tuple(x.split(" | ")[:2]): x.split(" | ") for x in text.splitlines()}
-    assert lines["| b", "a"][4] == "0.75" and lines["| a", "b"][4] == "0.60"
-    assert "Median correlation 0.60; least share of the driver's own 0.60" in text
-
-
-def cell(part, seed, head, group="people"):
-    curve = [
-        {"step": n, "seconds": n / 10, "head": head - short, "lpips": 0.01}
-        for n, short in ((100, 4.0), (200, 2.0), (300, 0.0))
+def test_lips_are_compared_with_the_re_enactment_of_the_driver():
+    pairs = {("a", "a"): 0.8, ("b", "a"): 0.6, ("a", "b"): 0.5, ("b", "b"): 1.0}
+    rows = [
+        {"identity": identity, "driver": driver, "lip_correlation": correlation}
+        for (identity, driver), correlation in pairs.items()
     ]
-    return {"part": part, "seed": seed, "group": group, "curve": curve}
+    assert cross_reenactment.shares(rows) == pytest.approx([1, 0.75, 0.5, 1])
 
 
 def test_ablations_are_compared_seed_by_seed():
-    mean, reach = ablation.difference([30.0, 31.0, 32.0], [29.0, 30.0, 31.0])
-    assert (mean, reach) == (-1, 0)
-    mean, reach = ablation.difference([30.0, 31.0], [29.0, 29.0])
+    difference = ablation_report.difference
+    assert difference([30.0, 31.0, 32.0], [29.0, 30.0, 31.0]) == (-1, 0)
+    mean, reach = difference([30.0, 31.0], [29.0, 29.0])
     # Student's t for one degree of freedom is 12.7; the standard error is 0.5.
     assert mean == -1.5 and reach == pytest.approx(6.353, abs=1e-3)
-    assert ablation.difference([30.0], [29.5]) == (-0.5, float("inf"))
+    assert difference([30.0], [29.5]) == (-0.5, float("inf"))
 
 
-def test_the_ablation_table_leaves_out_what_was_not_run():
-    cells = [cell("full", s, 30.0 + s) for s in (0, 1)]
-    cells += [cell("holistic", s, 28.0 + s) for s in (0, 1)]
-    cells.append(cell("no_prior", 0, 1.0, "newcomer"))
-    lines = ablation.table(cells, "people").splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| full", "| holistic"]
-    assert "-2.00 ± 0.00" in lines[3] and "30.50" in lines[2]
+def test_costs_to_a_level_lie_between_the_points():
+    curve = [
+        {"step": 100 * i, "cpu_seconds": 10.0 * i, "head": head}
+        for i, head in enumerate((20, 24, 23, 30))
+    ]
+    assert learning_curve.cost_to(curve, 22) == pytest.approx(5)
+    assert learning_curve.cost_to(curve, 20) == 0
+    assert learning_curve.cost_to(curve, 26.5, cost="step") == pytest.approx(250)
+    assert learning_curve.cost_to(curve, 31) is None
 
 
-def test_ablations_say_when_a_fixed_quality_is_reached():
-    cells = [cell("full", 0, 30.0), cell("full", 1, 30.0)]
-    cells += [cell("no_cascade", 0, 31.0), cell("no_cascade", 1, 29.5)]
-    cells += [cell("holistic", 0, 28.0), cell("holistic", 1, 31.0)]
-    lines = [line.split(" | ") for line in ablation.times(cells, "people").splitlines()]
-    # A decibel below 30: half way from the second checkpoint to the third.
-    assert lines[0][0] == "| people: head at 29.00 dB"
-    assert lines[2][1:] == ["2 of 2", "250", "25 |"]
-    # 29 of 31 is reached at 200, 29 of 29.5 at 275 steps.
-    assert lines[3][2:] == ["-", "- |"] and lines[3][:2] == ["| holistic", "1 of 2"]
-    assert lines[4][1:] == ["2 of 2", "238", "24 |"]
+def test_ablation_tables_have_the_parts_that_were_run():
+    def cell(part, seed, head):
+        points = ((100, 4.0), (200, 2.0), (300, 0.0))
+        curve = [{"step": n, "seconds": n / 10, "head": head - d} for n, d in points]
+        return {"part": part, "seed": seed, "group": "trained", "curve": curve}
+
+    cells = [cell("full", 0, 30.0), cell("full", 1, 31.0), cell("holistic", 1, 28.0)]
+    for make in (ablation_report.table, ablation_report.times):
+        rows = [line.split(" | ") for line in make(cells, "trained").splitlines()[2:]]
+        assert [row[0] for row in rows] == ["| full", "| holistic"]
 
 
 def test_the_head_of_a_curve_is_that_of_the_scores(tiny_run, in_process):
     run = Run(tiny_run.workdir)
-    name = tiny_run.names[0]
-    whole = ablation.score(run, name)["head"]
-    assert ablation.head_psnr(run, name) == pytest.approx(whole, abs=1e-6)
+    whole = ablation.measure(run)["head"]
+    assert ablation.head_psnr(run) == pytest.approx(whole, abs=1e-6)
 
 
-@pytest.mark.parametrize("part", [*ablation.PARTS, *ablation.ADAPTED])
+@pytest.mark.parametrize("part", [*ablation_report.PARTS, *ablation_report.ADAPTED])
 def test_every_row_of_the_ablation_has_a_config(part, tmp_path):
     assert importlib.import_module(f"configs.ablations.{part}")
     adapted = ablation.configure_adapting(part, tmp_path / "prior", tmp_path, 5.0, 3)
@@ -128,22 +125,6 @@ def test_outlines_are_as_far_apart_as_the_camera_sees_them():
     # depth, so its corners move by more and by less.
     assert far[1] == pytest.approx(0.01 / 0.6 * 100 / 64, rel=0.1)
     assert far[2] > far[1]
-
-
-def test_frames_are_counted_in_the_bin_of_their_distance():
-    found = {"scratch": [(0.001, 30.0), (0.002, 32.0), (0.1, 20.0)]}
-    lines = quality_by_pose.table(found).splitlines()
-    assert lines[2:] == ["| 0 to 0.5% | 31.00 (2) |", "| more | 20.00 (1) |"]
-
-
-def test_the_first_look_table_ends_with_the_means():
-    def scores(head):
-        return {"head": {"psnr": head}, "frame": {"lpips_alex": 0.1}}
-
-    found = {n: {"encoder": scores(h)} for n, h in {"ann": 20.0, "bob": 24.0}.items()}
-    assert (
-        zero_shot_quality.table(found).splitlines()[-1] == "| mean | 22.00 | 0.1000 |"
-    )
 
 
 def test_a_ring_costs_nothing_alone_and_twice_as_much_for_twice_the_bytes():
@@ -192,5 +173,7 @@ def test_baselines_of_the_hash_grid_are_the_hash_grid():
     assert found.shape == (3, 40, 6)
     np.testing.assert_allclose(found, 1, atol=1e-6)
     # Each pair of axes has a table of its own, which sees no other axis.
-    told = grids.planes(ones * jnp.arange(3.0)[:, None, None], points, spec)
-    np.testing.assert_allclose(told, np.tile([0, 0, 1, 1, 2, 2], (3, 40, 1)), atol=1e-6)
+    found = grids.planes(ones * jnp.arange(3.0)[:, None, None], points, spec)
+    np.testing.assert_allclose(
+        found, np.tile([0, 0, 1, 1, 2, 2], (3, 40, 1)), atol=1e-6
+    )

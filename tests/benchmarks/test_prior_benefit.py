@@ -1,10 +1,10 @@
-"""The arithmetic of the transfer benchmark."""
+"""Priors: the grid of methods, its configs and its report."""
 
 import json
 
 import pytest
 
-from benchmarks import prior_benefit, prior_benefit_report
+from benchmarks import held_out_scores, prior_benefit, prior_benefit_report
 
 
 def curve(*heads):
@@ -20,20 +20,11 @@ def cell(method, *heads, identity="ann"):
     return names | {"curve": curve(*heads)}
 
 
-def test_people_of_one_source_are_left_out_together():
+def test_identities_of_one_source_are_left_out_together():
     groups = prior_benefit.sources(["a", "b", "c", "d"], ["c+d"])
     assert groups["a"] == {"a"} and groups["c"] == groups["d"] == {"c", "d"}
     with pytest.raises(ValueError, match="no identity e"):
         prior_benefit.sources(["a", "b"], ["a+e"])
-
-
-def test_time_to_a_level_lies_between_the_points():
-    points = curve(20, 24, 23, 30)
-    assert prior_benefit_report.cost_to(points, 22) == pytest.approx(5)
-    assert prior_benefit_report.cost_to(points, 20) == 0
-    assert prior_benefit_report.cost_to(points, 26.5) == pytest.approx(25)
-    assert prior_benefit_report.cost_to(points, 31) is None
-    assert prior_benefit_report.best(points) == 30
 
 
 def test_a_prior_is_compared_with_scratch_on_the_same_video():
@@ -77,7 +68,7 @@ def test_given_priors_stand_in_for_each_method_that_has_one():
 
 def test_a_given_prior_has_a_name():
     with pytest.raises(ValueError, match="NAME=RUN"):
-        prior_benefit.given_priors(["runs/demo"])
+        held_out_scores.named_runs(["runs/demo"])
 
 
 def test_a_column_of_a_given_prior_is_configured_by_its_method(tmp_path):
