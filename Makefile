@@ -48,7 +48,7 @@ demo: setup
 
 # Ratios on this machine, in under ten minutes; a JSON line each.
 bench: setup
-	@test -d data/demo || $(RUN) -c 'from lokitalk_jax.data import demo; demo.make_cast("data/demo")'
+	@test -d data/demo || $(RUN) -c 'from lokitalk_jax import demo; demo.make_cast("data/demo")'
 	$(RUN) -m benchmarks.hashgrid_speed --points=65536
 	$(RUN) -m benchmarks.hashgrid_speed --points=1048576 --rounds=3 --forms=ours,unrolled,flat
 	$(RUN) -m benchmarks.train_step_speed --data=data/demo/demo_00

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.media import image_grid
+from lokitalk_jax.media import colour_maps, image_grid
 from lokitalk_jax.model.rendering import Rendered
 
 # Top of the colour scales: an offset in metres, an error in [0, 1].
@@ -27,9 +27,9 @@ def maps(rendered: Rendered, depth_range: tuple[float, float]) -> dict[str, np.n
     offsets = np.sum(rendered.deformation, axis=-1) * structs.UNIT
     depth = rendered.depth * structs.UNIT
     return {
-        "depth": image_grid.colour_depth(depth, rendered.alpha, *depth_range),
-        "regions": image_grid.colour_regions(rendered.regions),
-        f"offset, 0 to {100 * _OFFSET:.0f} cm": image_grid.colour_magnitude(
+        "depth": colour_maps.colour_depth(depth, rendered.alpha, *depth_range),
+        "regions": colour_maps.colour_regions(rendered.regions),
+        f"offset, 0 to {100 * _OFFSET:.0f} cm": colour_maps.colour_magnitude(
             offsets, _OFFSET
         ),
     }
@@ -49,7 +49,7 @@ def comparison(truth: np.ndarray, prediction: np.ndarray) -> dict[str, np.ndarra
     return {
         "truth": image_grid.to_uint8(truth),
         "render": image_grid.to_uint8(prediction),
-        f"error, 0 to {_ERROR}": image_grid.colour_magnitude(error, _ERROR),
+        f"error, 0 to {_ERROR}": colour_maps.colour_magnitude(error, _ERROR),
     }
 
 

@@ -14,7 +14,7 @@ from lokitalk_jax.evaluate.clip_scores import ClipScores
 from lokitalk_jax.evaluate.comparison import Comparison
 from lokitalk_jax.evaluate.contrib import syncnet, syncnet_network
 from lokitalk_jax.evaluate.face_pairs import Detectors
-from lokitalk_jax.media import frame_source, sound_file
+from lokitalk_jax.media import frame_match, frame_source, sound_file
 from lokitalk_jax.progress import Progress, track
 
 UNSTATED = "unstated"
@@ -66,7 +66,7 @@ def evaluate_pair(
       also has "syncnet" and "syncnet_truth", see `syncnet.score`.
 
     Raises:
-      ValueError: the frames do not correspond, see `frame_source.check_pair`; labels,
+      ValueError: the frames do not correspond, see `frame_match.check_pair`; labels,
         weights or face model cannot be used.
       OSError: the results could not be written.
     """
@@ -76,8 +76,8 @@ def evaluate_pair(
     if options.syncnet is not None:
         weights = syncnet_network.load(pathlib.Path(options.syncnet))
     sources = [frame_source.open_source(_frames(path)) for path in (truth, pred)]
-    surveys = [frame_source.survey(source) for source in sources]
-    late = frame_source.check_pair(*zip(sources, surveys, strict=True), options.any_lag)
+    surveys = [frame_match.survey(source) for source in sources]
+    late = frame_match.check_pair(*zip(sources, surveys, strict=True), options.any_lag)
     count, height, width, _ = surveys[0]
     labels = _label_files(options.labels, count)
     true_sound, sound = _sound(truth), _sound(pred)

@@ -6,7 +6,7 @@ import numpy as np
 from lokitalk_jax.avatar.frames import FrameRenderer
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.media import image_file, image_grid
+from lokitalk_jax.media import colour_maps, image_file, image_grid
 from lokitalk_jax.model import architecture
 from lokitalk_jax.structs import TrainState
 from lokitalk_jax.training import train_step
@@ -68,8 +68,8 @@ def strip(renderer: FrameRenderer, record: ClipRecord, data: Dataset) -> np.ndar
         [
             np.asarray(data.frames[index]),
             image_grid.to_uint8(np.clip(rendered.rgb, 0, 1)),
-            image_grid.colour_regions(np.clip(rendered.regions, 0, 1)),
-            image_grid.colour_depth(depth, rendered.alpha, nearest, farthest + 1e-3),
+            colour_maps.colour_regions(np.clip(rendered.regions, 0, 1)),
+            colour_maps.colour_depth(depth, rendered.alpha, nearest, farthest + 1e-3),
         ],
         axis=1,
     )

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from picture_folder import picture, write_folder
 
-from lokitalk_jax.media import frame_source
+from lokitalk_jax.media import frame_match, frame_source
 
 
 def test_a_blurred_or_still_prediction_is_not_late(tmp_path):
@@ -13,10 +13,10 @@ def test_a_blurred_or_still_prediction_is_not_late(tmp_path):
         tmp_path / "soft", change=lambda x: cv2.GaussianBlur(x, None, 4) // 2 + 50
     )
     seen = [
-        frame_source.survey(frame_source.open_source(p)) for p in (truth, still, soft)
+        frame_match.survey(frame_source.open_source(p)) for p in (truth, still, soft)
     ]
-    assert frame_source.lag(seen[0], seen[1]) == 0
-    assert frame_source.lag(seen[0], seen[2]) == 0
+    assert frame_match.lag(seen[0], seen[1]) == 0
+    assert frame_match.lag(seen[0], seen[2]) == 0
 
 
 def test_files_that_are_no_frames_are_refused(tmp_path):
@@ -33,7 +33,7 @@ def test_files_that_are_no_frames_are_refused(tmp_path):
         frame_source.open_source(tmp_path / "text.mp4")
     (truth / "5.png").write_bytes(b"cut off")
     with pytest.raises(ValueError, match=r"5\.png is not an image"):
-        frame_source.survey(frame_source.open_source(truth))
+        frame_match.survey(frame_source.open_source(truth))
     cv2.imwrite(str(truth / "5.png"), np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(ValueError, match="frame 5 is 8x8"):
-        frame_source.survey(frame_source.open_source(truth))
+        frame_match.survey(frame_source.open_source(truth))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lokitalk_jax.media import image_grid
+from lokitalk_jax.media import colour_maps, image_grid
 
 
 def frame(seed, height=24, width=30):
@@ -39,25 +39,25 @@ def test_map_colours():
     maps[0, :, 2] = 1
     maps[1, :, 3] = 0.5
     maps[2] = 1
-    image = image_grid.colour_regions(maps)
-    assert tuple(image[0, 0]) == image_grid.REGION_COLOURS["head"]
+    image = colour_maps.colour_regions(maps)
+    assert tuple(image[0, 0]) == colour_maps.REGION_COLOURS["head"]
     assert (
-        np.abs(image[1, 0] - np.array(image_grid.REGION_COLOURS["torso"]) / 2).max()
+        np.abs(image[1, 0] - np.array(colour_maps.REGION_COLOURS["torso"]) / 2).max()
         <= 1
     )
-    assert tuple(image[2, 0]) == image_grid.REGION_COLOURS["lip"]
+    assert tuple(image[2, 0]) == colour_maps.REGION_COLOURS["lip"]
     assert not image[3].any()
 
     depth = np.array([[0.5, 1.0, 1.5, np.nan]])
     opacity = np.array([[1.0, 1.0, 1.0, 0.0]])
-    coloured = image_grid.colour_depth(depth, opacity, nearest=0.5, farthest=1.5)
+    coloured = colour_maps.colour_depth(depth, opacity, nearest=0.5, farthest=1.5)
     brightness = coloured.sum(axis=-1, dtype=int)[0]
     assert brightness[0] > brightness[1] > brightness[2] > brightness[3] == 0
     with pytest.raises(ValueError, match="is empty"):
-        image_grid.colour_depth(depth, opacity, nearest=1, farthest=1)
+        colour_maps.colour_depth(depth, opacity, nearest=1, farthest=1)
 
-    ramp = image_grid.colour_magnitude(np.array([[0, 1.0, 2.0, 9.0]]), largest=2)
+    ramp = colour_maps.colour_magnitude(np.array([[0, 1.0, 2.0, 9.0]]), largest=2)
     steps = ramp.sum(axis=-1, dtype=int)[0]
     assert steps[0] < steps[1] < steps[2] == steps[3]
     with pytest.raises(ValueError, match="must be positive"):
-        image_grid.colour_magnitude(depth, 0)
+        colour_maps.colour_magnitude(depth, 0)

@@ -1,0 +1,132 @@
+"""Checks that the frames of two sources correspond one by one."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from lokitalk_jax import structs
+from lokitalk_jax.media.frame_source import FrameSource
+
+_THUMBNAIL = 32  # pixels
+_MAX_LAG = 12  # frames
+_CLEARLY = 0.75  # unexplained motion at a better lag, relative to no lag
+
+
+class Survey(NamedTuple):
+    """Sizes and thumbnails of all frames of a source.
+
+    Attributes:
+      count: F.
+      height, width: pixels.
+      thumbnails: float32 [F, 32, 32], grey in [0, 1].
+    """
+
+    count: int
+    height: int
+    width: int
+    thumbnails: np.ndarray
+
+
+def survey(source: FrameSource) -> Survey:
+    """Decodes every frame once; keeps 4 KB of each.
+
+    Raises:
+      ValueError: there is no frame, or their sizes differ.
+    """
+    shape, thumbnails = None, []
+    for index, frame in enumerate(source.frames()):
+        shape = shape or frame.shape
+        if frame.shape != shape:
+            raise ValueError(
+                f"{source.path}: frame {index} is {frame.shape[1]}x{frame.shape[0]}, "
+                f"those before it {shape[1]}x{shape[0]}; write all at one size"
+            )
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        size = (_THUMBNAIL, _THUMBNAIL)
+        small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        thumbnails.append(small.astype(np.float32) / 255)
+    if shape is None:
+        raise ValueError(f"{source.path} holds no frame")
+    return Survey(len(thumbnails), *shape[:2], np.stack(thumbnails))
+
+
+def lag(truth: Survey, prediction: Survey) -> int:
+    """Frames by which the prediction is late, from the motion in both.
+
+    The mean frame of each clip is subtracted, so a prediction that is blurred or
+    tinted throughout is compared by its motion alone.
+
+    Returns:
+      Positive where the prediction is late; 0 unless another lag fits clearly better,
+      which it cannot for a still picture.
+    """
+    one, other = (
+        (s.thumbnails - s.thumbnails.mean(axis=0)).reshape(s.count, -1)
+        for s in (truth, prediction)
+    )
+    most = min(_MAX_LAG, truth.count // 4)
+    fits = {by: _correlation(one, other, by) for by in range(-most, most + 1)}
+    best = max(fits, key=fits.get)
+    return best if 1 - fits[best] < _CLEARLY * (1 - fits[0]) else 0
+
+
+def _correlation(one: np.ndarray, other: np.ndarray, by: int) -> float:
+    count = len(one) - abs(by)
+    a, b = one[max(-by, 0) :][:count], other[max(by, 0) :][:count]
+    return float((a * b).sum() / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-9))
+
+
+def check_pair(
+    truth: tuple[FrameSource, Survey],
+    prediction: tuple[FrameSource, Survey],
+    any_lag: bool = False,
+) -> int:
+    """Refuses two sources whose frames do not correspond one by one.
+
+    Args:
+      truth, prediction: the sources.
+      any_lag: accepts a prediction that is early or late.
+
+    Returns:
+      Frames by which the prediction is late, see `lag`.
+
+    Raises:
+      ValueError: sizes, frame rates or numbers of frames differ, the frame rate is not
+        the project's, or one is later than the other.
+    """
+    (a, one), (b, other) = truth, prediction
+    for source in a, b:
+        if source.fps is not None and abs(source.fps - structs.FPS) > 0.01:
+            remedy = f"convert it first, as with ffmpeg -i IN -r {structs.FPS}"
+            if one.count == other.count and a.fps != b.fps:
+                # Converting would leave frames out, and lengths that differ.
+                remedy = (
+                    f"both have {one.count} frames, so only its rate seems to be "
+                    f"written wrongly: set it, as with ffmpeg -r {structs.FPS} -i IN"
+                )
+            raise ValueError(
+                f"{source.path} has {source.fps:.4g} frames a second; scores are of "
+                f"{structs.FPS}; {remedy} -crf 10 OUT.mp4"
+            )
+    if (one.height, one.width) != (other.height, other.width):
+        raise ValueError(
+            f"{a.path} is {one.width}x{one.height} pixels, {b.path} {other.width}x"
+            f"{other.height}; scale the larger one down first, as with ffmpeg -i IN "
+            f"-vf scale={min(one.width, other.width)}:{min(one.height, other.height)} "
+            "-crf 10 OUT.mp4"
+        )
+    if one.count != other.count:
+        raise ValueError(
+            f"{a.path} has {one.count} frames, {b.path} {other.count}; cut both to the "
+            "same stretch first, as with ffmpeg -ss START -frames:v COUNT"
+        )
+    late = lag(one, other)
+    if late and not any_lag:
+        behind, ahead = (b.path, a.path) if late > 0 else (a.path, b.path)
+        raise ValueError(
+            f"{behind} shows what {ahead} shows, but {abs(late)} frames later; cut "
+            f"{abs(late)} frames from the start of {behind} and as many from the end "
+            f"of {ahead}, or set any_lag to score the delay"
+        )
+    return late
