@@ -1,4 +1,4 @@
-"""Learning curves: lists of points, each a dict of scores and of what they cost."""
+"""Learning curves: lists of points, each a dict of scores and their cost."""
 
 import itertools
 

@@ -62,7 +62,7 @@ class Stopwatch:
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter):
-        """`clock` tells seconds."""
+        """`clock` returns seconds."""
         self.seconds = collections.defaultdict(float)
         self._clock = clock
         self._inner = []  # seconds of inner stages, of each stage that runs

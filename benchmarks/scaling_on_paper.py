@@ -44,7 +44,7 @@ def sum_seconds(gpus: int, size: float, latency: bool = False) -> float:
 
     Each GPU of a node sums one share of the bytes, then with its peers of other nodes,
     all shares at once; then the node puts them together. `gpus` are up to a node's, or
-    a multiple of it; `latency` tells whether messages wait.
+    a multiple of it; with `latency`, messages wait.
     """
     inside = min(gpus, GPUS_OF_NODE)
     within = ring_seconds(inside, size, NVLINK, latency * NVLINK_HOP)

@@ -78,7 +78,7 @@ def by_scope(
     """Milliseconds of a program by the part of the source that they come from.
 
     From a profile: milliseconds of all threads, so that they add up to more than the
-    program takes where parts run beside each other.
+    program takes where parts run in parallel.
 
     Args:
       program: compiled.

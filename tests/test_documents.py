@@ -8,6 +8,7 @@ import re
 import pytest
 
 from benchmarks.summary import ROOT
+from lokitalk_jax import config
 
 PAGES = sorted(
     path
@@ -88,3 +89,38 @@ def test_the_readme_is_short():
 def test_files_that_pages_name_exist(page):
     for name in re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text()):
         assert any(f"/{path}".endswith(f"/{name}") for path in FILES), name
+
+
+def resolves(name: str) -> bool:
+    """Whether a module of the package that is called so has such an attribute."""
+    module, *names = name.split(".")
+    for path in (ROOT / "lokitalk_jax").rglob(f"{module}.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found = importlib.import_module(".".join(parts))
+        for one in names:
+            found = getattr(found, one, None)
+        if found is not None:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if p.stem != "archive"], ids=lambda page: page.stem
+)
+def test_config_fields_that_pages_name_exist(page):
+    known = set(config.fields(config.load("multi_id:cpu")))
+    sections = "|".join({name.partition(".")[0] for name in known if "." in name})
+    text = page.read_text()
+    named = re.findall(r"--config\.([a-z_.]*[a-z])\b", text)
+    named += re.findall(rf"`((?:{sections})\.[a-z_]+)(?:=[^`]*)?`", text)
+    files = (".py", ".npz", ".md")
+    unknown = [n for n in named if n not in known and not n.endswith(files)]
+    assert not [name for name in unknown if not resolves(name)]
+
+
+def test_functions_that_the_method_names_exist():
+    text = (ROOT / "docs/method.md").read_text()
+    rows = [line.split("|")[3] for line in text.splitlines() if line.startswith("| ")]
+    named = [name for row in rows for name in re.findall(r"`([\w.]+)`", row)]
+    assert len(named) > 15
+    assert not [name for name in named if not resolves(name)]
