@@ -1,1 +1,65 @@
-"""Talking portraits as neural radiance fields, driven by speech, in JAX."""
+"""LokiTalk in JAX: talking portraits as neural radiance fields, driven by speech.
+
+    import lokitalk_jax as lokitalk
+
+    lokitalk.prepare("me.mp4", "data/me")
+    run = lokitalk.train("single_id", data="data/me", workdir="runs/me")
+    avatar = lokitalk.Run("runs/me").avatar()
+    avatar.speak("speech.wav").save("speech.mp4")
+    avatar.reenact(frames="test").save("me.mp4")
+    scores = lokitalk.evaluate(run)
+
+Importing this package is cheap: a name loads what it needs when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lokitalk_jax.api.actions import EvaluateOptions, Scores, evaluate, train
+    from lokitalk_jax.api.avatar import Avatar, Speech
+    from lokitalk_jax.api.prepare import PrepareOptions, prepare
+    from lokitalk_jax.api.run import Run
+    from lokitalk_jax.avatar.footage import Footage, Frame
+    from lokitalk_jax.progress import Progress
+
+_HOMES = {
+    "Avatar": "api.avatar",
+    "EvaluateOptions": "api.actions",
+    "Footage": "avatar.footage",
+    "Frame": "avatar.footage",
+    "PrepareOptions": "api.prepare",
+    "Progress": "progress",
+    "Run": "api.run",
+    "Scores": "api.actions",
+    "Speech": "api.avatar",
+    "evaluate": "api.actions",
+    "prepare": "api.prepare",
+    "train": "api.actions",
+}
+
+__all__ = [
+    "Avatar",
+    "EvaluateOptions",
+    "Footage",
+    "Frame",
+    "PrepareOptions",
+    "Progress",
+    "Run",
+    "Scores",
+    "Speech",
+    "evaluate",
+    "prepare",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    return getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -9,7 +9,7 @@
 
 Lengths are in metres, angles in radians, times in seconds, sizes in pixels, unless a
 comment says otherwise. Sizes come in two presets: `cpu` (64 to 128 px on a few cores)
-and `gpu` (512 px); `--config=configs/multi_id.py:gpu` names one, otherwise the backend
+and `gpu` (512 px); `multi_id:gpu` names one, otherwise the backend
 that JAX found decides.
 """
 

@@ -92,6 +92,16 @@ def fields(config: ml_collections.ConfigDict, prefix: str = "") -> Iterator[str]
             yield prefix + name
 
 
+def get_field(config: ml_collections.ConfigDict, field: str) -> Any:
+    """The value of one field, by its dotted name.
+
+    Raises:
+      ValueError: there is no such field.
+    """
+    section, name = _home(config, field)
+    return section[name]
+
+
 def set_field(config: ml_collections.ConfigDict, field: str, value: Any) -> None:
     """Sets one field.
 
@@ -104,17 +114,9 @@ def set_field(config: ml_collections.ConfigDict, field: str, value: Any) -> None
     Raises:
       ValueError: there is no such field, or the value has another type.
     """
-    known = list(fields(config))
-    if field not in known:
-        near = difflib.get_close_matches(field, known, 3)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
-        raise ValueError(
-            f"the config has no field {field!r}{hint or ' (see base_config.py)'}"
-        )
-    *sections, last = field.split(".")
-    for section in sections:
-        config = config[section]
-    kind = type(config[last])
+    section, name = _home(config, field)
+    before = section[name]
+    kind = type(before)
     accepted = {
         str: str | os.PathLike,
         int: numbers.Integral,
@@ -125,6 +127,23 @@ def set_field(config: ml_collections.ConfigDict, field: str, value: Any) -> None
     if not isinstance(value, accepted) or is_bool != (kind is bool):
         raise ValueError(
             f"{field}={value!r} is of type {type(value).__name__}; it must be of type "
-            f"{kind.__name__}, as {config[last]!r} is"
+            f"{kind.__name__}, as {before!r} is"
         )
-    config[last] = os.fspath(value) if kind is str else kind(value)
+    section[name] = os.fspath(value) if kind is str else kind(value)
+
+
+def _home(
+    config: ml_collections.ConfigDict, field: str
+) -> tuple[ml_collections.ConfigDict, str]:
+    """The section that holds a field, and the field's name in it."""
+    known = list(fields(config))
+    if field not in known:
+        near = difflib.get_close_matches(field, known, 3)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise ValueError(
+            f"the config has no field {field!r}{hint or ' (see base_config.py)'}"
+        )
+    *sections, last = field.split(".")
+    for section in sections:
+        config = config[section]
+    return config, last

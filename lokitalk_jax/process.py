@@ -1,33 +1,50 @@
-"""How a command's process starts: memory, compilation cache, cluster."""
+"""How a process starts: logs, memory, compilation cache, cluster."""
 
 import ctypes
+import functools
 import logging
 import os
 import pathlib
 import platform
 
-import jax
+from absl import logging as absl_logging
+from tqdm import tqdm
 
 _SLOW_ATOMICS = ("0.10.2", "0.11.0")
 
 
 def start() -> None:
-    """Sets the process up; call it before JAX touches a device."""
-    _speak()
-    tune_memory()
-    use_native_atomics()
-    _cache_programs()
+    """Sets a command's process up; call it before JAX touches a device."""
+    show_log()
+    tune()
     _join_cluster()
 
 
-def _speak() -> None:
-    """Lets the project's own log lines through, and of the libraries' only warnings."""
+@functools.cache
+def tune() -> None:
+    """Speeds the process up, once; has less effect after JAX has touched a device."""
+    tune_memory()
+    use_native_atomics()
+    _cache_programs()
+
+
+class _AboveBars(logging.StreamHandler):
+    """Writes lines to standard error above the bars that are drawn there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=self.stream)
+
+
+@functools.cache
+def show_log() -> None:
+    """Shows the log of this package, and only errors of Orbax, which warns often."""
     own = logging.getLogger("lokitalk_jax")
-    handler = logging.StreamHandler()
+    handler = _AboveBars()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     own.addHandler(handler)
     own.setLevel(logging.INFO)
     own.propagate = False
+    absl_logging.set_verbosity(absl_logging.ERROR)
 
 
 def tune_memory() -> None:
@@ -56,6 +73,8 @@ def use_native_atomics() -> None:
     Pairs, which the hash grid has, are not affected
     (`benchmarks/hashgrid_gpu_code.py`). To be dropped with support for those versions.
     """
+    import jax
+
     given = os.environ.get("XLA_FLAGS", "")
     if jax.lib.__version__ in _SLOW_ATOMICS and "xla_gpu_ftz" not in given:
         os.environ["XLA_FLAGS"] = f"{given} --xla_gpu_ftz=true".strip()
@@ -63,6 +82,8 @@ def use_native_atomics() -> None:
 
 def _cache_programs() -> None:
     """Keeps compiled programs in the user's cache, unless JAX was told where."""
+    import jax
+
     if jax.config.jax_compilation_cache_dir is None:
         root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
         jax.config.update(
@@ -72,6 +93,8 @@ def _cache_programs() -> None:
 
 def _join_cluster() -> None:
     """Joins the cluster that JAX detects, or that LOKITALK_* variables describe."""
+    import jax
+
     names = ("COORDINATOR", "PROCESSES", "PROCESS")
     given = [os.environ.get(f"LOKITALK_{name}") for name in names]
     if all(given):

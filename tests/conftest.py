@@ -97,6 +97,14 @@ def avatar(tiny_run):
     return Run(tiny_run.workdir).avatar("demo_01")
 
 
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """Commands leave the log to pytest."""
+    from lokitalk_jax import process
+
+    monkeypatch.setattr(process, "show_log", lambda: None)
+
+
 @pytest.fixture
 def in_process(monkeypatch):
     """A command inside the test's process, which has started, and off the network."""

@@ -7,8 +7,8 @@ import numpy as np
 import peer_folder
 import tiny_folder
 
-import prepare
 from lokitalk_jax import face_mesh
+from lokitalk_jax.cli import prepare
 from lokitalk_jax.data import face_geometry, layout
 from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.media import image_file

@@ -1,16 +1,17 @@
 """The command `render.py` inside a test's process."""
 
+import contextlib
+import io
 import shutil
 
 import numpy as np
-import pytest
 
-import render
 from lokitalk_jax.avatar import backdrop, video_file
+from lokitalk_jax.cli import render
 
 
 def command(run, *flags):
-    render.main([f"--workdir={run.workdir}", *flags])
+    assert render.main([f"--workdir={run.workdir}", *flags], "render.py") == 0
 
 
 def plate_of(avatar):
@@ -29,9 +30,10 @@ def copied(run, tmp_path):
     return run._replace(workdir=tmp_path / "run")
 
 
-def refusal(run, *flags):
-    with pytest.raises(SystemExit) as stopped:
-        command(run, *flags)
-    message = str(stopped.value)
+def refusal(run, *arguments):
+    flags = [*arguments, f"--workdir={run.workdir}"]
+    with contextlib.redirect_stderr(io.StringIO()) as written:
+        assert render.main(flags, "render.py") == 1
+    message = written.getvalue().splitlines()[-1]
     assert message.startswith("render.py: ")
     return message

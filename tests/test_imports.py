@@ -27,6 +27,9 @@ LAYERS = (
     ("evaluate.metrics", "evaluate.report"),
     ("evaluate.contrib",),
     ("evaluate",),
+    ("api",),
+    ("cli",),
+    ("__main__",),
 )
 # Trees and devices, not the model; data and preparation run without JAX.
 WITHOUT_JAX = ("files", "face_mesh", "media", "data", "prepare", "doctor", "interop")

@@ -49,13 +49,19 @@ def test_a_process_starts_with_a_cache_in_the_users_folder(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--config=configs/nowhere.py"], "No such file or directory"),
-        (["--config=configs/nowhere.py", "--config.seed=1"], "No such file"),
+        (
+            ["--config=configs/nowhere.py"],
+            "--config=configs/nowhere.py is neither a file nor",
+        ),
+        (["--config=configs/nowhere.py", "--config.seed=1"], "is neither a file nor"),
         (
             ["--config=configs/single_id.py:cpu", "--config.train.stepz=3"],
-            """no field 'stepz'; Did you mean "steps\"""",
+            "no field 'train.stepz'; did you mean train.steps",
         ),
-        (["--config=configs/single_id.py:cpu", "--config.trane.steps=3"], "'trane'"),
+        (
+            ["--config=configs/single_id.py:cpu", "--config.trane.steps=3"],
+            "no field 'trane.steps'",
+        ),
     ],
 )
 def test_a_config_that_does_not_exist_is_told_without_a_traceback(

@@ -26,7 +26,7 @@ def load_driver(run: Run, name: str) -> ClipRecord:
         raise ValueError(
             f"{name!r} is neither an identity of {run.workdir} "
             f"({', '.join(run.identities)}) nor an identity folder, which "
-            "prepare.py --video=... --out=... makes"
+            "is prepared from a video"
         )
     return open_clip(run, name)[0]
 

@@ -117,7 +117,7 @@ class Run:
         if name is None and len(self.identities) > 1:
             raise ValueError(
                 f"{self.workdir} was trained on {len(self.identities)} identities; "
-                f"choose one with --identity: {known}"
+                f"choose one with identity=NAME: {known}"
             )
         name = self.identities[0] if name is None else name
         if name not in self.identities:

@@ -173,10 +173,10 @@ def _check(options: Options) -> None:
     for field, known in ("protocol", PROTOCOLS), ("signals", SIGNALS):
         if getattr(options, field) not in known:
             raise ValueError(
-                f"{field} is {getattr(options, field)!r}; use {' or '.join(known)}"
+                f"{field}={getattr(options, field)} must be {' or '.join(known)}"
             )
     if options.max_frames is not None and options.max_frames < 1:
-        raise ValueError(f"max_frames is {options.max_frames}; use 1 or more, or None")
+        raise ValueError(f"max_frames={options.max_frames} must be at least 1")
 
 
 def _score_identity(

@@ -39,7 +39,7 @@ def refuse_inherited(fields: Iterable[str]) -> None:
     for field in fields:
         if field.split(".")[0] in _INHERITED and field not in _FREE:
             raise ValueError(
-                f"--config.{field} has no effect where a prior is adapted, which "
+                f"{field} has no effect where a prior is adapted, which "
                 "sets it; leave it out, or pretrain a prior with it"
             )
 
@@ -58,7 +58,7 @@ def inherit(config: ml_collections.ConfigDict, prior: Run) -> ml_collections.Con
     if config.start == "encoder" and not prior.config.model.encoder:
         raise ValueError(
             f"the prior {prior.workdir} has no identity encoder; give "
-            "--config.start=mean, or pretrain with --config.model.encoder=True"
+            "start=mean, or pretrain with model.encoder=True"
         )
     config = config.copy_and_resolve_references()
     offset = config.model.identity_offset
@@ -75,8 +75,8 @@ def warn_of_known(prior: Run, names: Iterable[str]) -> None:
     """Warns of identities whose names are those of the prior's own."""
     for name in sorted(set(names) & set(prior.identities)):
         _LOG.warning(
-            "the prior %s was trained on an identity %s: render it with --workdir=%s "
-            "--identity=%s, or ignore this if it is a new clip or another person",
+            "the prior %s was trained on an identity %s: render it with workdir=%s "
+            "identity=%s, or ignore this if it is a new clip or another person",
             prior.workdir,
             name,
             prior.workdir,

@@ -40,6 +40,6 @@ def refuse(state: TrainState, step: int, names: Sequence[str]) -> None:
         return
     raise FloatingPointError(
         f"{found}; the checkpoints before it are kept: lower the rates (config.lr) or "
-        "change the seed and start in another --workdir, or run the same command again "
+        "change the seed and start in another workdir, or run the same command again "
         "to resume from the last checkpoint"
     )

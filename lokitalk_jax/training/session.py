@@ -63,7 +63,7 @@ def build_session(
     prior = None
     if config.task == "adapt" and not config.prior:
         raise ValueError(
-            "adapting needs a prior: give --config.prior=RUN, or train from "
+            "adapting needs a prior: give prior=RUN, or train from "
             "scratch with configs/single_id.py"
         )
     if config.prior:

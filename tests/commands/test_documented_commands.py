@@ -7,8 +7,7 @@ import shlex
 
 import pytest
 
-import prepare
-import render
+from lokitalk_jax.cli import prepare, render
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "Makefile", *sorted((ROOT / "docs").glob("*.md"))]
@@ -29,13 +28,13 @@ def _commands(program: str) -> list:
 
 @pytest.mark.parametrize("words", _commands("render"))
 def test_render_takes(words):
-    assert render._parse(words).workdir
+    assert render.parse(words, "render.py")[1].workdir
 
 
 @pytest.mark.parametrize("words", _commands("prepare"))
 def test_prepare_takes(words):
-    flags = prepare._flags(words)
-    assert flags.video or flags.check or flags.imported or flags.exported
+    mode, _ = prepare.parse(words, "prepare.py")
+    assert mode in prepare.MODES.values()
 
 
 @pytest.mark.parametrize("words", _commands("train"))

@@ -11,10 +11,10 @@ import pytest
 import scipy.io.wavfile
 from render_command import command, frames_of, plate_of, refusal
 
-import render
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import backdrop, motion, video_file
 from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.cli import render
 from lokitalk_jax.data import layout
 from lokitalk_jax.evaluate.metrics import psnr
 from lokitalk_jax.media import image_file, video_reader
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("in_process")
 
 def test_the_command_writes_a_video_with_sound(tiny_run, tmp_path):
     out = tmp_path / "x.mp4"
-    root = pathlib.Path(render.__file__).parent
+    root = pathlib.Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "render.py", f"--workdir={tiny_run.workdir}"]
         + ["--identity=demo_01", "--frames=10:40", f"--out={out}"],
@@ -216,9 +216,10 @@ def decoded(path):
 
 def test_a_prior_renders_and_scores_someone_it_has_not_seen(tiny_run, tmp_path):
     source = tiny_run.data / tiny_run.names[0]
-    flags = [f"--prior={tiny_run.workdir}", f"--reference={source}"]
-    render.main([*flags, "--frames=0:3", f"--out={tmp_path / 'x.mp4'}"])
+    flags = [f"--workdir={tiny_run.workdir}", f"--reference={source}"]
+    assert render.main([*flags, "--frames=0:3", f"--out={tmp_path / 'x.mp4'}"]) == 0
     assert len(list(decoded(tmp_path / "x.mp4"))) == 3
-    render.main([*flags, "--evaluate", "--max-frames=2", f"--out={tmp_path / 'score'}"])
+    flags += ["--max-frames=2", f"--out={tmp_path / 'score'}"]
+    assert render.main(["evaluate", *flags]) == 0
     found = json.loads((tmp_path / "score" / "metrics.json").read_text())
     assert found["identities"][tiny_run.names[0]]["tracked"]["frames"] == 2

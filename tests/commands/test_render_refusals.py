@@ -2,12 +2,12 @@ import json
 import shutil
 
 import pytest
-from render_command import command, copied, refusal
+from render_command import copied, refusal
 
-import render
 from lokitalk_jax.avatar import motion
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.checkpoint.items import config_hash
+from lokitalk_jax.cli import render
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -29,7 +29,7 @@ def test_runs_that_are_none_are_refused(tiny_run, tmp_path):
 def test_people_the_run_does_not_know_are_refused(tiny_run):
     message = refusal(tiny_run, "--identity=nobody")
     assert "'nobody'" in message and "demo_00, demo_01" in message
-    assert "choose one with --identity: demo_00, demo_01" in refusal(tiny_run)
+    assert "choose one with --identity=NAME: demo_00, demo_01" in refusal(tiny_run)
 
 
 def test_a_config_that_is_not_the_runs_is_refused(tiny_run, tmp_path):
@@ -101,46 +101,60 @@ def test_requests_that_cannot_be_met(tiny_run, flags, words, monkeypatch, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "flags",
-    [["--evaluate", "--maps"], ["--max-frames=3"], ["--evaluate", "--max-frames=0"]],
-)
-def test_flags_of_the_other_task_are_refused(tiny_run, flags, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        command(tiny_run, *flags)
-    assert stopped.value.code == 2
-    assert flags[-1].split("=")[0] in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "flags",
+    ("flags", "words"),
     [
-        ["--prior=runs/x"],
-        ["--workdir=runs/x", "--reference=data/x"],
-        ["--prior=runs/x", "--reference=data/x", "--identity=me"],
-        ["--workdir=runs/x", "--evaluate", "--drive=me"],
+        (["--evaluate", "--maps"], "--maps belongs to render.py reenact and render.py"),
+        (["--max-frames=3"], "--max-frames belongs to render.py evaluate"),
+        (["--evaluate", "--drive=me"], "--drive belongs to render.py reenact"),
+        (["--audio=x.wav", "--mute=lip"], "--mute belongs to render.py reenact"),
+        (["--audio=x.wav", "--evaluate"], "--audio belongs to render.py speak"),
+        (["--seed=3"], "--seed belongs to render.py speak"),
+        (["--identity=me", "--reference=data/x"], "--reference: not allowed with"),
+        (["--prior=runs/x"], "there is no --prior=runs/x"),
     ],
 )
-def test_flags_that_do_not_belong_together_are_refused(flags, capsys):
+def test_flags_that_do_not_go_together_are_refused(flags, words, capsys):
     with pytest.raises(SystemExit) as stopped:
-        render.main(flags)
+        render.main(["--workdir=runs/x", *flags], "render.py")
     assert stopped.value.code == 2
-    assert "belong" in capsys.readouterr().err
+    assert words in capsys.readouterr().err
+
+
+def test_modes_and_their_short_forms_are_the_same():
+    for mode, flags in {
+        "reenact": ["--frames=all"],
+        "speak": ["--audio=x.wav", "--gain=lip:1.2"],
+        "evaluate": ["--signals=audio"],
+    }.items():
+        flags = ["--workdir=runs/x", *flags]
+        short = ["--evaluate", *flags] if mode == "evaluate" else flags
+        assert render.parse([mode, *flags], "x") == render.parse(short, "x")
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--lip=still"], "--lip=still needs --audio; --mute=lip holds"),
-        (["--head=curves.csv"], "--head=curves.csv needs --audio"),
-        (["--size=0"], "--size=0 must be at least 16"),
-        (["--audio=x.wav", "--gain=lip"], "'lip' is not like lip:1.2,head:0.5"),
+        (["--lip=still"], "--lip=still is for speech; --mute=lip holds"),
+        (["--head=curves.csv"], "--head=curves.csv is for speech"),
+        (
+            ["--mute=lip", "--lip=demo_01"],
+            "--mute=lip holds a region",
+        ),
+        (["--size=0"], "0 pixels; give at least 16"),
+        (["evaluate", "--max-frames=0"], "--max-frames=0 must be at least 1"),
     ],
 )
-def test_values_without_a_meaning_are_refused(flags, words, capsys):
+def test_values_without_a_meaning_are_refused(tiny_run, flags, words):
+    mode = [flag for flag in flags if not flag.startswith("-")] or ["reenact"]
+    flags = [flag for flag in flags if flag.startswith("-")]
+    assert words in refusal(tiny_run, *mode, "--identity=demo_00", *flags)
+
+
+def test_gains_are_by_region(capsys):
     with pytest.raises(SystemExit) as stopped:
-        render.main(["--workdir=runs/x", *flags])
+        render.main(["speak", "--workdir=x", "--audio=x.wav", "--gain=lip"])
     assert stopped.value.code == 2
-    assert words in capsys.readouterr().err
+    assert "'lip' is not like lip:1.2,head:0.5" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_step_is_named(tiny_run):

@@ -17,7 +17,7 @@ from doctor_folder import (
     truncate,
 )
 
-import prepare
+from lokitalk_jax.cli import prepare
 from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.doctor import check, finding, pictures
 

@@ -6,8 +6,8 @@ import peer_folder
 import pytest
 import tiny_model
 
-import prepare
 from lokitalk_jax import face_mesh
+from lokitalk_jax.cli import prepare
 from lokitalk_jax.data import folder, layout
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.doctor import check

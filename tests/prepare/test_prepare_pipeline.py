@@ -16,8 +16,8 @@ import video_files
 from scipy import signal as signal_processing
 from scipy.io import wavfile
 
-import prepare as command
 from lokitalk_jax import structs
+from lokitalk_jax.cli import prepare as command
 from lokitalk_jax.data import folder, layout
 from lokitalk_jax.prepare import pipeline, source_video, survey, timeline
 from lokitalk_jax.prepare.options import Options
@@ -179,7 +179,8 @@ class TestInterruptions:
         out = tmp_path / "a"
         arguments = [f"--video={plain_video}", f"--out={out}", f"--size={SIZE}"]
         code = (
-            "import prepare, sys\n"
+            "import sys\n"
+            "from lokitalk_jax.cli import prepare\n"
             "from lokitalk_jax.prepare import pipeline\n"
             "pipeline.face_model.find = lambda path: None\n"
             "sys.exit(prepare.main(sys.argv[1:]))\n"

@@ -1,0 +1,240 @@
+"""An identity that renders: re-enacting clips, speaking, live."""
+
+import functools
+import logging
+import os
+import pathlib
+from collections.abc import Collection, Iterator, Mapping
+
+from lokitalk_jax.avatar import drivers, motion, signal_table, video_file
+from lokitalk_jax.avatar import run as runs
+from lokitalk_jax.avatar.footage import Footage
+from lokitalk_jax.avatar.live import LiveAvatar
+from lokitalk_jax.avatar.sources import REGIONS, Sources
+from lokitalk_jax.avatar.speaking import SpeechMotion, SpokenFile
+from lokitalk_jax.data.dataset import Dataset
+
+_LOG = logging.getLogger(__name__)
+
+
+class Avatar:
+    """An identity ready to render; made by `Run.avatar` and `Run.zero_shot`.
+
+    Attributes:
+      name: of the identity.
+      run: the open run that it belongs to.
+      rendered: what renders it.
+      unseen: the clip of an identity that the run was not trained on, or None.
+    """
+
+    def __init__(
+        self, run: runs.Run, rendered: runs.Avatar, unseen: Dataset | None = None
+    ):
+        """Joins its parts, see above."""
+        self.name = rendered.record.name
+        self.run, self.rendered, self.unseen = run, rendered, unseen
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of its frames, pixels."""
+        return self.rendered.record.camera.shape
+
+    def reenact(
+        self,
+        frames: str | range = "test",
+        *,
+        drive: str | os.PathLike | None = None,
+        lip: str | os.PathLike | None = None,
+        eye: str | os.PathLike | None = None,
+        head: str | os.PathLike | None = None,
+        mute: Collection[str] = (),
+        background: str | os.PathLike = "plate",
+    ) -> Footage:
+        """Footage of the avatar moving as in a clip, its own or those of others.
+
+        Args:
+          frames: of all clips: "test", the held-out end; "all"; "a:b", frames a to
+            b - 1, or a range.
+          drive: drives lips, eyes and head: an identity of the run, or the path of an
+            identity folder.
+          lip, eye, head: drive that region alone. The sound is that of the lips' clip.
+          mute: regions (lip, eye, head, torso) held at rest; the camera stands still
+            with the head.
+          background: "plate", the clip's own; "none", transparent; a colour, as
+            "#rrggbb" or a name; or the path of an image.
+
+        Raises:
+          ValueError: an argument does not fit this run or its clips.
+        """
+        record = self.rendered.record
+        if isinstance(frames, range):
+            if frames.step != 1:
+                raise ValueError(f"frames={frames} must have steps of 1")
+            frames = f"{frames.start}:{frames.stop}"
+        alone = dict(zip(REGIONS, (lip, eye, head), strict=True))
+        for region in mute:
+            if alone.get(region) is not None:
+                raise ValueError(
+                    f"mute={region} holds a region that {region}={alone[region]} "
+                    "drives; leave out one of them"
+                )
+        for region, driver in alone.items():
+            if driver in ("still", "open") or str(driver).endswith(".csv"):
+                raise ValueError(
+                    f"{region}={driver} is for speech; mute={region} holds a region "
+                    "still"
+                )
+        clips = {
+            region: drivers.load_driver(self.run, os.fspath(driver))
+            for region, driver in ((r, alone[r] or drive) for r in REGIONS)
+            if driver
+        }
+        driven = bool(clips)
+        # The sound is that of the clip that moves the lips.
+        speaker = clips.setdefault("lip", record)
+        parts = {
+            region: (one, motion.select_frames(one, frames))
+            for region, one in clips.items()
+        }
+        chosen = parts["lip"][1][: min(len(part) for _, part in parts.values())]
+        _LOG.info(
+            "%s follows %s",
+            record.name,
+            ", ".join(
+                f"frames {part[0]} to {part[len(chosen) - 1]} of {one.name} ({region})"
+                for region, (one, part) in parts.items()
+            ),
+        )
+        if driven:
+            own = motion.select_frames(record, frames)
+            moved = motion.swap(record, own, parts, len(chosen))
+        else:
+            moved = motion.tracked(record, chosen)
+        moved = motion.hold(moved, record, mute)
+        return Footage(
+            self.rendered,
+            moved.frames,
+            moved.frame_count,
+            background,
+            video_file.sound(speaker.audio, chosen),
+        )
+
+    def speak(
+        self,
+        audio: str | os.PathLike,
+        *,
+        lip: str | os.PathLike = "audio",
+        eye: str | os.PathLike = "auto",
+        head: str | os.PathLike = "own",
+        gain: Mapping[str, float] | None = None,
+        seed: int = 0,
+        features: str | os.PathLike | None = None,
+        background: str | os.PathLike = "plate",
+    ) -> "Speech":
+        """Footage of the avatar speaking what a sound file says.
+
+        Args:
+          audio: a sound or video file.
+          lip: "audio", the run's Audio2Motion; "still"; an identity of the run; the
+            path of an identity folder, or of a .csv file of `Speech.save_curves`.
+          eye: "auto" (blinks), "open", or as `lip`.
+          head: "own" (the training poses forwards and backwards), "still", or as `lip`;
+            the torso goes with it.
+          gain: factors of the motion about rest, such as {"lip": 1.2, "head": 0.5}.
+          seed: of the blinks.
+          features: a .npy file of features of the sound, for an Audio2Motion that was
+            trained on such.
+          background: see `reenact`.
+
+        Raises:
+          ValueError: the sound cannot be used, an argument does not fit the run, or the
+            run has no Audio2Motion.
+        """
+        sources = self._sources(lip, eye, head, gain, seed, features)
+        return Speech(self.run, self.rendered, sources, audio, background)
+
+    def live(
+        self,
+        *,
+        lip: str | os.PathLike = "audio",
+        eye: str | os.PathLike = "auto",
+        head: str | os.PathLike = "own",
+        gain: Mapping[str, float] | None = None,
+        seed: int = 0,
+        background: str | os.PathLike = "plate",
+    ) -> LiveAvatar:
+        """The avatar driven live: push sound, and show each frame with its own sound.
+
+        Args:
+          lip, eye, head, gain, seed: see `speak`.
+          background: see `reenact`; not transparent.
+
+        Raises:
+          ValueError: as `speak`.
+        """
+        sources = self._sources(lip, eye, head, gain, seed, None)
+        return LiveAvatar(self.run, self.rendered, sources, background)
+
+    def resized(self, size: int) -> "Avatar":
+        """The same avatar with `size` pixels along the longest side of its frames.
+
+        Raises:
+          ValueError: that is too small for a picture.
+        """
+        return Avatar(self.run, self.rendered.at(size), self.unseen)
+
+    def _sources(self, lip, eye, head, gain, seed, features) -> Sources:
+        if self.unseen is not None:
+            raise ValueError(
+                f"the run in {self.run.workdir} was not trained on {self.name!r}, "
+                "whose lips it cannot drive by sound; adapt it as a prior, or re-enact "
+                "the clip of another identity"
+            )
+        return Sources(
+            os.fspath(lip),
+            os.fspath(eye),
+            os.fspath(head),
+            gain or {},
+            seed,
+            None if features is None else pathlib.Path(features),
+        )
+
+
+class Speech(Footage):
+    """Footage of an avatar that speaks."""
+
+    def __init__(
+        self,
+        run: runs.Run,
+        rendered: runs.Avatar,
+        sources: Sources,
+        audio: str | os.PathLike,
+        background: str | os.PathLike,
+    ):
+        """Reads the sound once; see `Avatar.speak`."""
+        path = pathlib.Path(audio)
+        self._speaking = functools.partial(
+            SpeechMotion, run, rendered.record.name, sources, path
+        )
+        self._path = path
+        spoken = SpokenFile(self._speaking(), path)
+        super().__init__(rendered, self._motion, len(spoken), background, path)
+
+    def _motion(self) -> Iterator[motion.FrameMotion]:
+        speaking = self._speaking()
+        yield from SpokenFile(speaking, self._path)
+        _LOG.info(
+            "lips are held within the range of the training frames in %.1f%% of %d "
+            "frames",
+            100 * speaking.clipped / max(speaking.frames, 1),
+            speaking.frames,
+        )
+
+    def save_curves(self, path: str | os.PathLike) -> None:
+        """Writes the signals of all frames into a .csv file, to edit and to feed back.
+
+        Raises:
+          OSError: writing failed.
+        """
+        for _ in signal_table.recorded(self._motion(), pathlib.Path(path)):
+            pass

@@ -1,0 +1,149 @@
+"""Footage of an avatar: rendered frame by frame, or written into a video."""
+
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from lokitalk_jax import progress as reporting
+from lokitalk_jax import structs
+from lokitalk_jax.avatar import backdrop, frame_rate, panels, video_file
+from lokitalk_jax.avatar.motion import FrameMotion
+from lokitalk_jax.avatar.run import Avatar
+from lokitalk_jax.media import image_grid, picture_folder, sound_track, video_writer
+from lokitalk_jax.model.rendering import Rendered
+
+_FPS_RANGE = 1, 120
+
+
+class Frame(NamedTuple):
+    """One rendered frame.
+
+    Attributes:
+      time: its beginning, seconds from the first frame's.
+      rgb: uint8 [H, W, 3]; [H, W, 4] with alpha over a transparent background.
+    """
+
+    time: float
+    rgb: np.ndarray
+
+
+class Footage:
+    """Frames of an avatar in motion; nothing is rendered before it is asked for.
+
+    Iterating yields every `Frame` at 25 frames a second, and may be repeated.
+    """
+
+    def __init__(
+        self,
+        avatar: Avatar,
+        motion_frames: Callable[[], Iterable[FrameMotion]],
+        count: int,
+        background: str | os.PathLike = "plate",
+        audio: sound_track.Audio | None = None,
+    ):
+        """Describes the footage.
+
+        Args:
+          avatar: who is rendered.
+          motion_frames: gives pose and signals of the frames, anew at each call.
+          count: of the frames.
+          background: see `backdrop.find`.
+          audio: the sound, or None.
+
+        Raises:
+          ValueError: there is no such background.
+        """
+        self._avatar, self._motion_frames, self._count = avatar, motion_frames, count
+        self._audio = audio
+        plate = backdrop.find(background, avatar.record)
+        self._transparent = plate is None
+        blank = np.zeros((*avatar.record.camera.shape, 3), np.float32)
+        self._plate = blank if plate is None else plate
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Frame]:
+        moved = self._motion_frames()
+        stream = video_file.stream(self._avatar.renderer, moved, self._plate)
+        for number, rendered in enumerate(stream):
+            yield Frame(number / structs.FPS, self._picture(rendered))
+
+    def save(
+        self,
+        path: str | os.PathLike,
+        *,
+        fps: float = structs.FPS,
+        maps: bool = False,
+        progress: reporting.Progress | None = None,
+    ) -> None:
+        """Renders into a video, with the sound.
+
+        Args:
+          path: a .mp4 or .mov file; over a transparent background .mov or .webm;
+            without a suffix a folder of PNG files, which has no sound.
+          fps: frames a second; motion between the 25 is interpolated.
+          maps: puts depth, regions and deformation next to each frame.
+          progress: see `lokitalk_jax.progress`.
+
+        Raises:
+          ValueError: the video cannot be written in that format.
+          OSError: writing failed.
+        """
+        path = pathlib.Path(path)
+        low, high = _FPS_RANGE
+        if not low <= fps <= high:
+            raise ValueError(f"fps={fps:g} must be from {low} to {high}")
+        if self._transparent and maps:
+            raise ValueError(
+                "maps=True needs an opaque picture, and background=none is "
+                "transparent; leave one of them out"
+            )
+        writer = self._writer(path, fps, maps)
+        moved, count = self._motion_frames(), self._count
+        if fps != structs.FPS:
+            moved = frame_rate.at_rate(moved, fps)
+            count = frame_rate.count_at_rate(count, fps)
+        stream = video_file.stream(self._avatar.renderer, moved, self._plate)
+        with writer as video:
+            for rendered in reporting.track(stream, progress, "rendering", count):
+                video.write(self._picture(rendered, maps))
+
+    def _writer(self, path: pathlib.Path, fps: float, maps: bool):
+        if not path.suffix:
+            return picture_folder.PictureWriter(path)
+        # A blank frame has the size of all, so that a video which cannot be written is
+        # refused before anything is rendered.
+        shape = self._avatar.record.camera.shape
+        channels = (3,), (), (), (4,), (4,)
+        blank = Rendered(*(np.zeros((*shape, *c), np.float32) for c in channels))
+        height, width = self._picture(blank, maps).shape[:2]
+        return video_writer.VideoWriter(
+            path,
+            fps,
+            size=(width, height),
+            audio=self._audio,
+            alpha=self._transparent,
+        )
+
+    def _picture(self, rendered: Rendered, maps: bool = False) -> np.ndarray:
+        if self._transparent:
+            return _cut_out(*jax.device_get((rendered.rgb, rendered.alpha)))
+        if not maps:
+            return image_grid.to_uint8(np.asarray(rendered.rgb))
+        rendered = jax.device_get(rendered)
+        shown = {"render": image_grid.to_uint8(rendered.rgb)}
+        shown |= panels.maps(rendered, self._avatar.depth_range)
+        return panels.row(shown)
+
+
+def _cut_out(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """RGBA bytes of a render over black, whose colours alpha had darkened."""
+    alpha = np.clip(alpha, 0, 1)[..., None]
+    return image_grid.to_uint8(
+        np.concatenate([rgb / np.maximum(alpha, 1e-3), alpha], -1)
+    )

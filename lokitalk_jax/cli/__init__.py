@@ -1,0 +1,1 @@
+"""The command line: flags to one call of `lokitalk_jax`, and errors to one line."""

@@ -1,0 +1,50 @@
+"""The command `lokitalk`."""
+
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+
+# By its first word: the module that a command is in, and the words put before the
+# other ones.
+_COMMANDS = {
+    "prepare": ("prepare", []),
+    "train": ("train", []),
+    "render": ("render", []),
+    "reenact": ("render", ["reenact"]),
+    "speak": ("render", ["speak"]),
+    "evaluate": ("render", ["evaluate"]),
+}
+_HELP = """\
+usage: lokitalk COMMAND ...
+
+  prepare    make an identity folder of a video; check or convert one
+  train      train a run on identity folders
+  reenact    render frames of a clip again, moved as they were or by someone else
+  speak      render an identity speaking what a sound file says
+  evaluate   score held-out frames of a run
+  render     reenact, speak or evaluate, by its flags
+
+`lokitalk COMMAND --help` says more.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command that the first argument names; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if name in _COMMANDS:
+        module, before = _COMMANDS[name]
+        command = importlib.import_module(f"lokitalk_jax.cli.{module}")
+        return command.main([*before, *rest], f"lokitalk {module}")
+    if name == "--version":
+        print(importlib.metadata.version("lokitalk-jax"))
+        return 0
+    if name in ("-h", "--help"):
+        print(_HELP)
+        return 0
+    print(
+        f"lokitalk: {f'no command {name!r}' if name else 'no command'}", file=sys.stderr
+    )
+    print(_HELP, file=sys.stderr)
+    return 2

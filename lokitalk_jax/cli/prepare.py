@@ -1,0 +1,223 @@
+"""Makes identity folders of videos, checks data folders, converts them."""
+
+import argparse
+import functools
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from lokitalk_jax import progress
+from lokitalk_jax.cli import terminal
+
+if TYPE_CHECKING:
+    from lokitalk_jax.data.folder import IdentityFolder
+
+_HELP = """\
+usage: {program} --video=FILE --out=FOLDER [...]
+
+  --video    make an identity folder of a video
+  --check    check a data folder of this program, ER-NeRF, SyncTalk, TalkingGaussian
+  --import   make an identity folder of a folder of one of those programs
+  --export   write an identity folder as those programs read it
+
+{program} --video=me.mp4 --out=data/me
+{program} --check=data/me
+{program} --import=ernerf/data/obama --out=data/obama
+{program} --export=data/me --out=ernerf/data/me
+
+`{program} --video --help` lists the flags of --video, and so on.
+"""
+
+
+class Mode(NamedTuple):
+    """One thing to do with videos or folders.
+
+    Attributes:
+      title: says what, for its help.
+      add_flags: adds its flags to a parser.
+      run: does it with the parsed flags; returns the exit status.
+    """
+
+    title: str
+    add_flags: Callable[[terminal.Parser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def main(
+    arguments: Sequence[str] | None = None, program: str = "lokitalk prepare"
+) -> int:
+    """Reads the flags and does it; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_HELP.format(program=program))
+        return 0 if arguments else 2
+    mode, flags = parse(arguments, program)
+    return terminal.run(lambda: mode.run(flags), flags)
+
+
+def parse(arguments: Sequence[str], program: str) -> tuple[Mode, argparse.Namespace]:
+    """The mode that is asked for, and its flags; see `terminal.parse_mode`."""
+    parsers = {}
+    for key, mode in MODES.items():
+        parsers[key] = terminal.Parser(f"{program} --{key}", mode.title)
+        mode.add_flags(parsers[key])
+    given = [argument.partition("=")[0].removeprefix("--") for argument in arguments]
+    chosen = [key for key in MODES if key in given]
+    if len(chosen) != 1:
+        modes = ", ".join(f"--{key}" for key in MODES)
+        print(f"{program}: give one of {modes}; see --help", file=sys.stderr)
+        raise SystemExit(2)
+    [name] = chosen
+    if "--help" in arguments or "-h" in arguments:
+        arguments = ["--help"]
+    return MODES[name], terminal.parse_mode(name, parsers, program, arguments)
+
+
+def _prepare(flags: argparse.Namespace) -> int:
+    from lokitalk_jax.api.prepare import PrepareOptions
+
+    options = PrepareOptions(
+        size=flags.size,
+        crop=flags.crop,
+        start=flags.start,
+        end=flags.end,
+        audio=not flags.no_audio,
+        png=flags.png,
+    )
+    worst = 0
+    for video, out in _outs(flags.video, flags.out).items():
+        # A video that is refused leaves the others.
+        one = functools.partial(_prepare_one, flags, video, out, options)
+        status = terminal.run(one, flags)
+        if status == terminal.INTERRUPTED:
+            return status
+        worst = max(worst, status)
+    return worst
+
+
+def _prepare_one(flags: argparse.Namespace, video, out, options) -> None:
+    from lokitalk_jax.api.prepare import prepare
+
+    with progress.Bar() as bar:
+        made = prepare(
+            video,
+            out,
+            options,
+            model=flags.model,
+            workers=flags.workers,
+            progress=bar,
+        )
+    print(_summary(made, flags.program))
+
+
+def _outs(
+    videos: Sequence[pathlib.Path], out: pathlib.Path
+) -> dict[pathlib.Path, pathlib.Path]:
+    """The folder of each video: `out` itself, or one under it for each of several."""
+    if len(videos) == 1:
+        return {videos[0]: out}
+    stems = [path.stem for path in videos]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise ValueError(
+            f"several videos are named {', '.join(twice)}, and each needs a folder of "
+            "its own; rename one, or prepare them one by one"
+        )
+    return {path: out / path.stem for path in videos}
+
+
+def _summary(made: "IdentityFolder", program: str) -> str:
+    from lokitalk_jax.data import layout
+
+    meta = made.meta
+    size = f"{meta.frame_count} frames of {meta.width}x{meta.height}"
+    found = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in meta.quality.items())
+    preview = made.path / layout.PREVIEW
+    check = f"{terminal.sibling(program, 'prepare')} --check={made.path}"
+    return f"{made.path}: {size}; {found}; look at {preview}, and run {check}"
+
+
+def _check(flags: argparse.Namespace) -> int:
+    from lokitalk_jax.doctor import check
+
+    with progress.Bar() as bar:
+        found = check.examine(flags.check, bar)
+    print((check.as_json if flags.json else check.as_text)(flags.check, found))
+    return 1 if check.failed(found) else 0
+
+
+def _import(flags: argparse.Namespace) -> int:
+    from lokitalk_jax.data.folder import IdentityFolder
+    from lokitalk_jax.interop import peer_import
+
+    with progress.Bar() as bar:
+        peer_import.import_folder(flags.imported, flags.out, flags.model, bar)
+    print(_summary(IdentityFolder(flags.out), flags.program))
+    return 0
+
+
+def _export(flags: argparse.Namespace) -> int:
+    from lokitalk_jax.interop import peer_export
+
+    with progress.Bar() as bar:
+        count = peer_export.export_folder(flags.exported, flags.out, bar)
+    print(f"{flags.out}: {count} frames; still to be made:")
+    print("\n".join(f"  {one}" for one in peer_export.STILL_TO_MAKE))
+    return 0
+
+
+def _add_video(parser: terminal.Parser) -> None:
+    add = parser.add_argument
+    add(
+        "--video",
+        type=pathlib.Path,
+        action="append",
+        required=True,
+        help="one person, one take; may be repeated",
+    )
+    add(
+        "--out",
+        type=pathlib.Path,
+        required=True,
+        help="the identity folder; of several videos the folder of their folders",
+    )
+    add("--size", type=int, default=512, help="longest side in pixels (default 512)")
+    add(
+        "--crop",
+        choices=("auto", "none"),
+        default="auto",
+        help="a square around head and shoulders (default), or the whole frame",
+    )
+    add("--start", type=float, default=0.0, help="seconds")
+    add("--end", type=float, help="seconds")
+    add("--no-audio", action="store_true", help="prepare without sound")
+    add("--png", action="store_true", help="store frames without loss")
+    add("--model", type=pathlib.Path, help="a FaceLandmarker .task file")
+    add("--workers", type=int, help="threads of the segmentation (default: the cores)")
+
+
+def _add_check(parser: terminal.Parser) -> None:
+    parser.add_argument("--check", type=pathlib.Path, required=True, help="the folder")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _add_import(parser: terminal.Parser) -> None:
+    add = parser.add_argument
+    add("--import", dest="imported", type=pathlib.Path, required=True)
+    add("--out", type=pathlib.Path, required=True, help="the identity folder to write")
+    add("--model", type=pathlib.Path, help="a FaceLandmarker .task file")
+
+
+def _add_export(parser: terminal.Parser) -> None:
+    add = parser.add_argument
+    add("--export", dest="exported", type=pathlib.Path, required=True)
+    add("--out", type=pathlib.Path, required=True, help="the folder to write")
+
+
+MODES = {
+    "video": Mode("Makes identity folders of videos.", _add_video, _prepare),
+    "check": Mode("Checks a data folder.", _add_check, _check),
+    "import": Mode("Makes an identity folder of a peer's.", _add_import, _import),
+    "export": Mode("Writes an identity folder for peers.", _add_export, _export),
+}

@@ -1,0 +1,270 @@
+"""Renders and scores the identities of a run.
+
+Each mode has its own flags, so that flags which contradict each other do not parse.
+"""
+
+import argparse
+import logging
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from lokitalk_jax import progress
+from lokitalk_jax.cli import terminal
+
+if TYPE_CHECKING:
+    from lokitalk_jax.api.avatar import Avatar
+    from lokitalk_jax.avatar.footage import Footage
+
+_LOG = logging.getLogger("lokitalk_jax.render")
+
+_HELP = """\
+usage: {program} [reenact|speak|evaluate] --workdir=RUN ...
+
+  reenact    render frames of a clip again, moved as they were or by someone else
+  speak      render an identity speaking what a sound file says
+  evaluate   score held-out frames
+
+{program} --workdir=runs/me --out=me.mp4
+{program} speak --workdir=runs/me --audio=speech.wav --out=speech.mp4
+{program} evaluate --workdir=runs/me
+{program} reenact --workdir=runs/prior --identity=me --mute=head --maps --out=me.mp4
+{program} reenact --workdir=runs/prior --identity=me --drive=you --out=swapped.mp4
+{program} reenact --workdir=runs/prior --reference=data/new --out=zero_shot.mp4
+
+Without a mode, --audio means speak, --evaluate means evaluate, and anything else
+reenact. `{program} MODE --help` lists the flags of a mode.
+"""
+
+
+class Mode(NamedTuple):
+    """One thing to do with a run.
+
+    Attributes:
+      title: says what, for its help.
+      add_flags: adds its flags to a parser.
+      run: does it with the parsed flags.
+    """
+
+    title: str
+    add_flags: Callable[[terminal.Parser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+def main(
+    arguments: Sequence[str] | None = None, program: str = "lokitalk render"
+) -> int:
+    """Reads the flags, then renders or scores; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_HELP.format(program=program))
+        return 0 if arguments else 2
+    mode, flags = parse(arguments, program)
+    return terminal.run(lambda: _start(mode, flags), flags)
+
+
+def parse(arguments: Sequence[str], program: str) -> tuple[Mode, argparse.Namespace]:
+    """The mode that is asked for, and its flags; see `terminal.parse_mode`."""
+    name, rest = _split(arguments)
+    parsers = {}
+    for key, mode in MODES.items():
+        parsers[key] = terminal.Parser(f"{program} {key}", mode.title)
+        mode.add_flags(parsers[key])
+    return MODES[name], terminal.parse_mode(name, parsers, program, rest)
+
+
+def _split(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """The name of the mode and its own arguments."""
+    if arguments[0] in MODES:
+        return arguments[0], list(arguments[1:])
+    if "--evaluate" in arguments:
+        return "evaluate", [one for one in arguments if one != "--evaluate"]
+    flags = [argument.partition("=")[0] for argument in arguments]
+    return "speak" if "--audio" in flags else "reenact", list(arguments)
+
+
+def _start(mode: Mode, flags: argparse.Namespace) -> None:
+    # Imported after the flags were read, as JAX takes seconds to load.
+    from lokitalk_jax import process
+
+    process.start()
+    mode.run(flags)
+
+
+def _avatar(flags: argparse.Namespace) -> "Avatar":
+    from lokitalk_jax.api.run import Run
+
+    run, size = Run(flags.workdir), getattr(flags, "size", None)
+    if getattr(flags, "reference", None):
+        return run.zero_shot(flags.reference, size)
+    return run.avatar(flags.identity, size)
+
+
+def _reenact(flags: argparse.Namespace) -> None:
+    avatar = _avatar(flags)
+    footage = avatar.reenact(
+        flags.frames,
+        drive=flags.drive,
+        lip=flags.lip,
+        eye=flags.eye,
+        head=flags.head,
+        mute=[name for name in flags.mute.split(",") if name],
+        background=flags.background,
+    )
+    _save(avatar, footage, flags)
+
+
+def _speak(flags: argparse.Namespace) -> None:
+    avatar = _avatar(flags)
+    speech = avatar.speak(
+        flags.audio,
+        lip=flags.lip,
+        eye=flags.eye,
+        head=flags.head,
+        gain=flags.gain,
+        seed=flags.seed,
+        features=flags.features,
+        background=flags.background,
+    )
+    if flags.export_curves:
+        speech.save_curves(flags.export_curves)
+    _save(avatar, speech, flags)
+
+
+def _save(avatar: "Avatar", footage: "Footage", flags: argparse.Namespace) -> None:
+    out = flags.out or flags.workdir / f"{avatar.name}.mp4"
+    with progress.Bar() as bar:
+        footage.save(out, fps=flags.fps, maps=flags.maps, progress=bar)
+    _LOG.info("%s: %s at step %d of the run", out, avatar.name, avatar.run.step)
+
+
+def _evaluate(flags: argparse.Namespace) -> None:
+    from lokitalk_jax.api import actions
+
+    whole_run = not flags.identity and not flags.reference
+    options = actions.EvaluateOptions(
+        flags.max_frames, flags.signals, flags.protocol, flags.vgg
+    )
+    with progress.Bar() as bar:
+        scores = actions.evaluate(
+            actions.Run(flags.workdir) if whole_run else _avatar(flags),
+            flags.out,
+            data=flags.data,
+            options=options,
+            progress=bar,
+        )
+    for line in scores.summary():
+        _LOG.info("%s", line)
+    _LOG.info("%s: open report.html", scores.folder)
+
+
+def _add_reenact(parser: terminal.Parser) -> None:
+    _add_identity(parser, reference=True)
+    add = parser.add_argument
+    add(
+        "--frames",
+        default="test",
+        help="test (held-out ones, default), all or a:b; of drivers' clips too",
+    )
+    add("--mute", default="", help="regions held at rest: lip,eye,head,torso")
+    group = parser.add_argument_group(
+        "driving by another identity of the run, or by an identity folder"
+    )
+    group.add_argument("--drive", help="for lip, eye and head")
+    for region in ("lip", "eye", "head"):
+        group.add_argument(f"--{region}", help=f"for {region} alone")
+    _add_pictures(parser)
+
+
+def _add_speak(parser: terminal.Parser) -> None:
+    _add_identity(parser, reference=False)
+    add = parser.add_argument
+    add("--audio", type=pathlib.Path, required=True, help="a sound or video file")
+    add(
+        "--features",
+        type=pathlib.Path,
+        help=".npy file of features of that sound that another program made",
+    )
+    group = parser.add_argument_group(
+        "motion",
+        "Each region also follows an identity of the run, an identity folder, or a "
+        ".csv file of --export-curves.",
+    )
+    add = group.add_argument
+    add("--lip", default="audio", help="audio (default) or still")
+    add("--eye", default="auto", help="auto, which blinks (default), or open")
+    add("--head", default="own", help="own, the clip's poses (default), or still")
+    add("--gain", type=_gains, help="of the regions' motion: lip:1.2,head:0.5")
+    add("--seed", type=int, default=0, help="of the blinks")
+    add("--export-curves", type=pathlib.Path, help="write the signals into a .csv file")
+    _add_pictures(parser)
+
+
+def _add_evaluate(parser: terminal.Parser) -> None:
+    _add_identity(parser, reference=True)
+    add = parser.add_argument
+    add("--out", type=pathlib.Path, help="folder of the results (default: in the run)")
+    add(
+        "--signals",
+        choices=("tracked", "audio"),
+        default="tracked",
+        help="what drives the lips: the tracks (default), or the clip's sound",
+    )
+    add(
+        "--protocol",
+        choices=("full", "peer"),
+        default="full",
+        help="everything synthesised (default), or the head over the true torso",
+    )
+    add("--vgg", action="store_true", help="LPIPS by VGG16 too; slow")
+    add("--data", type=pathlib.Path, help="identity folders, where they have moved")
+    add("--max-frames", type=int, help="score so many, spread over the held-out ones")
+
+
+def _add_identity(parser: terminal.Parser, reference: bool) -> None:
+    parser.add_argument(
+        "--workdir", type=pathlib.Path, required=True, help="folder of the run"
+    )
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument("--identity", help="of the run; a run of one needs no name")
+    if reference:
+        who.add_argument(
+            "--reference",
+            type=pathlib.Path,
+            help="folder of an identity that the run was not trained on (zero-shot)",
+        )
+
+
+def _add_pictures(parser: terminal.Parser) -> None:
+    add = parser.add_argument_group("pictures").add_argument
+    add(
+        "--out",
+        type=pathlib.Path,
+        help="video; without a suffix a folder of PNG files (default: in the run)",
+    )
+    add(
+        "--background",
+        default="plate",
+        help="plate (default), a colour, an image, or none for alpha (.mov, .webm)",
+    )
+    add("--maps", action="store_true", help="show depth, regions and deformation too")
+    add("--size", type=int, help="pixels along the longest side (default: as trained)")
+    add("--fps", type=float, default=25.0, help="frames a second (default 25), blended")
+
+
+def _gains(text: str) -> dict[str, float]:
+    pairs = (part.partition(":") for part in text.split(","))
+    try:
+        return {region: float(value) for region, _, value in pairs}
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not like lip:1.2,head:0.5"
+        ) from None
+
+
+MODES = {
+    "reenact": Mode("Renders frames of a clip again.", _add_reenact, _reenact),
+    "speak": Mode("Renders an identity speaking.", _add_speak, _speak),
+    "evaluate": Mode("Scores held-out frames.", _add_evaluate, _evaluate),
+}

@@ -1,0 +1,121 @@
+"""What all commands share: errors in one line, with parameters named as flags."""
+
+import argparse
+import errno
+import re
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
+
+# Names by which functions and configs speak of values, see `as_flags`.
+_VALUE = r"(?<![\w.\-/'\"])({names})=(?:'([^']*)'|([^\s,;)]+))"
+
+
+def run(command: Callable[[], int | None], flags: argparse.Namespace) -> int:
+    """Runs a command; a bad request or a failed write ends in one line.
+
+    Args:
+      command: returns the exit status, or None for success.
+      flags: of `parse`.
+
+    Returns:
+      the exit status.
+    """
+    from lokitalk_jax import process
+
+    process.show_log()
+    try:
+        return command() or 0
+    except OSError as error:
+        message = str(error)
+        if error.errno == errno.ENOSPC:
+            message = f"the disk is full ({error}); free some space and run it again"
+    except (ValueError, FloatingPointError) as error:
+        message = str(error)
+    except KeyboardInterrupt:
+        print(f"\n{flags.program}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    print(f"{flags.program}: {as_flags(message, flags.names)}", file=sys.stderr)
+    return 1
+
+
+def as_flags(message: str, flags: Collection[str]) -> str:
+    """An error of the package with the command's flags in place of parameters.
+
+    Messages of the package give values as `name=value`; these become `--name=value`,
+    and switches `--name` or `--no-name`.
+
+    Args:
+      message: the error.
+      flags: names of the flags; `max-frames` stands for the parameter max_frames, and
+        `config.train.steps` for the field train.steps.
+    """
+    known = {flag.removeprefix("config.").replace("-", "_"): flag for flag in flags}
+    if not known:
+        return message
+    names = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
+
+    def flag(found: re.Match) -> str:
+        name, value = known[found[1]], found[2] or found[3]
+        if value == "True" and not name.startswith("config."):
+            return f"--{name}"
+        return f"--{name}={value}"
+
+    for name in flags:
+        if name.startswith("no-"):
+            message = message.replace(f"{name.removeprefix('no-')}=False", f"--{name}")
+
+    return re.sub(_VALUE.format(names=names), flag, message)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of whole flags whose help keeps the lines of its description."""
+
+    def __init__(self, program: str, description: str):
+        """Starts with no flag but --help."""
+        super().__init__(
+            prog=program,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def flags(self) -> list[str]:
+        """Names of its flags, without dashes."""
+        return [
+            option.removeprefix("--")
+            for action in self._actions
+            for option in action.option_strings
+            if option.startswith("--")
+        ]
+
+
+def parse_mode(
+    mode: str, parsers: Mapping[str, Parser], program: str, arguments: Sequence[str]
+) -> argparse.Namespace:
+    """Parses the flags of one mode; a flag of another one ends the program.
+
+    Args:
+      mode: name of the mode.
+      parsers: of all modes, by their names.
+      program: the name that errors begin with.
+      arguments: without the mode's name.
+
+    Returns:
+      the flags, and with them `program` and `names`, of all flags of the mode.
+    """
+    flags, unknown = parsers[mode].parse_known_args(arguments)
+    if not unknown:
+        flags.program, flags.names = program, parsers[mode].flags()
+        return flags
+    flag = unknown[0].partition("=")[0]
+    homes = [p.prog for p in parsers.values() if flag.removeprefix("--") in p.flags()]
+    if not homes:
+        parsers[mode].error(f"there is no {unknown[0]}")
+    parsers[mode].error(f"{flag} belongs to {' and '.join(homes)}")
+
+
+def sibling(program: str, name: str) -> str:
+    """How another command is called where `program` was."""
+    return f"python {name}.py" if program.endswith(".py") else f"lokitalk {name}"
