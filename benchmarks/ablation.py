@@ -28,7 +28,7 @@ from lokitalk_jax import process
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.checkpoint import store
 from lokitalk_jax.data import folder
-from lokitalk_jax.evaluate.score import score_tracked
+from lokitalk_jax.evaluation.score import score_tracked
 from lokitalk_jax.model.rendering import Rendered
 from lokitalk_jax.structs import REGIONS
 from lokitalk_jax.training import trainer

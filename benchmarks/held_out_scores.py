@@ -10,8 +10,8 @@ from lokitalk_jax.data import folder
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.references import spread
-from lokitalk_jax.evaluate.held_out import rendered_frames
-from lokitalk_jax.evaluate.metrics.psnr import masked_psnr
+from lokitalk_jax.evaluation.held_out import rendered_frames
+from lokitalk_jax.evaluation.metrics.psnr import masked_psnr
 from lokitalk_jax.structs import REGIONS
 
 _COUNT = 12  # frames of each clip
@@ -30,7 +30,7 @@ def chosen(record: ClipRecord) -> np.ndarray:
 def psnr(avatar: Avatar, data: Dataset) -> dict[str, float]:
     """PSNR of those frames and of the head in them, {"frame", "head"}, dB.
 
-    Takes a fifth of the time of all scores (`evaluate.score`).
+    Takes a fifth of the time of all scores (`evaluation.score`).
     """
     frames, head = chosen(avatar.record), REGIONS.index("head")
     pictures = np.stack([picture for *_, picture in rendered_frames(avatar, frames)])

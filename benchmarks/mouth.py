@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from lokitalk_jax.prepare import face_model, faces
+from lokitalk_jax.preparation import face_model, faces
 
 # Numbers of landmarks of the face mesh.
 _UPPER_LIP, _LOWER_LIP, _FOREHEAD, _CHIN = 13, 14, 10, 152

@@ -24,7 +24,7 @@ from absl import app, flags
 from benchmarks import timing
 from lokitalk_jax.data import face_geometry, layout
 from lokitalk_jax.data.folder_writer import FolderWriter
-from lokitalk_jax.prepare import (
+from lokitalk_jax.preparation import (
     faces,
     person_mask,
     pipeline,
@@ -34,7 +34,7 @@ from lokitalk_jax.prepare import (
     survey,
     torso,
 )
-from lokitalk_jax.prepare.options import Options
+from lokitalk_jax.preparation.options import Options
 
 # By stage, the functions that do its work; a method's owner is its class.
 STAGES = {

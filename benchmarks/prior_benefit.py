@@ -25,7 +25,7 @@ from configs import adapt, multi_id, single_id
 from lokitalk_jax import process
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
-from lokitalk_jax.evaluate.score import score_tracked
+from lokitalk_jax.evaluation.score import score_tracked
 from lokitalk_jax.training import trainer
 from lokitalk_jax.training.session import Session, build_session
 

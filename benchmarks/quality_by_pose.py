@@ -17,8 +17,8 @@ from benchmarks import held_out_scores, reports
 from benchmarks.pose_outlines import distances, outlines
 from lokitalk_jax import process
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.evaluate.held_out import rendered_frames
-from lokitalk_jax.evaluate.metrics.psnr import masked_psnr
+from lokitalk_jax.evaluation.held_out import rendered_frames
+from lokitalk_jax.evaluation.metrics.psnr import masked_psnr
 from lokitalk_jax.structs import REGIONS
 
 _BINS = (0.005, 0.01, 0.02, 0.04)  # of the image's height

@@ -20,10 +20,10 @@ from lokitalk_jax import process
 from lokitalk_jax.avatar import zero_shot
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import folder
-from lokitalk_jax.evaluate import face_pairs
-from lokitalk_jax.evaluate.clip_scores import ClipScores
-from lokitalk_jax.evaluate.held_out import rendered_frames
-from lokitalk_jax.evaluate.score import add_frame
+from lokitalk_jax.evaluation import face_pairs
+from lokitalk_jax.evaluation.clip_scores import ClipScores
+from lokitalk_jax.evaluation.held_out import rendered_frames
+from lokitalk_jax.evaluation.score import add_frame
 from lokitalk_jax.media import image_file, image_grid
 
 _SHOWN = 6  # identities in the picture

@@ -109,7 +109,7 @@ def quiet(monkeypatch):
 def in_process(monkeypatch):
     """A command inside the test's process, which has started, and off the network."""
     from lokitalk_jax import process
-    from lokitalk_jax.prepare import face_model
+    from lokitalk_jax.preparation import face_model
 
     monkeypatch.setattr(process, "start", lambda: None)
     monkeypatch.setattr(face_model, "find", lambda path=None: None)

@@ -20,20 +20,20 @@ LAYERS = (
     ("files", "face_mesh", "sharding", "lpips"),
     ("checkpoint", "media"),
     ("data",),
-    ("prepare", "speech"),
+    ("preparation", "speech"),
     ("doctor", "demo", "model"),
     ("interop", "avatar"),
     ("training",),
-    ("evaluate.metrics", "evaluate.report"),
-    ("evaluate.contrib",),
-    ("evaluate",),
+    ("evaluation.metrics", "evaluation.report"),
+    ("evaluation.contrib",),
+    ("evaluation",),
     ("api",),
     ("cli",),
     ("__main__",),
 )
 # Trees and devices, not the model; data and preparation run without JAX.
-WITHOUT_JAX = ("files", "face_mesh", "media", "data", "prepare", "doctor", "interop")
-WITHOUT_JAX += ("demo",)
+WITHOUT_JAX = ("files", "face_mesh", "media", "data", "preparation", "doctor")
+WITHOUT_JAX += ("interop", "demo")
 
 
 def layer(module: str) -> tuple[int, str]:

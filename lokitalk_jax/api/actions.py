@@ -11,7 +11,7 @@ from lokitalk_jax import config as configs
 from lokitalk_jax import process
 from lokitalk_jax.api.avatar import Avatar
 from lokitalk_jax.api.run import Run
-from lokitalk_jax.evaluate import results, score
+from lokitalk_jax.evaluation import results, score
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.training import adapting, trainer, voice_fitting
 
@@ -96,7 +96,7 @@ class Scores(NamedTuple):
     Attributes:
       folder: where report.html, metrics.json, frames.csv and a video of each identity
         are.
-      metrics: what metrics.json holds, see `evaluate.results`.
+      metrics: what metrics.json holds, see `evaluation.results`.
     """
 
     folder: pathlib.Path

@@ -3,8 +3,8 @@
 import os
 
 from lokitalk_jax.data.folder import IdentityFolder
-from lokitalk_jax.prepare import pipeline
-from lokitalk_jax.prepare.options import Options as PrepareOptions
+from lokitalk_jax.preparation import pipeline
+from lokitalk_jax.preparation.options import Options as PrepareOptions
 from lokitalk_jax.progress import Progress
 
 
@@ -26,7 +26,7 @@ def prepare(
       video: one person, one take.
       out: the folder, new or begun by the same call.
       options: size, crop, stretch and format.
-      model: a FaceLandmarker .task file, see `prepare.faces.find_model`.
+      model: a FaceLandmarker .task file, see `preparation.face_model.find`.
       workers: threads of the segmentation, by default one for each core.
       progress: see `lokitalk_jax.progress`.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lokitalk_jax.doctor.finding import ERROR, WARNING, Finding, listed
 from lokitalk_jax.media import image_file
-from lokitalk_jax.prepare import frame_change
+from lokitalk_jax.preparation import frame_change
 
 _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"

@@ -12,7 +12,7 @@ import numpy as np
 
 from lokitalk_jax.data import layout
 from lokitalk_jax.doctor.finding import ERROR, Finding
-from lokitalk_jax.prepare import frame_change
+from lokitalk_jax.preparation import frame_change
 
 _MOST = 8  # frames, the largest shift
 _LEAST_PAIRS = 120  # neighbouring frames; with fewer, chance finds shifts

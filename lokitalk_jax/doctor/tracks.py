@@ -15,7 +15,7 @@ from lokitalk_jax.doctor.finding import (
     Finding,
     listed,
 )
-from lokitalk_jax.prepare import pose
+from lokitalk_jax.preparation import pose
 
 _DEPTH = (0.15, 5.0)  # metres; nearer, a head fills any picture
 _REPROJECTION = 8.0  # pixels at `pose.REFERENCE_FOCAL`

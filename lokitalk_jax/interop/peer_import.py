@@ -22,7 +22,7 @@ from lokitalk_jax.doctor import check, finding, pictures
 from lokitalk_jax.files import replacing
 from lokitalk_jax.interop import peer_poses
 from lokitalk_jax.media import image_file
-from lokitalk_jax.prepare import (
+from lokitalk_jax.preparation import (
     face_model,
     pose,
     stages,
@@ -31,7 +31,7 @@ from lokitalk_jax.prepare import (
     tracks,
     workspace,
 )
-from lokitalk_jax.prepare.workspace import Workspace
+from lokitalk_jax.preparation.workspace import Workspace
 from lokitalk_jax.progress import Progress, track
 
 _PLATE_FRAMES = 64  # in which the background is looked for

@@ -11,7 +11,7 @@ from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.cli import render
 from lokitalk_jax.data import clip_records
-from lokitalk_jax.evaluate.metrics import psnr
+from lokitalk_jax.evaluation.metrics import psnr
 from lokitalk_jax.media import picture_folder, video_reader
 
 pytestmark = pytest.mark.usefixtures("in_process")

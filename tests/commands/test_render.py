@@ -16,7 +16,7 @@ from lokitalk_jax.avatar import backdrop, motion, video_file
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.cli import render
 from lokitalk_jax.data import layout
-from lokitalk_jax.evaluate.metrics import psnr
+from lokitalk_jax.evaluation.metrics import psnr
 from lokitalk_jax.media import image_file, video_reader
 
 pytestmark = pytest.mark.usefixtures("in_process")

@@ -12,7 +12,7 @@ from lokitalk_jax.data import folder, layout
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.doctor import check
 from lokitalk_jax.interop import peer_export, peer_import, peer_poses
-from lokitalk_jax.prepare import face_model, faces
+from lokitalk_jax.preparation import face_model, faces
 from lokitalk_jax.training import trainer
 
 

@@ -1,0 +1,142 @@
+"""All scores of a clip, gathered frame by frame."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from lokitalk_jax import structs
+from lokitalk_jax.evaluation.face_pairs import Detectors, FacePairs
+from lokitalk_jax.evaluation.frame_scores import FrameScorer
+from lokitalk_jax.evaluation.metrics import aggregate, expression, head, mouth, sync
+from lokitalk_jax.evaluation.metrics.aggregate import Row
+from lokitalk_jax.media import image_grid
+
+
+class ClipScores:
+    """Adds up a clip's frames; keeps only their scores and landmarks.
+
+    Attributes:
+      frames: numbers of the frames added.
+      faces: their faces.
+      more: further scores of the whole clip, ready for JSON.
+    """
+
+    def __init__(
+        self,
+        detectors: Detectors,
+        vgg: bool = False,
+        sound: np.ndarray | None = None,
+        true_sound: np.ndarray | None = None,
+    ):
+        """Starts without frames.
+
+        Args:
+          detectors: of faces in truth and prediction; they serve this clip only.
+          vgg: adds LPIPS by VGG16, see `FrameScorer`.
+          sound: the speech of the prediction, float [S], 16 kHz mono in [-1, 1], from
+            frame 0 of the clip on; None without sound.
+          true_sound: the speech of the truth, if it differs.
+        """
+        self._scorer = FrameScorer(vgg)
+        self._sounds = sound, sound if true_sound is None else true_sound
+        self._rows: list[Row] = []
+        self.faces = FacePairs(detectors)
+        self.frames: list[int] = []
+        self.more: dict = {}
+
+    def add(
+        self,
+        number: int,
+        truth: np.ndarray,
+        prediction: np.ndarray,
+        regions: Callable[[np.ndarray], np.ndarray],
+    ) -> Row:
+        """Adds a frame.
+
+        Args:
+          number: in the clip; numbers must rise.
+          truth: uint8 [H, W, 3].
+          prediction: float32 [H, W, 3] in [0, 1], before any video encoding.
+          regions: gives the region masks, float32 [H, W, 4], see `FrameScorer`, for the
+            landmarks [478, 3] of the true face, NaN if there is none.
+
+        Returns:
+          the frame's image scores, see `FrameScorer`.
+        """
+        face = self.faces.add(truth, image_grid.to_uint8(prediction))
+        row = self._scorer(truth / np.float32(255), prediction, regions(face))
+        self._rows.append(row)
+        self.frames.append(int(number))
+        return row
+
+    def rows(self) -> list[Row]:
+        """Image and landmark scores of each frame; None if a score does not exist."""
+        faces = landmark_rows(self.faces, np.array(self.frames))
+        return [row | face for row, face in zip(self._rows, faces, strict=True)]
+
+    def result(self) -> dict:
+        """Scores of the clip, ready for JSON.
+
+        Returns:
+          means and intervals as in `aggregate.clip_scores`; "sync", the agreement with
+          the sound as in `sync.Sync` and that of the truth (keys ending in _truth),
+          None without sound or for frames with gaps; "missed_faces", the number of
+          frames with no face in truth or prediction; "frames", their number.
+        """
+        step = np.diff(self.frames).mean() if len(self.frames) > 1 else 1
+        means = aggregate.clip_scores(self.rows(), max(round(structs.FPS / step), 1))
+        truth, prediction = self.faces.truth, self.faces.prediction
+        seen = np.isfinite(truth).all((1, 2)) & np.isfinite(prediction).all((1, 2))
+        return {
+            **means,
+            "sync": self._sync(truth, prediction),
+            **self.more,
+            "missed_faces": int(np.count_nonzero(~seen)),
+            "frames": len(self.frames),
+        }
+
+    def _sync(self, truth: np.ndarray, prediction: np.ndarray) -> dict | None:
+        first, last = self.frames[0], self.frames[-1]
+        gapless = last - first + 1 == len(self.frames) >= sync.MIN_FRAMES
+        sound, true_sound = self._sounds
+        if sound is None or true_sound is None or not gapless:
+            return None
+        scores = {}
+        for ending, landmarks, heard in (
+            ("", prediction, sound),
+            ("_truth", truth, true_sound),
+        ):
+            # From the clip's start, as loudness is relative to the sound before.
+            expected = sync.expected_openings(heard, last + 1)[first:]
+            found = sync.agreement(mouth.openings(landmarks), expected)
+            for key in sync.Sync._fields:
+                scores[f"{key}{ending}"] = found and getattr(found, key)
+        return scores
+
+
+def landmark_rows(faces: FacePairs, frames: np.ndarray) -> list[Row]:
+    """Landmark scores of each frame; None if a face is missing.
+
+    Args:
+      faces: of F frames.
+      frames: [F], their numbers.
+    """
+    truth, prediction = faces.truth, faces.prediction
+    distance = mouth.landmark_distance(truth, prediction)
+    shapes = faces.blendshapes()
+    unknown = np.full(len(truth), np.nan)
+    upper, lower = expression.blendshape_errors(shapes) if shapes else (unknown,) * 2
+    columns = {
+        "lmd_px": distance,
+        "lmd_face": distance / mouth.face_widths(truth),
+        "eye_ratio_error": expression.eye_ratio_error(truth, prediction),
+        "jitter_px": head.jitter(prediction, frames),
+        "jitter_truth_px": head.jitter(truth, frames),
+        "shape_error": head.shape_error(truth, prediction),
+        "blendshapes_upper": upper,
+        "blendshapes_lower": lower,
+    }
+    return [
+        {k: float(v[i]) if np.isfinite(v[i]) else None for k, v in columns.items()}
+        for i in range(len(truth))
+    ]

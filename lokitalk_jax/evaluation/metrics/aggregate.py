@@ -1,0 +1,108 @@
+"""Scores of a clip from the scores of its frames, with confidence intervals.
+
+The protocol is that of ER-NeRF, TalkingGaussian and InsTaG: a score of the whole frame
+is the mean over frames, its PSNR the mean of the frames' PSNR. A region's size changes
+from frame to frame, so its PSNR is that of its squared errors in all frames together.
+
+Neighbouring frames resemble each other. The intervals are therefore bootstrapped from
+blocks of a second (Kuensch 1989), not from frames.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lokitalk_jax.evaluation.metrics import psnr
+
+# Scores of a frame by key; None for a score that does not exist.
+Row = dict[str, float | None]
+
+_RESAMPLES = 2000
+_LEVELS = (2.5, 97.5)  # per cent
+
+
+def clip_scores(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
+    """Means of the frames' scores, ready for JSON.
+
+    Args:
+      rows: one for each frame; keys with a dot, such as lip.psnr, become nested. A key
+        region.pixels weighs the other scores of that region. None is left out.
+      block: frames that make up a second, at least 1.
+
+    Returns:
+      the means, nested, and under "intervals" their 95% bootstrap intervals
+      [low, high], nested alike. None for a score that no frame has, and for the
+      interval of fewer than two blocks.
+
+    Raises:
+      ValueError: there is no row, the rows differ in their keys, or a value is not
+        finite.
+    """
+    if not rows:
+        raise ValueError("no frame was scored; the range of frames is empty")
+    _check(rows)
+    draws = _draws(-(-len(rows) // block))
+    means: dict = {}
+    intervals: dict = {}
+    for key in rows[0]:
+        if key.endswith(".pixels"):
+            continue
+        total, weight = _sums(rows, key, block)
+        back = psnr.from_mse if _pools(key) else float
+        mean = back(total.sum() / weight.sum()) if weight.any() else None
+        _nest(means, key, mean)
+        interval = None
+        if mean is not None and draws is not None:
+            drawn, heavy = draws @ total, draws @ weight
+            values = drawn[heavy > 0] / heavy[heavy > 0]
+            low, high = np.percentile(values, _LEVELS)
+            interval = sorted([back(low), back(high)])
+        _nest(intervals, key, interval)
+    return {**means, "intervals": intervals}
+
+
+def _check(rows: Sequence[Mapping[str, float | None]]) -> None:
+    for number, row in enumerate(rows):
+        if row.keys() != rows[0].keys():
+            raise ValueError(
+                f"row {number} has the scores {sorted(row)}, the first row "
+                f"{sorted(rows[0])}; give every frame the same"
+            )
+        bad = [k for k, v in row.items() if v is not None and not np.isfinite(v)]
+        if bad:
+            raise ValueError(f"row {number}: {bad} are not finite")
+
+
+def _pools(key: str) -> bool:
+    """Whether errors are pooled: the PSNR of a region."""
+    return key.endswith(".psnr") and not key.startswith("frame.")
+
+
+def _sums(rows, key: str, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each block, the sum of a score times its weight, and of the weights."""
+    values = [row[key] for row in rows]
+    there = np.array([value is not None for value in values], float)
+    values = np.array([0.0 if value is None else value for value in values])
+    region = f"{key.partition('.')[0]}.pixels"
+    if region in rows[0]:
+        there *= [row[region] for row in rows]
+    if _pools(key):
+        values = 10 ** (-values / 10)
+    starts = np.arange(0, len(rows), block)
+    return np.add.reduceat(values * there, starts), np.add.reduceat(there, starts)
+
+
+def _draws(blocks: int) -> np.ndarray | None:
+    """Number of times that each resample holds each block, [resamples, blocks]."""
+    if blocks < 2:
+        return None
+    # Seeded, so that the same frames always have the same interval.
+    generator = np.random.default_rng(0)
+    return generator.multinomial(blocks, np.full(blocks, 1 / blocks), _RESAMPLES)
+
+
+def _nest(tree: dict, key: str, value) -> None:
+    *above, last = key.split(".")
+    for name in above:
+        tree = tree.setdefault(name, {})
+    tree[last] = value

@@ -1,0 +1,74 @@
+"""The files that scoring writes.
+
+<out>/metrics.json   what was scored and how, and the scores of every clip
+      frames.csv     the scores of every frame
+      report.html    both on one page, with pictures
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from lokitalk_jax import files
+from lokitalk_jax.evaluation.clip_scores import ClipScores
+from lokitalk_jax.evaluation.report import frame_table, page
+from lokitalk_jax.evaluation.report.clip import Clip
+
+# Scores are comparable only if these agree, so every row of frames.csv repeats them.
+_FACTS = ("protocol", "signals", "size", "config_hash", "step")
+
+
+def clip(identity: str, driven_by: str, scores: ClipScores) -> Clip:
+    """A scored clip without pictures; see `Clip`."""
+    return Clip(identity, driven_by, scores.result(), scores.frames, scores.rows())
+
+
+def write(
+    out: pathlib.Path, header: Mapping[str, object], clips: Sequence[Clip]
+) -> dict:
+    """Writes the three files.
+
+    Args:
+      out: an existing folder.
+      header: "config_hash", "step", "size", "protocol" and "signals" of all clips.
+      clips: the scored clips.
+
+    Returns:
+      the content of metrics.json: the header and {"identities": {name: {driven_by: see
+      `ClipScores.result`}}}.
+
+    Raises:
+      OSError: a file could not be written.
+    """
+    identities: dict = {}
+    for one in clips:
+        identities.setdefault(one.identity, {})[one.driven_by] = one.scores
+    result = {**header, "identities": identities}
+    # Both texts are made before any file is replaced.
+    text = json.dumps(result, indent=2, allow_nan=False) + "\n"
+    html = page.render(header, clips)
+    frame_table.write(out / "frames.csv", {k: header[k] for k in _FACTS}, clips)
+    for name, content in ("report.html", html), ("metrics.json", text):
+        with files.replacing(out / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    return result
+
+
+def summary(result: dict) -> list[str]:
+    """One line for each clip of the result of `write`."""
+    lines = []
+    for name, columns in result["identities"].items():
+        for driven_by, found in columns.items():
+            scores = {
+                "PSNR": (found["frame"]["psnr"], 2),
+                "LPIPS": (found["frame"]["lpips_alex"], 4),
+                "LMD": (found["lmd_px"], 3),
+            }
+            parts = [f"{k} {x:.{n}f}" for k, (x, n) in scores.items() if x is not None]
+            if found["missed_faces"]:
+                parts.append(
+                    f"no face in {found['missed_faces']} of {found['frames']} frames"
+                )
+            mode = f"{result['protocol']}, {driven_by}, {result['size']} px"
+            lines.append(f"{name} ({mode}): {', '.join(parts)}")
+    return lines

@@ -1,0 +1,170 @@
+"""Makes an identity folder from a video, stage by stage.
+
+Every stage leaves files that the next stages read, so a finished stage is never
+repeated: a run that was killed continues where it stopped.
+"""
+
+import dataclasses
+import os
+import pathlib
+
+from lokitalk_jax import structs
+from lokitalk_jax.data import layout
+from lokitalk_jax.data.folder import IdentityFolder
+from lokitalk_jax.data.folder_writer import FolderWriter
+from lokitalk_jax.preparation import (
+    crop,
+    face_model,
+    faces,
+    pose,
+    source_sound,
+    source_video,
+    stages,
+    survey,
+    timeline,
+    torso,
+    tracks,
+    workspace,
+)
+from lokitalk_jax.preparation.options import Options
+from lokitalk_jax.preparation.source_video import Clip
+from lokitalk_jax.preparation.workspace import Workspace
+from lokitalk_jax.progress import Progress
+
+# A talking head does not determine the focal length, so it is a constant; pixels.
+FOCAL_AT_512 = 1400.0
+
+
+def prepare(
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    options: Options = Options(),  # noqa: B008 (immutable)
+    model: str | os.PathLike | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> layout.Meta:
+    """Writes the identity folder `out` of the video `source`.
+
+    Run again after an interruption, it continues; after it has finished, it does
+    nothing.
+
+    Args:
+      source: a video of one person, one take.
+      out: the folder, new or begun by the same call.
+      options: what the contents of the folder depend on.
+      model: a FaceLandmarker model; None searches for it, see `face_model.find`.
+      workers: threads of the labelling, by default one for each CPU.
+      progress: called for every frame of every stage.
+
+    Raises:
+      ValueError: the video cannot be used, or `out` holds something else; a refused
+        video leaves nothing behind.
+      OSError: a file could not be written; the same call continues later.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers={workers} must be at least 1")
+    clip = source_video.probe(source)
+    if options.audio and not clip.has_audio:
+        raise ValueError(
+            f"{clip.path.name} has no audio stream; pass audio=False to prepare a "
+            "silent identity"
+        )
+    model = face_model.find(model)
+    known = workspace.file_identity(clip.path) | dataclasses.asdict(options)
+    with Workspace(pathlib.Path(out), known) as work:
+        if not work.finished:
+            workers = workers or os.cpu_count() or 1
+            _run_stages(clip, work, options, model, workers, progress)
+    return IdentityFolder(out).meta
+
+
+def _run_stages(
+    clip: Clip,
+    work: Workspace,
+    options: Options,
+    model: pathlib.Path | None,
+    workers: int,
+    progress: Progress | None,
+) -> None:
+    """Runs the stages in order; each reads the results of the stages before it."""
+    found = work.cached(
+        "survey",
+        lambda: _look(clip, options, model, progress),
+        survey.Survey._make,
+    )
+    survey.check(clip, found, options.start)
+    grid = timeline.lay_out(found.times, found.changes, options.start, options.end)
+    window = _window(clip, options, found)
+    count = len(grid.source)
+
+    out = FolderWriter(work.path, options.png)
+    if options.audio:
+        sample_count = count * structs.AUDIO_RATE // structs.FPS
+        out.write_sound(source_sound.read(clip, grid.start, sample_count))
+    stages.write_frames(clip, grid, options.end, window, out, progress)
+
+    landmarks, valid = work.cached(
+        "landmarks", lambda: stages.find_landmarks(out, count, model, progress), tuple
+    )
+    survey.check_faces(clip.path.name, (~valid).mean())
+    focal = FOCAL_AT_512 * options.size / 512
+    principal = window.out_width / 2, window.out_height / 2
+    poses = work.cached(
+        "poses",
+        lambda: pose.track_poses(landmarks, valid, focal, principal),
+        pose.Poses._make,
+    )
+    stages.write_masks(out, landmarks, valid, workers, progress)
+    motion = work.cached(
+        "torso",
+        lambda: stages.register_torso(out, poses.head_to_camera, valid, progress),
+        torso.TorsoMotion._make,
+    )
+    tracked = tracks.assemble(
+        landmarks,
+        valid,
+        grid.duplicate,
+        poses.head_to_camera,
+        motion,
+        focal,
+        principal,
+    )
+    out.write_tracks(tracked)
+    plate_seen = stages.write_plate(out, valid, progress)
+    stages.write_preview(out, tracked, focal, principal, progress)
+
+    reprojection = {"reprojection_px": round(float(poses.reprojection_px), 4)}
+    out.write_meta(
+        layout.Meta(
+            height=window.out_height,
+            width=window.out_width,
+            focal=focal,
+            principal=principal,
+            frame_count=count,
+            train_frames=layout.train_count(count),
+            source=work.source | {"window": window._asdict()},
+            versions=workspace.tool_versions(model),
+            quality=reprojection | tracks.quality(tracked, motion, plate_seen),
+            audio_rate=structs.AUDIO_RATE if options.audio else None,
+        )
+    )
+
+
+def _look(clip: Clip, options: Options, model, progress) -> survey.Survey:
+    with faces.FaceDetector(model) as detector:
+        return survey.look(
+            clip,
+            detector.detect,
+            options.start,
+            options.end,
+            options.crop == "auto",
+            progress,
+        )
+
+
+def _window(clip: Clip, options: Options, found: survey.Survey) -> crop.Window:
+    if options.crop == "none":
+        return crop.whole(clip.height, clip.width, options.size)
+    return crop.head_and_shoulders(
+        found.known_boxes, clip.height, clip.width, options.size
+    )

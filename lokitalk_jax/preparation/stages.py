@@ -1,0 +1,182 @@
+"""The stages of preparation that go over all frames.
+
+Each holds a few frames in memory, and skips what an earlier run has written: a file
+that exists is complete.
+"""
+
+import collections
+import concurrent.futures
+from pathlib import Path
+
+import numpy as np
+
+from lokitalk_jax import face_mesh
+from lokitalk_jax.data import layout
+from lokitalk_jax.data.folder_writer import FolderWriter
+from lokitalk_jax.media import image_file, video_writer
+from lokitalk_jax.preparation import (
+    crop,
+    faces,
+    head_labels,
+    plate,
+    preview,
+    source_video,
+    timeline,
+    torso,
+)
+from lokitalk_jax.preparation.person_mask import PersonSegmenter
+from lokitalk_jax.progress import Progress, Stage, track
+
+
+def write_frames(
+    clip: source_video.Clip,
+    grid: timeline.Timeline,
+    end: float | None,
+    window: crop.Window,
+    out: FolderWriter,
+    progress: Progress | None = None,
+) -> None:
+    """Writes the frames of the 25 fps grid that are not there yet.
+
+    Raises:
+      OSError: the video changed while it was read, or a file cannot be written.
+    """
+    count = len(grid.source)
+    missing = [i for i in range(count) if not out.frame_path(i).exists()]
+    if not missing:
+        return
+    stage = Stage(progress, "frames", count, count - len(missing))
+    waiting = iter(missing)
+    tick = next(waiting)
+    for index, (_, frame) in enumerate(source_video.decode(clip, grid.start, end)):
+        rgb = None
+        while tick is not None and grid.source[tick] == index:
+            if rgb is None:
+                rgb = crop.cut_out(source_video.upright(clip, frame), window)
+            out.write_frame(tick, rgb)
+            stage.advance()
+            tick = next(waiting, None)
+        if tick is None:
+            return
+    raise OSError(f"{clip.path} gave fewer frames than at first; is it being written?")
+
+
+def find_landmarks(
+    out: FolderWriter,
+    count: int,
+    model: Path | None,
+    progress: Progress | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Landmarks float32 [F, 478, 3], zero where there are none, and valid bool [F]."""
+    landmarks = np.zeros((count, face_mesh.LANDMARK_COUNT, 3), np.float32)
+    valid = np.zeros(count, bool)
+    with faces.FaceDetector(model) as detector:
+        for i in track(range(count), progress, "landmarks", count):
+            found = detector.detect(out.frame(i))
+            if found:
+                landmarks[i], valid[i] = found[0], True
+    return landmarks, valid
+
+
+def write_masks(
+    out: FolderWriter,
+    landmarks: np.ndarray,
+    valid: np.ndarray,
+    workers: int,
+    progress: Progress | None = None,
+) -> None:
+    """Writes masks and labels; a frame that has its labels is done.
+
+    Frames without a face get a mask, and labels that are background throughout.
+    """
+    count = len(valid)
+    missing = [i for i in range(count) if not out.has_labels(i)]
+    if not missing:
+        return
+
+    def finish(index: int, rgb: np.ndarray, mask: np.ndarray) -> None:
+        labels = np.full_like(mask, layout.BACKGROUND)
+        if valid[index]:
+            labels = head_labels.label_regions(rgb, mask, landmarks[index])
+        out.write_mask(index, mask)
+        out.write_labels(index, labels)
+
+    # Labels take ten times as long as masks, and only they are spread over threads.
+    stage = Stage(progress, "masks", count, count - len(missing))
+    running = collections.deque()
+    with (
+        PersonSegmenter() as segmenter,
+        concurrent.futures.ThreadPoolExecutor(workers) as pool,
+    ):
+        for index in missing:
+            rgb = out.frame(index)
+            mask = segmenter.segment(rgb)
+            running.append(pool.submit(finish, index, rgb, mask))
+            if len(running) > 2 * workers:
+                running.popleft().result()
+                stage.advance()
+        for future in running:
+            future.result()
+            stage.advance()
+
+
+def register_torso(
+    out: FolderWriter,
+    head_to_camera: np.ndarray,
+    valid: np.ndarray,
+    progress: Progress | None = None,
+) -> torso.TorsoMotion:
+    """Tracks the torso through all frames; see `torso`."""
+    reference, count = torso.reference_frame(head_to_camera, valid), len(valid)
+    stage = Stage(progress, "torso", count)
+    labels = out.labels(reference)
+    return torso.register(out.frame, labels, reference, count, stage.advance)
+
+
+def write_plate(
+    out: FolderWriter, valid: np.ndarray, progress: Progress | None = None
+) -> float:
+    """Writes the plate; returns the share of it that was visible in some frame."""
+    path = out.path / layout.PLATE
+    if not path.exists():
+        background = plate.BackgroundPlate()
+        usable = np.flatnonzero(valid)
+        spread = np.linspace(0, len(usable) - 1, plate.FRAMES).astype(int)
+        chosen = usable[np.unique(spread)]
+        for i in track(chosen, progress, "plate", len(chosen)):
+            background.add(out.frame(i), out.mask(i))
+        out.write_plate(*background.finish())
+    return float((image_file.read_stored(path)[..., 3] > 127).mean())
+
+
+def write_preview(
+    out: FolderWriter,
+    tracks: layout.Tracks,
+    focal: float,
+    principal: tuple[float, float],
+    progress: Progress | None = None,
+) -> None:
+    """Writes the preview: the tracks drawn over the video, with its sound."""
+    path, sound = out.path / layout.PREVIEW, out.path / layout.SOUND
+    if path.exists():
+        return
+    count, (height, width, _) = len(tracks.valid), out.frame(0).shape
+    marks = preview.torso_marks(tracks)
+    with video_writer.VideoWriter(
+        path,
+        size=(width, height),
+        audio=sound if sound.exists() else None,
+        synthetic=False,
+    ) as video_file:
+        for i in track(range(count), progress, "preview", count):
+            drawn = preview.draw(
+                out.frame(i),
+                out.labels(i),
+                tracks.landmarks[i],
+                tracks.head_to_camera[i],
+                focal,
+                principal,
+                tracks.valid[i],
+                marks[i],
+            )
+            video_file.write(drawn)

@@ -1,0 +1,146 @@
+"""The first look at a video: its frame times, its cuts, and where the face is.
+
+Goes over every frame once, before anything is written, so that a video that cannot be
+used is refused early.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from lokitalk_jax.preparation import face_search, frame_change, source_video, timeline
+from lokitalk_jax.preparation.cuts import CutFinder
+from lokitalk_jax.preparation.faces import Detect
+from lokitalk_jax.preparation.source_video import Clip, UnusableVideo
+from lokitalk_jax.progress import Progress, track
+
+_SAMPLE_SECONDS = 0.5  # from one search for faces to the next
+_RIVAL_SHARE = 0.1  # of the samples
+MAX_FACELESS = 0.2
+MIN_SECONDS = 3.0
+
+
+class Survey(NamedTuple):
+    """Findings of the first look; S source frames, M of them searched for faces.
+
+    Attributes:
+      times: float64 [S], seconds.
+      changes: float32 [S], worst-block change from the frame before.
+      cuts: float64 [K], times of the first frames after a cut.
+      boxes: float32 [M, 4], left, top, right and bottom of the largest face in
+        pixels of the upright frame, NaN where there is none.
+      rivals: bool [M], whether a second face is of similar size.
+    """
+
+    times: np.ndarray
+    changes: np.ndarray
+    cuts: np.ndarray
+    boxes: np.ndarray
+    rivals: np.ndarray
+
+    @property
+    def known_boxes(self) -> np.ndarray:
+        """The boxes of the samples that show a face."""
+        return self.boxes[~np.isnan(self.boxes[:, 0])]
+
+
+def look(
+    clip: Clip,
+    detect: Detect,
+    start: float,
+    end: float | None,
+    in_parts: bool = True,
+    progress: Progress | None = None,
+) -> Survey:
+    """Surveys `clip` over [start, end).
+
+    Args:
+      clip: the video.
+      detect: from RGB uint8 to the landmarks of each face, largest first.
+      start: seconds.
+      end: seconds, or None for the video's end.
+      in_parts: also searches parts of the frame for a face, see `face_search`.
+      progress: called for every source frame.
+    """
+    times, changes, cuts, boxes, rivals = [], [], [], [], []
+    cut_finder, known_box = CutFinder(clip, detect), None
+    previous, next_sample = None, -np.inf
+    stop = min(end or clip.duration, clip.duration)
+    total = max(0, round((stop - start) / clip.spacing)) or None
+    decoded = source_video.decode(clip, start, end)
+    for time, frame in track(decoded, progress, "survey", total):
+        thumbnail = frame_change.frame_thumbnail(frame)
+        change, motion = np.inf, np.inf
+        if previous is not None:
+            change, motion = frame_change.change(thumbnail, previous)
+        previous = thumbnail
+        times.append(time)
+        changes.append(change)
+        if change >= frame_change.REPEAT:
+            cut = cut_finder.add(time, frame, thumbnail, motion, known_box)
+            if cut is not None:
+                cuts.append(cut)
+        if time >= next_sample:
+            next_sample = time + _SAMPLE_SECONDS
+            box, rival = face_search.largest_face(clip, frame, detect, in_parts)
+            boxes.append(box)
+            rivals.append(rival)
+            known_box = known_box if np.isnan(box[0]) else box
+    return Survey(
+        np.array(times),
+        np.array(changes, np.float32),
+        np.array(cuts),
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(rivals, bool),
+    )
+
+
+def check(clip: Clip, found: Survey, start: float) -> None:
+    """Refuses a video that cannot become an identity.
+
+    Raises:
+      UnusableVideo: it is too short, has a cut, no face, or several faces.
+    """
+    name = clip.path.name
+    if not len(found.times):
+        raise UnusableVideo(f"{name} has no frame after start={start:g}; lower start")
+    spacing = timeline.spacing(found.times)
+    first, last = found.times[0], found.times[-1] + spacing
+    seconds = last - max(start, first)
+    if seconds < MIN_SECONDS - spacing / 2:
+        raise UnusableVideo(
+            f"{name} is {seconds:.2f} s long (between start and end); at least "
+            f"{MIN_SECONDS:g} s are needed, and some minutes are better"
+        )
+    if len(found.cuts):
+        edges = [max(start, first), *found.cuts, last]
+        left, right = max(itertools.pairwise(edges), key=lambda pair: pair[1] - pair[0])
+        raise UnusableVideo(
+            f"{name} has a cut (the picture jumps) at "
+            + ", ".join(f"{t:.2f} s" for t in found.cuts[:8])
+            + (" and later" if len(found.cuts) > 8 else "")
+            + "; one uninterrupted take is needed. The longest stretch without a cut: "
+            f"start={left:.2f} end={right:.2f}"
+        )
+    check_faces(name, np.isnan(found.boxes[:, 0]).mean())
+    if found.rivals.mean() >= _RIVAL_SHARE:
+        raise UnusableVideo(
+            f"{name} shows several faces of similar size in {found.rivals.mean():.0%} "
+            "of the sampled frames; crop the video to one person, or choose another "
+            "stretch with start=... and end=..."
+        )
+
+
+def check_faces(name: str, faceless: float) -> None:
+    """Refuses a video where too large a share of the frames shows no face.
+
+    Raises:
+      UnusableVideo: `faceless` is 20% or more.
+    """
+    if faceless >= MAX_FACELESS:
+        raise UnusableVideo(
+            f"{name}: no face was found in {faceless:.0%} of the frames (less than "
+            f"{MAX_FACELESS:.0%} is allowed); choose another stretch with start=... "
+            "and end=..., or a picture in which the face is larger"
+        )

@@ -1,0 +1,164 @@
+import cv2
+import numpy as np
+import pytest
+
+from lokitalk_jax.evaluation.metrics import cpbd, psnr, ssim
+from lokitalk_jax.media import image_grid
+
+
+def frame(seed, height=24, width=30):
+    return np.random.default_rng(seed).random((height, width, 3)).astype(np.float32)
+
+
+def slow_ssim(x, y):
+    """Wang et al. 2004, equation 13, window by window."""
+    offsets = np.arange(-5, 6)
+    window = np.exp(-(offsets[:, None] ** 2 + offsets[None] ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+    values = []
+    for row in range(x.shape[0] - 10):
+        for column in range(x.shape[1] - 10):
+            for channel in range(3):
+                a = x[row : row + 11, column : column + 11, channel].astype(float)
+                b = y[row : row + 11, column : column + 11, channel].astype(float)
+                mean_a, mean_b = (window * a).sum(), (window * b).sum()
+                variance_a = (window * (a - mean_a) ** 2).sum()
+                variance_b = (window * (b - mean_b) ** 2).sum()
+                covariance = (window * (a - mean_a) * (b - mean_b)).sum()
+                values.append(
+                    (2 * mean_a * mean_b + 1e-4)
+                    * (2 * covariance + 9e-4)
+                    / (mean_a**2 + mean_b**2 + 1e-4)
+                    / (variance_a + variance_b + 9e-4)
+                )
+    return np.mean(values)
+
+
+def test_psnr_of_known_errors():
+    grey = np.full((12, 12, 3), 0.5, np.float32)
+    assert psnr.psnr(grey, grey + 0.1) == pytest.approx(20, abs=1e-4)
+    assert psnr.psnr(0 * grey, 0 * grey + 1) == pytest.approx(0)
+    assert psnr.psnr(grey, grey) == psnr.CAP
+
+
+def test_rounding_to_bytes_stays_below_the_cap():
+    truth = frame(0, 64, 64)
+    rounded = image_grid.to_uint8(truth) / np.float32(255)
+    assert psnr.psnr(truth, rounded) == pytest.approx(58.9, abs=0.3)
+
+
+def test_masked_psnr_sees_the_mask_alone():
+    truth = np.full((2, 8, 8, 3), 0.5, np.float32)
+    prediction = truth.copy()
+    prediction[0, :, :4] += 0.1
+    prediction[1, :, 4:] = 0
+    mask = np.zeros((2, 8, 8), np.float32)
+    mask[0, :, :4] = 0.7
+    assert psnr.masked_psnr(truth, prediction, mask) == pytest.approx(20, abs=1e-4)
+    mask[0, :, 4:] = 0.7  # as many pixels again without error: half the mean
+    half = 20 + 10 * np.log10(2)
+    assert psnr.masked_psnr(truth, prediction, mask) == pytest.approx(half, abs=1e-4)
+    assert psnr.masked_psnr(truth, prediction, 0 * mask) is None
+    whole = psnr.masked_psnr(truth[0], prediction[0], np.ones((8, 8)))
+    assert whole == pytest.approx(psnr.psnr(truth[0], prediction[0]))
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.3])
+def test_ssim_equals_the_definition(noise):
+    truth = frame(0)
+    prediction = np.clip(truth + noise * (frame(1) - 0.5), 0, 1)
+    wanted = slow_ssim(truth, prediction)
+    assert ssim.ssim(truth, prediction) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_ssim_limits():
+    truth = frame(0)
+    assert ssim.ssim(truth, truth) == pytest.approx(1, abs=1e-9)
+    assert ssim.ssim(truth, 1 - truth) < -0.9
+    # Without structure only the luminance term is left.
+    black, white = np.zeros((11, 11, 3)), np.ones((11, 11, 3))
+    assert ssim.ssim(black, white) == pytest.approx(1e-4 / (1 + 1e-4))
+    with pytest.raises(ValueError, match="needs sides of 11 pixels"):
+        ssim.ssim(truth[:10], truth[:10])
+
+
+def textured(height, width, seed):
+    """A wavy picture with noise, and a darker, noisier copy."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    waves = [0.5 + 0.4 * np.sin(x / (5 + 3 * c) + y / (11 + c)) for c in range(3)]
+    truth = np.stack(waves, -1) + 0.05 * rng.standard_normal((height, width, 3))
+    truth = np.clip(truth, 0, 1).astype(np.float32)
+    noisy = 0.9 * truth + 0.05 + 0.08 * rng.standard_normal((height, width, 3))
+    return truth, np.clip(noisy, 0, 1).astype(np.float32)
+
+
+# What tf.image.ssim and tf.image.ssim_multiscale of TensorFlow 2.21.0 give for
+# `textured` pictures with max_val 1.
+TENSORFLOW = {
+    (176, 192, 0): (0.6474623, 0.9526038),
+    (256, 256, 1): (0.6475946, 0.9528334),
+    (161, 200, 2): (0.6476738, 0.9529937),
+}
+
+
+@pytest.mark.parametrize("made", TENSORFLOW)
+def test_similarity_equals_the_libraries(made):
+    truth, noisy = textured(*made)
+    single, multiple = TENSORFLOW[made]
+    assert ssim.ssim(truth, noisy) == pytest.approx(single, abs=1e-4)
+    assert ssim.ms_ssim(truth, noisy) == pytest.approx(multiple, abs=1e-4)
+    skimage = pytest.importorskip("skimage.metrics")
+    theirs = skimage.structural_similarity(
+        truth,
+        noisy,
+        channel_axis=-1,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
+    assert ssim.ssim(truth, noisy) == pytest.approx(theirs, abs=1e-4)
+
+
+def test_scales_that_are_not_there_are_null():
+    truth, noisy = textured(160, 200, 0)
+    assert ssim.ms_ssim(truth, noisy) is None
+    truth, _ = textured(161, 161, 0)
+    assert ssim.ms_ssim(truth, truth) == pytest.approx(1)
+    assert ssim.ms_ssim(truth, 1 - truth) == 0  # of a negative
+
+
+def test_sharpness_falls_with_blur_and_needs_edges():
+    rng = np.random.default_rng(0)
+    blocks = rng.random((16, 16, 3)).repeat(8, 0).repeat(8, 1)
+    picture = image_grid.to_uint8(blocks)
+    found = [
+        cpbd.cpbd(cv2.GaussianBlur(picture, None, sigma) if sigma else picture)
+        for sigma in (0, 1, 2)
+    ]
+    assert found[0] > 0.9 and found[0] > found[1] + 0.1 > found[2]
+    assert cpbd.cpbd(np.full((64, 64, 3), 9, np.uint8)) is None
+    assert cpbd.cpbd(picture[:63]) is None
+
+
+def test_edge_widths_of_known_ramps():
+    row = np.r_[np.zeros(20), np.linspace(0, 200, 6), np.full(20, 200), np.zeros(18)]
+    grey = np.tile(row, (64, 1)).astype(np.int16)
+    edges = np.zeros(grey.shape, bool)
+    edges[:, [22, 45, 46]] = True
+    widths = cpbd._edge_widths(grey, edges)
+    assert set(widths[:, 22]) == {5} and set(widths[:, 45]) == {1}
+    assert not widths[:, :22].any()
+
+
+def test_frames_that_cannot_be_compared_are_refused():
+    truth = frame(0)
+    for prediction, message in (
+        (image_grid.to_uint8(truth), "divide bytes by 255"),
+        (truth * 2, "clip rendered colours"),
+        (truth * np.nan, "from nan"),
+        (truth[1:], "not RGB frames of one size"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            psnr.psnr(truth, prediction)

@@ -1,0 +1,146 @@
+import json
+
+import av
+import cv2
+import numpy as np
+import pytest
+from render_command import copied, frames_of
+
+from lokitalk_jax import structs
+from lokitalk_jax.avatar import motion
+from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.data import folder
+from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.evaluation import score
+from lokitalk_jax.evaluation.clip_scores import ClipScores
+from lokitalk_jax.evaluation.metrics import psnr
+from lokitalk_jax.media import video_reader
+from lokitalk_jax.preparation import face_model, faces
+
+
+@pytest.fixture(scope="module")
+def evaluated(tiny_run, tmp_path_factory):
+    """A folder with the scores of both identities, and the progress reports."""
+    out, reports = tmp_path_factory.mktemp("scores"), []
+
+    def progress(*report):
+        reports.append(report)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(face_model, "find", lambda path=None: None)
+        score.evaluate(Run(tiny_run.workdir), str(out), progress=progress)
+    return out, reports
+
+
+def scores_in(out):
+    return json.loads((out / "metrics.json").read_text())
+
+
+def test_evaluation_writes_scores_and_pictures(tiny_run, evaluated):
+    out, reports = evaluated
+    result = scores_in(out)
+    run = Run(tiny_run.workdir)
+    identities = result.pop("identities")
+    assert result == {
+        "config_hash": run.config_hash,
+        "step": 12,
+        "size": 32,
+        "protocol": "full",
+        "signals": "tracked",
+    }
+    assert list(identities) == tiny_run.names
+    for name in tiny_run.names:
+        scores = identities[name]["tracked"]
+        assert scores["frame"].keys() >= {"psnr", "ssim", "ms_ssim", "lpips_alex"}
+        for region in structs.REGIONS:
+            assert scores[region].keys() == {"psnr", "ssim", "lpips_alex"}
+        assert scores["frames"] == 5
+        assert (scores["lmd_px"] is None) == (scores["missed_faces"] == 5)
+        assert len(list(video_reader.read_frames(out / f"{name}.mp4"))) == 5
+        sheet = cv2.imread(str(out / f"{name}.png"))
+        assert sheet.shape[1] == 6 * 160 and sheet.shape[0] > 5 * 160
+        done = [one[1] for one in reports if one[0] == f"scoring {name}, tracked"]
+        assert done == list(range(6))
+
+
+def test_scores_are_those_of_the_rendered_frames(tiny_run, avatar, evaluated):
+    data = Dataset.open(folder.IdentityFolder(tiny_run.data / "demo_01"), 32)
+    rendered = frames_of(avatar, motion.tracked(avatar.record, range(45, 50)))
+    expected = [
+        psnr.psnr(data.frame(45 + i)[0], np.clip(frame, 0, 1))
+        for i, frame in enumerate(rendered)
+    ]
+    scores = scores_in(evaluated[0])["identities"]["demo_01"]["tracked"]
+    assert scores["frame"]["psnr"] == pytest.approx(np.mean(expected), abs=1e-3)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_evaluation_of_some_frames_of_one_identity(tiny_run, tmp_path):
+    copy = copied(tiny_run, tmp_path)
+    options = score.Options(max_frames=2)
+    score.evaluate(Run(copy.workdir), None, ["demo_00"], str(copy.data), options)
+    out = copy.workdir / "evaluation" / "full_tracked_2_frames" / "demo_00"
+    result = scores_in(out)
+    assert list(result["identities"]) == ["demo_00"]
+    assert result["identities"]["demo_00"]["tracked"]["frames"] == 2
+    with av.open(str(out / "demo_00.mp4")) as container:
+        # The first and the last of five frames, in the time that five take.
+        length = float(container.duration) / av.time_base
+        assert length == pytest.approx(5 / structs.FPS, abs=0.05)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_the_peer_protocol_keeps_the_true_torso(tiny_run, tmp_path, evaluated):
+    options = score.Options(protocol="peer")
+    run = Run(tiny_run.workdir)
+    result = score.evaluate(run, tmp_path, ["demo_00"], options=options)
+    assert result["protocol"] == "peer"
+    full = scores_in(evaluated[0])["identities"]["demo_00"]["tracked"]
+    peer = result["identities"]["demo_00"]["tracked"]
+    assert peer["torso"]["psnr"] > full["torso"]["psnr"] + 3
+    assert peer["frame"]["psnr"] > full["frame"]["psnr"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"protocol": "both"}, "protocol is 'both'; use full or peer"),
+        ({"signals": "sound"}, "signals is 'sound'; use tracked or audio"),
+        ({"max_frames": 0}, "max_frames is 0"),
+    ],
+)
+def test_unknown_options_are_refused(tiny_run, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        score.evaluate(
+            Run(tiny_run.workdir), tmp_path / "out", options=score.Options(**options)
+        )
+    assert not (tmp_path / "out").exists()
+
+
+class OneFace:
+    """Stands in for the detector: a face that shifts with the picture's brightness."""
+
+    def faces(self, rgb):
+        points = np.random.default_rng(0).uniform(0, 40, (478, 3))
+        points[:, 0] *= 1 + rgb.mean() / 255
+        return [faces.Face(points)]
+
+
+def test_scores_of_predictions_whose_error_is_known(tiny_run):
+    data = Dataset.open(folder.IdentityFolder(tiny_run.data / "demo_00"), 32)
+    perfect, off = (ClipScores((OneFace(), OneFace())) for _ in range(2))
+    for index in data.test_frames[:2]:
+        truth = data.frame(index)[0]
+        score.add_frame(perfect, data, index, truth)
+        # 0.1 up or down, whichever stays in [0, 1].
+        shifted = truth + np.float32(0.1) * np.where(truth < 0.5, 1, -1)
+        score.add_frame(off, data, index, shifted)
+    perfect, off = perfect.result(), off.result()
+    assert perfect["frame"]["psnr"] == perfect["lip"]["psnr"] == psnr.CAP
+    assert perfect["frame"]["ssim"] == pytest.approx(1)
+    assert perfect["frame"]["lpips_alex"] == pytest.approx(0, abs=1e-6)
+    assert perfect["lmd_px"] == 0 and perfect["missed_faces"] == 0
+    for region in ("frame", *structs.REGIONS):
+        assert off[region]["psnr"] == pytest.approx(20, abs=1e-3)
+    assert off["frame"]["ssim"] < 0.99 and off["frame"]["lpips_alex"] > 1e-3
+    assert off["lmd_px"] > 0 and off["frames"] == 2
