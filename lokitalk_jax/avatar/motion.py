@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from lokitalk_jax import structs
+from lokitalk_jax.data import pose_vectors
 from lokitalk_jax.data.clip_records import ClipRecord
-from lokitalk_jax.data.signals import vector_to_pose
 
 
 class FrameMotion(NamedTuple):
@@ -157,7 +157,7 @@ def hold(motion: Motion, record: ClipRecord, regions: Collection[str]) -> Motion
 
 def head_pose(record: ClipRecord, head: np.ndarray) -> np.ndarray:
     """Camera poses float32 [..., 4, 4] of head signals [..., 6]."""
-    relative = vector_to_pose(np.asarray(head, np.float64))
+    relative = pose_vectors.from_vector(np.asarray(head, np.float64))
     return (record.rest_pose @ relative).astype(np.float32)
 
 

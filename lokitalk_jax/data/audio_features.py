@@ -1,34 +1,34 @@
-"""Features of speech that other programs make, told apart by their shape.
+"""Speech features of other programs, recognised by their shape.
 
 DeepSpeech [F, 16, 29], wav2vec [F, 16, 44], HuBERT [F, 2, 1024] and AVE [F, 512, 1] as
-ER-NeRF and SyncTalk keep them, a window a frame; or plain rows [F, D] or [2 F, D], 25
-or 50 a second.
+ER-NeRF and SyncTalk store them, one window for each frame; or plain rows [F, D] or
+[2 F, D], 25 or 50 a second.
 """
 
 import pathlib
 
 import numpy as np
 
-# By the numbers in a row.
+# Name by length of a row.
 KINDS = {29: "DeepSpeech", 44: "wav2vec", 1024: "HuBERT", 512: "AVE"}
 
-# Frames that may be missing or too many, as programs differ in how they round.
+# Frames by which the length may differ, since programs round differently.
 _SHORT = 2
 
 
 def width(shape: tuple[int, ...]) -> int:
-    """Numbers in a row of features of some shape; 0 where that is of no known kind."""
-    # AVE keeps its one column last.
+    """Length of a row of features of a shape; 0 if the kind is unknown."""
+    # The last axis of AVE features has length 1.
     last = shape[-2:-1] if len(shape) == 3 and shape[-1] == 1 else shape[-1:]
     return last[0] if last and last[0] in KINDS else 0
 
 
 def read(path: pathlib.Path, frames: int) -> np.ndarray:
-    """Reads features of a clip of some frames.
+    """Reads the features of a clip of `frames` frames.
 
     Returns:
       float32 [2 * frames, D], 50 rows a second, each number with mean 0 and standard
-      deviation 1 over the clip; the last rows are repeated where they are missing.
+      deviation 1 over the clip; the last row is repeated where rows are missing.
 
     Raises:
       ValueError: there is no such file, it is of no known kind, is not finite, or is of
@@ -36,8 +36,8 @@ def read(path: pathlib.Path, frames: int) -> np.ndarray:
     """
     if not path.is_file():
         raise ValueError(
-            f"no such file of audio features: {path}; make them with the program that "
-            "they are of"
+            f"no such file of audio features: {path}; make them with the program of "
+            "their kind"
         )
     try:
         found = np.load(path, allow_pickle=False)
@@ -69,12 +69,12 @@ def read(path: pathlib.Path, frames: int) -> np.ndarray:
 
 
 def _rows(found: np.ndarray, frames: int) -> tuple[np.ndarray, int]:
-    """Plain rows of rows or windows, and how many there are for a frame."""
+    """Plain rows of rows or windows, and the number of rows for each frame."""
     if found.ndim == 2:
         return found, 2 if len(found) > 1.5 * frames else 1
     if found.shape[-1] == 1:
         return found[..., 0], 1
-    # The two rows in the middle of a window are the frame's own.
+    # The two rows in the middle of a window belong to the frame.
     middle = (found.shape[1] - 1) // 2
     rows = found[:, middle : middle + 2]
     return rows.reshape(-1, found.shape[-1]), rows.shape[1]

@@ -1,8 +1,8 @@
-"""What a run keeps of each identity, so that rendering needs the run alone.
+"""Records of the clips in a run, so that rendering needs only the run.
 
 <run>/identities/<id>/portrait.npz   camera, poses, signals, frames, see `ClipRecord`
                       plate.png      the background plate at the training size
-                      audio.wav      the clip's own sound, where it has one
+                      audio.wav      the sound of the clip, where it has one
 """
 
 import json
@@ -28,8 +28,8 @@ class ClipRecord(NamedTuple):
     """One identity of a run, F frames of its clip.
 
     Attributes:
-      name: the identity's.
-      source: the identity folder that it was trained on.
+      name: of the identity.
+      source: the identity folder.
       camera: of the training images.
       head_to_camera: float32 [F, 4, 4], metres.
       signals: of all frames, leaves [F, ...].
@@ -82,13 +82,15 @@ def make(data: Dataset, fitted: signals.Fitted, tracked: structs.Signals) -> Cli
 
 
 def resized(record: ClipRecord, size: int) -> ClipRecord:
-    """A portrait with `size` pixels along its longest side.
+    """The record with images of `size` pixels along the longest side.
 
     Raises:
-      ValueError: that is less than 16.
+      ValueError: `size` is less than 16.
     """
     if size < _LEAST_SIZE:
-        raise ValueError(f"a size of {size} pixels; give at least {_LEAST_SIZE}")
+        raise ValueError(
+            f"size={size} pixels is too small; give at least {_LEAST_SIZE}"
+        )
     camera = record.camera.resized(size)
     shrunk = size < max(record.camera.shape)
     plate = cv2.resize(
@@ -100,7 +102,7 @@ def resized(record: ClipRecord, size: int) -> ClipRecord:
 
 
 def save(workdir: pathlib.Path, record: ClipRecord) -> None:
-    """Writes an identity's portrait into a run."""
+    """Writes the record of an identity into a run."""
     target = workdir / "identities" / record.name
     target.mkdir(parents=True, exist_ok=True)
     arrays = {
@@ -120,13 +122,13 @@ def save(workdir: pathlib.Path, record: ClipRecord) -> None:
 
 
 def load_all(workdir: pathlib.Path, besides: Collection[str] = ()) -> list[ClipRecord]:
-    """Everyone's portraits in a run, but those of some names."""
+    """Reads all records of a run, except those of some names."""
     names = sorted(p.parent.name for p in workdir.glob("identities/*/portrait.npz"))
     return [load(workdir, name) for name in names if name not in besides]
 
 
 def load(workdir: pathlib.Path, name: str) -> ClipRecord:
-    """Reads an identity's portrait from a run.
+    """Reads the record of an identity from a run.
 
     Raises:
       ValueError: the run has no such identity.
@@ -141,7 +143,7 @@ def load(workdir: pathlib.Path, name: str) -> ClipRecord:
     with np.load(target / "portrait.npz") as stored:
         arrays = dict(stored)
 
-    def four(prefix: str) -> structs.Signals:
+    def stored_signals(prefix: str) -> structs.Signals:
         return structs.Signals(
             **{k: arrays[f"{prefix}_{k}"] for k in structs.Signals._fields}
         )
@@ -151,8 +153,8 @@ def load(workdir: pathlib.Path, name: str) -> ClipRecord:
         name=name,
         source=pathlib.Path(json.loads(str(arrays["source"]))),
         camera=structs.Camera(*arrays["size"].tolist(), arrays["intrinsics"]),
-        signals=four("signals"),
-        rest=four("rest"),
+        signals=stored_signals("signals"),
+        rest=stored_signals("rest"),
         plate=image_file.read_rgb(target / "plate.png"),
         audio=audio if audio.is_file() else None,
         **{name: arrays[name] for name in _ARRAYS},

@@ -1,7 +1,7 @@
-"""One identity at the training size: memory-mapped frames and tracks to match.
+"""One identity at the training size: memory-mapped frames, and their tracks.
 
-Everything is in pixels of that size; the images lie in a cache (see `frame_cache`), so
-memory stays bounded whatever the length of the clip.
+Everything is in pixels of that size. Images are in a cache on disk (see `frame_cache`),
+so memory does not grow with the length of the clip.
 """
 
 import dataclasses
@@ -21,16 +21,16 @@ class Dataset:
     """Frames and tracks of one identity at one size, F frames of H x W pixels.
 
     Attributes:
-      name: the identity's.
-      folder: where it was prepared.
+      name: of the identity.
+      folder: the identity folder.
       camera: of the frames at this size.
-      tracks: as in the folder, with the landmarks in pixels of this size.
-      shapes: the ellipses of the lips and eyes, pixels of this size.
+      tracks: of the folder, with the landmarks in pixels of this size.
+      shapes: ellipses of the lips and eyes, pixels of this size.
       images: uint8 [F, H, W, 7], memory-mapped, see `frame_cache.Images`.
       plate: uint8 [H, W, 3], the background plate.
-      train_frames: frames to train on: before the split, within `max_seconds`, with a
-        face, not a repeat.
-      test_frames: the held-out frames that have a face.
+      train_frames: numbers of the training frames: before the split, within
+        `max_seconds`, with a face, not a repeat.
+      test_frames: numbers of the held-out frames that show a face.
     """
 
     name: str
@@ -59,9 +59,9 @@ class Dataset:
           size: longest side, at most the folder's own.
           cache_root: folder for the caches of all identities; by default the identity
             folder's own `cache`, or the user's cache folder where that is read-only.
-          max_seconds: trains on this much of the clip's beginning. Held-out frames
+          max_seconds: trains on this much from the start of the clip. Held-out frames
             stay the same.
-          progress: hears of the frames that are resized into the cache.
+          progress: called for every frame that is resized into the cache.
 
         Raises:
           ValueError: the size is larger than the prepared frames, tracks and frames
@@ -117,13 +117,13 @@ class Dataset:
 
     @property
     def train_mask(self) -> np.ndarray:
-        """Bool [F], True at `train_frames`: what signals are fitted on."""
+        """Bool [F], True at `train_frames`, on which signals are fitted."""
         mask = np.zeros(len(self.images), bool)
         mask[self.train_frames] = True
         return mask
 
     def frame(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One whole frame.
+        """Reads one frame.
 
         Returns:
           RGB float32 [H, W, 3] in [0, 1], person mask float32 [H, W] in [0, 1] and
@@ -144,10 +144,10 @@ class Dataset:
 def read_tracks(
     folder: IdentityFolder, max_seconds: float | None = None
 ) -> tuple[Tracks, np.ndarray]:
-    """What signals are fitted on; reads no image.
+    """Reads the tracks that signals are fitted on, and no image.
 
     Returns:
-      tracks at the folder's own size, and bool [F], True at frames to train on.
+      The tracks at the size of the folder, and bool [F], True at training frames.
 
     Raises:
       ValueError: tracks and frames disagree, or no frame is left to train on.

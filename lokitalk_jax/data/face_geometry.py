@@ -1,4 +1,4 @@
-"""What lips and eyes do, told apart from where the head is."""
+"""Geometry of landmarks in the head frame, and openness of the eyes."""
 
 from collections.abc import Sequence
 
@@ -40,8 +40,8 @@ def points_in_head_frame(
     that brings the rigid landmarks to the depth of the canonical rigid points. The
     landmark is moved along its ray to that depth, and into the head frame.
 
-    The plane takes out how the detector's relative depth tilts against the pose. With
-    a constant in its place 14 to 51 % of the lips' variance on six clips was a linear
+    The plane removes the tilt of the detector's relative depth against the pose. With a
+    constant instead, 14 to 51 % of the lips' variance on six clips was a linear
     function of the head's rotation; with the plane it is 7 to 26 %.
 
     Args:

@@ -11,20 +11,20 @@ COUNT = 468
 
 
 def check_count(landmarks: int) -> None:
-    """Refuses to draw more landmarks than there are.
+    """Refuses a number of landmarks that a face does not have.
 
     Raises:
       ValueError: it is negative or too large.
     """
     if not 0 <= landmarks <= COUNT:
         raise ValueError(
-            f"a face has {COUNT} landmarks, not {landmarks}; set data.landmarks to at "
-            "most that"
+            f"data.landmarks={landmarks}, but a face has {COUNT} landmarks; set it to "
+            "at most that"
         )
 
 
 def face_points(data: Dataset) -> np.ndarray:
-    """Points of a face in the tracked head frame, units of `structs.UNIT`.
+    """Landmarks of a clip in the tracked head frame, units of `structs.UNIT`.
 
     Returns:
       float32 [F, 468, 3]; zero at frames without a face.

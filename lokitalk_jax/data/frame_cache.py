@@ -1,8 +1,8 @@
-"""The folder's images at the training size, resized once and memory-mapped.
+"""Images of an identity folder at the training size, resized once and memory-mapped.
 
 Plain .npy files that every process maps read-only, in one folder for each size and
 state of the identity folder. A cache appears complete or not at all (it is renamed into
-place), so two processes may open it at once, and it is built anew when the identity
+place), so two processes may open it at once, and it is built again when the identity
 folder has changed.
 """
 
@@ -11,8 +11,8 @@ import hashlib
 import os
 import pathlib
 import shutil
-import tempfile
 import time
+import uuid
 import zlib
 from collections.abc import Iterator
 from concurrent import futures
@@ -20,13 +20,14 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import pooch
 
 from lokitalk_jax.data import layout, regions
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.progress import Progress, track
 
-# What the last axis of `Images.images` holds: all of a pixel side by side, since rays
-# are read one pixel at a time.
+# The last axis of `Images.images`: all channels of a pixel side by side, since rays are
+# read one pixel at a time.
 RGB, MASK, LABEL, REGIONS = slice(0, 3), 3, 4, slice(5, 7)
 _CHANNELS = 7
 
@@ -35,7 +36,7 @@ _SECONDS_PER_DAY = 86400
 
 
 class Images(NamedTuple):
-    """All images of an identity, memory-mapped; F frames of H x W pixels.
+    """Images of an identity, memory-mapped; F frames of H x W pixels.
 
     Attributes:
       images: uint8 [F, H, W, 7]: `RGB`, the soft person `MASK`, the `LABEL` and the
@@ -60,7 +61,7 @@ def load(
       shape: at most the folder's own size.
       cache_root: folder for the caches of all identities; by default the identity
         folder's own `cache`, or the user's cache folder where that is read-only.
-      progress: hears of the frames that are resized.
+      progress: called for every frame that is resized.
 
     Raises:
       ValueError: an image is missing or of another size than the folder says.
@@ -93,8 +94,8 @@ def _make(
     progress: Progress | None,
 ) -> None:
     root = target.parent
-    for left in root.glob(".building-*"):  # by builds that were killed
-        with contextlib.suppress(FileNotFoundError):  # or by one that just ended
+    for left in root.glob(".building-*"):  # by a process that was killed
+        with contextlib.suppress(FileNotFoundError):  # or that has just finished
             if time.time() - left.stat().st_mtime > _SECONDS_PER_DAY:
                 shutil.rmtree(left, ignore_errors=True)
     need = folder.meta.frame_count * shape[0] * shape[1] * _CHANNELS
@@ -105,27 +106,27 @@ def _make(
             f"{need / 1e9:.1f} GB, {root} has {free / 1e9:.1f} GB free; free some, "
             "lower data.size or set data.cache to another disk"
         )
-    building = pathlib.Path(tempfile.mkdtemp(prefix=".building-", dir=root))
+    building = root / f".building-{uuid.uuid4().hex[:12]}"
     try:
-        os.chmod(building, 0o755)
+        building.mkdir()
         _build(folder, shape, building, progress)
         try:
             os.rename(building, target)
         except OSError:
-            if not target.is_dir():  # else another process was first: use its cache
+            if not target.is_dir():  # else another process was first
                 raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
 def _roots(folder: IdentityFolder, root) -> list[pathlib.Path]:
-    """Where caches of `folder` may lie, best first."""
+    """Folders for the caches of an identity, best first."""
     # Two identities of one name must not share a cache.
     unique = f"{folder.name}-{zlib.crc32(os.fsencode(folder.path.resolve())):08x}"
     if root is not None:
         return [pathlib.Path(root) / unique]
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return [folder.path / layout.CACHE, pathlib.Path(home) / "lokitalk_jax" / unique]
+    users = pathlib.Path(pooch.os_cache("lokitalk_jax"))
+    return [folder.path / layout.CACHE, users / unique]
 
 
 def _writable(root: pathlib.Path) -> bool:
@@ -134,7 +135,7 @@ def _writable(root: pathlib.Path) -> bool:
 
 
 def _fingerprint(folder: IdentityFolder) -> str:
-    """Changes with the names, sizes and times of the images."""
+    """A hash of the names, sizes and times of the images."""
     meta = folder.meta
     state = f"{_VERSION} {meta.height} {meta.width} {meta.frame_count}\n"
     seen = hashlib.sha256(state.encode())
@@ -163,14 +164,14 @@ def _build(folder: IdentityFolder, shape, target: pathlib.Path, progress) -> Non
 
 
 def _resized(folder: IdentityFolder, shape: tuple[int, int]) -> Iterator[np.ndarray]:
-    """All channels of each frame at `shape`, in order; some frames are read ahead."""
+    """All channels of each frame at `shape`, in order; reads some frames ahead."""
 
     def read(index: int) -> np.ndarray:
         frame, mask = folder.frame(index), folder.mask(index)
         labels = folder.labels(index)
         for kind, image in (("frame", frame), ("mask", mask), ("labels", labels)):
             _check_size(kind, image, folder, index)
-        # Each label's share of the new pixel; the largest is the pixel's label.
+        # Share of each label in the new pixel; the largest is the label of the pixel.
         shares = np.stack(
             [
                 _resize((labels == value).astype(np.float32), shape)

@@ -1,7 +1,7 @@
 """Batches as a pure function of (seed, step, identity), read ahead in threads.
 
-No state is carried from batch to batch, so a resumed run sees the batches it would
-have seen, and an identity gets the same rays in whichever slot, on whichever host.
+No state is carried from batch to batch. So a resumed run gets the same batches as an
+uninterrupted one, and an identity gets the same rays in every slot, on every host.
 """
 
 import collections

@@ -1,4 +1,4 @@
-"""Which pixels a training step looks at."""
+"""Sampling of the pixels of a training step."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ _RADIUS_TABLE = regions.radius_table()
 
 
 class Importance(NamedTuple):
-    """How much likelier a pixel is drawn, added up over the masks it lies in."""
+    """Sampling weight of a pixel: the sum over the masks it lies in."""
 
     background: float = 0.15
     person: float = 1.0
@@ -19,10 +19,10 @@ class Importance(NamedTuple):
     eye: float = 4.0
 
     def check(self) -> None:
-        """Raises ValueError unless every pixel has some chance."""
+        """Raises ValueError if a weight is negative, or the background weight is 0."""
         if self.background <= 0 or min(self) < 0:
             raise ValueError(
-                f"{self}: background must be positive (every pixel needs some chance) "
+                f"{self}: background must be positive (every pixel must be possible) "
                 "and the others at least 0"
             )
 
@@ -36,10 +36,11 @@ def draw_pixels(
 ) -> np.ndarray:
     """Draws pixels in proportion to their importance, with replacement.
 
-    A pixel's density is background + person * mask + lip * lip ellipse + eye * (left
-    eye ellipse + right eye ellipse). Drawn from what bounds it, part by part (the whole
-    image, and each ellipse exactly), and thinned by the mask: no sum over an image is
-    ever taken, so the time does not depend on the image's size.
+    The density of a pixel is background + person * mask + lip * lip ellipse + eye *
+    (left eye ellipse + right eye ellipse). A bound of it is sampled part by part (the
+    whole image, and each ellipse exactly), and pixels of the whole image are rejected
+    by the mask. No sum over an image is needed, so the time does not depend on the size
+    of the image.
 
     Returns:
       Pixel centres, float32 [B, count, 2].
@@ -74,7 +75,7 @@ def draw_pixels(
         pixel[inside] = point + down * (radius * np.sin(angle))[:, None]
         pixel = np.floor(pixel).astype(np.intp)
 
-        # Anywhere, thinned by the mask.
+        # Anywhere, rejected by the mask.
         anywhere = np.flatnonzero(kept)
         x, y = pixel[anywhere].T
         mask = data.images[frames[slot[anywhere]], y, x, frame_cache.MASK] / 255
@@ -95,7 +96,7 @@ def draw_patches(
 ) -> np.ndarray:
     """Pixel centres [B, side * side, 2] of one square in each frame, row by row.
 
-    The square lies around the lips, as far as the image has room, or anywhere.
+    The square lies around the lips, moved into the image, or anywhere.
     """
     room = np.array(data.camera.shape[::-1]) - side
     if on_lips:

@@ -1,8 +1,8 @@
-"""Reference frames: pictures of a person, turned to face the viewer.
+"""Reference frames: frames of a person, projected to a frontal view.
 
-A picture is projected onto a plane through the face that stands still in the head
-frame, so that the same place of every picture of every person is the same place of the
-head, as it is in the canonical grid.
+A frame is projected onto a plane through the face that is fixed in the head frame, so
+that a pixel is the same place of the head in every reference of every person, as a cell
+of the canonical grid is.
 """
 
 from typing import NamedTuple
@@ -15,12 +15,12 @@ from lokitalk_jax.data.dataset import Dataset
 
 
 class ReferenceSpec(NamedTuple):
-    """Which references are made.
+    """Number and size of reference frames.
 
     Attributes:
-      count: K, of a person.
+      count: K, references of an identity.
       size: E, pixels along a side.
-      square: left and upper end and side of the square that they show, in the head
+      square: left end, upper end and side of the square that they show, in the head
         frame, metres.
     """
 
@@ -29,12 +29,12 @@ class ReferenceSpec(NamedTuple):
     square: tuple[float, float, float]
 
 
-# Depth of the plane in the head frame, metres: between the nose's tip and the ears.
+# Depth of the plane in the head frame, metres: between nose tip and ears.
 PLANE = -0.03
 
 
 def from_config(config) -> ReferenceSpec | None:
-    """What the encoder of a config's model wants to see; None without encoder."""
+    """References for the encoder of a config's model; None without an encoder."""
     if not config.model.encoder:
         return None
     low, high = np.array(config.scene.low), np.array(config.scene.high)
@@ -49,12 +49,12 @@ def from_config(config) -> ReferenceSpec | None:
 def homography(
     intrinsics: np.ndarray, head_to_camera: np.ndarray, spec: ReferenceSpec
 ) -> np.ndarray:
-    """From pixels of a reference to pixels of a frame, [3, 3].
+    """Homography from pixels of a reference to pixels of a frame, [3, 3].
 
     Args:
       intrinsics: [3], focal length, principal x and y, pixels.
       head_to_camera: [4, 4], metres.
-      spec: of the reference.
+      spec: size of the reference.
     """
     focal, *principal = intrinsics
     camera = np.array([[focal, 0, principal[0]], [0, focal, principal[1]], [0, 0, 1]])
@@ -71,7 +71,7 @@ def project(
     head_to_camera: np.ndarray,
     spec: ReferenceSpec,
 ) -> np.ndarray:
-    """A picture as a reference shows it, float32 [E, E, 4]: colour on black, and mask.
+    """Projects a frame to a reference, float32 [E, E, 4]: colour times mask, and mask.
 
     Args:
       rgb: float32 [H, W, 3] in [0, 1].
@@ -92,13 +92,13 @@ def project(
 def make(
     data: Dataset, frames: np.ndarray, head: np.ndarray, spec: ReferenceSpec
 ) -> structs.References:
-    """References of some frames of a clip.
+    """Makes references from frames of a clip.
 
     Args:
       data: the clip.
       frames: int [K].
       head: [F, 6], the clip's head signal, see `structs.Signals`.
-      spec: their size and what they show.
+      spec: size of the references.
 
     Returns:
       float32 leaves [K, ...].
@@ -120,6 +120,6 @@ def make(
 
 
 def spread(frames: np.ndarray, count: int) -> np.ndarray:
-    """`count` of `frames` (or all, if fewer), evenly spread."""
+    """`count` of `frames` (or all, if there are fewer), evenly spaced."""
     count = min(count, len(frames))
     return frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]

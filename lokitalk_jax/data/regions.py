@@ -1,7 +1,7 @@
 """Image masks of the four regions.
 
-Lips and eyes are blurred ellipses around their landmarks, large enough to hold the
-skin that moves with them, and are evaluated at pixels; head and torso are the labels,
+Lips and eyes are blurred ellipses around their landmarks, large enough for the skin
+that moves with them, and are evaluated at pixels. Head and torso are the labels,
 slightly blurred, times the person mask, and are stored as images.
 """
 
@@ -17,14 +17,15 @@ _LIP_RING = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375)
 _LIP_RING += (291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 _EYE_CORNERS = ((362, 263), (33, 133))
 
-# Half axes. Lips: their half width, and the larger of their half height plus a margin
-# and what a mouth takes in most of speech, in mouth widths; so the mask hardly pumps
-# with the mouth, and its gate can stand still. Eyes: around the corners, which a blink
-# does not move; heights in widths of the wider eye, as a turned head narrows the other.
+# Half axes of the lips, in mouth widths: their half width; and the larger of their half
+# height plus a margin and the half height of most of speech, so that the mask hardly
+# moves with the mouth, and its gate can be static. Half axes of the eyes: around the
+# corners, which a blink does not move; heights in widths of the wider eye, as a turned
+# head narrows the other eye.
 _LIP_WIDEN, _LIP_MARGIN, _LIP_LEAST = 1.3, 0.15, 0.46
-_LIP_LOWER = 0.06  # chins move, noses do not
+_LIP_LOWER = 0.06  # shift of the centre: chins move, noses do not
 _EYE_WIDTH, _EYE_HEIGHT = 0.70, 0.48
-_EYE_RAISE = 0.08  # upper lids move more than lower ones
+_EYE_RAISE = 0.08  # shift of the centre: upper lids move more than lower lids
 
 # An ellipse is 1 up to this share of its radius, 0 from the other on, smooth between.
 _INNER, _OUTER = 0.75, 1.25
@@ -36,7 +37,7 @@ class RegionShapes(NamedTuple):
     Attributes:
       centres: [F, 3, 2], pixels.
       axes: [F, 3, 2, 2], columns are the half axes as vectors, pixels.
-      valid: bool [F], False where there is no face: no lips, no eyes.
+      valid: bool [F], False where there is no face; the masks are then 0.
     """
 
     centres: np.ndarray
@@ -45,7 +46,7 @@ class RegionShapes(NamedTuple):
 
 
 def fit_shapes(landmarks: np.ndarray, valid: np.ndarray) -> RegionShapes:
-    """Ellipses around the lips and eyes of landmarks [F, 478, 3], pixels."""
+    """Fits ellipses to lips and eyes of landmarks [F, 478, 3], pixels."""
     points = np.where(valid[:, None, None], landmarks[..., :2], 0).astype(np.float32)
     eyes = [points[:, corners] for corners in _EYE_CORNERS]
     widest = np.maximum(*(_frame(corners)[2] for corners in eyes))
@@ -62,7 +63,7 @@ def ellipses(
 
     Args:
       shapes: of F frames.
-      frames: int [...], which frame each row of `pixels` lies in.
+      frames: int [...], the frame of each row of `pixels`.
       pixels: [..., R, 2], pixel centres.
 
     Returns:
@@ -71,7 +72,7 @@ def ellipses(
     inverse = np.linalg.inv(shapes.axes[frames])
     masks = []
     for k in range(3):
-        # In half axes from the ellipse's centre.
+        # In half axes from the centre of the ellipse.
         apart = pixels - shapes.centres[frames][..., None, k, :]
         u, v = np.moveaxis(apart @ np.swapaxes(inverse[..., k, :, :], -1, -2), -1, 0)
         masks.append(falloff(np.sqrt(u * u + v * v)))
@@ -83,7 +84,7 @@ def soften(shares: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Masks of the head and torso of one image.
 
     Args:
-      shares: float32 [H, W, 2], how much of each pixel is labelled head and torso.
+      shares: float32 [H, W, 2], shares of each pixel that are labelled head and torso.
       mask: uint8 [H, W], person mask.
 
     Returns:
@@ -99,11 +100,11 @@ def falloff(radius: np.ndarray) -> np.ndarray:
 
 
 def radius_table(entries: int = 512) -> tuple[np.ndarray, np.ndarray, float]:
-    """For drawing points of a blurred unit ellipse: `np.interp(u, cdf, radii)`.
+    """For sampling points of a blurred unit ellipse: `np.interp(u, cdf, radii)`.
 
     Returns:
-      The cumulative share of the ellipse's mass and the radii it lies within, and
-      the mass, the integral of `falloff` over the plane.
+      The cumulative share of the mass, the radii that contain it, and the mass: the
+      integral of `falloff` over the plane.
     """
     radii = np.linspace(0, _OUTER, entries)
     density = falloff(radii) * radii

@@ -1,16 +1,16 @@
-"""What drives the regions: fitted on training frames, applied to every frame.
+"""Driving signals of the regions: fitted on training frames, applied to every frame.
 
-    head   mean_pose^-1 @ pose as a 6-vector: where the head is, at rest zero
-    torso  the same at `structs.TORSO_LAGS`: a body follows its head, and late
-    lip    lip landmarks in the head frame, less the person's mean shape and less the
-           rigid motion that the head's pose explains (what an error in the pose leaks
-           into them), in one basis that all identities share, divided by how much
-           this person's lips move: one number, so that a mouth opens in one
+    head   mean_pose^-1 @ pose as a 6-vector, zero at rest
+    torso  the same at `structs.TORSO_LAGS`, since a torso follows its head with a lag
+    lip    lip landmarks in the head frame, minus the mean shape of the identity, minus
+           the rigid motion that the pose of the head explains (errors of the pose leak
+           into the lips), in a basis that all identities share, divided by one number,
+           the amount of lip motion of the identity: so a mouth opens in the same
            direction, whoever drives it
-    eye    eye ratios between the person's own closed and open level
+    eye    eye ratios between the closed and the open level of the identity
 
-Everything fitted is one `Fitted` of arrays with a leading identity axis, saved with a
-run: rendering and adapting need it, and never fit anew what a prior has fixed.
+The fit is one `Fitted` of arrays with a leading identity axis, saved with a run:
+rendering and adapting need it, and adapting keeps the basis of the prior.
 """
 
 from collections.abc import Mapping
@@ -18,24 +18,24 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial.transform import Rotation
 
 from lokitalk_jax import structs
+from lokitalk_jax.data import pose_vectors
 from lokitalk_jax.data.layout import Tracks
 
-# Levels of `Fitted.quantiles`: the least and most seen, robust bounds, the median.
+# Levels of `Fitted.quantiles`: minimum, maximum, robust bounds and median.
 QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
 
-# Head motion (radians, then `structs.UNIT`s) below which no leak is regressed out.
+# Head motion (radians, then `structs.UNIT`s) below which no leak is removed.
 _RIDGE = np.array([0.03] * 3 + [0.15] * 3)
 
-# Lip motion (rms over landmarks, metres) taken as noise: never blown up to unit
+# Lip motion (rms over landmarks, metres) that counts as noise: not scaled to unit
 # variance.
 _LIP_FLOOR = 1e-4
 
-# Of the open level (this percentile of the ratio): an eye is in a blink below the first
-# share, and a clip without any blink is taken to close at the second. Percentiles do
-# not find the closed level, as a blink may be three frames of a clip.
+# The open level is this percentile of the ratio. Below the first share of it an eye is
+# in a blink; a clip without a blink gets the second share as closed level. A percentile
+# would not find the closed level, as all blinks may be three frames of a clip.
 _OPEN_PERCENTILE = 85
 _BLINK_SHARE = 0.6
 _CLOSED_SHARE = 0.15
@@ -43,17 +43,17 @@ _EYE_LIMITS = (-0.2, 1.2)
 
 
 class Fitted(NamedTuple):
-    """What was fitted for N identities; everything but the names is arrays.
+    """Fitted parameters of the signals of N identities: names and arrays.
 
     Attributes:
       names: N names, the order of the leading axis of the other fields.
-      lip_basis: [D_lip, 120], orthonormal rows; shared by all identities.
+      lip_basis: [D_lip, 120], orthonormal rows, shared by all identities.
       mean_pose: [N, 4, 4], mean of `head_to_camera`, metres.
-      torso_tracked: bool [N], whether the torso's signal is relative to the torso.
-      torso_pose: [N, 4, 4], mean of `torso_to_camera`, or the identity.
-      torso_mean: [N, 4, 4], mean of the head's pose relative to the torso.
+      torso_tracked: bool [N], whether the torso signal is relative to the torso.
+      torso_pose: [N, 4, 4], mean of `torso_to_camera`, or the unit matrix.
+      torso_mean: [N, 4, 4], mean pose of the head relative to the torso.
       lip_mean: [N, 120], lip shape at the mean pose, metres.
-      lip_leak: [N, 6, 120], metres of lip shape for each unit of the head signal.
+      lip_leak: [N, 6, 120], metres of lip shape per unit of the head signal.
       lip_scale: [N], root mean square of the coefficients, metres.
       eye_levels: [N, 2, 2], raw ratios of the left and right eye: closed, then open.
       quantiles: leaves [N, len(QUANTILES), ...], of the signals on training frames.
@@ -78,13 +78,13 @@ class Fitted(NamedTuple):
 
     @classmethod
     def from_arrays(cls, names, arrays: Mapping) -> "Fitted":
-        """Rebuilds what `to_arrays` gave."""
+        """The inverse of `to_arrays`."""
         fields = {k: np.asarray(v) for k, v in arrays.items() if k != "quantiles"}
         quantiles = {k: np.asarray(v) for k, v in arrays["quantiles"].items()}
         return cls(tuple(names), quantiles=structs.Signals(**quantiles), **fields)
 
     def index(self, name: str) -> int:
-        """Place of identity `name` on the leading axes.
+        """Index of identity `name` on the leading axes.
 
         Raises:
           ValueError: it is not among the fitted identities.
@@ -97,31 +97,6 @@ class Fitted(NamedTuple):
         return self.names.index(name)
 
 
-def pose_to_vector(pose: np.ndarray) -> np.ndarray:
-    """Rotation vector (radians) and translation (`structs.UNIT`s) of [..., 4, 4]."""
-    rotation = Rotation.from_matrix(pose[..., :3, :3].reshape(-1, 3, 3)).as_rotvec()
-    rotation = rotation.reshape(*pose.shape[:-2], 3)
-    return np.concatenate([rotation, pose[..., :3, 3] / structs.UNIT], -1)
-
-
-def vector_to_pose(vector: np.ndarray) -> np.ndarray:
-    """The inverse of `pose_to_vector`: [..., 6] to [..., 4, 4], metres."""
-    pose = np.zeros((*vector.shape[:-1], 4, 4), vector.dtype)
-    rotation = Rotation.from_rotvec(vector[..., :3].reshape(-1, 3)).as_matrix()
-    pose[..., :3, :3] = rotation.reshape(*vector.shape[:-1], 3, 3)
-    pose[..., :3, 3] = vector[..., 3:] * structs.UNIT
-    pose[..., 3, 3] = 1
-    return pose
-
-
-def mean_pose(poses: np.ndarray) -> np.ndarray:
-    """Chordal mean of the rotations and mean translation: [F, 4, 4] to [4, 4]."""
-    mean = np.eye(4)
-    mean[:3, :3] = Rotation.from_matrix(poses[:, :3, :3]).mean().as_matrix()
-    mean[:3, 3] = poses[:, :3, 3].mean(0)
-    return mean
-
-
 def fit(
     tracks: Mapping[str, Tracks],
     train: Mapping[str, np.ndarray],
@@ -132,10 +107,10 @@ def fit(
 
     Args:
       tracks: tracks of each identity, by name.
-      train: bool [F] of each identity, the frames to fit on; faceless ones are left
-        out of them.
-      lip_dim: coefficients of a new lip basis.
-      lip_basis: [D_lip, 120], the basis of a prior, used as it is.
+      train: bool [F] of each identity, the frames to fit on; faceless frames among
+        them are left out.
+      lip_dim: number of coefficients of a new lip basis.
+      lip_basis: [D_lip, 120], the basis of a prior, kept unchanged.
 
     Raises:
       ValueError: an identity has fewer than two frames to fit on.
@@ -199,9 +174,9 @@ def fit_apply(
 
 
 def apply(fitted: Fitted, name: str, tracks: Tracks) -> structs.Signals:
-    """Signals of every frame of `tracks`, float32, driven as identity `name`.
+    """Signals of every frame of `tracks`, float32, fitted to identity `name`.
 
-    Frames without a face get what lies between their neighbours, so that every row
+    Frames without a face are interpolated between their neighbours, so that every row
     is finite.
 
     Raises:
@@ -214,15 +189,15 @@ def apply(fitted: Fitted, name: str, tracks: Tracks) -> structs.Signals:
         raise ValueError(f"identity {name!r} has no frame with a face")
     if (tracks.torso_to_camera is not None) != bool(fitted.torso_tracked[n]):
         raise ValueError(
-            f"identity {name!r}: torso_to_camera is in only one of these tracks and "
-            "those the signals were fitted on; prepare both in the same way"
+            f"identity {name!r}: either these tracks or the tracks that signals were "
+            "fitted on lack torso_to_camera; prepare both in the same way"
         )
     pose = tracks.head_to_camera[valid].astype(np.float64)
-    head = pose_to_vector(np.linalg.inv(fitted.mean_pose[n]) @ pose)
+    head = pose_vectors.to_vector(np.linalg.inv(fitted.mean_pose[n]) @ pose)
     torso = head
     if tracks.torso_to_camera is not None:
-        relative = _beside_torso(pose, tracks.torso_to_camera[valid], fitted, n)
-        torso = pose_to_vector(np.linalg.inv(fitted.torso_mean[n]) @ relative)
+        relative = _relative_to_torso(pose, tracks.torso_to_camera[valid], fitted, n)
+        torso = pose_vectors.to_vector(np.linalg.inv(fitted.torso_mean[n]) @ relative)
 
     shape = tracks.lips[valid].reshape(len(head), -1)
     residual = shape - fitted.lip_mean[n] - head @ fitted.lip_leak[n]
@@ -239,7 +214,7 @@ def apply(fitted: Fitted, name: str, tracks: Tracks) -> structs.Signals:
 
 
 def lagged(vectors: np.ndarray) -> np.ndarray:
-    """Torso signal [F, 6 * lags] of pose vectors [F, 6], held before the first."""
+    """Torso signal [F, 6 * lags] of pose vectors [F, 6], the first one repeated."""
     at = np.arange(len(vectors))
     return np.concatenate(
         [vectors[np.maximum(at - lag, 0)] for lag in structs.TORSO_LAGS], -1
@@ -247,7 +222,7 @@ def lagged(vectors: np.ndarray) -> np.ndarray:
 
 
 def rest(fitted: Fitted, name: str) -> structs.Signals:
-    """Signals of one frame of `name` at rest: the usual mouth, eyes open, mean pose."""
+    """Signals of one frame at rest: median lips, open eyes, mean pose."""
     n = fitted.index(name)
     median = QUANTILES.index(0.5)
     return structs.Signals(
@@ -260,21 +235,21 @@ def rest(fitted: Fitted, name: str) -> structs.Signals:
 
 def _fit_one(tracks: Tracks, rows: np.ndarray) -> dict:
     pose = tracks.head_to_camera[rows].astype(np.float64)
-    mean = mean_pose(pose)
-    head = pose_to_vector(np.linalg.inv(mean) @ pose)
+    mean = pose_vectors.mean(pose)
+    head = pose_vectors.to_vector(np.linalg.inv(mean) @ pose)
 
     torso_pose, torso_mean = np.eye(4), mean
     if tracks.torso_to_camera is not None:
         torso = tracks.torso_to_camera[rows].astype(np.float64)
-        torso_pose = mean_pose(torso)
-        torso_mean = mean_pose(torso_pose @ np.linalg.inv(torso) @ pose)
+        torso_pose = pose_vectors.mean(torso)
+        torso_mean = pose_vectors.mean(torso_pose @ np.linalg.inv(torso) @ pose)
 
     shape = tracks.lips[rows].reshape(len(head), -1).astype(np.float64)
     moved = head - head.mean(0)
     gram = moved.T @ moved + len(moved) * np.diag(_RIDGE**2)
     leak = np.linalg.solve(gram, moved.T @ (shape - shape.mean(0)))
-    # An error in the pose moves lips as one piece; all else that goes with the head is
-    # habit, and what is taken for a leak is lost to whoever drives others.
+    # An error of the pose moves the lips rigidly. Other motion that correlates with the
+    # head is habit and is kept: as a leak it would be lost when driving others.
     rigid = _rigid_directions(shape.mean(0))
     leak = leak @ rigid.T @ rigid
     lip_mean = shape.mean(0) - head.mean(0) @ leak
@@ -292,7 +267,7 @@ def _fit_one(tracks: Tracks, rows: np.ndarray) -> dict:
 
 
 def _eye_levels(ratio: np.ndarray) -> tuple[float, float]:
-    """Closed and open level of one eye's ratios [F]: the usual bottom of a blink."""
+    """Closed and open level of one eye: median of its blinks' minima, percentile."""
     opened = max(np.percentile(ratio, _OPEN_PERCENTILE), 1e-3)
     blinks, count = ndimage.label(ratio < _BLINK_SHARE * opened)
     if not count:
@@ -305,13 +280,13 @@ def _as_stored(array: np.ndarray) -> np.ndarray:
     return array if array.dtype == bool else array.astype(np.float32)
 
 
-def _beside_torso(pose, torso, fitted: Fitted, n: int) -> np.ndarray:
-    """Head poses as they would be had the torso stayed at its mean."""
+def _relative_to_torso(pose, torso, fitted: Fitted, n: int) -> np.ndarray:
+    """Poses of the head, moved as if the torso stayed at its mean pose."""
     return fitted.torso_pose[n] @ np.linalg.inv(torso.astype(np.float64)) @ pose
 
 
 def _rigid_directions(shape: np.ndarray) -> np.ndarray:
-    """Orthonormal [6, 3 * P]: how a shape [3 * P] can move in one piece."""
+    """Orthonormal [6, 3 * P], rigid motions of a shape [3 * P]."""
     points = shape.reshape(-1, 3)
     turns = [np.cross(axis, points).ravel() for axis in np.eye(3)]
     shifts = [np.tile(axis, len(points)) for axis in np.eye(3)]
@@ -319,17 +294,17 @@ def _rigid_directions(shape: np.ndarray) -> np.ndarray:
 
 
 def _shared_basis(residuals: list[np.ndarray], lip_dim: int) -> np.ndarray:
-    """Principal directions of all identities' lip motion, each counting the same."""
+    """Principal directions of lip motion; every identity has the same weight."""
     covariance = np.mean([r.T @ r / len(r) for r in residuals], 0)
     basis = np.linalg.eigh(covariance)[1][:, ::-1][:, :lip_dim].T
-    # A direction's sign is arbitrary: fixed, so that the same data gives the same
-    # basis on every machine.
+    # The sign of a direction is arbitrary; fixing it gives the same basis on every
+    # machine.
     largest = np.abs(basis).argmax(1)
     return basis * np.sign(basis[np.arange(len(basis)), largest])[:, None]
 
 
 def _fill(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Spreads rows of the valid frames over all frames, linearly between them."""
+    """Interpolates rows of the valid frames linearly to all frames."""
     at = np.flatnonzero(valid)
     frames = np.arange(len(valid))
     channels = [np.interp(frames, at, channel) for channel in values.T]

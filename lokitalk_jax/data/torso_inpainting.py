@@ -1,9 +1,9 @@
-"""The true torso as a backdrop: what peers paste their rendered head onto.
+"""The true torso as a backdrop, as peers composite it with a rendered head.
 
-ER-NeRF and its kin train and score a head alone, composited over the frame's own torso
-and a still background. The torso behind the head is not seen; it is continued upwards
-from its edge, as their preparation does, so that a head which turns away shows cloth
-and neck there and not the truth.
+ER-NeRF and similar programs train and score only a head, over the torso of the true
+frame and a still background. The head hides a part of the torso; it is extended upwards
+from its edge, as in their preparation, so that a head that turns away uncovers cloth
+and neck, and not the true frame.
 """
 
 import cv2
@@ -11,12 +11,12 @@ import numpy as np
 
 from lokitalk_jax.data import layout
 
-_REACH = 0.1  # how far the torso is continued, in frame heights
+_REACH = 0.1  # height of the extension, in frame heights
 _INSET = 2  # pixels below the edge, where the colour is not mixed with the head's
 
 
 def torso_image(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The torso of a frame, continued behind the head.
+    """The torso of a frame, extended behind the head.
 
     Args:
       rgb: uint8 [H, W, 3].
@@ -30,12 +30,12 @@ def torso_image(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
     reach = max(round(_REACH * height), 1)
     image = np.where(torso[..., None], rgb, 0)
     row = np.arange(height)[:, None]
-    # Per column, the first torso pixel that has the head right above it.
+    # In each column, the first torso pixel directly below the head.
     edge = torso & np.roll(head, 1, axis=0) & (row > 0)
     there = edge.any(axis=0)
     top = np.where(there, edge.argmax(axis=0), height)
     source = np.clip(top + _INSET, 0, height - 1)
-    # Only as deep as the torso goes; a thin strand gives its own colour.
+    # Not below the torso; a thin strand gives its edge colour.
     column = np.arange(labels.shape[1])
     source = np.where(torso[source, column], source, np.minimum(top, height - 1))
     filled = there & (row < top) & (row >= top - reach) & head

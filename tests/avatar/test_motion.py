@@ -6,7 +6,7 @@ import pytest
 
 from lokitalk_jax.avatar import motion
 from lokitalk_jax.avatar.run import Run
-from lokitalk_jax.data import signals
+from lokitalk_jax.data import pose_vectors
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_head_motion_is_carried_over_about_the_mean_and_fits(pair):
     )
     swapped = motion.swap(me, frames, {"head": (wild, frames)}, 10)
     relative = np.linalg.inv(me.rest_pose) @ swapped.head_to_camera
-    found = signals.pose_to_vector(relative.astype(np.float64))
+    found = pose_vectors.to_vector(relative.astype(np.float64))
     np.testing.assert_allclose(found, swapped.signals.head, atol=1e-5)
     share = found / wild.signals.head[:10]
     assert (share <= 1 + 1e-4).all()

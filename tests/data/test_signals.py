@@ -4,7 +4,7 @@ import tiny_folder
 from scipy.spatial.transform import Rotation
 
 from lokitalk_jax import structs
-from lokitalk_jax.data import signals
+from lokitalk_jax.data import pose_vectors, signals
 
 FRAMES = 60
 
@@ -28,7 +28,7 @@ def test_head_signal_gives_back_the_pose():
     tracks = _clip()
     fitted = _fit(tracks)
     head = signals.apply(fitted, "x", tracks).head
-    pose = fitted.mean_pose[0] @ signals.vector_to_pose(head)
+    pose = fitted.mean_pose[0] @ pose_vectors.from_vector(head)
     np.testing.assert_allclose(pose, tracks.head_to_camera, atol=1e-5)
 
 
@@ -38,7 +38,7 @@ def test_mean_pose_of_symmetric_motion_is_its_middle():
     poses = np.tile(np.eye(4), (3, 1, 1))
     poses[:, :3, :3] = (middle * turns).as_matrix()
     poses[:, :3, 3] = [[1, 0, 0], [3, 0, 0], [2, 3, 0]]
-    mean = signals.mean_pose(poses)
+    mean = pose_vectors.mean(poses)
     np.testing.assert_allclose(mean[:3, :3], middle.as_matrix(), atol=1e-7)
     np.testing.assert_allclose(mean[:3, 3], [2, 1, 0], atol=1e-7)
 
@@ -46,7 +46,7 @@ def test_mean_pose_of_symmetric_motion_is_its_middle():
 def test_translation_is_in_units():
     pose = np.eye(4)
     pose[:3, 3] = [structs.UNIT, 0, -structs.UNIT]
-    vector = signals.pose_to_vector(pose)
+    vector = pose_vectors.to_vector(pose)
     np.testing.assert_allclose(vector, [0, 0, 0, 1, 0, -1], atol=1e-7)
 
 
@@ -61,7 +61,7 @@ def _turning(tracks, spread):
 def _seen_with_wrong_pose(tracks, head):
     """The lips as a tracker has them that errs by a share of the head's turn."""
     error = np.random.default_rng(1).normal(0, 0.2, (6, 3))
-    error = signals.vector_to_pose(head[:, :3] @ error.T)
+    error = pose_vectors.from_vector(head[:, :3] @ error.T)
     lips = np.einsum("fij,fpj->fpi", error[:, :3, :3], tracks.lips)
     lips += error[:, None, :3, 3]
     return tracks._replace(lips=lips.astype(np.float32))
@@ -196,7 +196,7 @@ def test_torso_lags_hold_the_first_pose():
 
 def test_torso_signal_is_zero_for_a_body_moving_as_one_with_the_head():
     tracks = _clip()
-    neck = signals.vector_to_pose(np.array([0.0, 0, 0, 0, 1, 0.2]))
+    neck = pose_vectors.from_vector(np.array([0.0, 0, 0, 0, 1, 0.2]))
     stiff = tracks._replace(torso_to_camera=tracks.head_to_camera @ neck)
     fitted = _fit(stiff)
     drive = signals.apply(fitted, "x", stiff)
