@@ -1,8 +1,8 @@
 """Adds what was measured to `results/data`.
 
-    python render.py --workdir=runs/b --evaluate
+    lokitalk evaluate --workdir=runs/b
     python -m benchmarks.record --experiment=quality --task="one identity" --seeds=0 \
-        --machine="2 cores, AMD EPYC" --command="python train.py ..." \
+        --machine="2 cores, AMD EPYC" --command="lokitalk train ..." \
         runs/b/evaluation/full_tracked/metrics.json
     python -m benchmarks.hashgrid_speed | python -m benchmarks.record \
         --experiment=speed_hashgrid --machine=... --command="..." -

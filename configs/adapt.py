@@ -1,6 +1,6 @@
 """A new identity from a prior and seconds of video.
 
-    python train.py --config=configs/adapt.py --workdir=runs/me \
+    lokitalk train --config=adapt --workdir=runs/me \
         --config.prior=runs/prior --config.data.root=data/me
 
 Fields of model, grid, scene and sampling are the prior's; the size of the images,

@@ -1,6 +1,6 @@
 """A prior: many identities in one run, shared parameters and a residual for each.
 
-    python train.py --config=configs/multi_id.py --workdir=runs/prior \
+    lokitalk train --config=multi_id --workdir=runs/prior \
         --config.data.root=data
 
 Without `data.root` it builds the demo cast and trains on it. Preset cpu (64 px, 2,000

@@ -1,6 +1,6 @@
 """One identity, from scratch.
 
-    python train.py --config=configs/single_id.py --workdir=runs/me \
+    lokitalk train --config=single_id --workdir=runs/me \
         --config.data.root=data/me
 
 Preset cpu (64 px, 1,500 steps): 1.6 minutes of one Xeon core at 2.5 GHz; held-out

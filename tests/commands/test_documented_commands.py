@@ -1,54 +1,61 @@
-"""Commands in README, docs and Makefile are ones that the programs take."""
+"""Commands in README, docs, results and Makefile are ones that the programs take."""
 
-import importlib
-import pathlib
 import re
 import shlex
 
 import pytest
 
-from lokitalk_jax.cli import prepare, render
+from benchmarks.summary import ROOT
+from lokitalk_jax import config as configs
+from lokitalk_jax.cli import main, prepare, render, train
 
-ROOT = pathlib.Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "Makefile", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "Makefile", ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES += [
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "results").glob("*.md")),
+]
+# `lokitalk speak ...`, and `python render.py speak ...` in a checkout.
+_COMMAND = re.compile(
+    r"\s*(?:srun .*?|\S*/)?(?:lokitalk (\w+)|(?:python|\$\(RUN\)) (\w+)\.py)(?: (.*)|$)"
+)
 
 
-def _commands(program: str) -> list:
-    """Arguments of each command line on the pages that names the program."""
+def commands(*modules: str) -> list:
+    """Arguments of each command line on the pages, of commands in those modules."""
     found = []
     for page in PAGES:
         for line in page.read_text().replace("\\\n", " ").splitlines():
-            start = rf"\s*(?:srun )?(?:python|\$\(RUN\)) {program}\.py\s"
-            if match := re.match(start, line):
-                words = shlex.split(line[match.end() :], comments=True)
-                name = f"{page.name}-{'-'.join(words)[:60]}"
-                found.append(pytest.param(words, id=name))
+            if not (match := _COMMAND.match(line)):
+                continue
+            name = match[1] or match[2]
+            assert name in main._COMMANDS, f"{page.name}: {line}"
+            module, before = main._COMMANDS[name]
+            words = [*before, *shlex.split(match[3] or "", comments=True)]
+            if module in modules:
+                label = f"{page.name}-{'-'.join(words)[:60]}"
+                found.append(pytest.param(words, id=label))
     return found
 
 
-@pytest.mark.parametrize("words", _commands("render"))
+@pytest.mark.parametrize("words", commands("render"))
 def test_render_takes(words):
     assert render.parse(words, "render.py")[1].workdir
 
 
-@pytest.mark.parametrize("words", _commands("prepare"))
+@pytest.mark.parametrize("words", commands("prepare"))
 def test_prepare_takes(words):
-    mode, _ = prepare.parse(words, "prepare.py")
+    mode, _ = prepare.parse([word for word in words if word != "..."], "prepare.py")
     assert mode in prepare.MODES.values()
 
 
-@pytest.mark.parametrize("words", _commands("train"))
+@pytest.mark.parametrize("words", commands("train"))
 def test_train_takes(words):
-    flags = dict(word.removeprefix("--").split("=", 1) for word in words)
-    path, _, preset = flags.pop("config").partition(":")
-    name = path.removesuffix(".py").replace("/", ".")
-    config = importlib.import_module(name).get_config(preset)
-    flags.pop("workdir", None)
-    for flag in flags:
-        field = config
-        for part in flag.removeprefix("config.").split("."):
-            field = field[part]
+    parser = train._parser("train.py")
+    flags, rest = parser.parse_known_args(words)
+    config = configs.load(flags.config)
+    for field, text in train._texts(rest, parser).items():
+        train._value(config, field, text)
 
 
 def test_pages_have_commands_of_all_programs():
-    assert min(len(_commands(name)) for name in ("prepare", "train", "render")) >= 3
+    assert min(len(commands(name)) for name in ("prepare", "train", "render")) >= 8
