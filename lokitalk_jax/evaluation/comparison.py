@@ -47,14 +47,18 @@ class Comparison:
         self._writer.__exit__(*error)
 
     def add(
-        self, index: int, truth: np.ndarray, prediction: np.ndarray, score: float
+        self,
+        index: int,
+        truth: np.ndarray,
+        prediction: np.ndarray,
+        score: float | None,
     ) -> dict[str, np.ndarray]:
         """Adds a frame.
 
         Args:
           index: its number.
           truth, prediction: float32 [H, W, 3] in [0, 1].
-          score: its rank among the worst and best frames; higher is better.
+          score: ranks it among the worst and best frames; higher is better.
 
         Returns:
           its panels by label, uint8 [H, W, 3].

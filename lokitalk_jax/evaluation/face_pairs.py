@@ -1,7 +1,7 @@
 """Faces of true and rendered frames, detected once for all landmark scores."""
 
 import contextlib
-import pathlib
+import os
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -18,6 +18,7 @@ class Detector(Protocol):
 
     def faces(self, rgb: np.ndarray) -> list[Face]:
         """Faces in uint8 RGB [H, W, 3], the largest first."""
+        ...
 
 
 # A detector may track faces from frame to frame, so truth and prediction need one each.
@@ -27,7 +28,9 @@ _NO_FACE = Face(np.full((LANDMARK_COUNT, 3), np.nan, np.float32))
 
 
 @contextlib.contextmanager
-def open_detectors(model: pathlib.Path | None = None) -> Iterator[Detectors]:
+def open_detectors(
+    model: str | os.PathLike | None = None,
+) -> Iterator[Detectors]:
     """Opens detectors for truth and prediction.
 
     Args:

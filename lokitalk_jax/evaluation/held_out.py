@@ -5,16 +5,18 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
-from lokitalk_jax.avatar import backdrop, motion, video_file
+from lokitalk_jax.avatar import motion, video_file
 from lokitalk_jax.avatar.run import Avatar
 from lokitalk_jax.data import torso_inpainting
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.model.rendering import Rendered
 
+Frames = Sequence[int] | np.ndarray  # frame numbers
+
 
 def rendered_frames(
     avatar: Avatar,
-    frames: Sequence[int],
+    frames: Frames,
     moved: motion.Motion | None = None,
     true_torsos: Dataset | None = None,
 ) -> Iterator[tuple[int, Rendered, np.ndarray]]:
@@ -33,7 +35,7 @@ def rendered_frames(
     record = avatar.record
     moved = moved or motion.tracked(record, frames)
     if true_torsos is None:
-        plate = backdrop.find("plate", record)
+        plate = record.plate.astype(np.float32) / 255
         rendered = video_file.stream(avatar.renderer, moved.frames(), plate)
     else:
         rendered = _over_torsos(avatar, frames, moved, true_torsos)
@@ -43,7 +45,7 @@ def rendered_frames(
 
 
 def _over_torsos(
-    avatar: Avatar, frames: Sequence[int], moved: motion.Motion, clip: Dataset
+    avatar: Avatar, frames: Frames, moved: motion.Motion, clip: Dataset
 ) -> Iterator[Rendered]:
     """Renders the head alone, over the true torso and the plate."""
     for index, (pose, signals) in zip(frames, moved.frames(), strict=True):

@@ -77,7 +77,8 @@ def evaluate_pair(
         weights = syncnet_network.load(pathlib.Path(options.syncnet))
     sources = [frame_source.open_source(_frames(path)) for path in (truth, pred)]
     surveys = [frame_match.survey(source) for source in sources]
-    late = frame_match.check_pair(*zip(sources, surveys, strict=True), options.any_lag)
+    true_side, side = zip(sources, surveys, strict=True)
+    late = frame_match.check_pair(true_side, side, options.any_lag)
     count, height, width, _ = surveys[0]
     labels = _label_files(options.labels, count)
     true_sound, sound = _sound(truth), _sound(pred)
@@ -100,7 +101,7 @@ def evaluate_pair(
             masks = _region_masks(labels[index], height, width)
             row = scores.add(index, true, rendered, masks)
             shown.add(index, true / np.float32(255), rendered, row["frame.psnr"])
-    if weights:
+    if weights and sound is not None:
         faces = scores.faces.truth, scores.faces.prediction
         for key, source, landmarks in zip(
             ("syncnet_truth", "syncnet"), sources, faces, strict=True

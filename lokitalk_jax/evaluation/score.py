@@ -137,7 +137,7 @@ def evaluate_avatars(
 def score_tracked(
     avatar: Avatar,
     data: Dataset,
-    frames: Sequence[int],
+    frames: held_out.Frames,
     see: Callable[[int, Rendered], None] = lambda index, maps: None,
     moved: motion.Motion | None = None,
 ) -> dict:
@@ -263,4 +263,5 @@ def _sound(data: Dataset) -> np.ndarray | None:
     """The sound of a clip, float32 [S] in [-1, 1], or None."""
     if data.folder.audio_path is None:
         return None
-    return scipy.io.wavfile.read(data.folder.audio_path)[1] / np.float32(32768)
+    _, samples = scipy.io.wavfile.read(data.folder.audio_path)
+    return samples.astype(np.float32) / 32768

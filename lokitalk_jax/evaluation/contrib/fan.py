@@ -4,6 +4,7 @@ The package face_alignment needs PyTorch, so it is no requirement. It is used on
 the package and its weights are installed already; nothing is downloaded.
 """
 
+import importlib
 import importlib.util
 import os
 import pathlib
@@ -29,15 +30,14 @@ def find() -> Finder | None:
     folder = pathlib.Path(home).expanduser() / "hub" / "checkpoints"
     if not all(any(folder.glob(name)) for name in _WEIGHTS):
         return None
-    import face_alignment
-
+    face_alignment = importlib.import_module("face_alignment")
     network = face_alignment.FaceAlignment(
         face_alignment.LandmarksType.TWO_D, device="cpu"
     )
 
     def points(rgb: np.ndarray) -> np.ndarray | None:
-        found = network.get_landmarks(rgb)
-        return max(found, key=lambda p: np.ptp(p, axis=0).prod()) if found else None
+        found: list[np.ndarray] = network.get_landmarks(rgb) or []
+        return max(found, key=lambda p: np.ptp(p, axis=0).prod(), default=None)
 
     return points
 

@@ -141,7 +141,7 @@ def score(
     for index, frame in enumerate(frames):
         recent = [*recent[-FRAMES + 1 :], crop(frame, where[index])]
         if len(recent) == FRAMES and len(seen) + len(waiting) < count:
-            waiting.append(np.float32(recent))
+            waiting.append(np.stack(recent).astype(np.float32))
         if len(waiting) == _BATCH:
             seen.extend(np.asarray(embed_lips(np.stack(waiting))))
             waiting = []

@@ -31,7 +31,7 @@ def cpbd(frame: np.ndarray) -> float | None:
         return None
     grey = grey[: rows * _BLOCK, : columns * _BLOCK]
     edges = cv2.Canny(grey, 50, 150) > 0
-    widths = _edge_widths(np.int16(grey), edges)
+    widths = _edge_widths(grey.astype(np.int16), edges)
     sharp = total = 0
     for row in range(0, rows * _BLOCK, _BLOCK):
         for column in range(0, columns * _BLOCK, _BLOCK):

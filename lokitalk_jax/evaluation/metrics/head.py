@@ -22,7 +22,7 @@ def jitter(landmarks: np.ndarray, frames: np.ndarray) -> np.ndarray:
     Returns:
       [F], mean length, pixels; NaN if the frame before or after is missing.
     """
-    points = np.float64(landmarks)[:, list(face_mesh.RIGID), :2]
+    points = landmarks[:, list(face_mesh.RIGID), :2].astype(np.float64)
     found = np.full(len(points), np.nan)
     if len(points) < 3:
         return found
@@ -47,7 +47,7 @@ def shape_error(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """
     found = np.full(len(truth), np.nan)
     whole = np.isfinite(truth).all((1, 2)) & np.isfinite(prediction).all((1, 2))
-    a, b = (np.float64(x)[whole][:, _SHAPE] for x in (truth, prediction))
+    a, b = (x[whole][:, _SHAPE].astype(np.float64) for x in (truth, prediction))
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     u, sizes, vt = np.linalg.svd(np.swapaxes(b, 1, 2) @ a)
     # A rotation, not a reflection.

@@ -37,7 +37,8 @@ def ssim_map(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
             f"frames of {truth.shape[0]}x{truth.shape[1]} are too small for SSIM, "
             f"which needs sides of {_WINDOW} pixels"
         )
-    luminance, structure = _terms(np.float64(truth), np.float64(prediction))
+    x, y = truth.astype(np.float64), prediction.astype(np.float64)
+    luminance, structure = _terms(x, y)
     return (luminance * structure).mean(axis=-1)
 
 
@@ -66,7 +67,7 @@ def ms_ssim(truth: np.ndarray, prediction: np.ndarray) -> float | None:
     check_frames(truth, prediction)
     if min(truth.shape[:2]) < MS_SSIM_MIN_SIZE:
         return None
-    x, y = np.float64(truth), np.float64(prediction)
+    x, y = truth.astype(np.float64), prediction.astype(np.float64)
     product = np.ones(3)
     for scale, exponent in enumerate(_SCALES):
         luminance, structure = _terms(x, y)

@@ -63,8 +63,10 @@ def expected_openings(samples: np.ndarray, count: int) -> np.ndarray:
     rows = sound_features.features(samples)
     weights = np.array(list(_OPENINGS.values()))
     by_phone, loudness = rows[:, : len(weights)] @ weights, rows[:, -1]
-    total = sum(_standardised(_by_frame(x, count)) for x in (by_phone, loudness))
-    return _standardised(_fast(np.convolve(total, _BLUR, "same")))
+    by_phone, loudness = (
+        _standardised(_by_frame(x, count)) for x in (by_phone, loudness)
+    )
+    return _standardised(_fast(np.convolve(by_phone + loudness, _BLUR, "same")))
 
 
 def agreement(openings: np.ndarray, expected: np.ndarray) -> Sync | None:
@@ -84,7 +86,7 @@ def agreement(openings: np.ndarray, expected: np.ndarray) -> Sync | None:
     at = np.arange(len(openings))
     seen = _fast(np.interp(at, at[there], openings[there]))
     lags = np.arange(-MAX_LAG, MAX_LAG + 1)
-    found = np.array([_correlation(seen, expected, lag) for lag in lags])
+    found = np.array([_correlation(seen, expected, int(lag)) for lag in lags])
     best = int(found.argmax())
     away = np.abs(lags - lags[best]) > 4
     return Sync(

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 # The Okabe-Ito palette, which colour-blind readers can tell apart.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _INK, _RULE = "#55555a", "#d8d8dc"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
     "font.size": 8,
@@ -54,7 +55,7 @@ def draw(
     if not drawn:
         return ""
     # A fixed salt makes equal drawings equal files.
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": "lokitalk"}):
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": "lokitalk"}):
         height = -(-len(drawn) // _COLUMNS)
         figure = Figure(figsize=(11, 0.4 + 1.7 * height), layout="constrained")
         grid = figure.subplots(height, _COLUMNS, squeeze=False)

@@ -31,14 +31,16 @@ class Extremes:
         self._worst: list[Picture] = []  # heap of the negated score
         self._best: list[Picture] = []
 
-    def add(self, score: float, frame: int, picture: np.ndarray) -> None:
+    def add(self, score: float | None, frame: int, picture: np.ndarray) -> None:
         """Adds a frame.
 
         Args:
-          score: of the frame; higher is better.
+          score: of the frame; higher is better. A frame without one is not kept.
           frame: its number.
           picture: uint8 RGB [H, W, 3].
         """
+        if score is None:
+            return
         done, data = cv2.imencode(".jpg", picture[..., ::-1])
         assert done
         jpeg = data.tobytes()
