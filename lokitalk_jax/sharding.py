@@ -91,8 +91,9 @@ def owned_slots(count: int, mesh: Mesh) -> list[int]:
     """Slots of the axis N whose data this process must load."""
     sharding = NamedSharding(mesh, P("identity"))
     slots = set()
-    for (rows,) in sharding.addressable_devices_indices_map((count,)).values():
-        slots.update(range(*rows.indices(count)))
+    for index in sharding.addressable_devices_indices_map((count,)).values():
+        assert index is not None  # of addressable devices there is one
+        slots.update(range(*index[0].indices(count)))
     return sorted(slots)
 
 

@@ -58,6 +58,7 @@ UNIT = 0.24
 TORSO_LAGS = (0, 3, 8)
 
 Array = Any  # numpy.ndarray or jax.Array
+Config = Any  # ml_collections.ConfigDict of the fields in base_config
 
 
 class Signals(NamedTuple):
@@ -122,8 +123,8 @@ class Batch(NamedTuple):
     signals: Signals
     weight: Array
     references: References | None = None
-    audio_windows: Array | None = None
-    face_points: Array | None = None
+    audio_windows: Array = None
+    face_points: Array = None
 
 
 class Camera(NamedTuple):
@@ -147,7 +148,7 @@ class Camera(NamedTuple):
         """The same view with `size` pixels along the longest side."""
         old = np.array([self.width, self.height])
         new = np.maximum(np.rint(old * size / old.max()).astype(int), 1)
-        scale = np.float32([size / old.max(), *(new / old)])
+        scale = np.array([size / old.max(), *(new / old)], np.float32)
         return Camera(int(new[1]), int(new[0]), self.intrinsics * scale)
 
 
@@ -175,7 +176,7 @@ class AvatarParams(NamedTuple):
 
     shared: dict
     identity: dict
-    density_grid: Array | None = None
+    density_grid: Array = None
 
 
 class TrainState(NamedTuple):

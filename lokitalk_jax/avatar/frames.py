@@ -109,7 +109,8 @@ def _tile(rays: int) -> int:
 
 def _coarse_size(height: int, width: int) -> tuple[int, int]:
     """Rows h and columns w of coarse rays, about `_COARSE` pixels apart."""
-    return tuple(max(-(-(n - 1) // _COARSE), 1) + 1 for n in (height, width))
+    rows, columns = (max(-(-(n - 1) // _COARSE), 1) + 1 for n in (height, width))
+    return rows, columns
 
 
 def _coarse_pixels(height: int, width: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from lokitalk_jax.checkpoint import items, store
 from lokitalk_jax.data import clip_records, signals
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.model import architecture, identity
-from lokitalk_jax.structs import AvatarParams
+from lokitalk_jax.structs import AvatarParams, Config
 
 
 class Avatar(NamedTuple):
@@ -44,7 +44,7 @@ class Avatar(NamedTuple):
 
 def assemble(
     model: architecture.Model,
-    config: ml_collections.ConfigDict,
+    config: Config,
     record: ClipRecord,
     params: AvatarParams,
 ) -> Avatar:
@@ -98,7 +98,7 @@ class Run:
                 "config, or train again"
             )
         self.identities: list[str] = meta["identities"]
-        self.config = ml_collections.ConfigDict(stored)
+        self.config: Config = ml_collections.ConfigDict(stored)
         try:
             self.model = architecture.from_config(self.config)
         except (AttributeError, KeyError, TypeError) as error:

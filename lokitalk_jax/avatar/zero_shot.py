@@ -71,6 +71,7 @@ def initial_residual(
     mean["grid"] = jnp.zeros_like(prior.shared["base"]["grid"])
     predicted = {}
     if start == "encoder":
+        assert prior.model.encoder  # checked by callers
         predicted = jax.jit(prior.model.encoder.apply)(prior.shared["encoder"], seen)
     residual = mean | predicted
     return {k: v for k, v in residual.items() if k != "grid" or offset}

@@ -61,7 +61,7 @@ def refuse_misfit(folder: pathlib.Path, wanted: Mapping[str, Any]) -> None:
     """
     handler = ocp.PyTreeCheckpointHandler()
     for item, tree in wanted.items():
-        path = folder / item
+        path: Any = folder / item
         if not path.is_dir():
             raise ValueError(f"{path} is missing; the checkpoint is not complete")
         asked, stored = _shapes(tree), _shapes(handler.metadata(path).tree)

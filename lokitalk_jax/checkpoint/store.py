@@ -14,6 +14,7 @@ fresh when a run is restored.
 
 import importlib.metadata
 import pathlib
+from typing import Any
 
 import chex
 import jax
@@ -30,7 +31,7 @@ from lokitalk_jax.structs import TrainState
 _VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def _host_device() -> jax.Device:
+def _host_device() -> Any:
     """The CPU, which has more memory than an accelerator; else the first device."""
     try:
         return jax.local_devices(backend="cpu")[0]

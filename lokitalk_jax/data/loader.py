@@ -6,7 +6,7 @@ uninterrupted one, and an identity gets the same rays in every slot, on every ho
 
 import collections
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent import futures
 from types import MappingProxyType
 from typing import NamedTuple
@@ -168,7 +168,7 @@ class Loader:
                 batch.face_points[slot] = self._points[data.name][frames][:, chosen]
         return batch
 
-    def iterate(self, start_step: int) -> Iterator[structs.Batch]:
+    def iterate(self, start_step: int) -> Generator[structs.Batch, None, None]:
         """Yields the batches from `start_step` on, without end.
 
         Raises:

@@ -2,10 +2,8 @@
 
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import ml_collections
 
 from lokitalk_jax.model import hashgrid, holistic, identity, sampling
 from lokitalk_jax.model.canonical import Decoder
@@ -13,7 +11,7 @@ from lokitalk_jax.model.deformation import BODY, FACE, Deformation
 from lokitalk_jax.model.encoder import IdentityEncoder
 from lokitalk_jax.model.holistic import HolisticDeformation
 from lokitalk_jax.speech import audio2motion, sound_features
-from lokitalk_jax.structs import TORSO_LAGS, UNIT, References, Signals
+from lokitalk_jax.structs import TORSO_LAGS, UNIT, Config, References, Signals
 
 Array = jax.Array
 
@@ -48,7 +46,7 @@ class Model(NamedTuple):
         return self.identity.grid
 
 
-def from_config(config: ml_collections.ConfigDict) -> Model:
+def from_config(config: Config) -> Model:
     """The model of a config, from its sections `model`, `grid`, `scene`, `sampling`.
 
     Raises:
@@ -96,7 +94,7 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
     )
 
 
-def _voice(config: ml_collections.ConfigDict) -> audio2motion.Spec:
+def _voice(config: Config) -> audio2motion.Spec:
     hears = config.voice.hears
     if hears not in sound_features.WIDTHS:
         raise ValueError(
@@ -107,7 +105,9 @@ def _voice(config: ml_collections.ConfigDict) -> audio2motion.Spec:
     return audio2motion.Spec(lip_dim=config.model.lip_dim, hears=hears, inputs=inputs)
 
 
-def _deformation(m: ml_collections.ConfigDict) -> tuple[nn.Module, tuple[str, ...]]:
+def _deformation(
+    m: Config,
+) -> tuple[Deformation | HolisticDeformation, tuple[str, ...]]:
     """The module of a config's section `model`, and the regions with last layers."""
     sizes = {
         "width": m.deform_width,

@@ -91,7 +91,7 @@ class IdentityEncoder(nn.Module):
         whole = nn.relu(nn.Dense(2 * self.width, name="whole")(whole.reshape(-1)))
         codes = head(len(CODES) * self.code, "codes")(whole)
         codes = jnp.split(codes, len(CODES))
-        predicted = {"codes": dict(zip(CODES, codes, strict=True))}
+        predicted: dict = {"codes": dict(zip(CODES, codes, strict=True))}
         if self.regions:
             layers = head(len(self.regions) * self.hidden * 3, "last_layers")(whole)
             layers = layers.reshape(len(self.regions), self.hidden, 3)

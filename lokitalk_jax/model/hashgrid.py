@@ -160,7 +160,7 @@ def _take(table: Array, rows: Array) -> Array:
 
 
 def _features(table: Array, cells: _Cells, level: _Levels, entries: int) -> Array:
-    total = 0
+    total: Any = 0
     for corner in _CORNERS:
         rows, weight, _ = _corner(cells, level, corner, entries)
         total = total + weight[..., None] * _take(table, rows)

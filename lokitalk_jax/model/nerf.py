@@ -1,6 +1,6 @@
 """The walk from rays and signals to pixels, on one page."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -54,9 +54,9 @@ def deform(
     model: Model, params: AvatarParams, points: Array, signals: Signals
 ) -> Deformed:
     """Moves points [B, Q, 3] of the head frame to the canonical space."""
-    return model.deformation.apply(
-        params.shared["dynamic"], points, signals, params.identity
-    )
+    dynamic = params.shared["dynamic"]
+    deformed = model.deformation.apply(dynamic, points, signals, params.identity)
+    return cast(Deformed, deformed)
 
 
 def _grid_features(model: Model, params: AvatarParams, points: Array) -> Array:
@@ -65,7 +65,7 @@ def _grid_features(model: Model, params: AvatarParams, points: Array) -> Array:
     # Cells are cubes: the box's longest side spans the grid's unit cube.
     cube = (points - (low + high) / 2) / jnp.max(high - low) + 0.5
     table = params.identity["grid"]
-    features = hashgrid.encode(table, cube.reshape(-1, 3).T, model.grid)
+    features: Any = hashgrid.encode(table, cube.reshape(-1, 3).T, model.grid)
     return jnp.moveaxis(features, 0, 1).reshape(*points.shape[:-1], -1)
 
 
@@ -75,14 +75,15 @@ def density(
     """Density at points of the head frame, [B, Q, 3] -> [B, Q], per `UNIT`."""
     deformed = deform(model, params, points, signals)
     features = _grid_features(model, params, deformed.points)
-    return model.decoder.apply(
+    found, _ = model.decoder.apply(
         params.shared["static"],
         features,
         deformed,
         signals,
         params.identity["codes"],
         method=Decoder.density,
-    )[0]
+    )
+    return found
 
 
 def render(
@@ -140,7 +141,7 @@ def render(
     if not torso:
         sigma *= 1 - deformed.gates[..., REGIONS.index("torso")]
 
-    def by_ray(values: Array) -> Array:
+    def by_ray(values: Any) -> Array:
         return values.reshape(frames, count, samples, *values.shape[2:])
 
     weights = sampling.composite_weights(by_ray(sigma), widths)

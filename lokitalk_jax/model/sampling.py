@@ -64,7 +64,7 @@ def read_density(density: Array, points: Array, spec: SamplingSpec) -> Array:
 def cell_centres(spec: SamplingSpec) -> np.ndarray:
     """Centres of all cells, [X * Y * Z, 3] in units of `UNIT`, in the grid's order."""
     low, high = np.array(spec.low), np.array(spec.high)
-    index = np.stack(np.indices(spec.cells), axis=-1).reshape(-1, 3)
+    index = np.moveaxis(np.indices(spec.cells), 0, -1).reshape(-1, 3)
     return (low + (index + 0.5) / np.array(spec.cells) * (high - low)).astype("f4")
 
 

@@ -8,7 +8,6 @@ import logging
 import os
 from collections.abc import Sequence
 
-import ml_collections
 import numpy as np
 from scipy import ndimage
 
@@ -26,6 +25,7 @@ from lokitalk_jax.speech.audio2motion import Spec
 from lokitalk_jax.speech.fitting import FitOptions, TrainingClip
 from lokitalk_jax.speech.spoken_clip import SpokenClip
 from lokitalk_jax.speech.voice import Voice
+from lokitalk_jax.structs import Config
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def spec_for(hears: str, clips: Sequence[SpokenClip]) -> Spec:
     return Spec(lip_dim=lip_dim, hears=hears, inputs=inputs)
 
 
-def options_from(config: ml_collections.ConfigDict) -> FitOptions:
+def options_from(config: Config) -> FitOptions:
     """The options in section `voice` of a config."""
     return FitOptions(**{k: v for k, v in config.items() if k != "hears"})
 
@@ -162,7 +162,7 @@ def fit_run(
     workdir: str | os.PathLike,
     own: Sequence[SpokenClip],
     others: Sequence[SpokenClip],
-    config: ml_collections.ConfigDict,
+    config: Config,
     seed: int,
     progress: Progress | None = None,
 ) -> Voice:

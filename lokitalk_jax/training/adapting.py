@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
 from lokitalk_jax import sharding
@@ -13,7 +12,7 @@ from lokitalk_jax.avatar import zero_shot
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.model import canonical
-from lokitalk_jax.structs import TrainState
+from lokitalk_jax.structs import Array, Config, TrainState
 from lokitalk_jax.training.training_set import TrainingSet
 
 _LOG = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ def refuse_inherited(fields: Iterable[str]) -> None:
             )
 
 
-def inherit(config: ml_collections.ConfigDict, prior: Run) -> ml_collections.ConfigDict:
+def inherit(config: Config, prior: Run) -> Config:
     """A config with the sizes of the prior that it adapts.
 
     Raises:
@@ -98,7 +97,7 @@ def shared_parameters(prior: Run, frozen: bool) -> dict:
 
 def initial_state(
     prior: Run,
-    config: ml_collections.ConfigDict,
+    config: Config,
     state: TrainState,
     training_set: TrainingSet,
     shardings: TrainState,
@@ -115,7 +114,7 @@ def initial_state(
     start, offset = config.start, config.model.identity_offset
     shared = shared_parameters(prior, frozen=config.shared == "frozen")
 
-    def row(data: Dataset | None) -> tuple[dict, jax.Array]:
+    def row(data: Dataset | None) -> tuple[dict, Array]:
         """Residual and density grid of a slot."""
         if data is None:
             empty = zero_shot.initial_residual(prior, "mean", None, offset)

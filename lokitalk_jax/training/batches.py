@@ -1,16 +1,17 @@
 """Training batches on the devices, of both phases of training."""
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import itertools
+from collections.abc import Generator, Mapping
 from types import MappingProxyType
 
 import jax
-import ml_collections
 import numpy as np
 
 from lokitalk_jax import sharding
 from lokitalk_jax.data import pixel_sampling, references
 from lokitalk_jax.data.loader import Drawing, Loader
-from lokitalk_jax.structs import Batch, Signals
+from lokitalk_jax.structs import Batch, Config, Signals
 from lokitalk_jax.training.training_set import TrainingSet
 
 
@@ -23,7 +24,7 @@ class Batches:
 
     def __init__(
         self,
-        config: ml_collections.ConfigDict,
+        config: Config,
         training_set: TrainingSet,
         signals: Mapping[str, Signals],
         audio_windows: Mapping[str, np.ndarray] = MappingProxyType({}),
@@ -76,16 +77,15 @@ class Batches:
             patches = drawing._replace(frames=count, rays=area, patch=train.patch)
             self._patches = loader(patches)
 
-    def iterate(self, start: int) -> Iterator[Batch]:
+    def iterate(self, start: int) -> Generator[Batch, None, None]:
         """Yields the batches of steps `start`, `start` + 1, ..."""
-        if start < self.patches_from or self._patches is None:
-            source = self._rays.iterate(start)
-            for step, batch in zip(range(start, self.patches_from), source):  # noqa: B905
+        if start < self.patches_from:
+            with contextlib.closing(self._rays.iterate(start)) as source:
+                for batch in itertools.islice(source, self.patches_from - start):
+                    yield self._put(batch)
+        if self._patches is not None:
+            for batch in self._patches.iterate(max(start, self.patches_from)):
                 yield self._put(batch)
-                start = step + 1
-            source.close()
-        for batch in self._patches.iterate(start):
-            yield self._put(batch)
 
     def _put(self, batch: Batch) -> Batch:
         training_set = self._training_set

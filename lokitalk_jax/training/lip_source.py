@@ -10,11 +10,10 @@ import logging
 import pathlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.traverse_util
 import jax
-import ml_collections
 import numpy as np
 
 from lokitalk_jax import files
@@ -23,7 +22,7 @@ from lokitalk_jax.data import clip_records
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.speech import clip_fitting, cross_fit, lip_limits, spoken_clip
-from lokitalk_jax.structs import Signals
+from lokitalk_jax.structs import Config, Signals
 from lokitalk_jax.training.training_set import TrainingSet
 
 _LOG = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class LipSource(NamedTuple):
 
 
 def build(
-    config: ml_collections.ConfigDict,
+    config: Config,
     training_set: TrainingSet,
     prior: Run | None,
     workdir: pathlib.Path | None = None,
@@ -123,16 +122,17 @@ def build(
 
 def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
     """A tree of arrays that is computed once for a run."""
-    path = workdir and workdir / "lip_source.npz"
+    path = workdir / "lip_source.npz" if workdir else None
     if path and path.is_file():
         with np.load(path) as stored:
             return flax.traverse_util.unflatten_dict(dict(stored), sep="/")
     _LOG.info("fitting Audio2Motion to the lips that the avatars are trained on")
     made = make()
     if path:
-        workdir.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays: Any = flax.traverse_util.flatten_dict(made, sep="/")
         with files.replacing(path) as temporary:
-            np.savez(temporary, **flax.traverse_util.flatten_dict(made, sep="/"))
+            np.savez(temporary, **arrays)
     return made
 
 

@@ -1,6 +1,6 @@
 """Training losses of one identity, a pure function of its slice of a batch."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -142,7 +142,7 @@ def residual_size(residual: dict, predicted: dict) -> Array:
       residual: of the identity.
       predicted: by the identity encoder; empty without encoder.
     """
-    total = 0.0
+    total: Any = 0.0
     # In a fixed order: every host must compile the same program.
     for name in ("codes", "last_layers"):
         if name not in residual:
@@ -216,7 +216,8 @@ def identity_loss(
     lip_key = jax.random.fold_in(key, 3)
     predicted = {}
     if model.encoder:
-        predicted = model.encoder.apply(shared["encoder"], batch.references)
+        encoded = model.encoder.apply(shared["encoder"], batch.references)
+        predicted = cast(dict, encoded)
     residual_term = residual_size(residual, predicted)
     if predicted:
         shared, residual = drop_residual(
@@ -253,7 +254,7 @@ def identity_loss(
     if lpips_params is not None:
         terms["lpips"] = _patch_lpips(lpips_params, rendered.rgb, batch.rgb)
     factors = {"rgb": 1.0, **weights._asdict()}
-    loss = sum(factors[name] * value for name, value in terms.items())
+    loss: Any = sum(factors[name] * value for name, value in terms.items())
     return loss, {"loss": loss, "psnr": -10 * jnp.log10(squared + 1e-10), **terms}
 
 

@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import jax
-import ml_collections
 import optax
+
+from lokitalk_jax.structs import Config
 
 
 class LearningRates(NamedTuple):
@@ -20,7 +21,7 @@ class LearningRates(NamedTuple):
 SHARED_FACTORS = {"free": 1.0, "slow": 0.1, "frozen": 0.0}
 
 
-def from_config(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+def from_config(config: Config) -> optax.GradientTransformation:
     """The optimiser of a config.
 
     Raises:

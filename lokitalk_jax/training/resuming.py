@@ -31,25 +31,27 @@ def restore(
     step = checkpoints.latest_step()
     if not step:
         return 0, session.state
-    names = session.training_set.names
-    _check_compatible(session.config.to_dict(), names, checkpoints, workdir)
+    _refuse_other_identities(
+        workdir, checkpoints.meta(step)["identities"], session.training_set.names
+    )
+    _refuse_other_fields(workdir, checkpoints.config(step), session.config.to_dict())
     state = checkpoints.restore(step, session.state, session.training_set.mesh)
     _LOG.info("resuming %s at step %d", workdir, step)
     return step, state
 
 
-def _check_compatible(
-    config: dict, names: list[str], checkpoints: Checkpoints, workdir: pathlib.Path
+def _refuse_other_identities(
+    workdir: pathlib.Path, before: list[str], now: list[str]
 ) -> None:
-    """Raises ValueError where a run would continue with other identities or fields."""
-    step = checkpoints.latest_step()
-    stored = checkpoints.meta(step)["identities"]
-    if stored != names:
+    if before != now:
         raise ValueError(
-            f"the run in {workdir} was trained on {', '.join(stored)}, data.root "
-            f"holds {', '.join(names)}; give the same identities, or another workdir"
+            f"the run in {workdir} was trained on {', '.join(before)}, data.root "
+            f"holds {', '.join(now)}; give the same identities, or another workdir"
         )
-    now, before = _flat(config), _flat(checkpoints.config(step))
+
+
+def _refuse_other_fields(workdir: pathlib.Path, before: dict, now: dict) -> None:
+    before, now = _flat(before), _flat(now)
     free = _FREE_FIELDS
     if now.get("lips") != "tracked":
         # The lip signal of training then depends on the section `voice`.

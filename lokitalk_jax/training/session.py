@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import ml_collections
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -14,7 +13,7 @@ from lokitalk_jax import lpips, sharding, structs
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.model import architecture
 from lokitalk_jax.progress import Progress
-from lokitalk_jax.structs import Batch
+from lokitalk_jax.structs import Batch, Config
 from lokitalk_jax.training import adapting, lip_source, train_step
 from lokitalk_jax.training.batches import Batches
 from lokitalk_jax.training.training_set import TrainingSet, load_training_set
@@ -37,7 +36,7 @@ class Session(NamedTuple):
         state that is given in is donated.
     """
 
-    config: ml_collections.ConfigDict
+    config: Config
     training_set: TrainingSet
     model: architecture.Model
     state: structs.TrainState
@@ -46,7 +45,7 @@ class Session(NamedTuple):
 
 
 def build_session(
-    config: ml_collections.ConfigDict,
+    config: Config,
     workdir: pathlib.Path | None = None,
     progress: Progress | None = None,
 ) -> Session:

@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 
 from lokitalk_jax import sharding, structs
 from lokitalk_jax.model import architecture, identity, nerf, sampling
-from lokitalk_jax.structs import Batch
+from lokitalk_jax.structs import Batch, Config
 from lokitalk_jax.training import optimizer
 from lokitalk_jax.training.lanes import gradients, identities_first, slots_first
 from lokitalk_jax.training.losses import LossWeights, identity_loss
@@ -39,9 +38,7 @@ class StepSpec(NamedTuple):
     density_points: int
 
 
-def from_config(
-    config: ml_collections.ConfigDict, ids: Sequence[int], lanes: int
-) -> StepSpec:
+def from_config(config: Config, ids: Sequence[int], lanes: int) -> StepSpec:
     """The step of a config; for `ids` and `lanes` see `StepSpec`.
 
     Raises:

@@ -6,12 +6,12 @@ import pathlib
 import time
 
 import jax
-import ml_collections
 
 from lokitalk_jax import sharding
 from lokitalk_jax.checkpoint.store import Checkpoints
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.progress import Progress, Stage
+from lokitalk_jax.structs import Config
 from lokitalk_jax.training import (
     bad_values,
     previews,
@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def train(
-    config: ml_collections.ConfigDict,
+    config: Config,
     workdir: pathlib.Path,
     progress: Progress | None = None,
 ) -> int:

@@ -6,7 +6,6 @@ import zlib
 from typing import NamedTuple
 
 import jax
-import ml_collections
 import numpy as np
 from jax.experimental import multihost_utils
 
@@ -15,7 +14,7 @@ from lokitalk_jax.data import clip_records
 from lokitalk_jax.data.dataset import Dataset, read_tracks
 from lokitalk_jax.data.folder import IdentityFolder, find_identities
 from lokitalk_jax.data.signals import Fitted, fit_apply
-from lokitalk_jax.structs import Signals
+from lokitalk_jax.structs import Config, Signals
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ def find_folders(root: str) -> list[IdentityFolder]:
 
 
 def load_training_set(
-    config: ml_collections.ConfigDict, lip_basis: np.ndarray | None = None
+    config: Config, lip_basis: np.ndarray | None = None
 ) -> TrainingSet:
     """Opens the clips of this process, and fits the signals of all identities.
 

@@ -3,18 +3,17 @@
 import logging
 import pathlib
 
-import ml_collections
-
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.speech import clip_fitting, spoken_clip, voice
+from lokitalk_jax.structs import Config
 
 _LOG = logging.getLogger(__name__)
 
 
 def fit_voice(
-    config: ml_collections.ConfigDict,
+    config: Config,
     workdir: pathlib.Path,
     progress: Progress | None = None,
 ) -> None:
@@ -44,12 +43,14 @@ def fit_voice(
 def keep_encoder(workdir: pathlib.Path) -> None:
     """Keeps the audio encoder that was trained with a run as its Audio2Motion model."""
     run = Run(workdir)
+    if run.model.voice is None:
+        raise ValueError(f"the run in {workdir} was trained without audio encoder")
     encoder = voice.Voice(run.model.voice, run.shared["voice"])
     clip_fitting.save_with_report(workdir, encoder, _clips(run))
 
 
 def finish(
-    config: ml_collections.ConfigDict,
+    config: Config,
     workdir: pathlib.Path,
     progress: Progress | None = None,
 ) -> None:
