@@ -7,10 +7,11 @@ import os
 import pathlib
 import platform
 
+import jaxlib.version
 from absl import logging as absl_logging
 from tqdm import tqdm
 
-_SLOW_ATOMICS = ("0.10.2", "0.11.0")
+_SLOW_ATOMICS = ("0.10.2", "0.11.0")  # versions of jaxlib
 
 
 def start() -> None:
@@ -48,10 +49,10 @@ def show_log() -> None:
 
 
 def tune_memory() -> None:
-    """Stops glibc from handing freed memory back, which XLA:CPU asks for every call.
+    """Keeps freed memory in the process, as XLA:CPU allocates it again in every call.
 
-    Page faults on it cost a third of a training step and more of a render. Memory then
-    stays with the process; LOKITALK_MALLOC=default leaves the allocator alone.
+    Page faults would cost a third of a training step, and more of a render. Needs
+    glibc; LOKITALK_MALLOC=default leaves the allocator unchanged.
     """
     if platform.libc_ver()[0] != "glibc" or (
         os.environ.get("LOKITALK_MALLOC") == "default"
@@ -66,29 +67,26 @@ def tune_memory() -> None:
 
 
 def use_native_atomics() -> None:
-    """Has GPUs add single numbers up by their own atomics, on the jaxlibs that do not.
+    """Makes scatter-adds of single floats on GPUs use the hardware's atomics.
 
-    Those write a loop of compare and swap (openxla/xla#46225), hundreds of times slower
-    where many threads add to one number, unless tiny numbers are flushed to zero.
-    Pairs, which the hash grid has, are not affected
+    Some versions of jaxlib compile them to a loop of compare and swap
+    (openxla/xla#46225), hundreds of times slower where many threads add to one number,
+    unless denormals are flushed to zero. Pairs, as in the hash grid, are not affected
     (`benchmarks/hashgrid_gpu_code.py`). To be dropped with support for those versions.
     """
-    import jax
-
     given = os.environ.get("XLA_FLAGS", "")
-    if jax.lib.__version__ in _SLOW_ATOMICS and "xla_gpu_ftz" not in given:
+    if jaxlib.version.__version__ in _SLOW_ATOMICS and "xla_gpu_ftz" not in given:
         os.environ["XLA_FLAGS"] = f"{given} --xla_gpu_ftz=true".strip()
 
 
 def _cache_programs() -> None:
-    """Keeps compiled programs in the user's cache, unless JAX was told where."""
+    """Keeps compiled programs in the user's cache, unless JAX has another folder."""
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    field = "jax_compilation_cache_dir"
+    if jax.config.values[field] is None:
         root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-        jax.config.update(
-            "jax_compilation_cache_dir", str(pathlib.Path(root, "lokitalk-jax", "xla"))
-        )
+        jax.config.update(field, str(pathlib.Path(root, "lokitalk-jax", "xla")))
 
 
 def _join_cluster() -> None:
@@ -96,13 +94,14 @@ def _join_cluster() -> None:
     import jax
 
     names = ("COORDINATOR", "PROCESSES", "PROCESS")
-    given = [os.environ.get(f"LOKITALK_{name}") for name in names]
-    if all(given):
-        jax.distributed.initialize(given[0], int(given[1]), int(given[2]))
-    elif any(given):
+    address, count, number = (os.environ.get(f"LOKITALK_{name}") for name in names)
+    if address and count and number:
+        jax.distributed.initialize(address, int(count), int(number))
+    elif address or count or number:
         raise ValueError(
             "LOKITALK_COORDINATOR (host:port), LOKITALK_PROCESSES and LOKITALK_PROCESS "
-            f"(this one's number) go together; got {given}"
+            "(the number of this process) go together; got "
+            f"{[address, count, number]}"
         )
     elif _cluster_detected():
         jax.distributed.initialize()

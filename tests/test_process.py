@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-import jax
+import jaxlib.version
 import pytest
 
 from lokitalk_jax import process
@@ -21,16 +21,16 @@ print(os.environ.get("XLA_FLAGS", ""), jax.config.jax_compilation_cache_dir)
 
 def test_flushing_is_added_to_other_flags_where_atomics_are_slow(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=x")
-    monkeypatch.setattr(jax.lib, "__version__", "99.0")
+    monkeypatch.setattr(jaxlib.version, "__version__", "99.0")
     process.use_native_atomics()
     assert os.environ["XLA_FLAGS"] == "--xla_dump_to=x"
-    monkeypatch.setattr(jax.lib, "__version__", "0.10.2")
+    monkeypatch.setattr(jaxlib.version, "__version__", "0.10.2")
     process.use_native_atomics()
     assert os.environ["XLA_FLAGS"] == "--xla_dump_to=x --xla_gpu_ftz=true"
 
 
 def test_a_choice_that_was_made_is_kept(monkeypatch):
-    monkeypatch.setattr(jax.lib, "__version__", "0.10.2")
+    monkeypatch.setattr(jaxlib.version, "__version__", "0.10.2")
     monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_ftz=false")
     process.use_native_atomics()
     assert os.environ["XLA_FLAGS"] == "--xla_gpu_ftz=false"
