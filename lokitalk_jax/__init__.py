@@ -16,7 +16,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lokitalk_jax.api.actions import EvaluateOptions, Scores, evaluate, train
+    from lokitalk_jax.api.actions import (
+        EvaluateOptions,
+        PairOptions,
+        Scores,
+        evaluate,
+        evaluate_pair,
+        train,
+    )
     from lokitalk_jax.api.avatar import Avatar, Speech
     from lokitalk_jax.api.prepare import PrepareOptions, prepare
     from lokitalk_jax.api.run import Run
@@ -28,12 +35,14 @@ _HOMES = {
     "EvaluateOptions": "api.actions",
     "Footage": "avatar.footage",
     "Frame": "avatar.footage",
+    "PairOptions": "api.actions",
     "PrepareOptions": "api.prepare",
     "Progress": "progress",
     "Run": "api.run",
     "Scores": "api.actions",
     "Speech": "api.avatar",
     "evaluate": "api.actions",
+    "evaluate_pair": "api.actions",
     "prepare": "api.prepare",
     "train": "api.actions",
 }
@@ -43,12 +52,14 @@ __all__ = [
     "EvaluateOptions",
     "Footage",
     "Frame",
+    "PairOptions",
     "PrepareOptions",
     "Progress",
     "Run",
     "Scores",
     "Speech",
     "evaluate",
+    "evaluate_pair",
     "prepare",
     "train",
 ]

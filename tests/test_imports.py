@@ -29,7 +29,7 @@ LAYERS = (
     ("evaluation",),
     ("api",),
     ("cli",),
-    ("__main__",),
+    ("__main__", "evaluation.__main__"),
 )
 # Trees and devices, not the model; data and preparation run without JAX.
 WITHOUT_JAX = ("files", "face_mesh", "media", "data", "preparation", "doctor")

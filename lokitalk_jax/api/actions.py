@@ -11,11 +11,12 @@ from lokitalk_jax import config as configs
 from lokitalk_jax import process
 from lokitalk_jax.api.avatar import Avatar
 from lokitalk_jax.api.run import Run
-from lokitalk_jax.evaluation import results, score
+from lokitalk_jax.evaluation import pair, results, score
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.training import adapting, trainer, voice_fitting
 
 EvaluateOptions = score.Options
+PairOptions = pair.PairOptions
 
 
 def train(
@@ -142,6 +143,33 @@ def evaluate(
     if clip is None:
         found = score.evaluate(run, out, [name], data, options, progress)
     else:
-        pair = {name: (evaluated.rendered, clip)}
-        found = score.evaluate_avatars(run, pair, out, options, progress)
+        avatars = {name: (evaluated.rendered, clip)}
+        found = score.evaluate_avatars(run, avatars, out, options, progress)
+    return Scores(pathlib.Path(out), found)
+
+
+def evaluate_pair(
+    truth: str | os.PathLike,
+    pred: str | os.PathLike,
+    out: str | os.PathLike | None = None,
+    *,
+    options: PairOptions = PairOptions(),  # noqa: B008 (a tuple)
+    progress: Progress | None = None,
+) -> Scores:
+    """Scores a video of any program against the true one.
+
+    Args:
+      truth, pred: videos, folders of pictures, or identity folders; frame k of the
+        prediction shows true frame k.
+      out: folder of the results, by default one next to the prediction.
+      options: how it is scored, and how the prediction was made.
+      progress: see `lokitalk_jax.progress`.
+
+    Raises:
+      ValueError: the frames do not correspond, or an option cannot be used.
+      OSError: the results could not be written.
+    """
+    if out is None:
+        out = pair.default_folder(pathlib.Path(pred), options)
+    found = pair.evaluate_pair(truth, pred, out, options, progress)
     return Scores(pathlib.Path(out), found)

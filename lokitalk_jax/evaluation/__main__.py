@@ -8,32 +8,31 @@ import pathlib
 import sys
 
 from lokitalk_jax import progress
+from lokitalk_jax.cli import terminal
 from lokitalk_jax.evaluation import pair, results, score
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Reads the flags and scores."""
-    flags = _parse(arguments)
+def main(arguments: list[str] | None = None) -> int:
+    """Reads the flags and scores; returns the exit status."""
+    parser = terminal.Parser("python -m lokitalk_jax.evaluation", __doc__ or "")
+    _add_flags(parser)
+    flags = parser.parse_args(arguments)
+    flags.program, flags.names = "evaluation", parser.flags()
+    return terminal.run(lambda: _score(flags), flags)
+
+
+def _score(flags: argparse.Namespace) -> None:
     options = pair.PairOptions(
         **{name: getattr(flags, name) for name in pair.PairOptions._fields}
     )
     out = flags.out or pair.default_folder(flags.pred, options)
-    try:
-        with progress.Bar() as bar:
-            found = pair.evaluate_pair(flags.truth, flags.pred, out, options, bar)
-    except (ValueError, OSError) as error:
-        sys.exit(f"evaluate: {error}")
+    with progress.Bar() as bar:
+        found = pair.evaluate_pair(flags.truth, flags.pred, out, options, bar)
     print("\n".join(results.summary(found)))
     print(f"{out}: open report.html")
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m lokitalk_jax.evaluation",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--truth", type=pathlib.Path, required=True, help="video or folder of frames")
     add(
@@ -69,8 +68,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help="syncnet_v2.model, for Sync-C and Sync-D",
     )
     add("--face-model", type=pathlib.Path, help="a FaceLandmarker .task file")
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -25,10 +25,10 @@ def find(run: Run, name: str, data: str | os.PathLike | None = None) -> Dataset:
     """
     record = run.record(name)
     if data is None:
-        remedy = "set data to the folder that holds its identity folder"
+        remedy = "give data=FOLDER, the folder that its identity folder is in"
         found = _open(record.source, remedy)
     else:
-        remedy = "set data to another folder"
+        remedy = "give another data=FOLDER"
         near = {one.name: one for one in folder.find_identities(pathlib.Path(data))}
         if name not in near:
             raise ValueError(

@@ -127,6 +127,6 @@ def check_pair(
         raise ValueError(
             f"{behind} shows what {ahead} shows, but {abs(late)} frames later; cut "
             f"{abs(late)} frames from the start of {behind} and as many from the end "
-            f"of {ahead}, or set any_lag to score the delay"
+            f"of {ahead}, or score the delay with any_lag=True"
         )
     return late

@@ -79,7 +79,7 @@ def test_truth_that_is_gone_or_another_clip_is_refused(tiny_run, tmp_path):
         message = refusal(tiny_run, *flags, f"--out={tmp_path / 'out'}")
     finally:
         tiny_run.data.with_name("away").rename(tiny_run.data)
-    assert "are missing" in message and "set data" in message
+    assert "are missing" in message and "--data=FOLDER" in message
     assert not (tmp_path / "out").exists()
 
 

@@ -122,16 +122,17 @@ def test_labels_for_some_frames_only_are_refused(tmp_path):
 def test_the_command_ends_cleanly(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(face_model, "find", lambda _: None)
     flags = [f"--truth={tmp_path}/gone.mp4", f"--pred={tmp_path}/b.mp4"]
-    with pytest.raises(SystemExit) as stopped:
-        __main__.main(flags)
-    assert (
-        stopped.value.code == f"evaluate: no such file or folder: {tmp_path}/gone.mp4"
-    )
+    assert __main__.main(flags) == 1
+    assert f"no such file or folder: {tmp_path}/gone.mp4" in capsys.readouterr().err
     truth = write_folder(tmp_path / "truth", count=3)
-    __main__.main([f"--truth={truth}", f"--pred={truth}", "--any-lag"])
-    told = capsys.readouterr().out
-    assert "truth_scores: open report.html" in told
-    assert "PSNR 100.00" in told and "no face in 3 of 3 frames" in told
+    late = write_folder(tmp_path / "late", shift=3)
+    early = write_folder(tmp_path / "early")
+    assert __main__.main([f"--truth={early}", f"--pred={late}"]) == 1
+    assert "with --any-lag" in capsys.readouterr().err
+    assert __main__.main([f"--truth={truth}", f"--pred={truth}"]) == 0
+    printed = capsys.readouterr().out
+    assert "truth_scores: open report.html" in printed
+    assert "PSNR 100.00" in printed and "no face in 3 of 3 frames" in printed
     __main__.main([f"--truth={truth}", f"--pred={truth}", "--protocol=peer"])
     for name, protocol in ("scores", "unstated"), ("scores_peer", "peer"):
         result = json.loads((tmp_path / f"truth_{name}" / "metrics.json").read_text())

@@ -104,9 +104,9 @@ def test_the_peer_protocol_keeps_the_true_torso(tiny_run, tmp_path, evaluated):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"protocol": "both"}, "protocol is 'both'; use full or peer"),
-        ({"signals": "sound"}, "signals is 'sound'; use tracked or audio"),
-        ({"max_frames": 0}, "max_frames is 0"),
+        ({"protocol": "both"}, "protocol=both must be full or peer"),
+        ({"signals": "sound"}, "signals=sound must be tracked or audio"),
+        ({"max_frames": 0}, "max_frames=0 must be"),
     ],
 )
 def test_unknown_options_are_refused(tiny_run, tmp_path, options, message):
