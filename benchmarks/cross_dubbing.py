@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchmarks import held_out_scores, mouth, reports
 from lokitalk_jax import process
-from lokitalk_jax.avatar import backdrop, video_file
+from lokitalk_jax.avatar import backdrop, frame_stream
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.avatar.sources import Sources
 from lokitalk_jax.avatar.speaking import SpeechMotion
@@ -70,7 +70,7 @@ def rendered(run: Run, name: str, speech: Speech) -> Iterator[np.ndarray]:
     moved = moved[speech.frames.start : speech.frames.stop]
     avatar = run.avatar(name)
     plate = backdrop.find("plate", avatar.record)
-    for maps in video_file.stream(avatar.renderer, moved, plate):
+    for maps in frame_stream.render(avatar.renderer, moved, plate):
         yield image_grid.to_uint8(np.asarray(maps.rgb))
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from benchmarks import held_out_scores, mouth, reports
 from lokitalk_jax import process
-from lokitalk_jax.avatar import backdrop, motion, video_file
+from lokitalk_jax.avatar import backdrop, frame_stream, motion
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.data import references
 from lokitalk_jax.media import image_file, image_grid
@@ -79,7 +79,7 @@ class Subject:
           of this identity; and the middle frame.
         """
         pictures, kept = [], []
-        frames = video_file.stream(self.avatar.renderer, moved.frames(), self._plate)
+        frames = frame_stream.render(self.avatar.renderer, moved.frames(), self._plate)
         for pose, maps in zip(moved.head_to_camera, frames, strict=True):
             rgb = np.clip(np.asarray(maps.rgb), 0, 1)
             pictures.append(image_grid.to_uint8(rgb))

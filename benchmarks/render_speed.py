@@ -16,7 +16,7 @@ from absl import app, flags
 
 from benchmarks import timing
 from lokitalk_jax import process
-from lokitalk_jax.avatar import motion, video_file
+from lokitalk_jax.avatar import frame_stream, motion
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.media import image_grid, video_writer
 
@@ -45,7 +45,7 @@ def main(_) -> None:
                 yield jax.block_until_ready(avatar.renderer(pose, signals, plate))
 
         def to_bytes(avatar=avatar, plate=plate, moved=moved):
-            for maps in video_file.stream(avatar.renderer, moved.frames(), plate):
+            for maps in frame_stream.render(avatar.renderer, moved.frames(), plate):
                 yield image_grid.to_uint8(np.asarray(maps.rgb))
 
         def to_video(writer, to_bytes=to_bytes):

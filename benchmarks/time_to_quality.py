@@ -23,7 +23,7 @@ from benchmarks.learning_curve import cost_to
 from benchmarks.timed_training import TimedTraining
 from configs import adapt, single_id
 from lokitalk_jax import process
-from lokitalk_jax.avatar import frames, motion, video_file
+from lokitalk_jax.avatar import frame_stream, frames, motion
 from lokitalk_jax.avatar.run import Avatar
 from lokitalk_jax.training.session import Session, build_session
 
@@ -37,7 +37,7 @@ def frames_per_second(avatar: Avatar) -> float:
     at = motion.back_and_forth(avatar.record.frame_count, _TIMED_FRAMES + 2)
     plate = avatar.record.plate / np.float32(255)
     moved = motion.tracked(avatar.record, at).frames()
-    for index, maps in enumerate(video_file.stream(avatar.renderer, moved, plate)):
+    for index, maps in enumerate(frame_stream.render(avatar.renderer, moved, plate)):
         np.asarray(maps.rgb)
         if index == 1:
             began = time.perf_counter()

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 
-from lokitalk_jax.avatar import backdrop, video_file
+from lokitalk_jax.avatar import backdrop, frame_stream
 from lokitalk_jax.cli import render
 
 
@@ -20,7 +20,7 @@ def plate_of(avatar):
 
 def frames_of(avatar, shown):
     """Renders of a motion, float32 [F, H, W, 3]."""
-    stream = video_file.stream(avatar.renderer, shown.frames(), plate_of(avatar))
+    stream = frame_stream.render(avatar.renderer, shown.frames(), plate_of(avatar))
     return np.stack([np.asarray(frame.rgb) for frame in stream])
 
 

@@ -6,13 +6,14 @@ import os
 import pathlib
 from collections.abc import Collection, Iterator, Mapping
 
-from lokitalk_jax.avatar import drivers, motion, signal_table, video_file
+from lokitalk_jax.avatar import drivers, motion, signal_table
 from lokitalk_jax.avatar import run as runs
 from lokitalk_jax.avatar.footage import Footage
 from lokitalk_jax.avatar.live import LiveAvatar
 from lokitalk_jax.avatar.sources import REGIONS, Sources
 from lokitalk_jax.avatar.speaking import SpeechMotion, SpokenFile
 from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.media import clip_sound
 
 _LOG = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ class Avatar:
             moved.frames,
             moved.frame_count,
             background,
-            video_file.sound(speaker.audio, chosen),
+            clip_sound.of_frames(speaker.audio, chosen),
         )
 
     def speak(

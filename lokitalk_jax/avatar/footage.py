@@ -10,7 +10,7 @@ import numpy as np
 
 from lokitalk_jax import progress as reporting
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import backdrop, frame_rate, panels, video_file
+from lokitalk_jax.avatar import backdrop, frame_rate, frame_stream, panels
 from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import Avatar
 from lokitalk_jax.media import image_grid, picture_folder, sound_track, video_writer
@@ -69,7 +69,7 @@ class Footage:
 
     def __iter__(self) -> Iterator[Frame]:
         moved = self._motion_frames()
-        stream = video_file.stream(self._avatar.renderer, moved, self._plate)
+        stream = frame_stream.render(self._avatar.renderer, moved, self._plate)
         for number, rendered in enumerate(stream):
             yield Frame(number / structs.FPS, self._picture(rendered))
 
@@ -108,7 +108,7 @@ class Footage:
         if fps != structs.FPS:
             moved = frame_rate.at_rate(moved, fps)
             count = frame_rate.count_at_rate(count, fps)
-        stream = video_file.stream(self._avatar.renderer, moved, self._plate)
+        stream = frame_stream.render(self._avatar.renderer, moved, self._plate)
         with writer as video:
             for rendered in reporting.track(stream, progress, "rendering", count):
                 video.write(self._picture(rendered, maps))

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import backdrop, video_file
+from lokitalk_jax.avatar import backdrop, frame_stream
 from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import Avatar, Run
 from lokitalk_jax.avatar.sources import Sources
@@ -106,7 +106,7 @@ class LiveAvatar:
         return list(self._rendered(self._motion.finish()))
 
     def _rendered(self, moved: Iterator[FrameMotion]) -> Iterator[LiveFrame]:
-        for rendered in video_file.stream(self._renderer, moved, self._plate):
+        for rendered in frame_stream.render(self._renderer, moved, self._plate):
             rgb = image_grid.to_uint8(np.asarray(rendered.rgb))
             samples = np.zeros(SAMPLES_PER_FRAME, np.float32)
             known = self._sound[:SAMPLES_PER_FRAME]

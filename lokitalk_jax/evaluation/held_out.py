@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
-from lokitalk_jax.avatar import motion, video_file
+from lokitalk_jax.avatar import frame_stream, motion
 from lokitalk_jax.avatar.run import Avatar
 from lokitalk_jax.data import torso_inpainting
 from lokitalk_jax.data.dataset import Dataset
@@ -36,7 +36,7 @@ def rendered_frames(
     moved = moved or motion.tracked(record, frames)
     if true_torsos is None:
         plate = record.plate.astype(np.float32) / 255
-        rendered = video_file.stream(avatar.renderer, moved.frames(), plate)
+        rendered = frame_stream.render(avatar.renderer, moved.frames(), plate)
     else:
         rendered = _over_torsos(avatar, frames, moved, true_torsos)
     for index, maps in zip(frames, rendered, strict=True):

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.io.wavfile
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import motion, panels, video_file
+from lokitalk_jax.avatar import motion, panels
 from lokitalk_jax.avatar.run import Avatar, Run
 from lokitalk_jax.data import references
 from lokitalk_jax.data.dataset import Dataset
@@ -29,7 +28,7 @@ from lokitalk_jax.evaluation.clip_scores import ClipScores
 from lokitalk_jax.evaluation.comparison import Comparison
 from lokitalk_jax.evaluation.metrics.aggregate import Row
 from lokitalk_jax.evaluation.report.clip import Clip
-from lokitalk_jax.media import image_file, image_grid
+from lokitalk_jax.media import clip_sound, image_file, image_grid
 from lokitalk_jax.model.rendering import Rendered
 from lokitalk_jax.progress import Progress, track
 
@@ -255,7 +254,7 @@ def _comparison(path: pathlib.Path, data: Dataset, frames: np.ndarray) -> Compar
     """A video with the clip's sound; if frames are left out, each is shown longer."""
     span = range(frames[0], frames[-1] + 1)
     fps = structs.FPS * len(frames) / len(span)
-    sound = video_file.sound(data.folder.audio_path, span)
+    sound = clip_sound.of_frames(data.folder.audio_path, span)
     return Comparison(path, data.camera.shape, fps, sound)
 
 
@@ -263,5 +262,4 @@ def _sound(data: Dataset) -> np.ndarray | None:
     """The sound of a clip, float32 [S] in [-1, 1], or None."""
     if data.folder.audio_path is None:
         return None
-    _, samples = scipy.io.wavfile.read(data.folder.audio_path)
-    return samples.astype(np.float32) / 32768
+    return clip_sound.samples(data.folder.audio_path)

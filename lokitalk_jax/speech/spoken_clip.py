@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.io.wavfile
 
 from lokitalk_jax.data import audio_features
 from lokitalk_jax.data.clip_records import ClipRecord
+from lokitalk_jax.media import clip_sound
 from lokitalk_jax.speech import audio2motion, sound_features
 
 
@@ -52,7 +52,7 @@ def samples(clip: SpokenClip) -> np.ndarray:
     """
     if clip.audio is None:
         raise ValueError(f"the clip of {clip.name!r} has no sound")
-    return scipy.io.wavfile.read(clip.audio)[1].astype(np.float32) / 32768
+    return clip_sound.samples(clip.audio)
 
 
 def with_sound(clips: Sequence[SpokenClip]) -> list[SpokenClip]:

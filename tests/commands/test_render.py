@@ -12,12 +12,12 @@ import scipy.io.wavfile
 from render_command import command, frames_of, plate_of, refusal
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import backdrop, motion, video_file
+from lokitalk_jax.avatar import backdrop, frame_stream, motion
 from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.cli import render
 from lokitalk_jax.data import layout
 from lokitalk_jax.evaluation.metrics import psnr
-from lokitalk_jax.media import image_file, video_reader
+from lokitalk_jax.media import clip_sound, image_file, video_reader
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -78,21 +78,21 @@ def test_stream_keeps_the_order_and_runs_at_most_two_frames_ahead():
 
     given = 0
     for index, frame in enumerate(
-        video_file.stream(renderer, ((i, None) for i in range(7)), None)
+        frame_stream.render(renderer, ((i, None) for i in range(7)), None)
     ):
         given += 1
         assert frame == index
         assert len(asked) <= index + 3
     assert given == len(asked) == 7
-    assert list(video_file.stream(renderer, [], None)) == []
+    assert list(frame_stream.render(renderer, [], None)) == []
 
 
 def test_sound_is_cut_to_the_frames(tiny_run, avatar):
     whole = scipy.io.wavfile.read(tiny_run.data / "demo_01" / "audio.wav")[1]
-    samples, rate = video_file.sound(avatar.record.audio, range(10, 40))
+    samples, rate = clip_sound.of_frames(avatar.record.audio, range(10, 40))
     assert rate == structs.AUDIO_RATE
     np.testing.assert_array_equal(samples, whole[10 * 640 : 40 * 640])
-    assert video_file.sound(None, range(10)) is None
+    assert clip_sound.of_frames(None, range(10)) is None
 
 
 @pytest.mark.parametrize("region", structs.REGIONS)
@@ -176,7 +176,9 @@ def test_background_shines_through_as_far_as_nobody_is_there(avatar):
     over = {}
     for colour in "black", "green":
         behind = backdrop.find(colour, avatar.record)
-        over[colour] = next(video_file.stream(avatar.renderer, shown.frames(), behind))
+        over[colour] = next(
+            frame_stream.render(avatar.renderer, shown.frames(), behind)
+        )
     through = np.asarray(over["green"].rgb - over["black"].rgb)
     expected = (1 - np.asarray(over["green"].alpha))[..., None] * [0, 1, 0]
     assert np.ptp(expected) > 0.3
