@@ -8,17 +8,16 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-all lint bench clean
+.PHONY: setup demo test test-all lint types bench clean
 
 setup: $(STAMP)
 
-$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+$(STAMP): requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and none was found;\
 	 name one with make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet -r requirements.txt -r requirements-dev.txt
-	$(RUN) -m pip install --quiet --no-deps --editable .
+	$(RUN) -m pip install --quiet --editable ".[dev]"
 	@# mediapipe and opencv-python bring builds of cv2 that need the system's
 	@# libGL; the headless build of the same version replaces their files.
 	$(RUN) -m pip install --quiet --force-reinstall --no-deps opencv-python-headless==5.0.0.93
@@ -36,6 +35,9 @@ test-all: setup
 lint: setup
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+types: setup
+	$(RUN) -m basedpyright --pythonpath $(RUN)
 
 demo: setup
 	$(RUN) train.py --config=configs/multi_id.py:cpu --workdir=runs/demo \

@@ -14,6 +14,7 @@ _COMMANDS = {
     "reenact": ("render", ["reenact"]),
     "speak": ("render", ["speak"]),
     "evaluate": ("render", ["evaluate"]),
+    "compare": ("compare", []),
 }
 _HELP = """\
 usage: lokitalk COMMAND ...
@@ -23,6 +24,7 @@ usage: lokitalk COMMAND ...
   reenact    render frames of a clip again, moved as they were or by someone else
   speak      render an identity speaking what a sound file says
   evaluate   score held-out frames of a run
+  compare    score a video of any program against the true one
   render     reenact, speak or evaluate, by its flags
 
 `lokitalk COMMAND --help` says more.

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from picture_folder import picture, write_folder
 
+from lokitalk_jax.cli import compare
 from lokitalk_jax.data import layout
-from lokitalk_jax.evaluation import __main__, pair
+from lokitalk_jax.evaluation import pair
 from lokitalk_jax.media import video_reader, video_writer
 from lokitalk_jax.preparation import face_model, faces
 
@@ -122,18 +123,18 @@ def test_labels_for_some_frames_only_are_refused(tmp_path):
 def test_the_command_ends_cleanly(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(face_model, "find", lambda _: None)
     flags = [f"--truth={tmp_path}/gone.mp4", f"--pred={tmp_path}/b.mp4"]
-    assert __main__.main(flags) == 1
+    assert compare.main(flags) == 1
     assert f"no such file or folder: {tmp_path}/gone.mp4" in capsys.readouterr().err
     truth = write_folder(tmp_path / "truth", count=3)
     late = write_folder(tmp_path / "late", shift=3)
     early = write_folder(tmp_path / "early")
-    assert __main__.main([f"--truth={early}", f"--pred={late}"]) == 1
+    assert compare.main([f"--truth={early}", f"--pred={late}"]) == 1
     assert "with --any-lag" in capsys.readouterr().err
-    assert __main__.main([f"--truth={truth}", f"--pred={truth}"]) == 0
+    assert compare.main([f"--truth={truth}", f"--pred={truth}"]) == 0
     printed = capsys.readouterr().out
     assert "truth_scores: open report.html" in printed
     assert "PSNR 100.00" in printed and "no face in 3 of 3 frames" in printed
-    __main__.main([f"--truth={truth}", f"--pred={truth}", "--protocol=peer"])
+    compare.main([f"--truth={truth}", f"--pred={truth}", "--protocol=peer"])
     for name, protocol in ("scores", "unstated"), ("scores_peer", "peer"):
         result = json.loads((tmp_path / f"truth_{name}" / "metrics.json").read_text())
         assert result["protocol"] == protocol
