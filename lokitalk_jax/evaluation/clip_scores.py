@@ -102,12 +102,12 @@ class ClipScores:
         if sound is None or true_sound is None or not gapless:
             return None
         scores = {}
-        for ending, landmarks, heard in (
+        for ending, landmarks, speech in (
             ("", prediction, sound),
             ("_truth", truth, true_sound),
         ):
             # From the clip's start, as loudness is relative to the sound before.
-            expected = sync.expected_openings(heard, last + 1)[first:]
+            expected = sync.expected_openings(speech, last + 1)[first:]
             found = sync.agreement(mouth.openings(landmarks), expected)
             for key in sync.Sync._fields:
                 scores[f"{key}{ending}"] = found and getattr(found, key)
