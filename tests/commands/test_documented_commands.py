@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.summary import ROOT
 from lokitalk_jax import config as configs
-from lokitalk_jax.cli import main, prepare, render, train
+from lokitalk_jax.cli import compare, main, prepare, render, train
 
 PAGES = [ROOT / "Makefile", ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 PAGES += [
@@ -48,6 +48,11 @@ def test_prepare_takes(words):
     assert mode in prepare.MODES.values()
 
 
+@pytest.mark.parametrize("words", commands("compare"))
+def test_compare_takes(words):
+    assert compare._parser("lokitalk compare").parse_args(words).pred
+
+
 @pytest.mark.parametrize("words", commands("train"))
 def test_train_takes(words):
     parser = train._parser("train.py")
@@ -59,3 +64,4 @@ def test_train_takes(words):
 
 def test_pages_have_commands_of_all_programs():
     assert min(len(commands(name)) for name in ("prepare", "train", "render")) >= 8
+    assert commands("compare")
