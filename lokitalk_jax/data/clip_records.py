@@ -9,7 +9,7 @@ import json
 import pathlib
 import shutil
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -105,7 +105,7 @@ def save(workdir: pathlib.Path, record: ClipRecord) -> None:
     """Writes the record of an identity into a run."""
     target = workdir / "identities" / record.name
     target.mkdir(parents=True, exist_ok=True)
-    arrays = {
+    arrays: dict[str, Any] = {
         "size": np.array(record.camera.shape),
         "intrinsics": record.camera.intrinsics,
         "source": np.array(json.dumps(str(record.source))),
@@ -149,10 +149,11 @@ def load(workdir: pathlib.Path, name: str) -> ClipRecord:
         )
 
     audio = target / "audio.wav"
+    height, width = arrays["size"].tolist()
     return ClipRecord(
         name=name,
         source=pathlib.Path(json.loads(str(arrays["source"]))),
-        camera=structs.Camera(*arrays["size"].tolist(), arrays["intrinsics"]),
+        camera=structs.Camera(height, width, arrays["intrinsics"]),
         signals=stored_signals("signals"),
         rest=stored_signals("rest"),
         plate=image_file.read_rgb(target / "plate.png"),

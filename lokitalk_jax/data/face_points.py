@@ -29,13 +29,13 @@ def face_points(data: Dataset) -> np.ndarray:
     Returns:
       float32 [F, 468, 3]; zero at frames without a face.
     """
-    tracks, (focal, *principal) = data.tracks, data.camera.intrinsics
+    tracks, (focal, x, y) = data.tracks, data.camera.intrinsics.tolist()
     points = np.zeros((len(tracks.valid), COUNT, 3), np.float32)
     points[tracks.valid] = face_geometry.points_in_head_frame(
         tracks.landmarks[tracks.valid],
         tracks.head_to_camera[tracks.valid],
         focal,
-        principal,
+        (x, y),
         range(COUNT),
     )
     return points / np.float32(structs.UNIT)

@@ -158,8 +158,9 @@ class Loader:
             if batch.audio_windows is not None:
                 batch.audio_windows[slot] = self._audio_windows[data.name][frames]
             batch.weight[slot] = 1
-            if batch.references is not None:
-                seen = self._draw_references(rng, data)
+            spec = self._drawing.references
+            if spec is not None and batch.references is not None:
+                seen = self._draw_references(rng, data, spec)
                 for into, leaf in zip(batch.references, seen, strict=True):
                     into[slot] = leaf
             if batch.face_points is not None:
@@ -239,8 +240,9 @@ class Loader:
             np.zeros((n, k, e, e, 4), np.float32), np.zeros((n, k, 8), np.float32)
         )
 
-    def _draw_references(self, rng, data: Dataset) -> structs.References:
-        spec = self._drawing.references
+    def _draw_references(
+        self, rng, data: Dataset, spec: ReferenceSpec
+    ) -> structs.References:
         few = len(data.train_frames) < spec.count
         frames = rng.choice(data.train_frames, spec.count, replace=few)
         return references.make(data, frames, self._signals[data.name].head, spec)

@@ -269,7 +269,9 @@ def _fit_one(tracks: Tracks, rows: np.ndarray) -> dict:
 def _eye_levels(ratio: np.ndarray) -> tuple[float, float]:
     """Closed and open level of one eye: median of its blinks' minima, percentile."""
     opened = max(np.percentile(ratio, _OPEN_PERCENTILE), 1e-3)
-    blinks, count = ndimage.label(ratio < _BLINK_SHARE * opened)
+    blinks = np.zeros(len(ratio), np.int32)
+    ndimage.label(ratio < _BLINK_SHARE * opened, output=blinks)
+    count = blinks.max()
     if not count:
         return _CLOSED_SHARE * opened, opened
     bottoms = ndimage.minimum(ratio, blinks, np.arange(1, count + 1))

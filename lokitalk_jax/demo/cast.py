@@ -166,12 +166,11 @@ def _write_identity(path, source, index, seed, size, motion, speckle) -> pathlib
     out.write_plate(image_grid.to_uint8(renderer.paints.background), seen)
     out.write_tracks(tracks(known))
     out.write_sound(samples)
-    principal = known.camera.principal
     meta = layout.Meta(
         height=size,
         width=size,
         focal=known.camera.focal,
-        principal=tuple(principal),
+        principal=known.camera.principal,
         frame_count=frame_count,
         train_frames=layout.train_count(frame_count),
         source=source,
@@ -208,11 +207,11 @@ def tracks(known: truth.Truth) -> layout.Tracks:
         to_head = np.linalg.inv(performance.tracked[frame])
         lip_points[frame] = render.transform(to_head, surface[list(face_mesh.LIPS)])
     return layout.Tracks(
-        head_to_camera=np.float32(performance.tracked),
-        landmarks=np.float32(landmarks),
-        lips=np.float32(lip_points),
+        head_to_camera=performance.tracked.astype(np.float32),
+        landmarks=landmarks.astype(np.float32),
+        lips=lip_points.astype(np.float32),
         eye_ratio=face_geometry.eye_ratios(landmarks),
         valid=np.ones(count, bool),
         duplicate=np.zeros(count, bool),
-        torso_to_camera=np.float32(performance.torso),
+        torso_to_camera=performance.torso.astype(np.float32),
     )

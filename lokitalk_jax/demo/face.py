@@ -112,11 +112,6 @@ def _shape(base: np.ndarray, looks: Looks) -> tuple[np.ndarray, Rig]:
     line = (v[upper] + v[lower[::-1]]) / 2
     bend, _, height = np.polyfit(line[:, 0], line[:, 1], 2)
     half_width = float(abs(v[upper[[0, -1]], 0]).mean())
-    slit = {
-        "slit_height": float(height),
-        "slit_bend": float(bend),
-        "slit_half_width": half_width,
-    }
     target = functools.partial(np.polyval, [bend, 0, height])
     for contour, direction in ((upper, -1), (lower, 1)):
         _slide(v, v[contour], target, direction, 0.012)
@@ -132,7 +127,7 @@ def _shape(base: np.ndarray, looks: Looks) -> tuple[np.ndarray, Rig]:
         tilt = (corners[1, 1] - corners[0, 1]) / (corners[1, 0] - corners[0, 0])
         opening = looks.eye_height * looks.head_size
         eyes.append((middle[0], middle[1], tilt, half, 0.66 * opening, 0.34 * opening))
-    rig = Rig(**slit, **_eye_fields(np.array(eyes)))
+    rig = Rig(float(height), float(bend), half_width, *np.array(eyes).T)
     for eye, contour in enumerate(_CONTOURS):
         for which, half in enumerate(_halves(contour)):
             curve = functools.partial(_lid, rig, eye, which)
@@ -142,11 +137,6 @@ def _shape(base: np.ndarray, looks: Looks) -> tuple[np.ndarray, Rig]:
 
 def _lid(rig: Rig, eye: int, which: int, x: np.ndarray) -> np.ndarray:
     return lid_curves(rig, eye, x)[which]
-
-
-def _eye_fields(eyes: np.ndarray) -> dict[str, np.ndarray]:
-    names = ("centre", "middle", "tilt", "half_width", "upper", "lower")
-    return {f"eye_{name}": eyes[:, i] for i, name in enumerate(names)}
 
 
 def _slide(v, contour, target, direction: int, reach: float) -> None:

@@ -61,7 +61,8 @@ def paint(person: shapes.Person, tile: int) -> np.ndarray:
     nearest = ndimage.distance_transform_edt(
         ~covered, return_distances=False, return_indices=True
     )
-    return np.clip(image[tuple(nearest)], 0, 1)
+    row, column = np.asarray(nearest)
+    return np.clip(image[row, column], 0, 1)
 
 
 def _noise(rng, at: np.ndarray, wavelength: float, waves: int = 14) -> np.ndarray:
@@ -70,7 +71,8 @@ def _noise(rng, at: np.ndarray, wavelength: float, waves: int = 14) -> np.ndarra
     k *= 2 * np.pi / wavelength / np.linalg.norm(k, axis=-1, keepdims=True)
     k *= rng.uniform(0.6, 1.4, (waves, 1))
     phase = rng.uniform(0, 2 * np.pi, waves)
-    turns = np.float32(at) @ np.float32(k.T) + np.float32(phase)
+    single = np.float32
+    turns = at.astype(single) @ k.T.astype(single) + phase.astype(single)
     return np.cos(turns).sum(-1) * np.sqrt(2 / waves)
 
 

@@ -134,7 +134,8 @@ def render(
     # OpenCV looks up images, and no wider than 32767 pixels.
     uv = np.zeros((-(-len(values) // 1024) * 1024, 2), np.float32)
     uv[: len(values)] = values[:, :2] - 0.5
-    colours = cv2.remap(paints.texture, uv.reshape(-1, 1024, 2), None, cv2.INTER_LINEAR)
+    u, v = np.moveaxis(uv.reshape(-1, 1024, 2), -1, 0).copy()
+    colours = cv2.remap(paints.texture, u, v, cv2.INTER_LINEAR)
     colours = colours.reshape(-1, 3)[: len(values)]
     row, column = np.divmod(hits.pixel, size * s)
     pixel = row // s * size + column // s

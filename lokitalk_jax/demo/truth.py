@@ -9,7 +9,7 @@ the four offsets of a point add up to its way to rest.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from lokitalk_jax import files, structs
 from lokitalk_jax.data import folder
@@ -39,8 +39,12 @@ class Truth(NamedTuple):
 
 def write_truth(path, truth: Truth) -> None:
     """Writes truth.npz into the identity folder `path`; float64, so nothing is lost."""
-    which = {"seed": truth.seed, "index": truth.index, "size": truth.camera.size}
-    which["speckle"] = truth.person.looks.speckle
+    which = {
+        "seed": truth.seed,
+        "index": truth.index,
+        "size": truth.camera.size,
+        "speckle": truth.person.looks.speckle,
+    }
     with files.replacing(path / FILE) as temporary:
         np.savez(temporary, **which, **truth.performance._asdict())
 
@@ -126,7 +130,7 @@ def nearest_material(truth: Truth, frame: int, points: np.ndarray) -> np.ndarray
     Nearest is the nearest of the vertices and the triangles' centres.
     """
     vertices, triangles = observed_vertices(truth, frame), truth.person.triangles
-    tree = cKDTree(np.concatenate([vertices, vertices[triangles].mean(1)]))
+    tree = KDTree(np.concatenate([vertices, vertices[triangles].mean(1)]))
     material = truth.person.material
     return np.concatenate([material, material[triangles[:, 0]]])[tree.query(points)[1]]
 

@@ -73,7 +73,8 @@ def speak(seconds: float, rng: np.random.Generator, pitch: float) -> Speech:
             at += round(rng.uniform(0.3, 0.8) * CONTROL_RATE)
             left = rng.integers(4, 10)
     smooth = 0.028 * CONTROL_RATE
-    opening, spread, voicing = gaussian_filter1d([opening, spread, voicing], smooth)
+    curves = np.stack([opening, spread, voicing])
+    opening, spread, voicing = np.asarray(gaussian_filter1d(curves, smooth))
     hiss = gaussian_filter1d(hiss, smooth / 3)
     formants = gaussian_filter1d(formants, smooth, axis=0)
     melody = pitch * (1 + 0.10 * smooth_noise(rng, steps, 0.7 * CONTROL_RATE))
@@ -107,8 +108,8 @@ def _sound(rng, voicing, hiss, melody, formants) -> np.ndarray:
             b, a = _resonator(formants[step, i], _BANDWIDTHS[i])
             chunk, states[i] = lfilter(b, a, chunk, zi=states[i])
         out[step * hop : (step + 1) * hop] = chunk
-    noise = lfilter([1, -0.9], [1], rng.standard_normal(count))
-    out = lfilter([1, -0.95], [1], out)  # radiation at the lips
+    noise = np.asarray(lfilter([1, -0.9], [1], rng.standard_normal(count)))
+    out = np.asarray(lfilter([1, -0.95], [1], out))  # radiation at the lips
     out = 0.5 * out / np.abs(out).max() + 0.02 * noise * np.interp(fine, steps, hiss)
     return out.astype(np.float32)
 

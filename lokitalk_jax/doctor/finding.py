@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 # An error stops training or spoils it; a warning costs quality; a note is information.
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
@@ -33,7 +35,7 @@ class Finding(NamedTuple):
         return f"{self.severity}: {self.where}: {self.seen}; {self.remedy}"
 
 
-def listed(items: Sequence, most: int = 3) -> str:
+def listed(items: Sequence | np.ndarray, most: int = 3) -> str:
     """The first items and the number of the others, such as "4, 5, 6 and 12 more"."""
     shown = ", ".join(str(item) for item in items[:most])
     rest = len(items) - most

@@ -67,9 +67,9 @@ def _enlarged(meta: layout.Meta) -> Iterator[Finding]:
 
 def _plate(path: pathlib.Path, meta: layout.Meta) -> Iterator[Finding]:
     where = layout.PLATE
-    plate = pictures.read(path / where)
     faults = pictures.Faults(where, PREPARE_AGAIN)
-    if not faults.add(0, plate, (meta.height, meta.width, 4)):
+    plate = faults.add(0, pictures.read(path / where), (meta.height, meta.width, 4))
+    if plate is None:
         yield from faults.findings()
         return
     seen = float((plate[..., 3] > 127).mean())

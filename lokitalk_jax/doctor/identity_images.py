@@ -36,13 +36,15 @@ def examine(
     bad_values, off_face, off_mask, compared = [], [], [], 0
     for i in track(range(count), progress, "checking", count):
         frame = pictures.read(layout.frame(path, i), cv2.IMREAD_COLOR)
-        if faults[layout.FRAMES].add(i, frame, (*size, 3)):
+        frame = faults[layout.FRAMES].add(i, frame, (*size, 3))
+        if frame is not None:
             repeats.add(i, frame)
             timing.add_frame(i, frame)
         mask = pictures.read(layout.image(path, layout.MASKS, i))
-        masked = faults[layout.MASKS].add(i, mask, size)
+        mask = faults[layout.MASKS].add(i, mask, size)
         labels = pictures.read(layout.image(path, layout.LABELS, i))
-        if not faults[layout.LABELS].add(i, labels, size):
+        labels = faults[layout.LABELS].add(i, labels, size)
+        if labels is None:
             continue
         timing.add_labels(i, labels)
         if labels.max() > layout.HEAD:
@@ -52,7 +54,7 @@ def examine(
             if not _head_on_face(labels, tracks.landmarks[i]):
                 off_face.append(i)
             # Frames without a face have a mask and no labels.
-            if masked and not _same_person(labels, mask):
+            if mask is not None and not _same_person(labels, mask):
                 off_mask.append(i)
     for fault in faults.values():
         yield from fault.findings()

@@ -45,7 +45,8 @@ def examine(
             if shape is None and image is not None:
                 shape = image.shape[:2]
             wanted = (*(shape or (0, 0)), channels)
-            if faults[kind].add(index, image, wanted) and kind == peer_layout.FRAMES:
+            image = faults[kind].add(index, image, wanted)
+            if image is not None and kind == peer_layout.FRAMES:
                 repeats.add(index, image)
     for kind, (_, needed) in _KINDS.items():
         if there[kind]:

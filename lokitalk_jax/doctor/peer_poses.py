@@ -32,11 +32,11 @@ class Poses(NamedTuple):
 
 def load(path: pathlib.Path, count: int) -> Iterator[Finding | Poses]:
     """Reads the poses of `count` frames; yields their faults, or else the poses."""
-    poses, faults, camera = {}, [], None
+    poses, faults, contents = {}, [], []
     for name in peer_layout.TRANSFORMS:
         try:
             content = peer_layout.read_transforms(path / name)
-            camera = camera or content
+            contents.append(content)
             for frame in content.frames:
                 pose = np.array(frame.transform_matrix, np.float64)
                 if pose.shape != (4, 4):
@@ -55,13 +55,14 @@ def load(path: pathlib.Path, count: int) -> Iterator[Finding | Poses]:
         faults += _rigid(poses)
     yield from faults
     if not faults or all(fault.check == "depth" for fault in faults):
-        yield Poses(camera.focal_len, (camera.cx, camera.cy), poses)
+        train = contents[0]
+        yield Poses(train.focal_len, (train.cx, train.cy), poses)
 
 
 def _rigid(poses: dict[int, np.ndarray]) -> Iterator[Finding]:
     """Checks that poses are rotations with a shift of the right size."""
     array = np.stack(list(poses.values()))
-    finite = np.isfinite(array).all((1, 2))
+    finite = np.isfinite(array).reshape(len(array), -1).all(1)
     turn = np.where(finite[:, None, None], array, 0)[:, :3, :3]
     rigid = np.abs(turn @ np.swapaxes(turn, 1, 2) - np.eye(3)).max((1, 2)) < 1e-3
     rigid &= np.linalg.det(turn) > 0
@@ -85,7 +86,7 @@ def index_shift(poses: Poses, landmarks: np.ndarray) -> Iterator[Finding]:
     rays = (landmarks[:, _RIGID] - np.array(poses.principal)) / [focal, -focal]
     shifts = range(-_MAX_SHIFT, _MAX_SHIFT + 1)
     errors = {by: _triangulation_error(camera, rays, by) for by in shifts}
-    best = min(errors, key=errors.get)
+    best = min(errors, key=lambda by: errors[by])
     if best and errors[best] < 0.8 * errors[0]:
         seen = f"landmarks of frame i fit the pose of frame i{-best:+d} better than "
         seen += f"their own ({focal * errors[best]:.2f} px, {focal * errors[0]:.2f} px)"

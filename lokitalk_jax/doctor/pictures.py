@@ -40,7 +40,9 @@ class Faults:
         self._unreadable: list[int] = []
         self._shapes: dict[str, list[int]] = {}
 
-    def add(self, index: int, image: np.ndarray | None, shape: tuple) -> bool:
+    def add(
+        self, index: int, image: np.ndarray | None, shape: tuple
+    ) -> np.ndarray | None:
         """Checks an image.
 
         Args:
@@ -49,16 +51,16 @@ class Faults:
           shape: that it should have.
 
         Returns:
-          Whether the image can be used.
+          The image, or None where it cannot be used.
         """
         if image is None:
             self._unreadable.append(index)
-            return False
+            return None
         if image.dtype != np.uint8 or image.shape != shape:
             kind = f"{image.dtype} {_size(image.shape)} instead of {_size(shape)}"
             self._shapes.setdefault(kind, []).append(index)
-            return False
-        return True
+            return None
+        return image
 
     def findings(self) -> Iterator[Finding]:
         """The collected faults."""

@@ -81,7 +81,7 @@ def shift(in_images: np.ndarray, in_tracks: np.ndarray, least: float) -> int:
     """
     shifts = range(-_MOST, _MOST + 1)
     fits = {by: _correlation(in_images, in_tracks, by) for by in shifts}
-    best = max(fits, key=fits.get)
+    best = max(fits, key=lambda by: fits[by])
     if fits[0] == _UNKNOWN:
         return 0
     return best if fits[best] >= max(least, fits[0] + _BETTER) else 0

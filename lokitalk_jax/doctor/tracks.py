@@ -107,7 +107,7 @@ def _geometry(tracks: layout.Tracks, meta: layout.Meta) -> Iterator[Finding]:
         by: _shifted_error(found, projected, tracks.valid, by)
         for by in range(-most, most + 1)
     }
-    best = min(errors, key=errors.get)
+    best = min(errors, key=lambda by: errors[by])
     if best and errors[best] < 0.8 * errors[0]:
         seen = f"landmarks of frame i fit the pose of frame i{-best:+d} better "
         seen += f"({errors[best]:.2f} px) than their own ({errors[0]:.2f} px)"

@@ -48,7 +48,8 @@ def survey(source: FrameSource) -> Survey:
         thumbnails.append(small.astype(np.float32) / 255)
     if shape is None:
         raise ValueError(f"{source.path} holds no frame")
-    return Survey(len(thumbnails), *shape[:2], np.stack(thumbnails))
+    height, width, _ = shape
+    return Survey(len(thumbnails), height, width, np.stack(thumbnails))
 
 
 def lag(truth: Survey, prediction: Survey) -> int:
@@ -67,7 +68,7 @@ def lag(truth: Survey, prediction: Survey) -> int:
     )
     most = min(_MAX_LAG, truth.count // 4)
     fits = {by: _correlation(one, other, by) for by in range(-most, most + 1)}
-    best = max(fits, key=fits.get)
+    best = max(fits, key=lambda by: fits[by])
     return best if 1 - fits[best] < _CLEARLY * (1 - fits[0]) else 0
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.error import FFmpegError
 
 from lokitalk_jax.media import image_file, video_reader
 
@@ -69,7 +70,7 @@ def open_source(path: str | os.PathLike) -> FrameSource:
         raise ValueError(
             f"{path} holds no video stream; give a video or a folder of frames"
         ) from error
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise ValueError(
             f"{path} is no video, or is cut off; write it again ({error.strerror})"
         ) from error

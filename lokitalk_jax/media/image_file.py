@@ -64,7 +64,7 @@ def write(path: str | os.PathLike, image: np.ndarray) -> None:
     if not done:
         raise OSError(f"could not encode {path}")
     with files.replacing(path) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_bytes(data.tobytes())
 
 
 def _read(path: str | os.PathLike, flags: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import av
 import numpy as np
+from av.error import FFmpegError
 
 from lokitalk_jax import structs
 
@@ -31,7 +32,7 @@ def read(path: pathlib.Path) -> Iterator[np.ndarray]:
         raise ValueError(f"no such file: {path}")
     try:
         container = av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
+    except (FFmpegError, OSError) as error:
         raise ValueError(f"{path} is not a sound or video file: {error}") from error
     with container:
         if not container.streams.audio:
@@ -79,7 +80,7 @@ def _decoded(container, stream) -> Iterator[np.ndarray]:
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
-        except av.FFmpegError:
+        except FFmpegError:
             continue  # a broken or cut-off packet; the next may be whole
         for frame in frames:
             frame.pts = None  # the resampler would fill holes by itself
@@ -87,7 +88,7 @@ def _decoded(container, stream) -> Iterator[np.ndarray]:
                 yield out.to_ndarray()[0]
     try:
         rest = resampler.resample(None)
-    except (av.FFmpegError, ValueError):
+    except (FFmpegError, ValueError):
         return  # it was never given a frame
     for out in rest:
         yield out.to_ndarray()[0]

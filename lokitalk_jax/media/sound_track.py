@@ -1,6 +1,7 @@
 """The sound of a video that is being written, in pieces of any length."""
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -120,13 +121,11 @@ def _from_start(
 
 def _resampled(frames: Iterator[av.AudioFrame], layout: str) -> Iterator[np.ndarray]:
     """Samples float32 [channels, T] at `RATE`."""
-    resampler, kind = None, None
-    for frame in frames:
-        seen = frame.format.name, frame.layout.name, frame.sample_rate
-        if seen != kind:
-            if resampler is not None:
-                yield from (x.to_ndarray() for x in resampler.resample(None))
-            resampler, kind = av.AudioResampler("fltp", layout, RATE), seen
-        yield from (x.to_ndarray() for x in resampler.resample(frame))
-    if resampler is not None:
-        yield from (x.to_ndarray() for x in resampler.resample(None))
+
+    def kind(frame: av.AudioFrame) -> tuple:
+        return frame.format.name, frame.layout.name, frame.sample_rate
+
+    for _, alike in itertools.groupby(frames, kind):
+        resampler = av.AudioResampler("fltp", layout, RATE)
+        for frame in itertools.chain(alike, [None]):
+            yield from (out.to_ndarray() for out in resampler.resample(frame))

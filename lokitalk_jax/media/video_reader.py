@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
 from av.video.reformatter import Interpolation
 
 
@@ -40,7 +42,7 @@ def to_rgb(frame: av.VideoFrame) -> np.ndarray:
     )
 
 
-def open_media(path: str | os.PathLike) -> av.container.InputContainer:
+def open_media(path: str | os.PathLike) -> InputContainer:
     """Opens a video or sound file.
 
     Raises:
@@ -50,5 +52,5 @@ def open_media(path: str | os.PathLike) -> av.container.InputContainer:
         raise ValueError(f"no such file: {path}")
     try:
         return av.open(str(path))
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise ValueError(f"{path} is not a video or audio file: {error}") from error

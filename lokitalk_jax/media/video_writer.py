@@ -9,6 +9,8 @@ from typing import NamedTuple, Self
 
 import av
 import numpy as np
+from av.container import OutputContainer
+from av.error import FFmpegError
 from av.video.reformatter import (
     ColorPrimaries,
     ColorRange,
@@ -116,17 +118,12 @@ class VideoWriter:
         with contextlib.ExitStack() as stack, self._failing():
             temporary = stack.enter_context(files.replacing(self.path))
             self._container = stack.enter_context(self._container_at(temporary))
-            self._video = self._video_stream()
+            self._video = self._add_video_stream()
             self._reformatter = VideoReformatter()
             self._sound = None
             if self._audio is not None:
                 self._sound = stack.enter_context(SoundTrack(self._audio))
-                self._sound_stream = self._container.add_stream(
-                    self._codec.sound,
-                    rate=sound_track.RATE,
-                    layout=self._sound.layout,
-                    bit_rate=self._codec.sound_bits,
-                )
+                self._sound_stream = self._add_sound_stream(self._sound.layout)
                 self._sound_count = 0
             self._stack = stack.pop_all()
         self._open = True
@@ -187,10 +184,11 @@ class VideoWriter:
                 self._container.mux(self._sound_stream.encode(None))
             self._container.close()
 
-    def _video_stream(self) -> av.VideoStream:
+    def _add_video_stream(self) -> av.VideoStream:
         stream = self._container.add_stream(
             self._codec.video, rate=self._fps, options=dict(self._codec.options)
         )
+        assert isinstance(stream, av.VideoStream)
         (width, height), (bottom, right) = self._size, self._padding
         stream.width, stream.height = width + right, height + bottom
         stream.pix_fmt = self._codec.pixels
@@ -203,10 +201,18 @@ class VideoWriter:
             stream.metadata["alpha_mode"] = "1"
         return stream
 
+    def _add_sound_stream(self, layout: str) -> av.AudioStream:
+        stream = self._container.add_stream(
+            self._codec.sound,
+            rate=sound_track.RATE,
+            layout=layout,
+            bit_rate=self._codec.sound_bits,
+        )
+        assert isinstance(stream, av.AudioStream)
+        return stream
+
     @contextlib.contextmanager
-    def _container_at(
-        self, path: pathlib.Path
-    ) -> Iterator[av.container.OutputContainer]:
+    def _container_at(self, path: pathlib.Path) -> Iterator[OutputContainer]:
         """The container; closed without complaint where the block left it open."""
         # The index in front, so that a browser plays while it loads.
         options = {} if self._codec is _VP9 else {"movflags": "+faststart"}
@@ -217,7 +223,7 @@ class VideoWriter:
                     container.metadata[tag] = synthetic.NOTE
             yield container
         finally:
-            with contextlib.suppress(av.FFmpegError):
+            with contextlib.suppress(FFmpegError):
                 container.close()
 
     def _write_sound(self) -> None:
@@ -237,7 +243,7 @@ class VideoWriter:
         """Turns errors of the encoder into an OSError."""
         try:
             yield
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             raise OSError(
                 error.errno,
                 f"could not write {self.path} after {self.frame_count} frames: "

@@ -4,6 +4,7 @@ import functools
 import logging
 import os
 import pathlib
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ def find(path: str | os.PathLike | None = None) -> pathlib.Path | None:
 def _download() -> pathlib.Path | None:
     import pooch
 
+    downloader: Any = pooch.HTTPDownloader(timeout=(3, 30))
     try:
         return pathlib.Path(
             pooch.retrieve(
@@ -58,7 +60,7 @@ def _download() -> pathlib.Path | None:
                 known_hash=f"sha256:{SHA256}",
                 fname=NAME,
                 path=pooch.os_cache("lokitalk_jax"),
-                downloader=pooch.HTTPDownloader(timeout=(3, 30)),
+                downloader=downloader,
             )
         )
     except (OSError, ValueError) as error:  # no network, or a page instead of the file

@@ -33,14 +33,15 @@ def largest_face(
         found = _boxes_in_tiles(rgb, detect)
     if not found:
         return np.full(4, np.nan, np.float32), False
-    scale = np.float32([clip.width / rgb.shape[1], clip.height / rgb.shape[0]] * 2)
+    scale = [clip.width / rgb.shape[1], clip.height / rgb.shape[0]]
+    scale = np.array(scale * 2, np.float32)
     widths = [box[2] - box[0] for box in found]
     return found[0] * scale, len(found) > 1 and widths[1] > _RIVAL * widths[0]
 
 
 def _boxes(rgb: np.ndarray, detect: Detect, left: int, top: int) -> list[np.ndarray]:
     """Boxes of the faces in a part of a frame that begins at (left, top)."""
-    shift = np.float32([left, top])
+    shift = np.array([left, top], np.float32)
     return [
         np.concatenate([face[:, :2].min(0) + shift, face[:, :2].max(0) + shift])
         for face in detect(np.ascontiguousarray(rgb))

@@ -7,7 +7,7 @@ the same pixels, smaller nearer to the viewer.
 
 import pathlib
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -102,10 +102,12 @@ class FaceDetector:
 
         mesh = FaceMesh(max_num_faces=MAX_FACES, refine_landmarks=True)
         self.close = mesh.close
-        return lambda rgb: [
-            (face.landmark, None)
-            for face in mesh.process(rgb).multi_face_landmarks or []
-        ]
+
+        def find(rgb: np.ndarray) -> list:
+            found: Any = mesh.process(rgb)
+            return [(face.landmark, None) for face in found.multi_face_landmarks or []]
+
+        return find
 
     def __enter__(self) -> Self:
         return self
@@ -140,11 +142,13 @@ class FaceDetector:
             size = round(width * enlarge), round(height * enlarge)
             rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC)
         # Depth has the unit of x: widths of the image.
-        scale = np.float32([width, height, width])
+        scale = np.array([width, height, width], np.float32)
         with mediapipe_quirks.old_protobuf():
             found = self._find(np.ascontiguousarray(rgb))
         faces = [
-            Face(np.float32([[p.x, p.y, p.z] for p in points]) * scale, scores)
+            Face(
+                np.array([[p.x, p.y, p.z] for p in points], np.float32) * scale, scores
+            )
             for points, scores in found
         ]
         return sorted(

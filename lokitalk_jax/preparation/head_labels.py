@@ -46,7 +46,7 @@ def label_regions(
         seeds[part] = cv2.grabCut(
             np.ascontiguousarray(small[part]),
             np.ascontiguousarray(seeds[part]),
-            None,
+            (0, 0, 0, 0),  # the rectangle is not used with a mask
             np.zeros((1, 65)),
             np.zeros((1, 65)),
             _ROUNDS,

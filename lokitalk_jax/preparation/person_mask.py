@@ -1,6 +1,6 @@
 """The soft mask of the person in a frame."""
 
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -35,7 +35,8 @@ class PersonSegmenter:
           is not connected to the largest part.
         """
         with mediapipe_quirks.old_protobuf():
-            soft = self._model.process(np.ascontiguousarray(rgb)).segmentation_mask
+            found: Any = self._model.process(np.ascontiguousarray(rgb))
+        soft = found.segmentation_mask
         mask = np.round(soft.clip(0, 1) * 255).astype(np.uint8)
         return np.where(largest_part(mask > 25), mask, 0).astype(np.uint8)
 

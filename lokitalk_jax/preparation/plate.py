@@ -53,7 +53,7 @@ class BackgroundPlate:
             raise ValueError("no frame was added, so there is no background to find")
         rows = range(len(self._kept[0][0]))
         plate = np.stack([self._median(row) for row in rows])
-        times = np.sum([free for _, free in self._kept], axis=0, dtype=np.int32)
+        times = np.stack([free for _, free in self._kept]).sum(0)
         seen = times >= min(_SIGHTINGS, len(self._kept))
         return _fill(plate, seen), seen
 
@@ -77,9 +77,10 @@ def _fill(plate: np.ndarray, seen: np.ndarray) -> np.ndarray:
     while min(levels[-1][1].shape) > 1 and not (levels[-1][1] > 0).all():
         colour, weight = levels[-1]
         size = (weight.shape[1] + 1) // 2, (weight.shape[0] + 1) // 2
-        levels.append(
-            tuple(cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in levels[-1])
+        colour, weight = (
+            cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (colour, weight)
         )
+        levels.append((colour, weight))
     colour, weight = levels.pop()
     filled = colour / np.maximum(weight, 1e-6)[..., None]
     for colour, weight in reversed(levels):

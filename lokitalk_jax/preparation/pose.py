@@ -187,7 +187,8 @@ def _fit_points(canonical, rotations, translations, observed):
         blocks = np.einsum("fnia,fnib->nab", to_point, to_point)
 
         eliminated = np.linalg.solve(pose_pose, pose_point)  # [F, 6, 3n]
-        reduced = linalg.block_diag(*blocks) + stiffness * np.eye(3 * count)
+        reduced = np.asarray(linalg.block_diag(*blocks))
+        reduced = reduced + stiffness * np.eye(3 * count)
         reduced -= np.einsum("fak,fal->kl", pose_point, eliminated, optimize=True)
         right = point_gradient.ravel()
         right = right - np.einsum("fak,fa->k", eliminated, pose_gradient)

@@ -41,7 +41,9 @@ def draw(
     """
     image = rgb.astype(np.float32)
     for value, tint in TINTS.items():
-        image[labels == value] = 0.7 * image[labels == value] + 0.3 * np.float32(tint)
+        image[labels == value] = 0.7 * image[labels == value] + 0.3 * np.array(
+            tint, np.float32
+        )
     image = np.ascontiguousarray(image.astype(np.uint8))
     height, width = labels.shape
     thin = max(1, round(height / 512))
@@ -98,4 +100,5 @@ def _fixed(points) -> np.ndarray:
 
 def _dot(image, point, colour, radius):
     radius = max(1, round(radius * (1 << _SHIFT)))
-    cv2.circle(image, _fixed(point), radius, colour, -1, cv2.LINE_AA, _SHIFT)
+    centre = tuple(_fixed(point).tolist())
+    cv2.circle(image, centre, radius, colour, -1, cv2.LINE_AA, _SHIFT)

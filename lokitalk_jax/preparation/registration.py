@@ -96,4 +96,4 @@ class Registration:
 
 
 def _blurred(image: np.ndarray, blur: float) -> np.ndarray:
-    return cv2.GaussianBlur(image.astype(np.float32), None, blur)
+    return cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur)

@@ -1,7 +1,10 @@
 """The sound of a video, on the clock of its frames."""
 
+from collections.abc import Iterator
+
 import av
 import numpy as np
+from av.error import InvalidDataError
 
 from lokitalk_jax import structs
 from lokitalk_jax.preparation import source_video
@@ -40,33 +43,47 @@ def read(clip: source_video.Clip, start: float, count: int) -> np.ndarray:
     return samples
 
 
-def _segments(clip: source_video.Clip):
-    """(time, 16 kHz samples) of each stretch of sound without holes."""
-    parts, begin, expected, resampler = [], 0.0, None, None
+def _segments(clip: source_video.Clip) -> Iterator[tuple[float, np.ndarray]]:
+    """Start (seconds) and 16 kHz samples of each stretch of sound without holes."""
+    segment = None
+    for frame in _frames(clip):
+        time = None if frame.time is None else frame.time - clip.origin
+        if segment is None or time is not None and abs(time - segment.end) > _GAP:
+            if segment is not None:
+                yield segment.start, segment.samples()
+            segment = _Segment(time or 0.0)
+        segment.add(frame)
+    if segment is not None:
+        yield segment.start, segment.samples()
+
+
+def _frames(clip: source_video.Clip) -> Iterator[av.AudioFrame]:
+    """Decoded frames of the sound; broken packets are skipped."""
     with av.open(str(clip.path)) as container:
-        stream = container.streams.audio[0]
-        for packet in container.demux(stream):
+        for packet in container.demux(container.streams.audio[0]):
             try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:
+                yield from packet.decode()
+            except InvalidDataError:
                 continue
-            for frame in frames:
-                time = expected
-                if frame.pts is not None:
-                    time = float(frame.pts * frame.time_base) - clip.origin
-                if expected is None or abs(time - expected) > _GAP:
-                    if parts:
-                        yield begin, _join(parts, resampler)
-                    resampler = av.AudioResampler("flt", "mono", structs.AUDIO_RATE)
-                    parts, begin = [], time or 0.0
-                    expected = begin
-                expected += frame.samples / frame.sample_rate
-                frame.pts = None  # the resampler would fill holes itself
-                parts += [r.to_ndarray()[0] for r in resampler.resample(frame)]
-        if parts:
-            yield begin, _join(parts, resampler)
 
 
-def _join(parts, resampler) -> np.ndarray:
-    tail = [r.to_ndarray()[0] for r in resampler.resample(None)]
-    return np.concatenate(parts + tail)
+class _Segment:
+    """A stretch of sound without holes, resampled to 16 kHz mono."""
+
+    def __init__(self, start: float):
+        self.start = self.end = start
+        self._parts: list[np.ndarray] = []
+        self._resampler = av.AudioResampler("flt", "mono", structs.AUDIO_RATE)
+
+    def add(self, frame: av.AudioFrame) -> None:
+        self.end += frame.samples / frame.sample_rate
+        frame.pts = None  # the resampler would fill holes itself
+        self._resample(frame)
+
+    def samples(self) -> np.ndarray:
+        """All samples; the segment is then finished."""
+        self._resample(None)
+        return np.concatenate(self._parts)
+
+    def _resample(self, frame: av.AudioFrame | None) -> None:
+        self._parts += [out.to_ndarray()[0] for out in self._resampler.resample(frame)]

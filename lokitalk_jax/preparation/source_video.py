@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.error import FFmpegError, InvalidDataError
+from av.stream import Disposition
 
 from lokitalk_jax import structs
 
@@ -82,7 +84,7 @@ def probe(path: str | os.PathLike) -> Clip:
                 duration=(container.duration or 0) / av.time_base,
                 has_audio=bool(container.streams.audio),
             )
-    except (av.FFmpegError, StopIteration) as error:
+    except (FFmpegError, StopIteration) as error:
         raise ValueError(
             f"{path} is not a video that can be decoded ({error or 'no frames'}); "
             "if a player shows it, save it again as mp4"
@@ -90,7 +92,7 @@ def probe(path: str | os.PathLike) -> Clip:
 
 
 def _is_cover(stream) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def decode(
@@ -123,19 +125,19 @@ def _all_frames(clip: Clip, start: float) -> Iterator[tuple[float, av.VideoFrame
         stream.thread_type = "AUTO"
         if start > 1:
             # A second early: the seek goes by decoding time, which runs ahead.
-            target = (clip.origin + start - 1) / stream.time_base
+            target = (clip.origin + start - 1) / float(stream.time_base or 1)
             container.seek(int(target), stream=stream, backward=True)
         previous = -np.inf
         for packet in container.demux(stream):
             try:
                 frames = packet.decode()
-            except av.error.InvalidDataError:
+            except InvalidDataError:
                 continue
             for frame in frames:
-                if frame.pts is None:
+                if frame.time is None:
                     time = previous + clip.spacing if np.isfinite(previous) else 0.0
                 else:
-                    time = float(frame.pts * frame.time_base) - clip.origin
+                    time = frame.time - clip.origin
                 if time > previous:
                     previous = time
                     yield time, frame
