@@ -14,7 +14,7 @@ from lokitalk_jax.structs import Batch
 from lokitalk_jax.training import lanes, losses, train_step
 
 CONFIG = tiny_model.config(encoder=True)
-SPEC = architecture.from_config(CONFIG)
+MODEL = architecture.from_config(CONFIG)
 PEOPLE = 5
 IDS = tuple(range(100, 100 + PEOPLE))
 
@@ -82,10 +82,12 @@ def gradients(mesh: jax.sharding.Mesh, batch: Batch):
 
     @functools.partial(jax.jit, compiler_options=tiny_model.COMPILE_FAST)
     def run(state, batch):
-        def loss(shared, own, one):
+        def loss(shared, residual, one):
             grid, part, key = one
             weights = tiny_model.weights(CONFIG)
-            return losses.identity_loss(SPEC, weights, shared, own, grid, part, key)
+            return losses.identity_loss(
+                MODEL, weights, shared, residual, grid, part, key
+            )
 
         keys = train_step.step_keys(0, state.step, ids)
         slices = (state.density, batch, keys)

@@ -49,7 +49,7 @@ def test_one_seen_coarse_ray_keeps_every_pixel_around_it(height, width):
 
 def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
     c = tiny_model.config()
-    spec, state = architecture.from_config(c), tiny_model.random_state(c, 1)
+    model, state = architecture.from_config(c), tiny_model.random_state(c, 1)
     shared = state.params["shared"]
     # Opaque in some places and nothing in others.
     layers = shared["static"]["params"]
@@ -57,20 +57,20 @@ def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
     contrast = out | {"kernel": out["kernel"].at[:, 0].multiply(80)}
     static = {"params": layers | {"density_out": contrast}}
     shared = shared | {"static": canonical.thinned(static, 15.0)}
-    own = jax.tree.map(lambda x: x[0], state.params["identity"])
-    person = identity.combine(shared["base"], own)
+    residual = jax.tree.map(lambda x: x[0], state.params["identity"])
+    combined = identity.combine(shared["base"], residual)
     batch = jax.tree.map(lambda x: x[0, 0], tiny_model.batch(c, 1).signals)
     pose = jnp.eye(4).at[2, 3].set(0.8)
     height, width = 40, 36
     intrinsics = np.float32([50, width / 2, height / 2])
     plate = np.random.default_rng(0).uniform(size=(height, width, 3)).astype("f4")
 
-    params = AvatarParams(shared, person, state.density[0])
+    params = AvatarParams(shared, combined, state.density[0])
     camera = Camera(height, width, intrinsics)
-    renderer = frames.FrameRenderer(spec, params, camera)
+    renderer = frames.FrameRenderer(model, params, camera)
     frame = renderer(pose, batch, plate)
     whole, _ = jax.jit(nerf.render, static_argnums=0)(
-        spec,
+        model,
         params,
         rays.generate(
             frames.pixel_centres(height, width)[None], intrinsics, pose[None]

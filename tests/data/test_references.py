@@ -91,13 +91,13 @@ def test_spread_takes_the_ends_and_no_frame_twice():
 
 @pytest.fixture(scope="module")
 def encoder():
-    spec = architecture.from_config(CONFIG)
+    model = architecture.from_config(CONFIG)
     params = tiny_model.random_state(CONFIG, 1).params["shared"]["encoder"]
 
     def encode(seen):
-        return jax.jit(spec.encoder.apply)(params, seen)
+        return jax.jit(model.encoder.apply)(params, seen)
 
-    return spec, encode
+    return model, encode
 
 
 def test_order_and_number_of_references_do_not_matter(encoder):
@@ -120,29 +120,29 @@ def test_order_and_number_of_references_do_not_matter(encoder):
 
 def test_the_encoder_speaks_of_coarse_levels_where_it_sees_them(encoder):
     """A change at one place of the pictures moves columns of the grid there."""
-    spec, encode = encoder
+    model, encode = encoder
     rng = np.random.default_rng(0)
     shapes = tiny_model.batch(CONFIG, 1).references
     seen = jax.tree.map(lambda x: rng.uniform(size=(2, *x.shape[2:])), shapes)
     images = seen.images.copy()
     images[:, :4, :4] += 1  # left and up
     before, after = encode(seen)["grid"], encode(seen._replace(images=images))["grid"]
-    dense = sum((cells + 1) ** 3 for cells in hashgrid.dense_cells(spec.grid))
-    assert before.shape == hashgrid.table_shape(spec.grid)
+    dense = sum((cells + 1) ** 3 for cells in hashgrid.dense_cells(model.grid))
+    assert before.shape == hashgrid.table_shape(model.grid)
     assert not np.asarray(before)[dense:].any()
-    n = hashgrid.dense_cells(spec.grid)[0] + 1
+    n = hashgrid.dense_cells(model.grid)[0] + 1
     change = np.abs(after - before)[: n**3].reshape(n, n, n, -1).max((0, 3))  # y, x
     assert change[0, 0] > 1e-3
     assert change[-1, -1] < 1e-6
 
 
 def test_an_unseen_person_is_the_common_face_at_the_start(encoder):
-    spec, _ = encoder
+    model, _ = encoder
     seen = jax.tree.map(lambda x: x[0], tiny_model.batch(CONFIG, 1).references)
 
     @jax.jit
     def first(key):
-        return spec.encoder.init_with_output(key, seen)[0]
+        return model.encoder.init_with_output(key, seen)[0]
 
     for leaf in jax.tree.leaves(first(jax.random.key(0))):
         assert not leaf.any()

@@ -58,19 +58,21 @@ def test_an_ablation_has_parameters_for_what_is_left(name):
     init = jax.eval_shape(
         lambda key: architecture.init(architecture.from_config(c), key, 2), KEY
     )
-    own, shared = init["identity"], init["shared"]
-    assert ("grid" in own) == (name != "no_offset")
-    assert ("last_layers" in own) == (name != "no_hypernetwork")
+    residual, shared = init["identity"], init["shared"]
+    assert ("grid" in residual) == (name != "no_offset")
+    assert ("last_layers" in residual) == (name != "no_hypernetwork")
     assert ("encoder" in shared) == (name != "no_encoder")
     if name == "holistic":
-        assert list(own["last_layers"]) == ["all"]
+        assert list(residual["last_layers"]) == ["all"]
     one = jax.tree.map(lambda x: x[0], tiny_model.batch(c, 1))
-    first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), own)
+    first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), residual)
 
-    def loss(shared, own, batch):
-        spec, grid = architecture.from_config(c), jnp.ones(c.sampling.cells)
+    def loss(shared, residual, batch):
+        model, grid = architecture.from_config(c), jnp.ones(c.sampling.cells)
         weights = tiny_model.weights(c)
-        return losses.identity_loss(spec, weights, shared, own, grid, batch, KEY)[0]
+        return losses.identity_loss(model, weights, shared, residual, grid, batch, KEY)[
+            0
+        ]
 
     assert jax.eval_shape(loss, shared, first, one).shape == ()
 
@@ -80,14 +82,16 @@ KEY = jax.random.key(0)
 
 def deform(name, signals_of, points):
     c = tiny(name)
-    spec = architecture.from_config(c)
+    model = architecture.from_config(c)
     params = jax.tree.map(
         lambda x: np.random.default_rng(0).normal(0, 0.3, x.shape).astype(np.float32),
-        jax.eval_shape(lambda key: architecture.init(spec, key, 1), KEY),
+        jax.eval_shape(lambda key: architecture.init(model, key, 1), KEY),
     )
-    person = params["shared"]["base"]
+    combined = params["shared"]["base"]
     return [
-        jax.jit(spec.deformation.apply)(params["shared"]["dynamic"], points, s, person)
+        jax.jit(model.deformation.apply)(
+            params["shared"]["dynamic"], points, s, combined
+        )
         for s in signals_of
     ]
 

@@ -10,7 +10,7 @@ from lokitalk_jax.model import architecture, deformation, identity
 from lokitalk_jax.structs import REGIONS, UNIT, Signals
 
 CONFIG = tiny_model.config()
-SPEC = architecture.from_config(CONFIG)
+MODEL = architecture.from_config(CONFIG)
 FRAMES, POINTS = 2, 40
 
 
@@ -19,7 +19,7 @@ def deform(params, points, signals):
     person = identity.combine(
         params["shared"]["base"], jax.tree.map(lambda x: x[0], params["identity"])
     )
-    return SPEC.deformation.apply(params["shared"]["dynamic"], points, signals, person)
+    return MODEL.deformation.apply(params["shared"]["dynamic"], points, signals, person)
 
 
 @pytest.fixture(scope="module")
@@ -151,12 +151,12 @@ def test_lips_and_lids_are_looked_for_where_the_body_has_been_carried(
 
 def first_gates(config, points, signals):
     """Gates before training."""
-    spec = architecture.from_config(config)
+    model = architecture.from_config(config)
 
     @jax.jit
     def gates():
-        shared = architecture.init(spec, jax.random.key(0), 1)["shared"]
-        return spec.deformation.apply(
+        shared = architecture.init(model, jax.random.key(0), 1)["shared"]
+        return model.deformation.apply(
             shared["dynamic"], points, signals, shared["base"]
         ).gates
 

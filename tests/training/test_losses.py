@@ -14,7 +14,7 @@ from lokitalk_jax.training import losses, train_step
 
 CONFIG = tiny_model.config(encoder=True)
 CONFIG.model.residual_dropout = 0.0
-SPEC = architecture.from_config(CONFIG)
+MODEL = architecture.from_config(CONFIG)
 
 
 def test_attention_is_zero_where_gates_match_their_masks():
@@ -63,17 +63,17 @@ def test_lips_and_eyes_may_move_what_their_masks_show_and_nothing_else():
 def case():
     state = tiny_model.random_state(CONFIG, 1)
     first = jax.tree.map(lambda x: x[0], tiny_model.batch(CONFIG, 1))
-    own = jax.tree.map(lambda x: x[0], state.params["identity"])
-    return state.params["shared"], own, state.density[0], first
+    residual = jax.tree.map(lambda x: x[0], state.params["identity"])
+    return state.params["shared"], residual, state.density[0], first
 
 
 @pytest.fixture(scope="module")
 def samples(case):
     @jax.jit
-    def run(shared, own, density, batch):
+    def run(shared, residual, density, batch):
         return nerf.render(
-            SPEC,
-            AvatarParams(shared, identity.combine(shared["base"], own), density),
+            MODEL,
+            AvatarParams(shared, identity.combine(shared["base"], residual), density),
             rays.generate(batch.pixels, batch.intrinsics, batch.head_to_camera),
             batch.signals,
             batch.plate,
@@ -83,22 +83,24 @@ def samples(case):
 
 
 def test_half_precision_stays_inside(case):
-    shared, own, density, batch = case
+    shared, residual, density, batch = case
     found = {}
     for compute in "float32", "bfloat16":
         config = CONFIG.copy_and_resolve_references()
         config.model.compute = compute
-        spec = architecture.from_config(config)
+        model = architecture.from_config(config)
 
         @jax.jit
-        def gradients(params, spec=spec):
+        def gradients(params, model=model):
             def loss(params):
                 key, weights = jax.random.key(0), tiny_model.weights(CONFIG)
-                return losses.identity_loss(spec, weights, *params, density, batch, key)
+                return losses.identity_loss(
+                    model, weights, *params, density, batch, key
+                )
 
             return jax.value_and_grad(loss, has_aux=True)(params)
 
-        (value, terms), grads = gradients((shared, own))
+        (value, terms), grads = gradients((shared, residual))
         assert all(x.dtype == jnp.float32 for x in jax.tree.leaves((terms, grads)))
         found[compute] = (
             value,
@@ -126,27 +128,27 @@ def test_magnitude_is_the_mean_square_of_what_is_seen(samples):
 
 
 def test_smoothness_is_zero_for_fields_that_stand_still(case, samples):
-    shared, own, _, batch = case
-    person = identity.combine(shared["base"], own)
+    shared, residual, _, batch = case
+    combined = identity.combine(shared["base"], residual)
 
     @jax.jit
     def smoothness(last_layers):
         return losses.smoothness(
-            SPEC,
-            AvatarParams(shared, person | {"last_layers": last_layers}),
+            MODEL,
+            AvatarParams(shared, combined | {"last_layers": last_layers}),
             samples,
             batch.signals,
             jax.random.key(0),
         )
 
-    layers = person["last_layers"]
+    layers = combined["last_layers"]
     assert smoothness(layers) > 1e-6
     assert smoothness(jax.tree.map(jnp.zeros_like, layers)) == 0
 
 
 def test_landmarks_are_to_be_carried_to_one_place(case):
-    shared, own, _, batch = case
-    person = identity.combine(shared["base"], own)
+    shared, residual, _, batch = case
+    combined = identity.combine(shared["base"], residual)
     rng = np.random.default_rng(0)
     face = rng.uniform(-0.2, 0.2, (30, 3))
     at_rest = jnp.asarray(np.stack([face] * 3), jnp.float32)
@@ -156,18 +158,18 @@ def test_landmarks_are_to_be_carried_to_one_place(case):
     moving = jax.tree.map(lambda x: jnp.stack([x[0], x[1], -x[0]]), batch.signals)
 
     @jax.jit
-    def value(shared, person, points, signals):
-        return losses.landmarks(SPEC, AvatarParams(shared, person), points, signals)
+    def value(shared, combined, points, signals):
+        return losses.landmarks(MODEL, AvatarParams(shared, combined), points, signals)
 
-    assert value(shared, person, at_rest, same) < 1e-12
-    assert value(shared, person, at_rest, moving) > 1e-6
+    assert value(shared, combined, at_rest, same) < 1e-12
+    assert value(shared, combined, at_rest, moving) > 1e-6
     # However far a track slips, it pulls no more than that of a few millimetres.
     slipped = at_rest.at[0, 7].add(1.0)
     limit = (losses._LANDMARK_SLIP / UNIT) ** 2
-    assert 0.1 * limit < 30 * value(shared, person, slipped, same) < 3.01 * limit
+    assert 0.1 * limit < 30 * value(shared, combined, slipped, same) < 3.01 * limit
 
-    towards, own_towards = jax.jit(jax.grad(value, argnums=(0, 1)))(
-        shared, person, at_rest, moving
+    towards, residual_towards = jax.jit(jax.grad(value, argnums=(0, 1)))(
+        shared, combined, at_rest, moving
     )
     fields = towards["dynamic"]["params"]
     assert not any(
@@ -176,25 +178,25 @@ def test_landmarks_are_to_be_carried_to_one_place(case):
             fields["face_gates"],
             fields["torso_gate"],
             fields["head_gate"],
-            own_towards["pivot"],
-            own_towards["gains"],
+            residual_towards["pivot"],
+            residual_towards["gains"],
         )
         for leaf in jax.tree.leaves(part)
     )
-    for part in (fields["face"], fields["body"], own_towards["last_layers"]):
+    for part in (fields["face"], fields["body"], residual_towards["last_layers"]):
         assert all(np.any(leaf) for leaf in jax.tree.leaves(part))
 
 
 @pytest.fixture(scope="module")
 def loss(case):
-    shared, own, density, _ = case
+    shared, residual, density, _ = case
     weights = tiny_model.weights(CONFIG)
     compiled = jax.jit(
-        lambda own, batch: losses.identity_loss(
-            SPEC, weights, shared, own, density, batch, jax.random.key(0)
+        lambda residual, batch: losses.identity_loss(
+            MODEL, weights, shared, residual, density, batch, jax.random.key(0)
         )
     )
-    return lambda batch, own=own: jax.device_get(compiled(own, batch))
+    return lambda batch, residual=residual: jax.device_get(compiled(residual, batch))
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms(case, loss):
@@ -238,28 +240,34 @@ def test_random_numbers_belong_to_seed_step_and_identity():
 
 
 def test_a_step_as_the_encoder_sees_people_teaches_it_alone(case):
-    shared, own, density, batch = case
+    shared, residual, density, batch = case
     weights = tiny_model.weights(CONFIG)
 
     @jax.jit
     def gradients(key):
-        def loss(shared, own):
-            spec = SPEC._replace(residual_dropout=0.5)
+        def loss(shared, residual):
+            model = MODEL._replace(residual_dropout=0.5)
             return losses.identity_loss(
-                spec, weights._replace(residual=0.0), shared, own, density, batch, key
+                model,
+                weights._replace(residual=0.0),
+                shared,
+                residual,
+                density,
+                batch,
+                key,
             )
 
-        return jax.grad(loss, argnums=(0, 1), has_aux=True)(shared, own)[0]
+        return jax.grad(loss, argnums=(0, 1), has_aux=True)(shared, residual)[0]
 
     def largest(tree):
         return max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
 
     seen = set()
     for seed in range(8):
-        common, mine = gradients(jax.random.key(seed))
-        dropped = largest(mine) == 0
+        shared_grads, residual_grads = gradients(jax.random.key(seed))
+        dropped = largest(residual_grads) == 0
         seen.add(dropped)
-        assert (largest(common["encoder"]) > 0) == dropped
+        assert (largest(shared_grads["encoder"]) > 0) == dropped
         for part in ("base", "dynamic", "static"):
-            assert (largest(common[part]) == 0) == dropped
+            assert (largest(shared_grads[part]) == 0) == dropped
     assert seen == {True, False}
