@@ -111,13 +111,13 @@ def pad_state(state, count: int):
 
 
 def people(padding: int = 0) -> Batch:
-    """A batch whose gradients are large beside what is tolerated."""
+    """A batch whose gradients are large compared with the tolerance."""
     return tiny_model.batch(CONFIG, PEOPLE, padding, seed=3)
 
 
 @functools.cache
 def one_device():
-    """The gradients that a mesh of one device finds."""
+    """The gradients on a mesh of one device."""
     mesh = sharding.make_mesh(PEOPLE, 1, jax.devices()[:1])
     return gradients(mesh, people())
 
@@ -146,8 +146,8 @@ def test_gradients_do_not_depend_on_the_mesh(shape):
         np.testing.assert_array_equal(leaf[PEOPLE:], 0)
 
 
-def test_owned_slots_and_batches_meet():
-    """What each process would load makes up the batch that one process loads."""
+def test_slots_of_processes_make_up_the_batch():
+    """The slots of all processes together are the batch of one process."""
     mesh = sharding.make_mesh(8, 4)
     batch = tiny_model.batch(CONFIG, 8)
     slots = sharding.owned_slots(8, mesh)

@@ -11,7 +11,7 @@ from lokitalk_jax import structs
 from lokitalk_jax.structs import TORSO_LAGS, Batch, References, Signals
 from lokitalk_jax.training import losses, train_step
 
-# What runs for a second need not be compiled well.
+# Programs that run for a second need no optimisation.
 COMPILE_FAST = {
     "xla_backend_optimization_level": 0,
     "xla_cpu_use_fusion_emitters": False,
@@ -19,9 +19,9 @@ COMPILE_FAST = {
 
 
 def config(encoder: bool = False):
-    """`multi_id.py:cpu`, as small as it still has every part; or all but the encoder.
+    """`multi_id:cpu`, as small as possible with every part, or all but the encoder.
 
-    What the encoder does not touch is tested without it, as it compiles for long.
+    Most tests leave the encoder out, as it compiles slowly.
     """
     c = multi_id.get_config("cpu")
     c.model.encoder = encoder
@@ -78,7 +78,7 @@ def state(c, identities: int) -> structs.TrainState:
 
 
 def random_state(c, identities: int) -> structs.TrainState:
-    """The same with parameters that all do something; compiles nothing."""
+    """The same with random parameters; compiles nothing."""
     shapes = jax.eval_shape(_init(c, identities))
     rng = np.random.default_rng(1)
 

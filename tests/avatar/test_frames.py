@@ -1,4 +1,4 @@
-"""Whole frames: what is left out, and that nothing is missed."""
+"""Whole frames: background is skipped, and nothing else is."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from tests import tiny_model
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_map_kept_sees_every_kept_entry_once(share):
+def test_map_where_calls_for_every_kept_entry_once(share):
     keep = np.random.default_rng(0).uniform(size=37) < share
     others = {"a": jnp.full(37, -1.0), "b": jnp.zeros((37, 2))}
 
@@ -25,7 +25,7 @@ def test_map_kept_sees_every_kept_entry_once(share):
 
 
 @pytest.mark.parametrize(("height", "width"), [(9, 13), (16, 16), (1, 5), (4, 7)])
-def test_one_seen_coarse_ray_keeps_every_pixel_around_it(height, width):
+def test_one_coarse_hit_keeps_every_pixel_around_it(height, width):
     coarse = frames._coarse_pixels(height, width)
     np.testing.assert_allclose(coarse[0, 0], 0.5)
     np.testing.assert_allclose(coarse[-1, -1], (width - 0.5, height - 0.5))
@@ -47,7 +47,7 @@ def test_one_seen_coarse_ray_keeps_every_pixel_around_it(height, width):
     assert not frames._near(jnp.zeros(coarse.shape[:2], bool), height, width).any()
 
 
-def test_a_frame_is_what_its_rays_see_and_background_where_they_see_nothing():
+def test_a_frame_is_its_rays_rendered_and_the_plate_elsewhere():
     c = tiny_model.config()
     model, state = architecture.from_config(c), tiny_model.random_state(c, 1)
     shared = state.params["shared"]

@@ -1,4 +1,4 @@
-"""Reference frames: where they look, and what the encoder makes of them."""
+"""Reference frames: their alignment, and the encoder's predictions from them."""
 
 import types
 
@@ -26,7 +26,7 @@ def pose(turn, place=(0.02, -0.01, 0.9)):
 
 
 @pytest.mark.parametrize("turn", [(0, 0, 0), (0.1, -0.3, 0.2)])
-def test_a_pixel_of_a_reference_is_a_place_of_the_head(turn):
+def test_a_pixel_of_a_reference_is_a_point_of_the_head(turn):
     intrinsics, head_to_camera = np.array([150.0, 31, 33]), pose(turn)
     u, v = 12.5, 20.5
     pixel = references.homography(intrinsics, head_to_camera, SPEC) @ [u, v, 1]
@@ -118,8 +118,8 @@ def test_order_and_number_of_references_do_not_matter(encoder):
     assert np.abs(changed["codes"]["dynamic"] - whole["codes"]["dynamic"]).max() > 2e-3
 
 
-def test_the_encoder_speaks_of_coarse_levels_where_it_sees_them(encoder):
-    """A change at one place of the pictures moves columns of the grid there."""
+def test_the_encoder_predicts_coarse_levels_at_their_place_in_the_image(encoder):
+    """A change at one place of the images changes the grid's columns there."""
     model, encode = encoder
     rng = np.random.default_rng(0)
     shapes = tiny_model.batch(CONFIG, 1).references
@@ -136,7 +136,7 @@ def test_the_encoder_speaks_of_coarse_levels_where_it_sees_them(encoder):
     assert change[-1, -1] < 1e-6
 
 
-def test_an_unseen_person_is_the_common_face_at_the_start(encoder):
+def test_before_training_the_encoder_predicts_no_residual(encoder):
     model, _ = encoder
     seen = jax.tree.map(lambda x: x[0], tiny_model.batch(CONFIG, 1).references)
 

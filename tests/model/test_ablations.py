@@ -1,4 +1,4 @@
-"""Every ablation is the model without one part, and says so by a few fields."""
+"""Every ablation is the model without one part, by a few fields of its config."""
 
 import importlib
 import pathlib
@@ -53,7 +53,7 @@ def tiny(name):
 @pytest.mark.parametrize(
     "name", ["holistic", "no_cascade", "no_hypernetwork", "no_offset", "no_encoder"]
 )
-def test_an_ablation_has_parameters_for_what_is_left(name):
+def test_an_ablation_has_the_parameters_of_its_parts(name):
     c = tiny(name)
     init = jax.eval_shape(
         lambda key: architecture.init(architecture.from_config(c), key, 2), KEY
@@ -111,7 +111,7 @@ def test_in_the_holistic_field_every_signal_moves_every_point():
     np.testing.assert_allclose(first.points, points + first.offsets.sum(-2), atol=1e-6)
 
 
-def test_without_cascade_the_lips_do_not_notice_the_head():
+def test_without_cascade_lip_offsets_do_not_depend_on_the_head():
     rng = np.random.default_rng(1)
     points = rng.uniform(-0.5, 0.5, (1, 7, 3)).astype(np.float32)
     c = tiny("no_cascade")

@@ -1,4 +1,4 @@
-"""The decoders: density, colour, and what each of them may depend on."""
+"""The decoder: density, colour, and the inputs that each depends on."""
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +68,7 @@ def test_ranges(case, decode):
     assert np.isfinite(wild).all()
 
 
-def test_speech_shows_where_the_lip_gate_is_open(case, decode):
+def test_the_lip_signal_changes_density_where_its_gate_is_open(case, decode):
     features, directions, deformed, signals, codes = case
     closed = deformed.gates.copy()
     closed[:, ::2, 0] = 0
@@ -80,7 +80,7 @@ def test_speech_shows_where_the_lip_gate_is_open(case, decode):
     assert (np.abs(after[:, 1::2] / before[:, 1::2] - 1) > 1e-3).all()
 
 
-def test_without_conditioning_speech_only_moves_points(case):
+def test_without_conditioning_the_density_ignores_signals(case):
     features, directions, deformed, signals, codes = case
     c = tiny_model.config()
     c.model.condition_decoder = False
@@ -114,7 +114,7 @@ def test_view_and_appearance_change_colour_but_not_density(case, decode):
 
 
 def test_the_torso_keeps_its_colours_when_the_head_turns(case, decode):
-    """Turning the head's frame turns rays the other way; a torso sees no difference."""
+    """Turning the head frame turns rays the other way; the torso's colours stay."""
     features, directions, deformed, signals, codes = case
     gates = deformed.gates.copy()
     gates[..., 3] = [1, 0] * (POINTS // 2)
@@ -127,7 +127,7 @@ def test_the_torso_keeps_its_colours_when_the_head_turns(case, decode):
     assert np.abs(a[:, 1::2] - b[:, 1::2]).max() > 1e-3
 
 
-def test_light_does_not_move_the_torso_gate(case, params):
+def test_colours_have_no_gradient_to_the_torso_gate(case, params):
     features, directions, deformed, signals, codes = case
 
     @jax.jit

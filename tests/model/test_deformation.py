@@ -1,4 +1,4 @@
-"""The four fields: what moves a point, and what does not."""
+"""The four deformation fields: which signals move which points."""
 
 import jax
 import numpy as np
@@ -43,7 +43,7 @@ def signals():
 
 
 def without_last_layers(params, regions):
-    """The same person, whose fields of `regions` stand still."""
+    """The same parameters with zero last layers of `regions`."""
     params = jax.tree.map(lambda leaf: leaf, params)  # a copy of the tree
     for tree in (params["shared"]["base"], params["identity"]):
         for region in regions:
@@ -62,8 +62,8 @@ def test_offsets_add_up_and_gates_are_shares(params, points, signals):
 
 
 @pytest.mark.parametrize("name", ["lip", "eye"])
-def test_what_two_signals_move_adds_up(params, points, signals, name):
-    """A portrait meets combinations, of another's lips, that it was never shown."""
+def test_offsets_of_two_signals_add_up(params, points, signals, name):
+    """Cross-driving has combinations of coefficients that training frames lack."""
     one, other = getattr(signals, name)[:1], getattr(signals, name)[1:]
     assert np.abs(one).max() > 0.1 and np.abs(other).max() > 0.1
 
@@ -77,7 +77,7 @@ def test_what_two_signals_move_adds_up(params, points, signals, name):
     assert np.abs(both - moved(one)).max() > 1e-3
 
 
-def test_training_starts_from_a_rest_in_which_nothing_moves(points, signals):
+def test_before_training_signals_at_rest_move_nothing(points, signals):
     fresh = tiny_model.state(CONFIG, 1).params
     rest = jax.tree.map(np.zeros_like, signals)._replace(eye=np.ones_like(signals.eye))
     still, moved = (deform(fresh, points, s).offsets for s in (rest, signals))
@@ -102,7 +102,7 @@ def test_zero_last_layers_leave_the_torso_motion_alone(params, points, signals):
     np.testing.assert_allclose(out.torso_rotation, rotation, atol=1e-6)
 
 
-def test_at_the_mean_pose_the_torso_stands_still(params, points, signals):
+def test_at_the_mean_pose_the_torso_is_static(params, points, signals):
     rest = signals._replace(torso=np.zeros_like(signals.torso))
     out = deform(params, points, rest)
     np.testing.assert_allclose(out.offsets[..., 3, :], 0, atol=1e-6)
@@ -136,7 +136,7 @@ def test_a_signal_moves_its_own_region_only(params, points, signals, region):
         )
 
 
-def test_lips_and_lids_are_looked_for_where_the_body_has_been_carried(
+def test_lip_and_eye_fields_see_points_that_the_body_stage_has_moved(
     params, points, signals
 ):
     still = without_last_layers(params, ("head",))
@@ -204,8 +204,8 @@ def torso_case(gains):
     return points, pose, pivot, np.full(3, gains, np.float32)
 
 
-def test_a_torso_that_follows_nothing_stands_still_in_the_room():
-    """Gains 0: resting points are where the moved head's points are in the room."""
+def test_with_gains_of_0_the_torso_is_static_in_the_room():
+    """Resting points are where the moved head's points are in the room."""
     points, pose, pivot, gains = torso_case(0)
     resting, rotation = deformation.torso_motion(points, pose, pivot, gains)
     matrices = Rotation.from_rotvec(pose[:, :3]).as_matrix()
@@ -214,8 +214,8 @@ def test_a_torso_that_follows_nothing_stands_still_in_the_room():
     np.testing.assert_allclose(resting, turned, atol=1e-5)
 
 
-def test_a_torso_that_follows_all_moves_its_neck_with_the_head():
-    """Gains 1: seen from the room, a point moves as the head frame does."""
+def test_with_gains_of_1_the_neck_moves_with_the_head():
+    """In the room a point moves as the head frame does."""
     points, pose, pivot, gains = torso_case(1)
     resting, _ = deformation.torso_motion(points, pose, pivot, gains)
     matrices = Rotation.from_rotvec(pose[:, :3]).as_matrix()

@@ -75,7 +75,7 @@ BY_AXIS = [
 
 @pytest.mark.parametrize("forward", [hashgrid._forward_scan, *BY_AXIS])
 def test_formulations_agree(table, points, forward):
-    """Either forward, differentiated by JAX, is the oracle of either backward."""
+    """Either forward, differentiated by JAX, checks either backward."""
     points = np.clip(points, 0.01, 0.99)
     features = encode(table, points, SPEC)
     rng = np.random.default_rng(1)
@@ -141,7 +141,7 @@ def test_a_dense_level_reproduces_linear_fields():
     np.testing.assert_allclose(gradient, np.tile(slope[:, None], 50), atol=1e-5)
 
 
-def test_points_outside_are_on_the_faces_and_feel_nothing_across_them(table):
+def test_points_outside_are_moved_to_the_faces_without_gradient_across_them(table):
     point = np.array([[1.5], [0.4], [-0.2]], np.float32)
     face = np.array([[1.0], [0.4], [0.0]], np.float32)
     np.testing.assert_array_equal(encode(table, point, SPEC), encode(table, face, SPEC))

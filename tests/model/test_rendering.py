@@ -1,4 +1,4 @@
-"""What samples along rays add up to."""
+"""Compositing of samples along rays."""
 
 import jax
 import jax.numpy as jnp

@@ -73,7 +73,7 @@ def test_empty_space_is_sampled_evenly():
     np.testing.assert_allclose(widths, 3 / SPEC.samples, rtol=1e-4)
 
 
-def test_no_key_renders_the_same_twice_and_a_missed_box_nothing():
+def test_without_key_samples_repeat_and_a_missed_box_has_no_width():
     cast, near, _ = straight_rays(3)
     distances, widths = guided_samples(
         jnp.ones(SPEC.cells), cast, near, near, SPEC, None

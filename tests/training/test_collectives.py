@@ -1,4 +1,4 @@
-"""What the compiled steps say to other devices: one sum of shared gradients."""
+"""Communication of the compiled steps: one sum of shared gradients."""
 
 import jax
 import pytest
@@ -36,12 +36,12 @@ def test_the_train_step_sums_shared_gradients_once(compiled):
     state, (train, _) = compiled
     found = collectives(train.as_text())
     assert [kind for kind, _ in found] == ["all-reduce"], found
-    # It carries all of the shared parameters, and beside them the weight, a scalar.
+    # It has all of the shared parameters and the weight, a scalar.
     shared = sum(leaf.nbytes for leaf in jax.tree.leaves(state.params["shared"]))
     assert shared <= found[0][1] <= shared + 4
 
 
-def test_the_density_step_says_nothing(compiled):
+def test_the_density_step_does_not_communicate(compiled):
     _, (_, density) = compiled
     assert collectives(density.as_text()) == []
 
@@ -53,7 +53,7 @@ def test_metrics_stay_with_their_identities(compiled):
 
 
 def test_the_pattern_finds_a_collective():
-    """An all-gather that was asked for is seen."""
+    """An all-gather by request is found."""
     mesh = sharding.make_mesh(8)
     rows = jax.device_put(jax.numpy.ones((8, 4)), sharding.by_identity(mesh))
     everywhere = jax.sharding.NamedSharding(mesh, P())

@@ -55,7 +55,7 @@ def fitted(person):
 
 @pytest.fixture(scope="module")
 def train(person, fitted):
-    """Trains from neutral gates under a weight of the cross-attention loss; scores."""
+    """Trains from neutral gates with a weight of the cross-attention loss; scores."""
     c = _config()
     spec = tiny_model.spec(c, 1)
 
@@ -98,7 +98,7 @@ INSIDE = {"lip": 0.15, "eye": 0.06, "head": 0.72, "torso": 0.74}
 
 
 def test_cross_attention_holds_fields_to_their_regions(train):
-    """From neutral gates, only the loss tells a field where its region is."""
+    """From neutral gates, only the loss ties a field to its region."""
     held, free = train(1.0), train(0.0)
     for region, bound in INSIDE.items():
         assert held[region].gated_inside > bound
@@ -109,7 +109,7 @@ def test_cross_attention_holds_fields_to_their_regions(train):
 
 @pytest.fixture(scope="module")
 def motion(person, fitted):
-    """A frame's motion as measured of a model that has not learned anything."""
+    """A frame's motion, measured of a model that was not trained."""
     c = _config()
     state = tiny_model.state(c, 1)
     params = train_step.avatar_params(state, 0)

@@ -35,7 +35,7 @@ def test_lips_are_predicted_by_models_that_were_not_trained_on_them(tiny_run):
     )  # models of other stretches were trained on it
 
 
-def test_portraits_learn_from_lips_by_sound(tiny_run, tmp_path, monkeypatch):
+def test_training_on_lips_predicted_from_sound(tiny_run, tmp_path, monkeypatch):
     config = tiny_model.config()
     config.data.root = str(tiny_run.data)
     config.voice.update(steps=2, batch=1, frames=4)

@@ -1,4 +1,4 @@
-"""The limits of the loss terms."""
+"""The loss terms at their limits, and their gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ def test_attention_is_zero_where_gates_match_their_masks():
     np.testing.assert_allclose(losses.attention(off, masks), 0.25 / 4, rtol=1e-6)
 
 
-def test_entropy_wants_a_decision():
+def test_entropy_is_least_at_opacities_of_0_and_1():
     sure = losses.entropy(jnp.array([0.0, 1.0, 0.0]))
     np.testing.assert_allclose(sure, 0, atol=2e-4)
     np.testing.assert_allclose(
@@ -34,7 +34,7 @@ def test_entropy_wants_a_decision():
     assert np.isfinite(jax.jit(jax.grad(losses.entropy))(jnp.array([0.0, 1.0]))).all()
 
 
-def test_lips_and_eyes_may_move_what_their_masks_show_and_nothing_else():
+def test_offsets_of_lips_and_eyes_cost_outside_their_masks():
     rng = np.random.default_rng(2)
     rays, taken = (2, 5), 3
     offsets = np.float32(rng.standard_normal((2, 5 * taken, 4, 3)))
@@ -82,7 +82,7 @@ def samples(case):
     return run(*case)[1]
 
 
-def test_half_precision_stays_inside(case):
+def test_half_precision_is_for_hidden_layers_only(case):
     shared, residual, density, batch = case
     found = {}
     for compute in "float32", "bfloat16":
@@ -115,7 +115,7 @@ def test_half_precision_stays_inside(case):
         architecture.from_config(config)
 
 
-def test_magnitude_is_the_mean_square_of_what_is_seen(samples):
+def test_magnitude_is_the_mean_square_of_visible_offsets(samples):
     offsets = np.zeros(samples.deformed.offsets.shape, np.float32)
     weights = np.zeros(samples.weights.shape, np.float32)
     weights[0, 3, 1] = 0.5
@@ -127,7 +127,7 @@ def test_magnitude_is_the_mean_square_of_what_is_seen(samples):
     np.testing.assert_allclose(losses.magnitude(made), 0.25 * 0.5 / 0.75, rtol=1e-4)
 
 
-def test_smoothness_is_zero_for_fields_that_stand_still(case, samples):
+def test_smoothness_is_zero_for_static_fields(case, samples):
     shared, residual, _, batch = case
     combined = identity.combine(shared["base"], residual)
 
@@ -146,7 +146,7 @@ def test_smoothness_is_zero_for_fields_that_stand_still(case, samples):
     assert smoothness(jax.tree.map(jnp.zeros_like, layers)) == 0
 
 
-def test_landmarks_are_to_be_carried_to_one_place(case):
+def test_landmarks_cost_where_their_canonical_places_differ(case):
     shared, residual, _, batch = case
     combined = identity.combine(shared["base"], residual)
     rng = np.random.default_rng(0)
@@ -211,7 +211,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(case, loss):
     )
 
 
-def test_colours_that_are_met_cost_nothing(case, loss):
+def test_exact_colours_cost_nothing(case, loss):
     """Where nothing is dense the plate shows; the truth may be the plate."""
     batch = case[-1]
     outside = batch.head_to_camera.copy()
@@ -239,7 +239,7 @@ def test_random_numbers_belong_to_seed_step_and_identity():
     assert len(set(several)) == len(several)
 
 
-def test_a_step_as_the_encoder_sees_people_teaches_it_alone(case):
+def test_a_step_that_drops_residuals_trains_the_encoder_alone(case):
     shared, residual, density, batch = case
     weights = tiny_model.weights(CONFIG)
 

@@ -58,7 +58,7 @@ def test_steps_have_the_size_of_the_schedule():
 
 
 def test_a_parameter_without_gradient_stays():
-    """Padding has no gradient; were it to drift, it would not stay padding."""
+    """Padding has no gradient, and must not drift."""
     rule = optimizer.make(RATES, 10, 0, 0.1)
     params = {"grid": jnp.ones(4)}
     moments = rule.init(params)
@@ -67,7 +67,7 @@ def test_a_parameter_without_gradient_stays():
         np.testing.assert_array_equal(updates["grid"], 0)
 
 
-def test_an_audio_encoder_learns_beside_frozen_common_parts():
+def test_an_audio_encoder_learns_while_a_prior_is_frozen():
     rule = optimizer.make(RATES, 10, 0, 0.1, shared="frozen")
     params = {
         "shared": {"voice": {"kernel": jnp.ones(2)}, "static": {"kernel": jnp.ones(2)}},

@@ -1,4 +1,4 @@
-"""A run that was stopped, in whatever way, goes on as if it had not been."""
+"""A run that was stopped, in whatever way, resumes to the same result."""
 
 import json
 import signal
@@ -48,7 +48,7 @@ def metrics(workdir) -> dict[int, dict]:
     return {line["step"]: line for line in lines}
 
 
-def test_a_run_stopped_in_every_way_goes_on_like_one_that_was_not(
+def test_a_run_stopped_in_every_way_resumes_to_the_same_result(
     people, whole_run, tmp_path
 ):
     run = tmp_path / "run"
@@ -99,7 +99,7 @@ def test_other_fields_are_refused_by_name(people, whole_run):
         trainer.train(other, whole_run)
 
 
-def test_other_people_are_refused_by_name(people, whole_run, tmp_path):
+def test_other_identities_are_refused_by_name(people, whole_run, tmp_path):
     (tmp_path / "zoe").symlink_to(people / "anna")
     c = resume_config(tmp_path)
     with pytest.raises(ValueError, match="trained on anna, bert, carl.*holds anna"):
@@ -126,8 +126,8 @@ def test_another_model_than_the_saved_one_is_refused(whole_run):
 
 
 @pytest.fixture(scope="module")
-def five_people(tmp_path_factory):
-    """A state of five on eight devices, three slots of padding, and where it lies."""
+def five_identities(tmp_path_factory):
+    """A state of five identities on eight devices, with three slots of padding."""
     workdir = tmp_path_factory.mktemp("five")
     mesh = sharding.make_mesh(5, 8)
     state = tiny_model.random_state(tiny_model.config(), sharding.padded(5, mesh))
@@ -142,8 +142,8 @@ def five_people(tmp_path_factory):
 
 
 @pytest.mark.parametrize("devices", [1, 4, 8])
-def test_five_people_saved_on_eight_devices_restore_on(five_people, devices):
-    workdir, saved = five_people
+def test_five_identities_saved_on_eight_devices_restore_on(five_identities, devices):
+    workdir, saved = five_identities
     mesh = sharding.make_mesh(5, devices, jax.devices()[:devices])
     count = sharding.padded(5, mesh)
     template = tiny_model.random_state(tiny_model.config(), count)
