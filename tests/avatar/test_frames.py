@@ -56,7 +56,7 @@ def test_a_frame_is_its_rays_rendered_and_the_plate_elsewhere():
     out = layers["density_out"]
     contrast = out | {"kernel": out["kernel"].at[:, 0].multiply(80)}
     static = {"params": layers | {"density_out": contrast}}
-    shared = shared | {"static": canonical.thinned(static, 15.0)}
+    shared = shared | {"static": canonical.thinned(static, 25.0)}
     residual = jax.tree.map(lambda x: x[0], state.params["identity"])
     combined = identity.combine(shared["base"], residual)
     batch = jax.tree.map(lambda x: x[0, 0], tiny_model.batch(c, 1).signals)
