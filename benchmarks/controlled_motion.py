@@ -28,7 +28,7 @@ from lokitalk_jax.training import trainer
 
 _LOG = logging.getLogger("lokitalk_jax.benchmarks")
 
-MOTION = demo.Motion(
+MOTION = demo.MotionStyle(
     controlled=True, mouth=0.02, spread=0.1, pose_error=0.2, hair_lag=0.15
 )
 _SEED, _SECONDS, _SIZE = 5, 40.0, 256
@@ -64,7 +64,7 @@ def get_config() -> ml_collections.ConfigDict:
     return config
 
 
-def make_person(root: str, motion: demo.Motion, size: int) -> None:
+def make_person(root: str, motion: demo.MotionStyle, size: int) -> None:
     """Makes the painted person of the experiment; `size` in pixels."""
     demo.make_cast(
         root,

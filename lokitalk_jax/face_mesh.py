@@ -10,9 +10,8 @@ import numpy as np
 
 LANDMARK_COUNT = 478
 
-# Contours run clockwise in the image, from the mouth corner or eye corner at the
-# image's left. "Left" and "right" are the person's own; the person's right eye is at
-# the image's left.
+# Contours run clockwise in the image, from the corner of mouth or eye at the image's
+# left. "Left" and "right" are the person's: the right eye is at the image's left.
 LIPS_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409)
 LIPS_OUTER += (291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 LIPS_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415)
@@ -39,7 +38,7 @@ MESH_TO_68 += RIGHT_EYE_6 + LEFT_EYE_6
 MESH_TO_68 += (61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181)
 MESH_TO_68 += (78, 82, 13, 312, 308, 317, 14, 87)
 
-# Points of the face that hardly move against the skull.
+# Points of the face that hardly move relative to the skull.
 RIGID = (168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 98, 327, 97, 326)  # nose
 RIGID += (122, 351, 193, 417, 245, 465, 188, 412, 174, 399, 196, 419, 3, 248)
 RIGID += (217, 437, 198, 420, 236, 456, 51, 281, 45, 275, 131, 360)

@@ -1,11 +1,11 @@
 """The demo cast: procedural talking heads whose geometry and motion are known exactly.
 
-They come as identity folders like any prepared video, so a new installation has
-something to train on, and tests have an oracle.
+They are written as identity folders like any prepared video, so a new installation has
+data to train on, and tests have ground truth.
 """
 
 from lokitalk_jax.demo.cast import make_cast, make_truth
-from lokitalk_jax.demo.motion import Motion, Performance
+from lokitalk_jax.demo.motion import MotionStyle, Performance
 from lokitalk_jax.demo.truth import (
     Renderer,
     Surface,
@@ -18,7 +18,7 @@ from lokitalk_jax.demo.truth import (
 )
 
 __all__ = [
-    "Motion",
+    "MotionStyle",
     "Performance",
     "Renderer",
     "Surface",

@@ -17,7 +17,7 @@ _WALLS = np.array(
 
 
 def paint_background(seed: int, index: int, size: int) -> np.ndarray:
-    """A static, softly focused wall with things on it, RGB float32 [size, size, 3]."""
+    """A static, blurred wall with objects, RGB float32 [size, size, 3]."""
     rng = np.random.default_rng([seed, index, 23])
     y, x = (np.mgrid[:size, :size] + 0.5) / size
     wall = _WALLS[(index + seed) % len(_WALLS)] / 255 * rng.uniform(0.85, 1.0)

@@ -1,4 +1,4 @@
-"""Writes the demo cast: identity folders of people whose every motion is known."""
+"""Writes the demo cast: identity folders of people whose motion is known exactly."""
 
 import concurrent.futures
 import dataclasses
@@ -15,12 +15,12 @@ from lokitalk_jax import face_mesh, structs
 from lokitalk_jax.data import face_geometry, folder, layout
 from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.demo import looks, render, shapes, truth, voice
-from lokitalk_jax.demo.motion import Motion, perform
+from lokitalk_jax.demo.motion import MotionStyle, perform
 from lokitalk_jax.media import image_grid
 
 logger = logging.getLogger(__name__)
 
-# Raised whenever the same options make other pictures.
+# Increased whenever the same options give other images.
 _VERSION = 3
 
 
@@ -31,38 +31,38 @@ def make_cast(
     seconds: float = 8.0,
     size: int = 128,
     seed: int = 0,
-    motion: Motion | None = None,
+    motion: MotionStyle | None = None,
     speckle: float = 0.0,
     workers: int | None = None,
 ) -> list[pathlib.Path]:
     """Writes identity folders `root`/demo_00, demo_01, ... with their ground truth.
 
-    Folders that are complete and made with the same options are kept as they are.
+    Complete folders made with the same options are kept.
 
     Args:
-      root: where to write.
-      identities: how many people.
+      root: the folder for the identity folders.
+      identities: number of people.
       seconds: length of each clip.
       size: height and width, pixels.
       seed: the same seed gives the same bytes.
-      motion: how much everything moves.
-      speckle: strength of a pattern painted on skin and hair, in which motion shows
-        where plain skin hides it; 0 is none, 1 much.
-      workers: processes, each with an identity at a time; by default one for each
+      motion: amounts of motion.
+      speckle: strength of a pattern on skin and hair, which shows motion that plain
+        skin hides; 0 is none, 1 strong.
+      workers: processes, each making one identity at a time; by default one for each
         core. With more than one, a script must call this under
-        `if __name__ == "__main__":`, as `multiprocessing` starts it anew.
+        `if __name__ == "__main__":`, since `multiprocessing` imports it again.
 
     Returns:
-      The folders.
+      The identity folders.
 
     Raises:
       ValueError: an option is out of range, or a folder was made with other options.
     """
-    motion = motion or Motion()
+    motion = motion or MotionStyle()
     if identities < 1 or seconds < 1 or size < 32:
         raise ValueError(
-            f"a demo cast of {identities} identities, {seconds} s and {size} px cannot "
-            "be made; it takes at least 1 identity, 1 s and 32 px"
+            f"a demo cast with identities={identities} seconds={seconds} size={size} "
+            "cannot be made; it needs at least 1 identity, 1 s and 32 px"
         )
     root = pathlib.Path(root)
     paths = [root / f"demo_{index:02d}" for index in range(identities)]
@@ -82,13 +82,13 @@ def make_cast(
 
 
 def _each(function, jobs: list[tuple], workers: int):
-    """Results of the jobs, in order, worked on in up to `workers` processes."""
+    """Results of the jobs, in order, from up to `workers` processes."""
     workers = min(workers, len(jobs))
     if workers <= 1:
         yield from (function(*job) for job in jobs)
         return
-    # Frames are many small array operations, which threads do not run side by side;
-    # processes are not forked, as JAX may be running in this one.
+    # Frames are many small array operations, which threads do not run in parallel.
+    # Processes are not forked, as JAX may be running in this one.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
         yield from pool.map(function, *zip(*jobs, strict=True))
@@ -104,13 +104,13 @@ def _source(index, seconds, size, seed, motion, speckle) -> dict:
 
 
 def _is_made(path: pathlib.Path, source: dict) -> bool:
-    """Whether `path` is complete; an interrupted one is cleared away."""
+    """Whether `path` is complete; an incomplete identity is deleted."""
     if not path.exists():
         return False
     if not layout.is_identity(path):
         if not (path / truth.FILE).is_file() and any(path.iterdir()):
             raise ValueError(
-                f"{path} holds something other than a demo identity; give another "
+                f"{path} holds files that are not a demo identity's; give another "
                 "folder for the demo cast"
             )
         shutil.rmtree(path)
@@ -129,7 +129,7 @@ def _is_made(path: pathlib.Path, source: dict) -> bool:
 
 
 def _flat(source: dict) -> dict:
-    """Options with those of the motion beside them, as motion.turn and so on."""
+    """Options in one level: those of the motion as motion.turn and so on."""
     motion = source.get("motion", {})
     flat = {key: value for key, value in source.items() if key != "motion"}
     return flat | {f"motion.{key}": value for key, value in motion.items()}
@@ -140,10 +140,10 @@ def make_truth(
     seconds: float,
     size: int,
     seed: int,
-    motion: Motion,
+    motion: MotionStyle,
     speckle: float = 0.0,
 ) -> tuple[truth.Truth, np.ndarray]:
-    """The ground truth of identity `index` of a cast, and its voice at AUDIO_RATE."""
+    """The ground truth of identity `index` of a cast, and its speech at AUDIO_RATE."""
     person = shapes.build_person(looks.draw_looks(seed, index, speckle))
     rng = np.random.default_rng([seed, index, 41])
     speech = voice.speak(seconds, rng, rng.uniform(95, 210))
@@ -191,7 +191,7 @@ def _write_frame(out: FolderWriter, renderer: truth.Renderer, frame: int) -> np.
 
 
 def tracks(known: truth.Truth) -> layout.Tracks:
-    """What a tracker with the cast's pose error sees of a demo clip."""
+    """Tracks of a demo clip by a tracker with the pose error of the cast."""
     person, performance, camera, *_ = known
     count = len(performance.head)
     landmarks = np.empty((count, 478, 3))

@@ -1,9 +1,10 @@
-"""How lips and lids move the skin, and the way back, exactly.
+"""Deformation of the skin by lips and lids, and its exact inverse.
 
 Mouth: the skin opens from the slit, up and down, then spreads sideways. Lids: the skin
 above and below an eye slides towards a line low in the opening. Each step moves a point
-along one axis by an increasing function of its place on it, so each can be undone by
-bisection. Points are in the head frame at rest, metres; the state of a frame is
+along one axis by an increasing function of its place on that axis, so each step can be
+inverted by bisection. Points are in the head frame at rest, metres; the state of a
+frame is
 
   lip  [2], height of the opened mouth, metres, and its spread as a share of its width
   eye  [2], left and right opening, 0 closed to 1 open
@@ -19,22 +20,22 @@ _LIP_UP, _LIP_DOWN = 0.016, 0.027
 _LID_UP, _LID_DOWN = 0.011, 0.010
 _SPREAD_REACH = np.array([0.041, 0.028])
 
-# Shares of the opening that the upper lip and the upper lid make.
+# Shares of the opening by which the upper lip and the upper lid move.
 _LIP_SHARE, _LID_SHARE = 0.25, 0.8
 
-# Skin moves in front of these depths only: fully, then not at all.
+# Skin moves fully in front of the first depth, and not at all behind the second.
 _FRONT, _BACK = -0.020, 0.005
 
 _BISECTIONS = 52
 
 
 def move(rig: Rig, points: np.ndarray, lip: np.ndarray, eye: np.ndarray) -> np.ndarray:
-    """Where skin at `points` [P, 3] at rest goes."""
+    """Moves skin from `points` [P, 3] at rest."""
     return move_lids(rig, move_lips(rig, points, lip), eye)
 
 
 def move_lips(rig: Rig, points: np.ndarray, lip: np.ndarray) -> np.ndarray:
-    """Opens, then spreads the mouth: points [P, 3] at rest to where they go."""
+    """Opens, then spreads the mouth, from points [P, 3] at rest."""
     points = np.array(points)
     near = np.flatnonzero(_near_lips(rig, points))
     moved = points[near]
@@ -45,7 +46,7 @@ def move_lips(rig: Rig, points: np.ndarray, lip: np.ndarray) -> np.ndarray:
 
 
 def unmove_lips(rig: Rig, points: np.ndarray, lip: np.ndarray) -> np.ndarray:
-    """The inverse of `move_lips`; points inside the opened mouth go to the slit."""
+    """The inverse of `move_lips`; points inside the opened mouth move to the slit."""
     points = np.array(points)
     near = _near_lips(rig, points)
     moved = points[near]
@@ -60,7 +61,7 @@ def unmove_lips(rig: Rig, points: np.ndarray, lip: np.ndarray) -> np.ndarray:
 
 
 def move_lids(rig: Rig, points: np.ndarray, eye: np.ndarray) -> np.ndarray:
-    """Closes the lids: points [P, 3] at rest to where they go."""
+    """Closes the lids, from points [P, 3] at rest."""
     points = np.array(points)
     for side in range(2):
         near = np.flatnonzero(_near_eye(rig, side, points))
@@ -71,7 +72,7 @@ def move_lids(rig: Rig, points: np.ndarray, eye: np.ndarray) -> np.ndarray:
 
 
 def unmove_lids(rig: Rig, points: np.ndarray, eye: np.ndarray) -> np.ndarray:
-    """The inverse of `move_lids`; points in the opening go to a lid's border."""
+    """The inverse of `move_lids`; points in the opening move to the edge of a lid."""
     points = np.array(points)
     for side in range(2):
         near = _near_eye(rig, side, points)
@@ -89,13 +90,13 @@ def unmove_lids(rig: Rig, points: np.ndarray, eye: np.ndarray) -> np.ndarray:
 
 
 def lip_reach(rig: Rig, points: np.ndarray) -> np.ndarray:
-    """How far an open vowel and a smile move skin at rest `points`, metres, [P]."""
+    """Distance that an open vowel and a smile move skin at `points`, metres, [P]."""
     opened = _opening(rig, 0.014, points, _is_lower(rig, points))
     return np.hypot(opened, _spreading(rig, 0.05, points))
 
 
 def lid_reach(rig: Rig, points: np.ndarray) -> np.ndarray:
-    """How far a blink moves skin at rest `points`, metres, [P]."""
+    """Distance that a blink moves skin at `points`, metres, [P]."""
     total = np.zeros(len(points))
     for side in range(2):
         lower = _is_lower_lid(rig, side, points, 1.0)
@@ -136,7 +137,7 @@ def _is_lower(rig, points):
 
 
 def _is_lower_lid(rig, side, points, eye):
-    """Which lid points belong to when the eye is open by `eye`."""
+    """Whether points belong to the lower lid when the eye is open by `eye`."""
     top, bottom = face.lid_curves(rig, side, points[:, 0])
     gap = bottom - top
     moved = (1 - eye) * gap

@@ -1,7 +1,7 @@
 """Faces of the demo cast: MediaPipe's canonical mesh, warped to a person.
 
 The mouth is shut and the eyes are open at rest, and both are cut out along curves in
-closed form, which is what lets lips and lids move, and be traced back, exactly.
+closed form, so that the motion of lips and lids has an exact inverse.
 """
 
 import functools
@@ -13,8 +13,8 @@ import numpy as np
 from lokitalk_jax import face_mesh
 from lokitalk_jax.demo.looks import Looks
 
-# How far contour vertices keep from the curves they lie on, metres: a point's side of
-# the slit is then plain from where it is.
+# Distance of contour vertices from their curve, metres: the side of the slit is then
+# certain from the coordinates.
 SIDE = 2e-6
 
 _CONTOURS = (face_mesh.LEFT_EYE, face_mesh.RIGHT_EYE)
@@ -174,7 +174,7 @@ def _subdivide(v, uv, triangles):
     for end, index in ((a, edges[:, 0]), (b, edges[:, 1])):
         n = normals[index]
         lifted -= 0.5 * np.sum((middle - end) * n, -1, keepdims=True) * n
-    # Heights stay: they tell the upper lip from the lower.
+    # Heights stay: they separate the upper lip from the lower.
     lifted[:, 1] = middle[:, 1]
     middle = np.where((count == 2)[:, None], 0.25 * middle + 0.75 * lifted, middle)
     ab, bc, ca = (len(v) + inverse.reshape(-1, 3)).T
@@ -191,7 +191,7 @@ def _snap(v: np.ndarray, triangles: np.ndarray, rig: Rig) -> np.ndarray:
     edges = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
     edges, count = np.unique(edges, axis=0, return_counts=True)
     border = edges[count == 1]
-    # Upper and lower lip touch, so a vertex's side is read off the topology.
+    # Upper and lower lip touch, so the topology decides the side of a vertex.
     for half, side in zip(_halves(face_mesh.LIPS_INNER), (-1, 1), strict=True):
         indices = _between(border, half)
         v[indices, 1] = slit_y(rig, v[indices, 0]) + side * SIDE

@@ -1,4 +1,4 @@
-"""Who looks how: drawn for each identity from the seed of the cast."""
+"""Looks of the identities, drawn from the seed of the cast."""
 
 from typing import NamedTuple
 
@@ -29,12 +29,12 @@ _PATTERNS = ("stripes", "checks", "dots", "panel")
 
 
 class Looks(NamedTuple):
-    """What tells one person from another.
+    """The properties by which people differ.
 
     Head, jaw, face, nose, lips and shoulders are factors of the common shape; eye
     spacing and height, smile (rise of the mouth's corners) and hair volume metres;
     hair_side in [-1, 1]; freckles, beard and speckle (a pattern on skin and hair that
-    shows how they move, as in motion capture) strengths, and colours RGB, in [0, 1].
+    shows their motion, as in motion capture) strengths, and colours RGB, in [0, 1].
     """
 
     head_size: float
@@ -64,7 +64,7 @@ class Looks(NamedTuple):
 def draw_looks(seed: int, index: int, speckle: float = 0.0) -> Looks:
     """The looks of identity `index` of the cast `seed`.
 
-    Neighbours in the cast differ in what is seen first: skin, hair and shirt.
+    Neighbours in the cast differ in skin, hair and shirt.
     """
     cast = np.random.default_rng([seed, 101])
     rng = np.random.default_rng([seed, index, 7])

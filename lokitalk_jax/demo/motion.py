@@ -1,4 +1,4 @@
-"""What the demo cast does: signals and poses of every frame, and how much of each."""
+"""Motion of the demo cast: signals and poses of every frame, and their amounts."""
 
 import dataclasses
 from typing import NamedTuple
@@ -12,43 +12,43 @@ from lokitalk_jax.data import layout
 from lokitalk_jax.demo import voice
 from lokitalk_jax.demo.shapes import NECK_PIVOT
 
-# The head's place in the camera frame at rest, metres.
+# Position of the head in the camera frame at rest, metres.
 REST = np.array([0.0, -0.010, 1.12])
 
 # Hair turns about the middle of the skull, head frame, metres.
 _HAIR_PIVOT = np.array([0.0, -0.018, 0.022])
 
-# Hair hangs: it gives way to the head's roll more than to its pitch and yaw.
+# Hair hangs: it lags behind roll more than behind pitch and yaw.
 _HAIR_LAG = np.array([0.25, 0.25, 1.0])
 
-# Tracking mistakes one turn partly for another and for a shift: radians, and metres,
-# of error for each radian of the head's turn at pose_error = 1. Pitch is not mistaken
-# for more pitch, nor yaw for yaw: in pictures that is a shallower head.
+# Tracking errors: radians and metres of error per radian of the head's turn at
+# pose_error = 1. A turn is mistaken partly for another turn and for a shift, but pitch
+# not for more pitch, nor yaw for more yaw: that would look like a flatter head.
 _ERROR_TURN = np.array([[0.0, 0.5, 0.0], [-0.5, 0.0, 0.0], [0.6, 0.6, -0.9]])
 _ERROR_SHIFT = np.array([[0.1, 0.0, 0.06], [0.0, 0.1, -0.06], [0.0, 0.0, 0.0]])
 
-_HOLD, _STEP = 0.48, 0.16  # seconds a held turn lasts, and the way to the next
+_HOLD, _STEP = 0.48, 0.16  # seconds of a held turn, and of the step to the next
 _LEVELS = (-20, -10, 10, 20)  # degrees
 
 
 @dataclasses.dataclass(frozen=True)
-class Motion:
-    """How much everything moves.
+class MotionStyle:
+    """Amounts of motion.
 
     Attributes:
       mouth: height of the mouth in an open vowel, metres.
-      spread: share of its width by which an open mouth widens or narrows at most.
-      blinks: a minute; people blink about 17 times.
+      spread: largest widening or narrowing of an open mouth, share of its width.
+      blinks: per minute; people blink about 17 times.
       turn: standard deviation of the head's pitch, yaw and roll, degrees.
       shift: standard deviation of the head's translation x, y, z, metres.
-      follow: share of the head's motion that the torso takes part in.
-      sway: the torso's own motion; standard deviation of its shift, metres.
-      pose_error: the tracked pose errs by about this share of the head's turn.
-      hair_lag: hair stays behind by this share of the head's roll, and by a quarter of
-        it in pitch and yaw.
+      follow: share of the head's motion that the torso follows.
+      sway: independent motion of the torso; standard deviation of its shift, metres.
+      pose_error: error of the tracked pose, about this share of the head's turn.
+      hair_lag: hair lags by this share of the head's roll, and by a quarter of it in
+        pitch and yaw.
       controlled: the four regions move independently: pitch, yaw and roll step to
-        +-20 degrees and are held, the mouth does not follow the speech, each eye and
-        the torso go their own ways.
+        +-20 degrees and are held, the mouth does not follow the speech, and each eye
+        and the torso move independently.
     """
 
     mouth: float = 0.014
@@ -86,13 +86,16 @@ class Performance(NamedTuple):
 
 
 def perform(
-    speech: voice.Speech, frame_count: int, motion: Motion, rng: np.random.Generator
+    speech: voice.Speech,
+    frame_count: int,
+    motion: MotionStyle,
+    rng: np.random.Generator,
 ) -> Performance:
-    """Moves a person to a speech; nothing random but `rng`."""
+    """Moves a person to a speech; `rng` is the only source of randomness."""
     times = np.arange(frame_count) * voice.CONTROL_RATE // structs.FPS
     opening, spread = speech.opening[times], speech.spread[times]
     if motion.controlled:
-        # Speech rests half of the time; here every opening is as frequent.
+        # In speech the mouth rests half of the time; here every opening is as frequent.
         opening, left, right, share = (_restless(rng, frame_count) for _ in range(4))
         eye, spread = np.stack([left, right], -1), 2 * share - 1
         turn = np.radians(_held_turns(rng, frame_count))
@@ -108,7 +111,7 @@ def perform(
         follow = motion.follow
     widening = motion.spread * spread * (0.3 + 0.7 * opening)
     lip = np.stack([motion.mouth * opening, widening], -1)
-    # At rest is the mean pose of the frames that train.
+    # Rest is the mean pose of the training frames.
     train = layout.train_count(frame_count)
     if not motion.controlled:
         turn = turn - turn[:train].mean(0)
@@ -166,7 +169,7 @@ def _blinks(rng, count: int, per_minute: float) -> np.ndarray:
 
 
 def _restless(rng, count: int) -> np.ndarray:
-    """Opening [count] of an eye or a mouth: all values are about equally often."""
+    """Opening [count] of an eye or a mouth; all values are about equally frequent."""
     return 0.5 + 0.5 * np.sin(1.7 * voice.smooth_noise(rng, count, 0.12 * structs.FPS))
 
 

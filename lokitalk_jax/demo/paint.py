@@ -1,7 +1,7 @@
 """Textures of the demo cast, painted at rest.
 
-Light is painted on with the colours, so that a point keeps its colour wherever it
-moves: a deformation that explains the pictures is then the true one.
+Light is painted with the colours, so that a point keeps its colour wherever it moves: a
+deformation that explains the images is then the true one.
 """
 
 import cv2
@@ -77,7 +77,7 @@ def _noise(rng, at: np.ndarray, wavelength: float, waves: int = 14) -> np.ndarra
 
 
 def _speckle(at, looks: Looks, bare, rng) -> np.ndarray:
-    """Colours [P, 3] with spots of some millimetres, seen on hair and skin alike."""
+    """Colours [P, 3] with spots of some millimetres, visible on both hair and skin."""
     spots = np.stack([_noise(rng, at, _SPOTS, 40) for _ in range(3)], -1)
     strength = np.full(len(at), 0.5 * looks.speckle)
     return _blend(bare, (1 + np.tanh(spots)) / 2, strength)

@@ -1,4 +1,4 @@
-"""A z-buffered triangle rasteriser: which surface point each pixel sees."""
+"""A z-buffered triangle rasteriser: the visible surface point of each pixel."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Hits(NamedTuple):
-    """What the covered pixels see, in H pixels of a flattened image.
+    """Visible surface points of the H covered pixels of a flattened image.
 
     Attributes:
       pixel: int [H], row * width + column, increasing.
@@ -40,10 +40,10 @@ def rasterise(
       depth: [V], z in front of the camera, positive.
       triangles: int [T, 3].
       shape: height and width of the image.
-      cull: leave out triangles that face away: clockwise seen with y down.
+      cull: leaves out triangles that face away: clockwise, with y down.
 
     Returns:
-      One hit for each covered pixel; weights are right in perspective.
+      One hit for each covered pixel; weights are correct in perspective.
     """
     height, width = shape
     a, b, c = (points[triangles[:, corner]] for corner in range(3))

@@ -1,4 +1,4 @@
-"""Pictures of the demo cast, and everything about them that is exactly known."""
+"""Renders frames of the demo cast, with their exact depth and regions."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from lokitalk_jax.demo.shapes import HAIR, INSIDE, SKIN, TORSO, Person
 
 SUPERSAMPLE = 2  # samples along each side of a pixel
 
-# Skin belongs to the lips or the eyes where they can move it this far, metres.
+# Skin belongs to lips or eyes if they can move it at least this far, metres.
 _MOVES = 4e-4
 
 
@@ -39,11 +39,11 @@ class Picture(NamedTuple):
     Attributes:
       rgb: float32 [S, S, 3].
       alpha: float32 [S, S], share of the pixel that the person covers.
-      labels: uint8 [S, S], as in `layout`: where the person covers half or more.
-      depth: [S, S], mean z in the camera frame of what is covered, metres; inf where
-        nothing is.
+      labels: uint8 [S, S], see `layout`; pixels that the person covers by half or more.
+      depth: [S, S], mean z of the covered part in the camera frame, metres; inf where
+        nothing is covered.
       regions: float32 [S, S, 4], share of the pixel in each of `structs.REGIONS`:
-        what the lips' or lids' motion moves or uncovers, the head, the torso.
+        surfaces that lips or lids move or uncover, the head, the torso.
     """
 
     rgb: np.ndarray
@@ -82,12 +82,12 @@ def moved_vertices(person: Person, performance: Performance, frame: int) -> np.n
 
 
 class Paints(NamedTuple):
-    """What stays the same in all frames of a clip.
+    """The constant part of all frames of a clip.
 
     Attributes:
       texture: float32 [H, W, 3].
       attributes: [V, 6], of vertices: texture coordinates in texels, then for each of
-        `structs.REGIONS` how far it can move them, metres (1 for a whole part).
+        `structs.REGIONS` the distance it can move them, metres (1 for a whole part).
       background: float32 [S, S, 3].
     """
 
@@ -131,7 +131,7 @@ def render(
         (size * s, size * s),
     )
     values = hits.interpolate(paints.attributes, person.triangles)
-    # OpenCV looks up images, and no wider than 32767 pixels.
+    # OpenCV's coordinates form an image of at most 32767 pixels width.
     uv = np.zeros((-(-len(values) // 1024) * 1024, 2), np.float32)
     uv[: len(values)] = values[:, :2] - 0.5
     u, v = np.moveaxis(uv.reshape(-1, 1024, 2), -1, 0).copy()

@@ -1,6 +1,6 @@
 """The bodies of the demo cast: one triangle mesh a person, at rest, in the head frame.
 
-To the face come a skull, ears, hair, eyeballs, the inside of the mouth, and a bust.
+A face with a skull, ears, hair, eyeballs, the inside of the mouth, and a bust.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from lokitalk_jax.demo import face as faces_
 from lokitalk_jax.demo import hair, solids
 from lokitalk_jax.demo.looks import Looks
 
-# Materials: what a point is made of, hence what moves it.
+# Materials; the material of a point decides its motion.
 SKIN, HAIR, TORSO, INSIDE = range(4)
 
 # Tiles of the texture: left, top, size, in units of the face's tile.
@@ -67,7 +67,7 @@ class Person(NamedTuple):
       parts: vertex range of each part.
       irises: [2, 5, 3], iris landmarks of the left, then the right eye.
       rig: of the mouth and the lids.
-      looks: what the person was built from.
+      looks: of the person.
     """
 
     vertices: np.ndarray
@@ -128,7 +128,7 @@ def _outward(points: np.ndarray, triangles: np.ndarray, name: str) -> np.ndarray
 
 
 def _under_jaw(face: faces_.Face) -> np.ndarray:
-    """A rim that runs back from the face's border, so that no gap shows behind it."""
+    """A rim from the border of the face backwards, which closes the gap behind it."""
     border = face.vertices[np.array(face_mesh.FACE_OVAL + face_mesh.FACE_OVAL[:1])]
     back = border * [0.72, 0.9, 0] + [0, 0, 0.05]
     along = np.linspace(0, 1, 5)[:, None, None]

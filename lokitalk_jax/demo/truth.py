@@ -1,9 +1,9 @@
-"""What is exactly known about a demo clip, and the deformations that a model learns.
+"""Ground truth of a demo clip, and the deformations that a model learns.
 
-`Truth` is read back from an identity folder. A learned model maps an observed point of
-the tracked head frame to rest in a cascade: what the tracked head pose leaves over and
-the torso first, then lids and lips. `exact_offset` is that cascade, region by region;
-the four offsets of a point add up to its way to rest.
+`Truth` is read from an identity folder. A model maps an observed point of the tracked
+head frame to rest in two steps: errors of the tracked pose and the torso first, then
+lids and lips. `exact_offset` computes these steps region by region; the four offsets of
+a point sum to its displacement to rest.
 """
 
 from typing import NamedTuple
@@ -38,7 +38,7 @@ class Truth(NamedTuple):
 
 
 def write_truth(path, truth: Truth) -> None:
-    """Writes truth.npz into the identity folder `path`; float64, so nothing is lost."""
+    """Writes truth.npz into the identity folder `path`, in float64, without loss."""
     which = {
         "seed": truth.seed,
         "index": truth.index,
@@ -50,7 +50,7 @@ def write_truth(path, truth: Truth) -> None:
 
 
 def load_truth(identity: folder.IdentityFolder) -> Truth:
-    """Reads the ground truth of a demo identity; the person is built anew.
+    """Reads the ground truth of a demo identity; the person is built again.
 
     Raises:
       ValueError: the identity is not of the demo cast.
@@ -79,7 +79,7 @@ class Renderer:
         self.paints = render.mix_paints(truth.person, truth.seed, truth.index, size)
 
     def __call__(self, frame: int) -> render.Picture:
-        """The picture of a frame."""
+        """Renders a frame."""
         person, performance, camera, *_ = self.truth
         return render.render(person, performance, frame, camera, self.paints)
 
@@ -94,7 +94,7 @@ def observed_vertices(truth: Truth, frame: int) -> np.ndarray:
 
 
 class Surface(NamedTuple):
-    """The surface points that pixel centres see, H of them.
+    """Surface points visible at H pixel centres.
 
     Attributes:
       pixels: int [H, 2], row and column.
@@ -110,7 +110,7 @@ class Surface(NamedTuple):
 
 
 def visible_surface(truth: Truth, frame: int) -> Surface:
-    """What the pixels of a frame see, by pixel in reading order."""
+    """Visible surface of a frame, in the order of its pixels."""
     person, performance, camera, *_ = truth
     moved = render.moved_vertices(person, performance, frame)
     shape = (camera.size, camera.size)
@@ -142,9 +142,9 @@ def exact_offset(
     region: str,
     material: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A region's share of the way from observed points to rest.
+    """Offset by one region on the way from observed points to rest.
 
-    Head and torso act on the observed point x, lips and lids on what they make of it:
+    Head and torso act on the observed point x, lips and lids on the result:
     x_body = x + head(x) + torso(x), x_rest = x_body + lip(x_body) + eye(x_body).
 
     Args:
@@ -155,8 +155,8 @@ def exact_offset(
       material: [P], see `shapes`; by default that of the nearest surface.
 
     Returns:
-      [P, 3], metres. Exact for points of the surface, at any depth along the material
-      for the rest; zero where the region has no part in the material.
+      [P, 3], metres. Exact for points of the surface, and an extension along the
+      material elsewhere; zero where the region does not move the material.
 
     Raises:
       ValueError: there is no such region.

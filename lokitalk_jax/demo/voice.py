@@ -1,7 +1,7 @@
-"""A synthetic voice: syllables that open the mouth and sound as the mouth is open.
+"""A synthetic voice: syllables whose sound follows the opening of the mouth.
 
 A source-filter model (Fant, 1960): a pulse train with some breath, through three
-formant resonators that follow the mouth. Good enough to hear vowels and to learn from.
+formant resonators that follow the mouth. Vowels can be heard in it, and learned.
 """
 
 from typing import NamedTuple
@@ -30,7 +30,7 @@ _BANDWIDTHS = (80, 110, 170)
 
 
 class Speech(NamedTuple):
-    """A voice and the mouth that makes it.
+    """Synthetic speech and its mouth motion.
 
     Attributes:
       audio: float32 [seconds * AUDIO_RATE], within +-1.
@@ -44,7 +44,7 @@ class Speech(NamedTuple):
 
 
 def speak(seconds: float, rng: np.random.Generator, pitch: float) -> Speech:
-    """Makes up speech: phrases of syllables with pauses between.
+    """Generates speech: phrases of syllables with pauses between.
 
     Args:
       seconds: length.

@@ -10,12 +10,12 @@ _INK, _PAPER = (240, 240, 240), (24, 24, 24)
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """Rounds colours in [0, 1] to bytes, clipping what lies outside."""
+    """Rounds colours in [0, 1] to bytes; other values are clipped."""
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
 def side_by_side(panels: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Puts pictures of one height in a row, each under its name.
+    """Puts images of one height in a row, each under its name.
 
     Args:
       panels: name to uint8 [H, W, 3]; an empty name leaves the bar above empty.
@@ -32,7 +32,7 @@ def side_by_side(panels: Mapping[str, np.ndarray]) -> np.ndarray:
 def contact_sheet(
     rows: Sequence[Sequence[np.ndarray]], labels: Sequence[Sequence[str]]
 ) -> np.ndarray:
-    """Lays pictures out in rows, each under its label.
+    """Arranges images in rows, each under its label.
 
     Args:
       rows: uint8 [H, W, 3] each, one height within a row. Shorter rows are filled

@@ -1,5 +1,6 @@
-"""Sound files: any that PyAV opens, in pieces, so that an hour costs no memory."""
+"""Reads sound files of any format that PyAV opens, in pieces of little memory."""
 
+import os
 import pathlib
 from collections.abc import Iterator
 
@@ -9,14 +10,14 @@ from av.error import FFmpegError
 
 from lokitalk_jax import structs
 
-_LOUD = 1e-4  # a sample above this is sound
+_LOUD = 1e-4  # a sample above this is not silence
 
 
-def read(path: pathlib.Path) -> Iterator[np.ndarray]:
+def read(path: str | os.PathLike) -> Iterator[np.ndarray]:
     """Decodes a file's first audio stream.
 
-    Any container, rate, width and number of channels; channels are averaged. What a
-    truncated file still holds is given out.
+    Any container, rate, width and number of channels; channels are averaged. A
+    truncated file is read as far as possible.
 
     Args:
       path: a sound or video file.
@@ -37,28 +38,28 @@ def read(path: pathlib.Path) -> Iterator[np.ndarray]:
     with container:
         if not container.streams.audio:
             raise ValueError(f"{path} holds no audio stream; give a file with sound")
-        heard = 0
+        count = 0
         for piece in _decoded(container, container.streams.audio[0]):
             if not np.isfinite(piece).all():
-                first = heard + np.flatnonzero(~np.isfinite(piece))[0]
+                first = count + np.flatnonzero(~np.isfinite(piece))[0]
                 raise ValueError(
                     f"{path} holds samples that are not numbers, the first at "
                     f"{first / structs.AUDIO_RATE:.2f} s; save it again"
                 )
-            heard += len(piece)
+            count += len(piece)
             yield piece
-    if not heard:
+    if not count:
         raise ValueError(
             f"the audio stream of {path} holds nothing that can be decoded; save the "
             "file again"
         )
 
 
-def check(path: pathlib.Path) -> float:
-    """Reads a file once.
+def check(path: str | os.PathLike) -> float:
+    """Reads a whole file.
 
     Returns:
-      its length in seconds.
+      Its length in seconds.
 
     Raises:
       ValueError: as `read`, or it is silent from start to end.
@@ -83,12 +84,12 @@ def _decoded(container, stream) -> Iterator[np.ndarray]:
         except FFmpegError:
             continue  # a broken or cut-off packet; the next may be whole
         for frame in frames:
-            frame.pts = None  # the resampler would fill holes by itself
+            frame.pts = None  # the resampler would fill holes itself
             for out in resampler.resample(frame):
                 yield out.to_ndarray()[0]
     try:
         rest = resampler.resample(None)
     except (FFmpegError, ValueError):
-        return  # it was never given a frame
+        return  # it never got a frame
     for out in rest:
         yield out.to_ndarray()[0]

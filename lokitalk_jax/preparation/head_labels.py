@@ -86,7 +86,7 @@ def _seeds(person: np.ndarray, points: np.ndarray) -> np.ndarray:
     pixels = np.stack([columns + 0.5, rows + 0.5], 2)
     below_ears = (pixels - ears.mean(0)) @ down
     below_chin = (pixels - chin) @ down
-    beside = np.abs((pixels - ears.mean(0)) @ right)
+    aside = np.abs((pixels - ears.mean(0)) @ right)
 
     oval = np.zeros(person.shape, np.uint8)
     cv2.fillPoly(
@@ -100,7 +100,7 @@ def _seeds(person: np.ndarray, points: np.ndarray) -> np.ndarray:
     sweep = np.concatenate([jaw, (jaw + down * 0.6 * face_height)[::-1]])
     cv2.fillPoly(neck, [np.round(sweep).astype(np.int32)], 1)
 
-    seeds = np.where(beside < 0.8 * half_width, cv2.GC_PR_BGD, cv2.GC_PR_FGD)
+    seeds = np.where(aside < 0.8 * half_width, cv2.GC_PR_BGD, cv2.GC_PR_FGD)
     seeds[neck > 0] = cv2.GC_BGD
     seeds[oval > 0] = cv2.GC_FGD
     seeds[below_ears < 0] = cv2.GC_FGD

@@ -1,14 +1,15 @@
 """Head poses of a clip: bundle adjustment of a rigid face over all its frames.
 
-A perspective-n-point solution on the canonical face starts every frame. Then the
-identity's own rigid points are fitted together with the poses of some hundred
-frames, and at last the poses of all frames to these points, under a prior on the
-second difference of the motion. Both fits are Gauss-Newton: the points' normal
-equations are reduced to the points by the Schur complement, those of the poses are
-banded, so that time and memory grow linearly with the frames.
+A perspective-n-point solution on the canonical face initialises every frame. Then the
+rigid points of the identity are fitted together with the poses of some hundred frames,
+and finally the poses of all frames to these points, with a prior on the second
+difference of the motion. Both fits are Gauss-Newton: the normal equations of the first
+are reduced to the points by the Schur complement, those of the second are banded, so
+time and memory grow linearly with the number of frames.
 
-The focal length must be given, since such a clip does not tell it: freed, it ended
-between 526 and 1551 px on clips of 512 px, the error changing by less than 3 %.
+The focal length is an argument, since a talking head does not determine it: as a free
+parameter it ended between 526 and 1551 px on clips of 512 px, and the error changed by
+less than 3 %.
 """
 
 from typing import NamedTuple
@@ -20,16 +21,16 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from lokitalk_jax import face_mesh
 
-# Errors are told in pixels of a picture with this focal length, which is what a
-# head filling a 512-px portrait usually has.
+# Errors are in pixels of an image with this focal length, which is usual for a head
+# that fills a frame of 512 px.
 REFERENCE_FOCAL = 1400.0
 LANDMARK_SIGMA = 0.7 / REFERENCE_FOCAL  # image coordinates of focal length 1
 SHAPE_SIGMA = 0.005  # metres, of an identity's points about the canonical ones
 # Second differences of the motion: radians and metres per frame squared.
 SMOOTH_SIGMA = np.array([1 / 600] * 3 + [0.001] * 3)
-# Errors beyond this many sigmas pull with constant force (Huber), so that a
-# mistaken landmark or a cut in the clip does little harm, and fast motion, against
-# optical flow, is followed more closely than with least squares.
+# Errors beyond this many sigmas have a constant influence (Huber), so that a wrong
+# landmark or a cut in the clip does little harm; fast motion is also followed more
+# closely than by least squares, as a comparison with optical flow shows.
 HUBER = 4.0
 
 SHAPE_FRAMES = 400
@@ -62,14 +63,14 @@ def track_poses(
     """Tracks the head through a clip.
 
     Args:
-      landmarks: [F, 478, 3], pixels; read in valid frames only.
+      landmarks: [F, 478, 3], pixels; used in valid frames only.
       valid: bool [F], where a face was found.
       focal: focal length, pixels.
       principal: principal point (x, y), pixels.
 
     Returns:
-      The poses. Those of frames without a face are interpolated between their
-      neighbours, and held before the first face and after the last.
+      The poses. Frames without a face are interpolated between their neighbours, and
+      repeat the nearest face before the first face and after the last.
 
     Raises:
       ValueError: no frame is valid, or a valid frame's landmarks are not finite.
@@ -78,7 +79,7 @@ def track_poses(
     if not len(frames):
         raise ValueError(
             f"none of {len(valid)} frames shows a face, so there is no head to track; "
-            "choose a video, or a part of it, with a face in view"
+            "choose a video, or a part of it, that shows a face"
         )
     observed = landmarks[frames][:, face_mesh.RIGID, :2].astype(np.float64, order="C")
     observed = (observed - principal) / focal
@@ -106,7 +107,7 @@ def track_poses(
 
 
 def _solve_pnp(points, observed):
-    """Rotations [F, 3, 3] and translations [F, 3], each frame by itself."""
+    """Rotations [F, 3, 3] and translations [F, 3] of each frame, independently."""
     camera = np.eye(3)
     solved = [
         cv2.solvePnP(points, image, camera, None, flags=cv2.SOLVEPNP_SQPNP)[1:]
@@ -162,11 +163,11 @@ def _moved(rotations, translations, step):
 
 
 def _fit_points(canonical, rotations, translations, observed):
-    """Fits the identity's points [n, 3], in the gauge of the canonical ones.
+    """Fits the points of the identity [n, 3], aligned to the canonical points.
 
-    Turning, moving and scaling head and camera together leaves every image the same.
-    Only the prior sees it, which therefore keeps the points aligned to the canonical
-    face in the least-squares sense.
+    Turning, moving and scaling head and camera together changes no image. Only the
+    prior depends on it, and so keeps the points aligned to the canonical face in the
+    least-squares sense.
     """
     count = len(canonical)
     points = canonical
@@ -204,7 +205,7 @@ def _fit_points(canonical, rotations, translations, observed):
 
 
 def _fit_poses(points, rotations, translations, observed, frames):
-    """Fits the poses to the points, smooth where frames follow one another."""
+    """Fits the poses to the points, smooth over successive frames."""
     successive = (np.diff(frames, n=2) == 0) & (frames[2:] - frames[:-2] == 2)
     for _ in range(MAX_STEPS):
         errors, to_pose, _ = _linearise(points, rotations, translations, observed)
@@ -232,7 +233,7 @@ def _fit_poses(points, rotations, translations, observed, frames):
 
 
 def _banded(blocks, stiffness):
-    """Normal equations of all poses as the lower bands [13, 6 F] of a matrix.
+    """Normal equations of all poses, as the lower bands [13, 6 F] of a matrix.
 
     Args:
       blocks: [F, 6, 6], of each frame's landmarks.
@@ -252,7 +253,7 @@ def _banded(blocks, stiffness):
 
 
 def _interpolate(rotations, translations, frames, count):
-    """Poses of all frames, float32 [count, 4, 4], from those of some."""
+    """Interpolates poses of `frames` to all frames, float32 [count, 4, 4]."""
     poses = np.tile(np.eye(4, dtype=np.float32), (count, 1, 1))
     times = np.clip(np.arange(count), frames[0], frames[-1])
     if len(frames) > 1:

@@ -1,4 +1,4 @@
-"""The tracks drawn over a frame: what a person looks at to judge a preparation."""
+"""Draws the tracks over a frame, so that a preparation can be judged by eye."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from lokitalk_jax.data import layout
 TINTS = {layout.TORSO: (60, 120, 255), layout.HEAD: (255, 200, 40)}
 AXES = ((255, 60, 60), (60, 220, 60), (80, 120, 255))  # x, y, z
 AXIS_LENGTH = 0.08  # metres
-# Crosses on the chest, in the head frame of the usual pose, metres.
+# Crosses on the chest, in the head frame at the median pose, metres.
 TORSO_MARKS = ((-0.08, 0.17, 0.06), (0.0, 0.17, 0.06), (0.08, 0.17, 0.06))
 
 
@@ -32,8 +32,8 @@ def draw(
       head_to_camera: [4, 4], metres.
       focal: focal length, pixels.
       principal: principal point (x, y), pixels.
-      valid: whether a face was found; without one the frame is crossed out and
-        landmarks and pose, which mean nothing, are left out.
+      valid: whether a face was found; a frame without a face is crossed out, and has
+        no landmarks and no pose.
       marks: [M, 3], points in the camera frame that move with the torso, metres.
 
     Returns:

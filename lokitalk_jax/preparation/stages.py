@@ -87,7 +87,7 @@ def write_masks(
 ) -> None:
     """Writes masks and labels; a frame that has its labels is done.
 
-    Frames without a face get a mask, and labels that are background throughout.
+    Frames without a face get a mask, and labels that are all background.
     """
     count = len(valid)
     missing = [i for i in range(count) if not out.has_labels(i)]

@@ -13,7 +13,7 @@ from lokitalk_jax.training import batches
 
 @pytest.fixture(scope="module")
 def person(tmp_path_factory):
-    motion = demo.Motion(controlled=True, pose_error=0.08)
+    motion = demo.MotionStyle(controlled=True, pose_error=0.08)
     (path,) = demo.make_cast(
         tmp_path_factory.mktemp("cast"),
         identities=1,

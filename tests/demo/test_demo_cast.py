@@ -13,7 +13,7 @@ from lokitalk_jax.demo import raster, render, shapes
 from lokitalk_jax.media import image_file
 
 SIZE = 96
-CONTROLLED = demo.Motion(controlled=True, pose_error=0.1, hair_lag=0.2)
+CONTROLLED = demo.MotionStyle(controlled=True, pose_error=0.1, hair_lag=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_complete_folders_are_kept_and_others_are_refused(cast):
     before = (cast[0].path / "identity.json").stat().st_mtime_ns
     demo.make_cast(root, identities=2, seconds=2, size=SIZE)
     assert (cast[0].path / "identity.json").stat().st_mtime_ns == before
-    motion = demo.Motion(sway=0.01)
+    motion = demo.MotionStyle(sway=0.01)
     with pytest.raises(ValueError, match=r"motion\.sway 0\.004.*motion\.sway 0\.01"):
         demo.make_cast(root, identities=2, seconds=2, size=SIZE, motion=motion)
 
@@ -109,7 +109,7 @@ def test_files_are_what_the_folder_promises(cast):
 
 
 def test_voice_is_loud_where_the_mouth_is_open():
-    truth, audio = demo.make_truth(0, 8.0, SIZE, 0, demo.Motion())
+    truth, audio = demo.make_truth(0, 8.0, SIZE, 0, demo.MotionStyle())
     loudness = np.sqrt(np.square(audio.reshape(200, -1)).mean(-1))
     opening = truth.performance.lip[:, 0]
     assert np.corrcoef(ndimage.gaussian_filter1d(loudness, 1), opening)[0, 1] > 0.6
@@ -126,7 +126,7 @@ def test_frames_are_the_rendered_ones_over_the_plate(cast, renderer):
     assert np.abs(frame - plate / 255)[bare].max() < 0.06
 
 
-@pytest.mark.parametrize("motion", [demo.Motion(), CONTROLLED])
+@pytest.mark.parametrize("motion", [demo.MotionStyle(), CONTROLLED])
 def test_offsets_lead_back_to_rest(motion):
     truth, _ = demo.make_truth(2, 4.0, SIZE, 1, motion)
     performance, rest = truth.performance, truth.person.vertices
@@ -295,7 +295,7 @@ def test_poses_are_what_moved_the_points(cast, truth):
 
 
 def test_rest_is_the_mean_pose_of_training_frames():
-    truth, _ = demo.make_truth(0, 8.0, SIZE, 0, demo.Motion())
+    truth, _ = demo.make_truth(0, 8.0, SIZE, 0, demo.MotionStyle())
     performance = truth.performance
     to_rest = np.linalg.inv(performance.rest) @ performance.tracked
     train = layout.train_count(len(to_rest))
@@ -307,7 +307,7 @@ def test_rest_is_the_mean_pose_of_training_frames():
 
 
 def test_pose_error_and_hair_lag_are_as_large_as_asked():
-    still = demo.Motion(pose_error=0, hair_lag=0)
+    still = demo.MotionStyle(pose_error=0, hair_lag=0)
     exact = demo.make_truth(0, 4.0, SIZE, 0, still)[0].performance
     np.testing.assert_array_equal(exact.tracked, exact.head)
     np.testing.assert_allclose(exact.hair, exact.head, atol=1e-12)

@@ -35,7 +35,7 @@ def _config():
 
 @pytest.fixture(scope="module")
 def person(tmp_path_factory):
-    motion = demo.Motion(controlled=True, pose_error=0.1, hair_lag=0.2)
+    motion = demo.MotionStyle(controlled=True, pose_error=0.1, hair_lag=0.2)
     (path,) = demo.make_cast(
         tmp_path_factory.mktemp("controlled"),
         identities=1,
