@@ -24,11 +24,11 @@ def at_rate(frames: Iterable[FrameMotion], fps: float) -> Iterator[FrameMotion]:
     step = structs.FPS / fps
     number, index, before = 0, -1, None
     for index, frame in enumerate(frames):
-        while number * step < index:
+        while before is not None and number * step < index:
             yield _between(before, frame, number * step - (index - 1))
             number += 1
         before = frame
-    while number < count_at_rate(index + 1, fps):
+    while before is not None and number < count_at_rate(index + 1, fps):
         yield before
         number += 1
 

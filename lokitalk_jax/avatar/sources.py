@@ -45,12 +45,12 @@ class Streams(NamedTuple):
     """Signals of one frame after the other.
 
     Attributes:
-      lip: of [D_lip]; None where lips come from speech.
+      lip: of [D_lip]; empty where lips come from speech.
       eye: of [2].
       head: of head [6] and torso [6 * len(TORSO_LAGS)].
     """
 
-    lip: Iterator[np.ndarray] | None
+    lip: Iterator[np.ndarray]
     eye: Iterator[np.ndarray]
     head: Iterator[tuple[np.ndarray, np.ndarray]]
 
@@ -62,7 +62,7 @@ def open_streams(run: Run, record: ClipRecord, sources: Sources) -> Streams:
       ValueError: a source is unknown.
     """
     rest = record.rest
-    lips = {"audio": None, "still": itertools.repeat(rest.lip)}
+    lips = {"audio": iter(()), "still": itertools.repeat(rest.lip)}
     eyes = {
         "auto": idle_motion.blinks(sources.seed),
         "open": itertools.repeat(rest.eye),

@@ -5,11 +5,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lokitalk_jax import structs
+
 Array = jax.Array
 
 
 class Rendered(NamedTuple):
-    """Rendered pixels; leading axes are those of the rays.
+    """Rendered pixels, on the device or the host; leading axes are those of the rays.
 
     Attributes:
       rgb: [..., 3], over the plate.
@@ -22,11 +24,11 @@ class Rendered(NamedTuple):
       deformation: [..., 4], rendered length of each region's offset, units of `UNIT`.
     """
 
-    rgb: Array
-    alpha: Array
-    depth: Array
-    regions: Array
-    deformation: Array
+    rgb: structs.Array
+    alpha: structs.Array
+    depth: structs.Array
+    regions: structs.Array
+    deformation: structs.Array
 
 
 def composite(weights, colours, distances, gates, offsets, plate, far) -> Rendered:

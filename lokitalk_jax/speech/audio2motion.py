@@ -7,7 +7,7 @@ is the prediction; its variance adds the disagreement of the networks to the var
 that they predict. The network knows no identity: lip basis and scales are the run's.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -91,7 +91,7 @@ def init(spec: Spec, key: jax.Array) -> dict:
     """First parameters; leaves lead with the axis of ensemble members."""
     windows = jnp.zeros((1, len(spec.offsets), spec.inputs))
     keys = jax.random.split(key, spec.members)
-    return jax.vmap(lambda k: _Member(spec).init(k, windows, False))(keys)
+    return dict(jax.vmap(lambda k: _Member(spec).init(k, windows, False))(keys))
 
 
 def windows(spec: Spec, rows: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ def apply(
       mean and variance, [..., D_lip] each, in units of the identity's spread.
     """
 
-    def member(params, key):
+    def member(params, key) -> Any:
         rngs = {} if key is None else {"dropout": key}
         return _Member(spec).apply(params, windows, key is not None, rngs=rngs)
 
@@ -149,9 +149,8 @@ def loss(spec: Spec, params: dict, windows, lip, key: jax.Array, velocity: float
     """
 
     def of_member(params, windows, lip, key):
-        mean, log_variance = _Member(spec).apply(
-            params, windows, True, rngs={"dropout": key}
-        )
+        outputs: Any = _Member(spec).apply(params, windows, True, rngs={"dropout": key})
+        mean, log_variance = outputs
         error = (mean - lip) ** 2
         likelihood = jnp.mean(error * jnp.exp(-log_variance) + log_variance)
         slip = jnp.diff(mean, axis=1) - jnp.diff(lip, axis=1)

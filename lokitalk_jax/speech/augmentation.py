@@ -23,7 +23,7 @@ def augment(rng: np.random.Generator, samples: np.ndarray) -> tuple[np.ndarray, 
       recording.
     """
     parts = round(100 * rng.uniform(*_SPEEDS))
-    variant = scipy.signal.resample_poly(samples, 100, parts)
+    variant = np.asarray(scipy.signal.resample_poly(samples, 100, parts))
 
     seconds = rng.uniform(*_REVERBERATION)
     length = int(seconds * structs.AUDIO_RATE)
@@ -34,7 +34,7 @@ def augment(rng: np.random.Generator, samples: np.ndarray) -> tuple[np.ndarray, 
 
     noise = rng.normal(size=len(variant))
     if rng.random() < 0.5:
-        noise = scipy.signal.lfilter([1], [1, -0.95], noise)
+        noise = np.asarray(scipy.signal.lfilter([1], [1, -0.95], noise))
     level = 10 ** (-rng.uniform(*_SIGNAL_TO_NOISE) / 20)
     variant += noise * level * variant.std() / noise.std()
     gain = 10 ** (rng.uniform(-12, 6) / 20)

@@ -102,6 +102,6 @@ def clipped(limits: LipLimits, lip: np.ndarray) -> np.ndarray:
     return np.clip(lip, limits.low - limits.room, limits.high + limits.room)
 
 
-def outside(limits: LipLimits, lip: np.ndarray) -> np.ndarray:
+def outside(limits: LipLimits, lip: np.ndarray) -> np.ndarray | np.bool:
     """Bool [...], whether a coefficient of lips [..., D_lip] is out of the range."""
-    return ((lip < limits.low) | (lip > limits.high)).any(-1)
+    return np.asarray((lip < limits.low) | (lip > limits.high)).any(-1)

@@ -34,13 +34,13 @@ def posteriors(cepstra: np.ndarray) -> np.ndarray:
       float32 [T - 2 * REACH, 42].
     """
     cepstra = np.asarray(cepstra, np.float32)
-    likelihood = 0.0
+    likelihood = np.float32(0)
     for stream, (quadratic, linear, constant) in zip(
         _streams(cepstra), _acoustic_model(), strict=True
     ):
         scores = (stream**2) @ quadratic + stream @ linear + constant.ravel()
         scores = scores.reshape(len(stream), *constant.shape)
-        likelihood = likelihood + scipy.special.logsumexp(scores, axis=-1)
+        likelihood = likelihood + np.asarray(scipy.special.logsumexp(scores, axis=-1))
     return scipy.special.softmax(likelihood * _TEMPERATURE, axis=-1).astype(np.float32)
 
 

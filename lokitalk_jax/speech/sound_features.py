@@ -153,7 +153,8 @@ def _bands(samples: np.ndarray, count: int) -> np.ndarray:
         return np.zeros((0, _BANDS))
     window, bands = _front_end()
     pieces = np.lib.stride_tricks.sliding_window_view(samples, _FFT)[::_HOP][:count]
-    power = np.abs(scipy.fft.rfft(pieces * window, axis=-1)) ** 2 @ bands
+    spectra = np.asarray(scipy.fft.rfft(pieces * window, axis=-1))
+    power = np.abs(spectra) ** 2 @ bands
     return np.log(np.maximum(power, _FLOOR)).astype(np.float64)
 
 
@@ -163,12 +164,13 @@ _LIFT = 1 + _LIFTER / 2 * np.sin(np.pi * _ORDER / _LIFTER)
 
 def _cepstra(bands: np.ndarray) -> np.ndarray:
     """Mel cepstra [..., 13] of log powers [..., 25]."""
-    return scipy.fft.dct(bands, norm="ortho")[..., : phones.CEPSTRA] * _LIFT
+    cepstra = np.asarray(scipy.fft.dct(bands, norm="ortho"))
+    return cepstra[..., : phones.CEPSTRA] * _LIFT
 
 
 def _bands_of(cepstra: np.ndarray) -> np.ndarray:
     """The smoothest log powers [..., 25] with given cepstra [..., 13]."""
-    return scipy.fft.idct(cepstra / _LIFT, n=_BANDS, norm="ortho")
+    return np.asarray(scipy.fft.idct(cepstra / _LIFT, n=_BANDS, norm="ortho"))
 
 
 def _loudness(bands: np.ndarray) -> np.ndarray:

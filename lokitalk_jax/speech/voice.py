@@ -6,7 +6,7 @@
 import json
 import os
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.traverse_util
 import jax
@@ -65,13 +65,16 @@ def save(workdir: str | os.PathLike, voice: Voice) -> None:
     """Writes a voice into a run; of several processes only the first does."""
     if jax.process_index():
         return
-    flat = flax.traverse_util.flatten_dict(voice.params, sep="/")
+    arrays: dict[str, Any] = dict(
+        flax.traverse_util.flatten_dict(voice.params, sep="/")
+    )
     meta = {
         "spec": voice.spec._asdict(),
         "held_out_correlation": voice.held_out_correlation,
     }
+    arrays["meta"] = np.array(json.dumps(meta))
     with files.replacing(pathlib.Path(workdir, _FILE)) as temporary:
-        np.savez(temporary, meta=np.array(json.dumps(meta)), **flat)
+        np.savez(temporary, **arrays)
 
 
 def load(workdir: str | os.PathLike) -> Voice:
