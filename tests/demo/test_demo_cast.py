@@ -79,7 +79,7 @@ def test_interrupted_folders_are_made_anew_but_strangers_are_left(tmp_path):
     stranger = tmp_path / "other" / "demo_00"
     stranger.mkdir(parents=True)
     (stranger / "letter.txt").write_text("keep me")
-    with pytest.raises(ValueError, match="other than a demo identity"):
+    with pytest.raises(ValueError, match="not a demo identity"):
         demo.make_cast(tmp_path / "other", **options)
     assert (stranger / "letter.txt").exists()
 
