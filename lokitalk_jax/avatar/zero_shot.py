@@ -43,7 +43,7 @@ def build_avatar(
     if start == "encoder" and not prior.model.encoder:
         raise ValueError(
             f"the prior {prior.workdir} has no identity encoder; give a run of "
-            "configs/multi_id.py, as adapted runs keep none"
+            "config=multi_id, as adapted runs keep none"
         )
     record, data = drivers.open_clip(prior, folder)
     residual = initial_residual(prior, start, reference_batch(prior, data, record))

@@ -38,15 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name in _COMMANDS:
         module, before = _COMMANDS[name]
         command = importlib.import_module(f"lokitalk_jax.cli.{module}")
-        return command.main([*before, *rest], f"lokitalk {module}")
+        program = "lokitalk" if before else f"lokitalk {name}"
+        return command.main([*before, *rest], program)
     if name == "--version":
         print(importlib.metadata.version("lokitalk-jax"))
         return 0
     if name in ("-h", "--help"):
         print(_HELP)
         return 0
-    print(
-        f"lokitalk: {f'no command {name!r}' if name else 'no command'}", file=sys.stderr
-    )
-    print(_HELP, file=sys.stderr)
+    reason = f"no command {name!r}" if name else "no command"
+    print(f"lokitalk: {reason}\n\n{_HELP}", file=sys.stderr)
     return 2

@@ -51,9 +51,9 @@ def as_flags(message: str, flags: Collection[str]) -> str:
       flags: names of the flags; `max-frames` stands for the parameter max_frames, and
         `config.train.steps` for the field train.steps.
     """
+    # A remedy may name a run to train, whichever command meets the error.
+    flags = ["config", "workdir", *flags]
     known = {flag.removeprefix("config.").replace("-", "_"): flag for flag in flags}
-    if not known:
-        return message
     names = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
 
     def flag(found: re.Match) -> str:

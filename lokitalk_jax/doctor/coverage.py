@@ -32,7 +32,7 @@ def examine(tracks: layout.Tracks) -> Iterator[Finding]:
         yield Finding(NOTE, "no_blink", where, seen, remedy)
     if count < _SHORT * structs.FPS:
         seen = f"{count / structs.FPS:.1f} s"
-        remedy = "train with a prior (configs/adapt.py)"
+        remedy = "adapt a prior"
         yield Finding(NOTE, "short", layout.FRAMES, seen, remedy)
 
 

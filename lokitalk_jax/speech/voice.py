@@ -99,7 +99,7 @@ def load(workdir: str | os.PathLike) -> Voice:
     if voice is None or not _fits(voice):
         raise ValueError(
             f"{path} was written by another version of this program; fit the voice "
-            f"again: train.py --config=configs/audio2motion.py --workdir={workdir}"
+            f"again: train with config=audio2motion workdir={workdir}"
         )
     return voice
 
@@ -113,9 +113,9 @@ def _fits(voice: Voice) -> bool:
 def _missing(workdir: pathlib.Path) -> str:
     if list(workdir.glob("identities/*/audio.wav")):
         remedy = (
-            "it is fitted when training ends; to fit it now, use train.py "
-            f"--config=configs/audio2motion.py --workdir={workdir}; if that finds too "
-            "little speech, adapt a prior (configs/adapt.py)"
+            "it is fitted when training ends; to fit it now, train with "
+            f"config=audio2motion workdir={workdir}; if that finds too little speech, "
+            "adapt a prior (config=adapt)"
         )
     else:
         remedy = "train on clips with sound, or adapt a prior that has a voice"

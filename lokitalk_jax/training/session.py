@@ -63,7 +63,7 @@ def build_session(
     if config.task == "adapt" and not config.prior:
         raise ValueError(
             "adapting needs a prior: give prior=RUN, or train from "
-            "scratch with configs/single_id.py"
+            "scratch with config=single_id"
         )
     if config.prior:
         prior = Run(pathlib.Path(config.prior))
