@@ -40,7 +40,7 @@ types: setup
 	$(RUN) -m basedpyright --pythonpath $(RUN)
 
 demo: setup
-	$(RUN) train.py --config=configs/multi_id.py:cpu --workdir=runs/demo \
+	$(RUN) train.py --config=configs/multi_id.py:draft_cpu --workdir=runs/demo \
 	  --config.train.steps=900 --config.train.max_minutes=2.5
 	$(RUN) render.py --workdir=runs/demo --identity=demo_00 --frames=all --out=runs/demo/demo.mp4
 	$(RUN) render.py --workdir=runs/demo --identity=demo_00 --audio=data/demo/demo_01/audio.wav --out=runs/demo/speech.mp4
@@ -56,7 +56,7 @@ bench: setup
 	$(RUN) -m benchmarks.train_step_speed --data=data/demo/demo_00
 	$(RUN) -m benchmarks.loader_speed --data=data/demo/demo_00
 	$(RUN) -m benchmarks.scaling_on_paper
-	$(RUN) -m benchmarks.time_to_quality --data=data/demo/demo_00 --preset=cpu --minutes=1
+	$(RUN) -m benchmarks.time_to_quality --data=data/demo/demo_00 --preset=draft_cpu --minutes=1
 
 clean:
 	rm -rf $(VENV) runs/demo data/demo

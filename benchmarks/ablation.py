@@ -115,7 +115,7 @@ def configure(part: str, root: pathlib.Path, steps: int, seed: int):
     module = multi_id
     if part != WHOLE:
         module = importlib.import_module(f"configs.ablations.{part}")
-    config = module.get_config("cpu")
+    config = module.get_config("draft_cpu")
     config.data.root = str(root)
     config.seed = seed
     if part not in ADAPTED:
@@ -128,7 +128,7 @@ def configure_adapting(part: str, prior: pathlib.Path, source, seconds, seed):
     if part in ADAPTED:
         config = configure(part, source, 0, seed)
     else:
-        config = adapt.get_config("cpu")
+        config = adapt.get_config("draft_cpu")
         config.prior = str(prior)
         config.start = "mean" if part == "no_encoder" else "encoder"
         config.model.identity_offset = part != "no_offset"

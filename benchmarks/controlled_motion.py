@@ -36,7 +36,7 @@ _SEED, _SECONDS, _SIZE = 5, 40.0, 256
 
 def get_config() -> ml_collections.ConfigDict:
     """The config of one identity at CPU sizes, with what this experiment changes."""
-    config = single_id.get_config("cpu")
+    config = single_id.get_config("draft_cpu")
     config.data.size = _SIZE
     config.data.frames_per_step, config.data.rays_per_frame = 8, 96
     config.data.importance.update(background=0.3, lip=5.0, eye=8.0)

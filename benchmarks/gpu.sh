@@ -6,11 +6,11 @@
 # data/me is an identity folder of 512 pixels, runs/gpu a new folder for the output, and
 # runs/prior a run to adapt from. Each line of runs/gpu/results.jsonl is one measurement;
 # a failed one is noted in runs/gpu/log.txt, and the others still run.
-# WHEELS=folder installs missing packages from there. PRESET=cpu SIZE=64 MINUTES=0.3
+# WHEELS=folder installs missing packages from there. PRESET=draft_cpu SIZE=64 MINUTES=0.3
 # POINTS=131072 PATIENCE=5 tries the script where there is no GPU.
 set -u
 data=${1:?an identity folder} out=${2:?a folder for results} prior=${3:-}
-preset=${PRESET:-gpu} size=${SIZE:-512} minutes=${MINUTES:-1.5}
+preset=${PRESET:-full_gpu} size=${SIZE:-512} minutes=${MINUTES:-1.5}
 python=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
 points=${POINTS:-1048576}
 mkdir -p "$out"
@@ -37,7 +37,7 @@ measure 60 benchmarks.hashgrid_speed --points=65536
 measure 60 benchmarks.hashgrid_speed --points="$points" --log2_entries=19 --rounds=5 \
   --forms=ours,unrolled,flat
 measure 90 benchmarks.train_step_speed --data="$data" --preset="$preset" --size="$size" \
-  --rays=$([ "$preset" = gpu ] && echo 16384 || echo 512)
+  --rays=$([ "$preset" = full_gpu ] && echo 16384 || echo 512)
 measure 150 benchmarks.time_to_quality --data="$data" --preset="$preset" --size="$size" \
   --minutes="$minutes"
 if [ -n "$prior" ]; then

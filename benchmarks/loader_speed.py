@@ -97,7 +97,7 @@ def summary(seconds: Sequence[float], rays: int) -> dict[str, float]:
 
 def main(_) -> None:
     """Measures both loaders in turns, for each number of threads."""
-    config = base_config.get_config("cpu")
+    config = base_config.get_config("draft_cpu")
     config.data.update(root=_DATA.value, size=_SIZE.value)
     config.data.update(frames_per_step=_FRAMES.value, rays_per_frame=_RAYS.value)
     rays, skipped = _FRAMES.value * _RAYS.value, 2 * config.data.prefetch

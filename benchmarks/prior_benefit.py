@@ -70,7 +70,7 @@ def train_prior(
     out: pathlib.Path, identities: list[folder.IdentityFolder], changes: dict
 ) -> pathlib.Path:
     """Trains a prior, or resumes it; returns the folder of its run."""
-    config = multi_id.get_config("cpu")
+    config = multi_id.get_config("draft_cpu")
     config.data.root = str(link_identities(out, identities))
     config.update_from_flattened_dict(changes)
     trainer.train(config, out / "run")
@@ -93,12 +93,12 @@ def columns(methods: list[str], priors: Iterable[str]) -> list[str]:
 def configure(method: str, source, prior, seconds: float, seed: int, steps: int = 0):
     """The config of one cell; 0 `steps` are as many as adapting takes."""
     if method == "scratch":
-        config = single_id.get_config("cpu")
+        config = single_id.get_config("draft_cpu")
     else:
-        config = adapt.get_config("cpu")
+        config = adapt.get_config("draft_cpu")
         config.start, config.shared = method.rpartition(":")[2].split("/")
         config.prior = str(prior)
-    config.train.steps = steps or adapt.get_config("cpu").train.steps
+    config.train.steps = steps or adapt.get_config("draft_cpu").train.steps
     config.seed = seed
     config.data.root = str(source)
     config.data.max_seconds = seconds

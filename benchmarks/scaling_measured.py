@@ -3,8 +3,8 @@
     python -m benchmarks.scaling_measured --devices=1,2,4,8 --identities=1,8,64
 
 For each number of host devices a process compiles the training step of
-`configs/multi_id.py:cpu` for each number of identities and runs it a few times. Host
-devices share the machine's cores, so times can be compared within a column only.
+`configs/multi_id.py:draft_cpu` for each number of identities and runs it a few times.
+Host devices share the machine's cores, so times can be compared within a column only.
 """
 
 import functools
@@ -131,7 +131,9 @@ def main(_) -> None:
     """Starts a process for each number of devices, or measures in this one."""
     if _INSIDE.value:
         for count in map(int, _IDENTITIES.value):
-            print(json.dumps(measure(multi_id.get_config("cpu"), count)), flush=True)
+            print(
+                json.dumps(measure(multi_id.get_config("draft_cpu"), count)), flush=True
+            )
         return
     for devices in _DEVICES.value:
         flag = f"--xla_force_host_platform_device_count={devices}"

@@ -3,8 +3,8 @@
     python -m benchmarks.scaling_on_paper
 
 One identity a device: for each number of host devices a process compiles the step of
-`configs/multi_id.py:cpu`, and the compiled program shows its collectives and memory.
-Nothing is run. Then a table, computed and not measured, of sending the *gpu* preset's
+`configs/multi_id.py:draft_cpu`, and the compiled program shows its collectives and
+memory. Nothing is run. Then a table, computed and not measured, of sending full_gpu's
 bytes to 1 to 512 GPUs: those of the shared parameters (`as_reckoned` says whether the
 compiled programs agree), with the rates and latencies below, and no computation while
 bytes are sent. A table and one JSON line.
@@ -93,7 +93,7 @@ def on_paper(gpus: int, size: int) -> dict:
 def main(_) -> None:
     """Compiles in a process for each number of devices, and reckons in this one."""
     if _INSIDE.value:
-        print(json.dumps(compiled_facts(multi_id.get_config("cpu"))))
+        print(json.dumps(compiled_facts(multi_id.get_config("draft_cpu"))))
         return
     jax.config.update("jax_platforms", "cpu")
     compiled = []

@@ -1,6 +1,6 @@
 r"""How many seconds of training until an avatar is good, and how fast does it render?
 
-    python -m benchmarks.time_to_quality --data=data/me --preset=gpu --minutes=3
+    python -m benchmarks.time_to_quality --data=data/me --preset=full_gpu --minutes=3
     python -m benchmarks.time_to_quality --data=data/me --prior=runs/prior \
         --max_seconds=5
 
@@ -109,7 +109,7 @@ if __name__ == "__main__":
     process.tune_memory()
     _DATA = flags.DEFINE_string("data", None, "An identity folder.", required=True)
     _PRIOR = flags.DEFINE_string("prior", "", "A run to start from.")
-    _PRESET = flags.DEFINE_string("preset", "", "cpu or gpu; the backend's.")
+    _PRESET = flags.DEFINE_string("preset", "", "See presets.py.")
     _SIZE = flags.DEFINE_integer("size", 0, "Longest side, pixels; the preset's.")
     _STEPS = flags.DEFINE_integer("steps", 0, "Of the schedule; the preset's.")
     _MINUTES = flags.DEFINE_float("minutes", 3.0, "Of training at most.")

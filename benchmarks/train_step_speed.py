@@ -96,7 +96,7 @@ def main(_) -> None:
 if __name__ == "__main__":
     process.tune_memory()
     _DATA = flags.DEFINE_string("data", "data/demo/demo_00", "An identity folder.")
-    _PRESET = flags.DEFINE_string("preset", "cpu", "Of the config: cpu or gpu.")
+    _PRESET = flags.DEFINE_string("preset", "draft_cpu", "See presets.py.")
     _SIZE = flags.DEFINE_integer("size", 64, "Longest side, pixels.")
     _RAYS = flags.DEFINE_integer("rays", 4096, "Rays of a step.")
     _SAMPLES = flags.DEFINE_integer("samples", 16, "Samples of a ray.")

@@ -8,29 +8,29 @@
         return c
 
 Lengths are in metres, angles in radians, times in seconds, sizes in pixels, unless a
-comment says otherwise. Sizes come in two presets: `cpu` (64 to 128 px on a few cores)
-and `gpu` (512 px); `multi_id:gpu` names one, otherwise the backend
-that JAX found decides.
+comment says otherwise. Sizes come in presets, see `presets`; `single_id:full` names
+one.
 """
 
 import ml_collections
+
+from lokitalk_jax import presets
 
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     """The base config.
 
     Args:
-      preset: 'cpu', 'gpu', or '' for what the backend is.
+      preset: see `presets.resolve`.
 
     Raises:
       ValueError: there is no such preset.
     """
-    preset = preset or _preset_of_backend()
-    if preset not in ("cpu", "gpu"):
-        raise ValueError(f"preset {preset!r} is neither 'cpu' nor 'gpu'")
-    gpu = preset == "gpu"
+    name, device = presets.resolve(preset)
+    sizes, gpu = presets.PRESETS[name], device == "gpu"
     c = ml_collections.ConfigDict()
-    c.preset = preset
+    c.preset = name
+    c.device = device
     c.seed = 0
 
     c.task = "train"  # or "adapt", from a prior; or "voice", Audio2Motion alone
@@ -46,10 +46,10 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.data = data = ml_collections.ConfigDict()
     data.root = ""  # identity folder, or a folder of them; "" makes the demo cast
     data.cache = ""  # folder of resized frames; "" is in each identity folder
-    data.size = 512 if gpu else 64  # longest side of the training images
+    data.size = sizes.size  # longest side of the training images
     data.max_seconds = 0.0  # trains on the first seconds only; 0 takes all
-    data.frames_per_step = 8 if gpu else 4  # B
-    data.rays_per_frame = 2048 if gpu else 96  # R
+    data.frames_per_step = sizes.frames  # B
+    data.rays_per_frame = sizes.rays  # R
     data.landmarks = 96  # M, landmarks for loss.landmarks
     data.references = 2  # K, frames that the encoder sees in a step
     data.threads = 4 if gpu else 1
@@ -66,13 +66,13 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     scene.high = (0.36, 0.42, 0.16)
 
     c.grid = grid = ml_collections.ConfigDict()
-    grid.levels = 12 if gpu else 8  # L
+    grid.levels = sizes.levels  # L
     grid.coarsest = 16  # cells along the scene box's longest side
-    grid.finest = 1024 if gpu else 256
-    grid.log2_entries = 17 if gpu else 15  # T = 2**this
+    grid.finest = sizes.finest
+    grid.log2_entries = sizes.log2_entries  # T = 2**this
 
     c.sampling = sampling = ml_collections.ConfigDict()
-    sampling.samples = 16 if gpu else 12  # S
+    sampling.samples = sizes.samples  # S
     sampling.cells = (64, 64, 32)  # X, Y, Z of the density grid
     sampling.uniform = 0.2  # share of the samples that ignores the density grid
     sampling.decay = 0.8  # factor of a cell's running maximum at each visit
@@ -115,7 +115,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     # experiment; held-out PSNR of clips b and c falls by 0.1 dB with 1.
     loss.outside = 0.0
     loss.residual = 1e-4  # mean square of the residual's codes and last layers
-    loss.lpips = 0.01  # on patches, in the perceptual phase
+    loss.lpips = 0.03  # on patches, in the perceptual stage
+    # Spread of the weights along a ray, units of UNIT (results/real_size.md).
+    loss.distortion = sizes.distortion
 
     c.lr = lr = ml_collections.ConfigDict()
     lr.grid = 1e-2
@@ -126,12 +128,16 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     lr.final = 0.05  # share of the rates left at the end
 
     c.train = train = ml_collections.ConfigDict()
-    train.steps = 20_000 if gpu else 1_500  # sets the schedule
+    train.steps = sizes.steps  # sets the schedule
     train.max_minutes = 0.0  # saves and stops early, schedule unchanged; 0 is no limit
     train.density_every = 8  # steps between visits to the density grid
     train.density_points = 8192 if gpu else 1024  # cells visited for each frame
-    train.perceptual = 0.2 if gpu else 0.0  # share of the steps, the last ones
-    train.patch = 64 if gpu else 32  # side of the patches of that phase, pixels
+    # Stages, see `training.stages`: the first steps on small images, the last with
+    # LPIPS on patches and with motion fixed.
+    train.coarse = sizes.coarse  # share of the steps
+    train.coarse_size = sizes.coarse_size  # longest side of the small images
+    train.perceptual = sizes.perceptual  # share of the steps
+    train.patch = sizes.patch  # side of the patches, pixels
     train.log_every = 100
     train.preview_every = 2_000 if gpu else 500
     train.checkpoint_every = 2_000 if gpu else 500
@@ -149,9 +155,3 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.mesh = mesh = ml_collections.ConfigDict()
     mesh.identity = 0  # devices along the axis of identities; 0 chooses
     return c
-
-
-def _preset_of_backend() -> str:
-    import jax  # starts the devices, which a named preset does without
-
-    return "cpu" if jax.default_backend() == "cpu" else "gpu"

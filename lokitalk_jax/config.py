@@ -27,7 +27,7 @@ def load(
 
     Args:
       name: of a config, such as "multi_id", or the path of a file of one's own; a
-        preset may follow a colon, as in "multi_id:cpu".
+        preset may follow a colon, as in "multi_id:draft_cpu".
       fields: values by their dotted names, such as {"train.steps": 500}.
 
     Raises:

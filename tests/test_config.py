@@ -13,16 +13,24 @@ ROOT = pathlib.Path(__file__).parents[1]
 )
 def test_a_config_is_known_by_name_and_by_path(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    c = config.load(f"{name}:cpu")
-    assert c.preset == "cpu" and c.model.encoder
+    c = config.load(f"{name}:draft_cpu")
+    assert c.preset == "draft_cpu" and c.model.encoder
 
 
-def test_all_configs_load_with_both_presets():
+def test_all_configs_load_with_every_preset():
     assert {"single_id", "multi_id", "adapt", "audio2motion"} <= set(config.names())
     for name in config.names():
-        assert (
-            config.load(f"{name}:gpu").data.size > config.load(f"{name}:cpu").data.size
-        )
+        for device in ("cpu", "gpu"):
+            sizes = [
+                config.load(f"{name}:{size}_{device}").data.size
+                for size in ("draft", "standard", "full")
+            ]
+            assert sizes == [64, 256, 512]
+
+
+def test_without_a_device_a_preset_is_the_one_of_this_machine():
+    assert config.load("single_id:full").preset == "full_cpu"
+    assert config.load("single_id").preset == "standard_cpu"
 
 
 def test_a_file_of_ones_own_is_a_config(tmp_path):
@@ -33,7 +41,7 @@ def test_a_file_of_ones_own_is_a_config(tmp_path):
         "    c.seed = 7\n"
         "    return c\n"
     )
-    assert config.load(f"{tmp_path / 'mine.py'}:cpu").seed == 7
+    assert config.load(f"{tmp_path / 'mine.py'}:draft_cpu").seed == 7
     (tmp_path / "empty.py").write_text("")
     with pytest.raises(ValueError, match="has no function get_config"):
         config.load(tmp_path / "empty.py")
@@ -44,7 +52,7 @@ def test_a_file_of_ones_own_is_a_config(tmp_path):
     [
         ("nobody", "config=nobody is neither a file nor one of .*multi_id"),
         ("configs/nowhere.py", "config=configs/nowhere.py is neither"),
-        ("multi_id:tpu", "'tpu' is neither 'cpu' nor 'gpu'"),
+        ("multi_id:tpu", "'tpu' is none of draft, standard and full"),
         ("", "neither"),
     ],
 )
@@ -61,7 +69,7 @@ def test_fields_are_set_by_their_dotted_names():
         "sampling.cells": [8, 8, 4],
         "model.encoder": True,
     }
-    c = config.load("single_id:cpu", given)
+    c = config.load("single_id:draft_cpu", given)
     assert c.train.steps == 5 and c.model.encoder is True
     assert c.lr.grid == 1.0 and isinstance(c.lr.grid, float)
     assert c.data.root == str(pathlib.Path("data", "me"))
@@ -86,4 +94,4 @@ def test_fields_are_set_by_their_dotted_names():
 )
 def test_fields_and_values_that_do_not_fit_are_refused(field, value, words):
     with pytest.raises(ValueError, match=words):
-        config.load("single_id:cpu", {field: value})
+        config.load("single_id:draft_cpu", {field: value})

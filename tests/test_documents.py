@@ -103,7 +103,7 @@ def resolves(name: str) -> bool:
 
 @pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.stem)
 def test_config_fields_that_pages_name_exist(page):
-    known = set(config.fields(config.load("multi_id:cpu")))
+    known = set(config.fields(config.load("multi_id:draft_cpu")))
     sections = "|".join({name.partition(".")[0] for name in known if "." in name})
     text = page.read_text()
     named = re.findall(r"--config\.([a-z_.]*[a-z])\b", text)
@@ -121,5 +121,5 @@ def test_functions_that_the_method_names_exist():
         n for n in named if n.partition(".")[0] in modules and not n.endswith(".py")
     }
     assert len(named) > 15
-    fields = set(config.fields(config.load("multi_id:cpu")))
+    fields = set(config.fields(config.load("multi_id:draft_cpu")))
     assert not [name for name in named - fields if not resolves(name)]

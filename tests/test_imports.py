@@ -15,7 +15,7 @@ MODULES = {
 # A module imports from its own layer and from those above it. Layers of one line
 # are folders or modules that do not import each other.
 LAYERS = (
-    ("structs",),
+    ("structs", "presets"),
     ("base_config", "config", "process", "progress"),
     ("files", "face_mesh", "sharding", "lpips"),
     ("checkpoint", "media"),

@@ -55,11 +55,11 @@ def test_a_process_starts_with_a_cache_in_the_users_folder(tmp_path):
         ),
         (["--config=configs/nowhere.py", "--config.seed=1"], "is neither a file nor"),
         (
-            ["--config=configs/single_id.py:cpu", "--config.train.stepz=3"],
+            ["--config=configs/single_id.py:draft_cpu", "--config.train.stepz=3"],
             "no field 'train.stepz'; did you mean train.steps",
         ),
         (
-            ["--config=configs/single_id.py:cpu", "--config.trane.steps=3"],
+            ["--config=configs/single_id.py:draft_cpu", "--config.trane.steps=3"],
             "no field 'trane.steps'",
         ),
     ],

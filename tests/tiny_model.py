@@ -19,11 +19,11 @@ COMPILE_FAST = {
 
 
 def config(encoder: bool = False):
-    """`multi_id:cpu`, as small as possible with every part, or all but the encoder.
+    """`multi_id:draft_cpu`, as small as possible with every part, or all but the encoder.
 
     Most tests leave the encoder out, as it compiles slowly.
     """
-    c = multi_id.get_config("cpu")
+    c = multi_id.get_config("draft_cpu")
     c.model.encoder = encoder
     c.model.residual_dropout = 0.5 if encoder else 0.0
     c.data.size = 32

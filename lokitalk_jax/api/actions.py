@@ -32,7 +32,7 @@ def train(
 
     Args:
       config: "single_id", "multi_id" or "adapt", also with a preset, as in
-        "single_id:cpu"; the path of a config file; or a config.
+        "single_id:full"; the path of a config file; or a config.
       data: an identity folder, or a folder of them; by default the config's, which is
         the demo cast, made in `data/demo`.
       workdir: folder of the run, by default `runs/<name of the config>`. A run that is

@@ -63,7 +63,7 @@ def _parser(program: str) -> terminal.Parser:
         "--config",
         required=True,
         help=f"{', '.join(configs.names())}, or a file of your own; a preset may "
-        "follow, as in multi_id:cpu or multi_id:gpu (default: that of the backend)",
+        "follow, as in multi_id:draft or multi_id:full (default: that of the device)",
     )
     add("--workdir", type=pathlib.Path, help="folder of the run (default: runs/CONFIG)")
     add("--fields", action="store_true", help="list the config's fields and exit")
@@ -134,5 +134,5 @@ def _field_flags() -> list[str]:
     """Names of the flags of all fields."""
     from lokitalk_jax import base_config
 
-    config = base_config.get_config("cpu")
+    config = base_config.get_config("draft_cpu")
     return [f"{_FIELD}{field}".removeprefix("--") for field in configs.fields(config)]

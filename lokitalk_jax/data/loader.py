@@ -75,7 +75,7 @@ class Loader:
 
     Rays are drawn one by one with `Drawing.importance`, or, with `Drawing.patch`, as
     one square of pixels (row by row) of each frame: around the lips at even steps,
-    anywhere at odd ones.
+    anywhere on the person at odd ones.
     """
 
     def __init__(

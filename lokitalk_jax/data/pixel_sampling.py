@@ -8,6 +8,8 @@ from lokitalk_jax.data import frame_cache, regions
 from lokitalk_jax.data.dataset import Dataset
 
 _RADIUS_TABLE = regions.radius_table()
+# Pixels tried before one off the person is taken.
+_TRIES = 64
 
 
 class Importance(NamedTuple):
@@ -96,14 +98,24 @@ def draw_patches(
 ) -> np.ndarray:
     """Pixel centres [B, side * side, 2] of one square in each frame, row by row.
 
-    The square lies around the lips, moved into the image, or anywhere.
+    The square lies around the lips or about a random pixel of the person, moved into
+    the image.
     """
     room = np.array(data.camera.shape[::-1]) - side
     if on_lips:
-        corner = np.round(data.shapes.centres[frames, 0] - side / 2)
-        corner = np.clip(corner, 0, room)
+        centre = data.shapes.centres[frames, 0]
     else:
-        corner = rng.integers(0, room + 1, (len(frames), 2))
+        centre = np.array([_person_pixel(rng, data, frame) for frame in frames])
+    corner = np.clip(np.round(centre - side / 2), 0, room)
     row, column = np.mgrid[:side, :side]
     inside = np.stack([column, row], -1).reshape(1, -1, 2) + 0.5
     return (corner[:, None] + inside).astype(np.float32)
+
+
+def _person_pixel(rng: np.random.Generator, data: Dataset, frame: int) -> np.ndarray:
+    """X and y of a random pixel that is more person than background."""
+    size = np.array(data.camera.shape[::-1])
+    tried = rng.integers(0, size, (_TRIES, 2))
+    x, y = tried.T
+    inside = data.images[frame, y, x, frame_cache.MASK] > 127
+    return tried[np.argmax(inside)]

@@ -45,6 +45,11 @@ class Model(NamedTuple):
         """Sizes of the canonical grid."""
         return self.identity.grid
 
+    def reading_levels(self, count: int) -> "Model":
+        """The model with features of the `count` leading grid levels, 0 elsewhere."""
+        grid = self.grid._replace(active=count if count < self.grid.levels else 0)
+        return self._replace(identity=self.identity._replace(grid=grid))
+
 
 def from_config(config: Config) -> Model:
     """The model of a config, from its sections `model`, `grid`, `scene`, `sampling`.

@@ -32,6 +32,7 @@ class GridSpec(NamedTuple):
         levels between grow geometrically.
       log2_entries: T is at most 2**log2_entries.
       features: C, features of an entry. One would compile to slow atomics on a GPU.
+      active: leading levels that `encode` reads; 0 reads all. The table has all.
     """
 
     levels: int
@@ -39,6 +40,7 @@ class GridSpec(NamedTuple):
     finest: int
     log2_entries: int
     features: int = 2
+    active: int = 0
 
 
 class _Levels(NamedTuple):
@@ -52,6 +54,7 @@ class _Levels(NamedTuple):
 
 @functools.cache
 def _levels(spec: GridSpec) -> tuple[_Levels, int]:
+    """The levels that are read, and the rows of the table."""
     steps = max(spec.levels - 1, 1)
     growth = (spec.finest / spec.coarsest) ** (1 / steps)
     cells = [round(spec.coarsest * growth**level) for level in range(spec.levels)]
@@ -59,17 +62,24 @@ def _levels(spec: GridSpec) -> tuple[_Levels, int]:
     sizes = [min((n + 1) ** 3, entries) for n in cells]
     cells = np.array(cells, np.uint32)
     one = np.ones_like(cells)
-    return _Levels(
+    levels = _Levels(
         cells=cells,
         first=np.cumsum([0, *sizes[:-1]]).astype(np.uint32),
         strides=np.stack([one, cells + 1, (cells + 1) ** 2], axis=-1),
         dense=np.array([(int(n) + 1) ** 3 <= entries for n in cells]),
-    ), sum(sizes)
+    )
+    active = slice(spec.active or None)
+    return _Levels(*(each[active] for each in levels)), sum(sizes)
 
 
 def table_shape(spec: GridSpec) -> tuple[int, int]:
     """Shape of the flat table: rows of all levels, C."""
     return _levels(spec)[1], spec.features
+
+
+def level_cells(spec: GridSpec) -> list[int]:
+    """Cells along an axis of each level that is read."""
+    return [int(n) for n in _levels(spec)[0].cells]
 
 
 def dense_cells(spec: GridSpec) -> list[int]:
@@ -271,7 +281,7 @@ def encode(table: Array, points: Array, spec: GridSpec) -> Array:
       spec: the grid's sizes.
 
     Returns:
-      [L, P, C].
+      [L, P, C], of the active levels alone.
     """
     return _forward(table, points, spec, _cells_at_once)
 

@@ -21,10 +21,14 @@ class Samples(NamedTuple):
 
     Attributes:
       weights: [B, R, S], of volume rendering.
+      distances: [B, R, S], along the rays; units of `UNIT`.
+      widths: [B, R, S], lengths that the samples stand for; units of `UNIT`.
       deformed: of the samples, axis Q = R * S.
     """
 
     weights: Array
+    distances: Array
+    widths: Array
     deformed: Deformed
 
 
@@ -66,6 +70,9 @@ def _grid_features(model: Model, params: AvatarParams, points: Array) -> Array:
     cube = (points - (low + high) / 2) / jnp.max(high - low) + 0.5
     table = params.identity["grid"]
     features: Any = hashgrid.encode(table, cube.reshape(-1, 3).T, model.grid)
+    inactive = model.grid.levels - len(features)
+    if inactive:
+        features = jnp.pad(features, ((0, inactive), (0, 0), (0, 0)))
     return jnp.moveaxis(features, 0, 1).reshape(*points.shape[:-1], -1)
 
 
@@ -154,4 +161,4 @@ def render(
         plate,
         far,
     )
-    return rendered, Samples(weights, deformed)
+    return rendered, Samples(weights, distances, widths, deformed)

@@ -1,8 +1,6 @@
-"""Training batches on the devices, of both phases of training."""
+"""Training batches on the devices, from the first stage to the last."""
 
-import contextlib
-import itertools
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from types import MappingProxyType
 
 import jax
@@ -12,28 +10,28 @@ from lokitalk_jax import sharding
 from lokitalk_jax.data import pixel_sampling, references
 from lokitalk_jax.data.loader import Drawing, Loader
 from lokitalk_jax.structs import Batch, Config, Signals
+from lokitalk_jax.training import stages
+from lokitalk_jax.training.stages import TrainingStage
 from lokitalk_jax.training.training_set import TrainingSet
 
 
 class Batches:
-    """Batches on the devices: single rays, then patches in the perceptual phase.
-
-    Attributes:
-      patches_from: the step at which the perceptual phase starts.
-    """
+    """Batches on the devices, each drawn as its stage says."""
 
     def __init__(
         self,
         config: Config,
         training_set: TrainingSet,
+        in_order: Sequence[TrainingStage],
         signals: Mapping[str, Signals],
         audio_windows: Mapping[str, np.ndarray] = MappingProxyType({}),
     ):
-        """Opens the loaders of both phases.
+        """Opens a loader for each stage.
 
         Args:
           config: of the run.
           training_set: the identities.
+          in_order: the stages.
           signals: by name, the driving signals of all frames.
           audio_windows: see `Loader`.
 
@@ -41,18 +39,26 @@ class Batches:
           ValueError: the landmark loss has a weight and no landmark is drawn; see
             `Loader` for others.
         """
-        data, train = config.data, config.train
+        data = config.data
         if config.loss.landmarks and data.landmarks < 1:
             raise ValueError(
                 f"loss.landmarks is {config.loss.landmarks} and data.landmarks "
                 f"{data.landmarks}; raise the latter, or set the weight to 0"
             )
         self._training_set = training_set
-        self.patches_from = round(train.steps * (1 - train.perceptual))
+        self._stages = tuple(in_order)
 
-        def loader(drawing: Drawing) -> Loader:
+        def loader(stage: TrainingStage) -> Loader:
+            drawing = Drawing(
+                frames=stage.frames,
+                rays=stage.rays,
+                importance=pixel_sampling.Importance(**data.importance),
+                patch=stage.patch,
+                landmarks=data.landmarks if config.loss.landmarks else 0,
+                references=references.from_config(config),
+            )
             return Loader(
-                training_set.datasets,
+                training_set.datasets_at(stage.size, config),
                 signals,
                 drawing,
                 seed=config.seed,
@@ -61,31 +67,20 @@ class Batches:
                 prefetch=data.prefetch,
             )
 
-        drawing = Drawing(
-            frames=data.frames_per_step,
-            rays=data.rays_per_frame,
-            importance=pixel_sampling.Importance(**data.importance),
-            landmarks=data.landmarks if config.loss.landmarks else 0,
-            references=references.from_config(config),
-        )
-        self._rays = loader(drawing)
-        self._patches = None
-        if train.perceptual:
-            # About as many rays per step as before.
-            area = train.patch**2
-            count = max(1, drawing.frames * drawing.rays // area)
-            patches = drawing._replace(frames=count, rays=area, patch=train.patch)
-            self._patches = loader(patches)
+        self._loaders = {stage: loader(stage) for stage in in_order}
 
     def iterate(self, start: int) -> Generator[Batch, None, None]:
         """Yields the batches of steps `start`, `start` + 1, ..."""
-        if start < self.patches_from:
-            with contextlib.closing(self._rays.iterate(start)) as source:
-                for batch in itertools.islice(source, self.patches_from - start):
-                    yield self._put(batch)
-        if self._patches is not None:
-            for batch in self._patches.iterate(max(start, self.patches_from)):
+        step = start
+        while True:
+            stage = stages.at(self._stages, step)
+            source = self._loaders[stage].iterate(step)
+            for batch in source:
                 yield self._put(batch)
+                step += 1
+                if stages.at(self._stages, step) is not stage:
+                    break
+            source.close()
 
     def _put(self, batch: Batch) -> Batch:
         training_set = self._training_set

@@ -20,6 +20,7 @@ def write(
     training_set: TrainingSet,
     step: int,
     log: MetricLog,
+    stage: str,
 ) -> None:
     """Writes and logs a preview of each identity of the first process.
 
@@ -28,6 +29,7 @@ def write(
       state: after `step` steps.
       training_set: the identities.
       step: steps done.
+      stage: that the last step belongs to; part of the file's name.
       log: of the run; previews go to the folder `previews` next to it.
     """
     if jax.process_index():
@@ -38,7 +40,7 @@ def write(
         params = train_step.avatar_params(state, slot)
         renderer = FrameRenderer(model, params, data.camera)
         picture = strip(renderer, training_set.record(data), data)
-        path = log.workdir / "previews" / f"{data.name}-{step:07d}.png"
+        path = log.workdir / "previews" / f"{data.name}-{step:07d}-{stage}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         image_file.write(path, picture)
         log.image(step, data.name, picture)

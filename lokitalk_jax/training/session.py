@@ -14,8 +14,9 @@ from lokitalk_jax.avatar.run import Run
 from lokitalk_jax.model import architecture
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.structs import Batch, Config
-from lokitalk_jax.training import adapting, lip_source, train_step
+from lokitalk_jax.training import adapting, lip_source, stages, train_step
 from lokitalk_jax.training.batches import Batches
+from lokitalk_jax.training.stages import TrainingStage
 from lokitalk_jax.training.training_set import TrainingSet, load_training_set
 
 # The first parameters are computed once, and compile slowly: random numbers are long
@@ -31,6 +32,7 @@ class Session(NamedTuple):
       training_set: the identities.
       model: the model.
       state: before the first step.
+      stages: of training, in their order.
       batches: of all steps.
       advance: (state, step, batch) to the state after the step and metrics [N]; the
         state that is given in is donated.
@@ -40,6 +42,7 @@ class Session(NamedTuple):
     training_set: TrainingSet
     model: architecture.Model
     state: structs.TrainState
+    stages: tuple[TrainingStage, ...]
     batches: Batches
     advance: Callable
 
@@ -85,21 +88,27 @@ def build_session(
         shared = state.params["shared"] | {"voice": encoder}
         state = state._replace(params=state.params | {"shared": shared})
 
-    train, density = train_step.compile_steps(
-        spec, shardings, sharding.by_identity(training_set.mesh)
-    )
+    in_order = stages.from_config(config)
+    by_identity = sharding.by_identity(training_set.mesh)
+    programs = {}
+    for stage in in_order:
+        its_spec = spec._replace(model=spec.model.reading_levels(stage.levels))
+        programs[stage] = train_step.compile_steps(its_spec, shardings, by_identity)
     lpips_params = None
-    if config.train.perceptual:
+    if any(stage.patch for stage in in_order):
         everywhere = NamedSharding(training_set.mesh, PartitionSpec())
         lpips_params = jax.device_put(lpips.lpips_params("alex"), everywhere)
-    batches = Batches(config, training_set, source.signals, source.audio_windows)
+    batches = Batches(
+        config, training_set, in_order, source.signals, source.audio_windows
+    )
 
     def advance(state, step: int, batch: Batch):
+        stage = stages.at(in_order, step)
+        train, density = programs[stage]
         if step % config.train.density_every == 0:
             state = density(state, batch)
-        in_patches = step >= batches.patches_from
         # Any transfer to the devices here would delay every step.
         with jax.transfer_guard("disallow"):
-            return train(state, batch, lpips_params if in_patches else None)
+            return train(state, batch, lpips_params if stage.patch else None)
 
-    return Session(config, training_set, spec.model, state, batches, advance)
+    return Session(config, training_set, spec.model, state, in_order, batches, advance)

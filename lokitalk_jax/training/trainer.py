@@ -16,6 +16,7 @@ from lokitalk_jax.training import (
     bad_values,
     previews,
     resuming,
+    stages,
     stopping,
     voice_fitting,
 )
@@ -35,8 +36,8 @@ def train(
     Args:
       config: see `base_config`; is stored with the run.
       workdir: of the run, made where missing.
-      progress: is told of the stages "compiling", "training" and, for lips from speech,
-        "fitting Audio2Motion".
+      progress: receives "compiling" and "training", or each of several stages, such as
+        "training, coarse", and "fitting Audio2Motion" for lips from speech.
 
     Returns:
       steps done.
@@ -60,7 +61,7 @@ def train(
     log = MetricLog(workdir, enabled=first)
     stop = stopping.Stop(config.train.max_minutes)
     batches = session.batches.iterate(start)
-    stage = Stage(progress, "compiling")
+    progress = progress if first else None
     save = functools.partial(
         checkpoints.save,
         identities=training_set.names,
@@ -70,11 +71,16 @@ def train(
     step, began = start, time.monotonic()
     try:
         while step < config.train.steps:
+            now = stages.at(session.stages, step)
+            label = f", {now.name}" if len(session.stages) > 1 else ""
+            compiles = step in (start, now.first)
+            if compiles:
+                bar = Stage(progress, f"compiling{label}")
             state, metrics = session.advance(state, step, next(batches))
             step += 1
-            stage.advance()
-            if step == start + 1:
-                stage = Stage(progress, "training", config.train.steps, done=step)
+            bar.advance()
+            if compiles:
+                bar = Stage(progress, f"training{label}", config.train.steps, done=step)
             ending = stopping.agreed(stop(), step, config.train.log_every)
             ending |= checkpoints.reached_preemption(step)
             last = step == config.train.steps or ending
@@ -88,7 +94,7 @@ def train(
                 bad_values.refuse(state, step, training_set.names)
                 save(step, state)
             if step % config.train.preview_every == 0 or last:
-                previews.write(session.model, state, training_set, step, log)
+                previews.write(session.model, state, training_set, step, log, now.name)
             if ending:
                 _LOG.info("stopping at step %d: %s", step, stop.reason or "preempted")
                 break

@@ -52,6 +52,14 @@ class TrainingSet(NamedTuple):
         padding = range(self.count - len(self.names))
         return (*(zlib.crc32(name.encode()) for name in self.names), *padding)
 
+    def datasets_at(self, size: int, config: Config) -> list[Dataset | None]:
+        """The datasets of this process with another longest side, pixels."""
+        if size == config.data.size:
+            return self.datasets
+        return [
+            data and open_dataset(data.folder, size, config) for data in self.datasets
+        ]
+
     def record(self, data: Dataset) -> clip_records.ClipRecord:
         """The record of one of the clips."""
         return clip_records.make(data, self.fitted, self.signals[data.name])
@@ -67,6 +75,12 @@ def find_folders(root: str) -> list[IdentityFolder]:
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("demo cast")
     return find_identities(DEMO_ROOT)
+
+
+def open_dataset(folder: IdentityFolder, size: int, config: Config) -> Dataset:
+    """A clip with a longest side of `size` pixels; see `Dataset.open`."""
+    cache = pathlib.Path(config.data.cache) if config.data.cache else None
+    return Dataset.open(folder, size, cache, config.data.max_seconds or None)
 
 
 def load_training_set(
@@ -89,10 +103,6 @@ def load_training_set(
     max_seconds = config.data.max_seconds or None
     _LOG.info("reading %d identities at %d px", len(folders), config.data.size)
 
-    def open_dataset(folder: IdentityFolder) -> Dataset:
-        cache = pathlib.Path(config.data.cache) if config.data.cache else None
-        return Dataset.open(folder, config.data.size, cache, max_seconds)
-
     # The lip basis is shared, so every process reads the tracks of every identity;
     # images are opened for its own slots only.
     tracks = {folder.name: read_tracks(folder, max_seconds) for folder in folders}
@@ -107,7 +117,10 @@ def load_training_set(
         names=list(tracks),
         slots=slots,
         datasets=[
-            open_dataset(folders[i]) if i < len(folders) else None for i in slots
+            open_dataset(folders[i], config.data.size, config)
+            if i < len(folders)
+            else None
+            for i in slots
         ],
         folders=folders,
         fitted=fitted,

@@ -50,7 +50,7 @@ def test_every_person_is_rendered_as_training_showed_them(tiny_run):
         avatar = run.avatar(name)
         frame = int(avatar.record.test_frames[len(avatar.record.test_frames) // 2])
         rendered = frames_of(avatar, motion.tracked(avatar.record, [frame]))[0]
-        strip = cv2.imread(str(tiny_run.workdir / f"previews/{name}-0000012.png"))
+        strip = cv2.imread(str(tiny_run.workdir / f"previews/{name}-0000012-fine.png"))
         width = avatar.record.camera.width
         preview = strip[:, width : 2 * width, ::-1] / 255
         np.testing.assert_allclose(np.clip(rendered, 0, 1), preview, atol=3 / 255)

@@ -140,7 +140,7 @@ def test_modes_and_their_short_forms_are_the_same():
             ["--mute=lip", "--lip=demo_01"],
             "--mute=lip holds a region",
         ),
-        (["--size=0"], "0 pixels; give at least 16"),
+        (["--size=0"], "is too small; give at least 16"),
         (["evaluate", "--max-frames=0"], "--max-frames=0 must be at least 1"),
     ],
 )

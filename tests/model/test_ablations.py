@@ -29,12 +29,12 @@ def flat(config) -> dict:
 
 
 def ablation(name):
-    return importlib.import_module(f"configs.ablations.{name}").get_config("cpu")
+    return importlib.import_module(f"configs.ablations.{name}").get_config("draft_cpu")
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "no_prior"])
 def test_an_ablation_changes_a_few_fields_of_the_prior(name):
-    whole, less = flat(multi_id.get_config("cpu")), flat(ablation(name))
+    whole, less = flat(multi_id.get_config("draft_cpu")), flat(ablation(name))
     assert whole.keys() == less.keys()
     changed = {key for key in whole if whole[key] != less[key]}
     assert 1 <= len(changed) <= 2
@@ -44,7 +44,7 @@ def test_an_ablation_changes_a_few_fields_of_the_prior(name):
 def tiny(name):
     """The tiny config with the fields that an ablation changes."""
     c = tiny_model.config(encoder=True)
-    whole, less = flat(multi_id.get_config("cpu")), flat(ablation(name))
+    whole, less = flat(multi_id.get_config("draft_cpu")), flat(ablation(name))
     changes = {key: less[key] for key in whole if whole[key] != less[key]}
     c.update_from_flattened_dict(changes)
     return c

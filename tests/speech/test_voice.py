@@ -16,7 +16,7 @@ from tests import spoken_run as spoken_runs
 
 def test_a_run_keeps_its_voice_with_held_out_correlations(tiny_run, tmp_path):
     shutil.copytree(tiny_run.workdir, tmp_path / "run")
-    c = audio2motion_config.get_config("cpu")
+    c = audio2motion_config.get_config("draft_cpu")
     c.voice.update(steps=2, batch=1, frames=5)
     voice_fitting.fit_voice(c, tmp_path / "run")
     kept = voice.load(tmp_path / "run")

@@ -83,7 +83,7 @@ def test_adapted_runs_have_the_sizes_and_the_lip_basis_of_the_prior(tiny_run, ad
 
 
 def test_fields_that_the_prior_sets_are_refused_on_the_command_line(tmp_path):
-    command = [sys.executable, "train.py", "--config=configs/adapt.py:cpu"]
+    command = [sys.executable, "train.py", "--config=configs/adapt.py:draft_cpu"]
     command += [f"--workdir={tmp_path / 'run'}", f"--config.prior={tmp_path}"]
     ended = subprocess.run(
         [*command, "--config.model.code=9"], capture_output=True, text=True
@@ -96,7 +96,7 @@ def test_fields_that_the_prior_sets_are_refused_on_the_command_line(tmp_path):
 
 
 def test_adapting_without_a_prior_is_refused(tmp_path, strangers):
-    command = [sys.executable, "train.py", "--config=configs/adapt.py:cpu"]
+    command = [sys.executable, "train.py", "--config=configs/adapt.py:draft_cpu"]
     command += [f"--workdir={tmp_path / 'run'}", f"--config.data.root={strangers}"]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 1

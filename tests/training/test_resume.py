@@ -135,7 +135,7 @@ def five_identities(tmp_path_factory):
     state = jax.device_put(state, sharding.state_shardings(state, mesh))
     checkpoints = Checkpoints(workdir, every=1, keep=2)
     names = ["a", "b", "c", "d", "e"]
-    config = multi_id.get_config("cpu").to_dict()
+    config = multi_id.get_config("draft_cpu").to_dict()
     checkpoints.save(7, state, names, {"lip_basis": np.eye(3)}, config)
     checkpoints.close()
     return workdir, jax.device_get(state)
