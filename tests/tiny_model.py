@@ -19,7 +19,7 @@ COMPILE_FAST = {
 
 
 def config(encoder: bool = False):
-    """`multi_id:draft_cpu`, as small as possible with every part, or all but the encoder.
+    """`multi_id:draft_cpu` as small as possible: every part, or all but the encoder.
 
     Most tests leave the encoder out, as it compiles slowly.
     """
