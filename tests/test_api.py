@@ -70,13 +70,20 @@ def test_training_by_a_call_is_training(tiny_run, tmp_path):
     ("arguments", "words"),
     [
         ({"config": "nobody"}, "config=nobody is neither"),
-        ({"config": "single_id:cpu", "overrides": {"train.step": 1}}, "train.steps"),
         (
-            {"config": "adapt:cpu", "prior": "x", "overrides": {"grid.levels": 3}},
+            {"config": "single_id:draft_cpu", "overrides": {"train.step": 1}},
+            "train.steps",
+        ),
+        (
+            {
+                "config": "adapt:draft_cpu",
+                "prior": "x",
+                "overrides": {"grid.levels": 3},
+            },
             "grid.levels has no effect",
         ),
-        ({"config": "adapt:cpu", "data": "x"}, "give prior=RUN"),
-        ({"config": "single_id:cpu", "data": "x"}, "x"),
+        ({"config": "adapt:draft_cpu", "data": "x"}, "give prior=RUN"),
+        ({"config": "single_id:draft_cpu", "data": "x"}, "x"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(arguments, words, tmp_path, monkeypatch):

@@ -58,7 +58,7 @@ def test_it_is_whole_in_an_empty_folder(installed, tiny_run, tmp_path):
     run(
         lokitalk,
         "train",
-        "--config=multi_id:cpu",
+        "--config=multi_id:draft_cpu",
         "--workdir=runs/demo",
         f"--config.data.root={tiny_run.data}",
         *_tiny_fields(),
@@ -79,7 +79,7 @@ def test_it_is_whole_in_an_empty_folder(installed, tiny_run, tmp_path):
 
 def _tiny_fields() -> list[str]:
     """Flags that make the run of multi_id as small as `tiny_run`."""
-    tiny, full = tiny_model.config(encoder=True), config.load("multi_id:cpu")
+    tiny, full = tiny_model.config(encoder=True), config.load("multi_id:draft_cpu")
     return [
         f"--config.{field}={config.get_field(tiny, field)}"
         for field in config.fields(full)
