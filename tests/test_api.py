@@ -71,7 +71,7 @@ def test_training_by_a_call_is_training(tiny_run, tmp_path):
     [
         ({"config": "nobody"}, "config=nobody is neither"),
         (
-            {"config": "single_id:draft_cpu", "overrides": {"train.step": 1}},
+            {"config": "single_id:draft", "overrides": {"train.step": 1}},
             "train.steps",
         ),
         (

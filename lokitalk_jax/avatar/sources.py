@@ -87,7 +87,7 @@ def _driven(run: Run, record: ClipRecord, region: str, text: str, words) -> Iter
         driver = load_driver(run, text)
     except ValueError as error:
         raise ValueError(
-            f"{region}: {error}; nor is it {', '.join(words)} or a .csv file"
+            f"{region}={text}: {error}; nor is it {', '.join(words)} or a .csv file"
         ) from error
     count = driver.frame_count
     driven = motion.swap(

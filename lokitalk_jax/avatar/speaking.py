@@ -152,7 +152,7 @@ def _checked_gain(gain: Mapping[str, float]) -> structs.Signals:
         )
     for region, factor in gain.items():
         if not (math.isfinite(factor) and factor >= 0):
-            raise ValueError(f"gain of {region} is {factor}; it must be at least 0")
+            raise ValueError(f"gain={region}:{factor} must be at least 0")
     lip, eye, head = (float(gain.get(region, 1.0)) for region in sources.REGIONS)
     return structs.Signals(lip, eye, head, head)
 

@@ -60,7 +60,7 @@ def spec_for(hears: str, clips: Sequence[SpokenClip]) -> Spec:
         inputs = audio_features.read(first.source / hears, len(first.lip)).shape[1] + 1
     else:
         raise ValueError(
-            f"voice.hears is {hears!r}; it is {', '.join(sound_features.WIDTHS)}, or "
+            f"voice.hears={hears!r} is none of {', '.join(sound_features.WIDTHS)}, nor "
             "the name of a .npy file of features in each identity folder"
         )
     return Spec(lip_dim=lip_dim, hears=hears, inputs=inputs)

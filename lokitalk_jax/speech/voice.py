@@ -98,8 +98,8 @@ def load(workdir: str | os.PathLike) -> Voice:
         voice = None
     if voice is None or not _fits(voice):
         raise ValueError(
-            f"{path} was written by another version of this program; fit the voice "
-            f"again: train with config=audio2motion workdir={workdir}"
+            f"{path} was written by another version of this program; train the voice "
+            f"again with config=audio2motion, workdir={workdir}"
         )
     return voice
 
@@ -113,8 +113,8 @@ def _fits(voice: Voice) -> bool:
 def _missing(workdir: pathlib.Path) -> str:
     if list(workdir.glob("identities/*/audio.wav")):
         remedy = (
-            "it is fitted when training ends; to fit it now, train with "
-            f"config=audio2motion workdir={workdir}; if that finds too little speech, "
+            "it is trained when the run ends; to train it now, use "
+            f"config=audio2motion, workdir={workdir}; if that finds too little speech, "
             "adapt a prior (config=adapt)"
         )
     else:

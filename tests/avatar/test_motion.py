@@ -1,4 +1,4 @@
-"""Driving one person by another."""
+"""Driving one identity by the clip of another."""
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ def pair(tiny_run):
     return [run.record(name) for name in tiny_run.names]
 
 
-def test_driving_oneself_changes_nothing(pair):
+def test_driving_an_avatar_by_its_own_clip_changes_nothing(pair):
     me, _ = pair
     frames = range(5, 20)
     drivers = {region: (me, frames) for region in ("lip", "eye", "head")}

@@ -74,7 +74,7 @@ def test_sizes_keep_the_shape_and_what_is_seen(tiny_run):
     half = clip_records.resized(wide, 32)
     assert (half.camera.shape, half.plate.shape) == ((24, 32), (24, 32, 3))
     np.testing.assert_allclose(half.camera.intrinsics, camera.intrinsics / 2, rtol=1e-6)
-    with pytest.raises(ValueError, match="4 pixels; give at least 16"):
+    with pytest.raises(ValueError, match="size=4 pixels is too small"):
         clip_records.resized(wide, 4)
 
 

@@ -50,7 +50,7 @@ def test_stretches_span_repeated_frames_but_not_long_gaps():
 def test_the_features_of_a_voice_must_be_known(spoken_run):
     clips = [spoken_run.clip]
     assert clip_fitting.spec_for("both", clips).inputs == 68
-    with pytest.raises(ValueError, match="voice.hears is 'noise'; it is phones, mel"):
+    with pytest.raises(ValueError, match="voice.hears='noise' is none of phones, mel"):
         clip_fitting.spec_for("noise", clips)
     with pytest.raises(ValueError, match="no such file of audio features"):
         clip_fitting.spec_for("aud_hu.npy", clips)
@@ -64,5 +64,5 @@ def test_a_voice_of_another_version_is_refused_by_name(tmp_path):
     layers = dict(params["params"])
     layers["older"] = layers.pop("linear")
     voice.save(tmp_path, voice.Voice(spec, {"params": layers}))
-    with pytest.raises(ValueError, match="another version.*fit the voice again"):
+    with pytest.raises(ValueError, match="another version.*train the voice again"):
         voice.load(tmp_path)
