@@ -64,8 +64,8 @@ def get_config() -> ml_collections.ConfigDict:
     return config
 
 
-def make_person(root: str, motion: demo.MotionStyle, size: int) -> None:
-    """Makes the painted person of the experiment; `size` in pixels."""
+def make_identity(root: str, motion: demo.MotionStyle, size: int) -> None:
+    """Makes the painted identity of the experiment; `size` in pixels."""
     demo.make_cast(
         root,
         identities=1,
@@ -77,15 +77,15 @@ def make_person(root: str, motion: demo.MotionStyle, size: int) -> None:
     )
 
 
-def figures(motions: list[exact_motion.Motion]) -> dict[str, dict[str, float]]:
-    """Scores by region as they are printed; see `exact_motion.Score`."""
+def figures(motions: list[exact_motion.MotionSamples]) -> dict[str, dict[str, float]]:
+    """Scores by region, rounded for printing; see `exact_motion.Score`."""
     return {
         region: {name: round(float(x), 4) for name, x in values._asdict().items()}
         for region, values in exact_motion.score(motions).items()
     }
 
 
-def picture(motion: exact_motion.Motion, masks: np.ndarray) -> np.ndarray:
+def picture(motion: exact_motion.MotionSamples, masks: np.ndarray) -> np.ndarray:
     """Exact and learned motion, on one scale, and the mask; a row for each region.
 
     Args:
@@ -120,7 +120,7 @@ def main(_) -> None:
     workdir = pathlib.Path(_WORKDIR.value)
     config = _CONFIG.value
     config.data.root = str(workdir / "cast")
-    make_person(config.data.root, MOTION, _SIZE)
+    make_identity(config.data.root, MOTION, _SIZE)
     step = trainer.train(config, workdir / "run")
     subject = exact_motion.open_subject(workdir / "run")
     held_out = subject.data.test_frames[:: _STRIDE.value]

@@ -29,7 +29,7 @@ _LEAST_WEIGHT = 1e-3
 # Skin belongs to the lips or the eyes where they can move it this far, metres.
 _MOVES = 4e-4
 _TILE = 4096  # points or rays in one compiled call
-_REFERENCES = 16  # training frames that tell where the model keeps a material point
+_REFERENCES = 16  # training frames that show where the model keeps a material point
 
 
 class Subject(NamedTuple):
@@ -50,14 +50,14 @@ class Subject(NamedTuple):
     driven: structs.Signals
 
 
-class Motion(NamedTuple):
-    """Samples that are seen, P of them, in metres; regions as in `structs.REGIONS`.
+class MotionSamples(NamedTuple):
+    """P visible samples, in metres; regions as in `structs.REGIONS`.
 
     Attributes:
       weights: [P], of volume rendering.
       exact: [P, 4, 3], offset of each region.
       learned: [P, 4, 3], the same as learned, up to where the points are kept at rest.
-      gated: [P, 4, 3], the model's offsets as they are.
+      gated: [P, 4, 3], the model's offsets, unchanged.
       own: bool [P, 4], whether the region moves the material.
       sight: [P, 3], directions of the rays.
       masks: [P, 4], image masks at the samples' pixels.
@@ -128,7 +128,7 @@ def make_subject(model, params, data: Dataset, fitted) -> Subject:
     return Subject(model, params, data, truth, driven)
 
 
-def measure(subject: Subject, frame: int) -> Motion:
+def measure(subject: Subject, frame: int) -> MotionSamples:
     """Samples a frame and finds what is exactly known of the samples."""
     data, truth = subject.data, subject.truth
     pose = data.tracks.head_to_camera[frame]
@@ -160,7 +160,7 @@ def measure(subject: Subject, frame: int) -> Motion:
         "torso": material == shapes.TORSO,
     }
     sight = points + pose[:3, :3].T @ pose[:3, 3]
-    return Motion(
+    return MotionSamples(
         weights=weights[seen],
         exact=np.stack(exact, 1),
         learned=gated[seen] - _standing_error(subject, at_rest, material),
@@ -253,9 +253,9 @@ def _act_out(truth: demo.Truth, frame: int, at_rest, material):
     return observed, np.stack([*offsets, body * torso], 1)
 
 
-def score(motions: list[Motion]) -> dict[str, Score]:
+def score(motions: list[MotionSamples]) -> dict[str, Score]:
     """Scores by region, over the samples of all frames."""
-    m = Motion(*(np.concatenate(part) for part in zip(*motions, strict=True)))
+    m = MotionSamples(*(np.concatenate(part) for part in zip(*motions, strict=True)))
     scores = {}
     for i, region in enumerate(structs.REGIONS):
         weights = m.weights * m.own[:, i]
@@ -274,7 +274,7 @@ def score(motions: list[Motion]) -> dict[str, Score]:
     return scores
 
 
-def _inside(m: Motion, vectors: np.ndarray, region: int) -> float:
+def _inside(m: MotionSamples, vectors: np.ndarray, region: int) -> float:
     return np.average(m.masks[:, region] >= 0.5, weights=m.weights * _length(vectors))
 
 

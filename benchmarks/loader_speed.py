@@ -5,7 +5,7 @@
 As in training: threads read ahead, and each batch is put on the device, as fast as
 batches come. The baseline decodes and resizes the frames of each step and samples
 pixels evenly, which costs less than by importance. Both run in turns, for each number
-of threads. The loader's resized frames are made anew in a temporary folder
+of threads. The loader's resized frames are made in a temporary folder
 (`opening_s`). All files are in memory by then, so no disk is measured. One JSON line.
 """
 

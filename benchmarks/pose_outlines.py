@@ -1,4 +1,4 @@
-"""How far apart two poses are, as a camera sees them."""
+"""Distance of two poses, in the image."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _CORNERS = np.stack(
 
 
 def outlines(data: Dataset, frames: np.ndarray) -> np.ndarray:
-    """Where the corners of a box around the face are in some frames of a clip.
+    """Places of the corners of a box around the face in some frames of a clip.
 
     Returns:
       [F, 8, 2], x and y in image heights.

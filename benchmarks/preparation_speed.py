@@ -81,7 +81,7 @@ class Stopwatch:
                 self._inner[-1] += whole
 
     def timed(self, name: str, function: Callable) -> Callable:
-        """`function`, whose time counts for a stage."""
+        """`function`, with its time counted for a stage."""
 
         def run(*arguments, **named):
             with self.stage(name):
@@ -136,7 +136,7 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    _VIDEO = flags.DEFINE_string("video", None, "A video of one person.", required=True)
+    _VIDEO = flags.DEFINE_string("video", None, "A video.", required=True)
     _START = flags.DEFINE_float("start", 0.0, "Seconds into the video.")
     _SECONDS = flags.DEFINE_float("seconds", 4.0, "Length; 3 at least.")
     _SIZE = flags.DEFINE_integer("size", 512, "Longest side, pixels.")

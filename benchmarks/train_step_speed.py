@@ -21,7 +21,7 @@ from lokitalk_jax import base_config, process
 from lokitalk_jax.model import hashgrid
 from lokitalk_jax.training import session, train_step
 
-# Names of operations that tell the parts of a step; optax and what XLA adds have none.
+# Patterns of operation names in each part of a step; those of optax and XLA have none.
 PARTS = {
     "hash grid": r"cond/branch|scatter",
     "deformation, backward": r"transpose\(.*Deformation",
