@@ -12,7 +12,7 @@ import os
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import ml_collections
 
@@ -129,7 +129,7 @@ def set_field(config: ml_collections.ConfigDict, field: str, value: Any) -> None
             f"{field}={value!r} is of type {type(value).__name__}; it must be of type "
             f"{kind.__name__}, as {before!r} is"
         )
-    section[name] = os.fspath(value) if kind is str else kind(value)
+    section[name] = os.fspath(cast(str, value)) if kind is str else kind(value)  # pyright: ignore[reportCallIssue]
 
 
 def _home(
@@ -145,5 +145,5 @@ def _home(
         )
     *sections, last = field.split(".")
     for section in sections:
-        config = config[section]
+        config = cast(ml_collections.ConfigDict, config[section])
     return config, last

@@ -72,7 +72,9 @@ class Avatar:
             if frames.step != 1:
                 raise ValueError(f"frames={frames} must have steps of 1")
             frames = f"{frames.start}:{frames.stop}"
-        alone = dict(zip(REGIONS, (lip, eye, head), strict=True))
+        alone: dict[str, str | os.PathLike | None] = dict(
+            zip(REGIONS, (lip, eye, head), strict=True)
+        )
         for region in mute:
             if alone.get(region) is not None:
                 raise ValueError(

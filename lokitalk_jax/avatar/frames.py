@@ -176,7 +176,11 @@ class FrameRenderer:
         return FrameRenderer(self._model, self._params, camera)
 
     def __call__(
-        self, pose: Array, signals: Signals, plate: np.ndarray, torso: bool = True
+        self,
+        pose: Array | np.ndarray,
+        signals: Signals,
+        plate: np.ndarray,
+        torso: bool = True,
     ) -> Rendered:
         """Renders a frame; the result is on the device.
 
