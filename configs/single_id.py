@@ -3,9 +3,11 @@
     lokitalk train --config=single_id --workdir=runs/me \
         --config.data.root=data/me
 
-Preset cpu (64 px, 1,500 steps): 1.6 minutes of one Xeon core at 2.5 GHz; held-out
+Preset draft (64 px, 1,500 steps): 1.6 minutes of one Xeon core at 2.5 GHz; held-out
 frames of three real speakers have 29.0 to 36.7 dB PSNR and LPIPS 0.002 to 0.012
-(results/quality.md). Preset gpu (512 px, 20,000 steps): not timed or scored yet.
+(results/quality.md). Preset full on a CPU (512 px, 1,800 steps): 11.6 CPU minutes and
+3.7 GB; one speaker has 30.6 dB and LPIPS 0.063 (results/real_size.md). Preset standard
+(256 px), and any on a GPU: not timed or scored yet.
 """
 
 from lokitalk_jax import base_config

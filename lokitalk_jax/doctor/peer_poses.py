@@ -62,7 +62,7 @@ def load(path: pathlib.Path, count: int) -> Iterator[Finding | Poses]:
 def _rigid(poses: dict[int, np.ndarray]) -> Iterator[Finding]:
     """Checks that poses are rotations with a shift of the right size."""
     array = np.stack(list(poses.values()))
-    finite: np.ndarray = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    finite = np.asarray(np.isfinite(array).reshape(len(array), -1).all(axis=1))
     turn = np.where(finite[:, None, None], array, 0)[:, :3, :3]
     rigid = np.abs(turn @ np.swapaxes(turn, 1, 2) - np.eye(3)).max((1, 2)) < 1e-3
     rigid &= np.linalg.det(turn) > 0
