@@ -4,10 +4,10 @@
         --config.prior=runs/prior --config.data.root=data/me
 
 Fields of model, grid, scene and sampling are the prior's; the size of the images,
-`data.size`, is this config's. Preset cpu (64 px, 600 steps): less than a minute of one
-core of an AMD EPYC; from 5 s of video, held-out frames of six real speakers have 24.8
-to 37.3 dB PSNR (results/transfer.md). Preset gpu (512 px, 5,000 steps): not timed or
-scored yet.
+`data.size`, is this config's. Preset draft (64 px, 600 steps): less than a minute of
+one core of an AMD EPYC; from 5 s of video, held-out frames of six real speakers have
+24.8 to 37.3 dB PSNR (results/transfer.md). Presets standard and full (256 and 512 px):
+not timed or scored yet.
 """
 
 from lokitalk_jax import base_config

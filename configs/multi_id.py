@@ -3,10 +3,10 @@
     lokitalk train --config=multi_id --workdir=runs/prior \
         --config.data.root=data
 
-Without `data.root` it builds the demo cast and trains on it. Preset cpu (64 px, 2,000
+Without `data.root` it builds the demo cast and trains on it. Preset draft (64 px, 2,000
 steps): six minutes of one Xeon core at 2.5 GHz for five identities; their held-out
-frames have 28.9 to 38.7 dB PSNR (results/quality.md). Preset gpu (512 px, 20,000
-steps): not timed or scored yet.
+frames have 28.9 to 38.7 dB PSNR (results/quality.md). Presets standard
+and full (256 and 512 px): not timed or scored yet.
 """
 
 from lokitalk_jax import base_config
