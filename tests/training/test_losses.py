@@ -43,7 +43,7 @@ def test_offsets_of_lips_and_eyes_cost_outside_their_masks():
 
     def stray(offsets, masks):
         deformed = Deformed(None, None, jnp.array(offsets), None)
-        return losses.outside(Samples(weights, deformed), masks)
+        return losses.outside(Samples(weights, weights, weights, deformed), masks)
 
     lengths = np.linalg.norm(offsets[..., :2, :], axis=-1).reshape(*rays, taken, 2)
     wanted = (weights[..., None] * lengths).sum((2, 3))
@@ -123,7 +123,9 @@ def test_magnitude_is_the_mean_square_of_visible_offsets(samples):
     samples_per_ray = weights.shape[-1]
     offsets[0, 3 * samples_per_ray + 1, 0] = [0.3, 0, 0.4]  # squares to 0.25
     offsets[:, :, 3] = 100  # the torso's is not counted
-    made = Samples(weights, samples.deformed._replace(offsets=offsets))
+    made = samples._replace(
+        weights=weights, deformed=samples.deformed._replace(offsets=offsets)
+    )
     np.testing.assert_allclose(losses.magnitude(made), 0.25 * 0.5 / 0.75, rtol=1e-4)
 
 
