@@ -95,4 +95,4 @@ def test_a_weight_on_landmarks_that_are_not_drawn_is_refused():
     config = tiny_model.config()
     config.data.landmarks = 0
     with pytest.raises(ValueError, match="loss.landmarks is 1.0 and data.landmarks 0"):
-        batches.Batches(config, None, {})
+        batches.Batches(config, None, (), {})

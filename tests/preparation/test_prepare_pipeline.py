@@ -247,7 +247,9 @@ class TestRefusals:
         refused(faceless, tmp_path / "o", "no face was found in 100%")
 
     def test_no_sound(self, faceless, tmp_path):
-        refused(faceless, tmp_path / "o", "no audio stream; pass audio=False", audio=True)
+        refused(
+            faceless, tmp_path / "o", "no audio stream; pass audio=False", audio=True
+        )
 
     def test_folder_with_other_things(self, faceless, tmp_path):
         out = tmp_path / "photos"

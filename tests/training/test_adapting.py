@@ -89,7 +89,7 @@ def test_fields_that_the_prior_sets_are_refused_on_the_command_line(tmp_path):
         [*command, "--config.model.code=9"], capture_output=True, text=True
     )
     assert ended.returncode == 1
-    assert "--config.model.code has no effect where a prior is adapted" in ended.stderr
+    assert "model.code has no effect where a prior is adapted" in ended.stderr
     assert not (tmp_path / "run").exists()
     # A new identity may go without an offset.
     adapting.refuse_inherited(["model.identity_offset", "train.steps"])
