@@ -13,6 +13,7 @@ from lokitalk_jax.structs import UNIT, AvatarParams
 from lokitalk_jax.training import losses, train_step
 
 CONFIG = tiny_model.config(encoder=True)
+CONFIG.loss.distortion = 1e-3
 CONFIG.model.residual_dropout = 0.0
 MODEL = architecture.from_config(CONFIG)
 
