@@ -61,7 +61,7 @@ def train(
     loaded = _loaded(config, fields)
     folder = pathlib.Path(workdir) if workdir is not None else default_workdir(config)
     if loaded.task == "voice":
-        voice_fitting.fit_voice(loaded, folder)
+        voice_fitting.fit_voice(loaded, folder, progress)
         return Run(folder)
     if loaded.prior:
         adapting.refuse_inherited(fields)

@@ -4,11 +4,12 @@ import argparse
 import functools
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lokitalk_jax import progress
 from lokitalk_jax.cli import terminal
+from lokitalk_jax.cli.terminal import Mode
 
 if TYPE_CHECKING:
     from lokitalk_jax.data.folder import IdentityFolder
@@ -28,20 +29,6 @@ usage: {program} --video=FILE --out=FOLDER [...]
 
 `{program} --video --help` lists the flags of --video, and so on.
 """
-
-
-class Mode(NamedTuple):
-    """One thing to do with videos or folders.
-
-    Attributes:
-      title: says what, for its help.
-      add_flags: adds its flags to a parser.
-      run: does it with the parsed flags; returns the exit status.
-    """
-
-    title: str
-    add_flags: Callable[[terminal.Parser], None]
-    run: Callable[[argparse.Namespace], int]
 
 
 def main(

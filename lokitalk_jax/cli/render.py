@@ -7,11 +7,12 @@ import argparse
 import logging
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lokitalk_jax import progress
 from lokitalk_jax.cli import terminal
+from lokitalk_jax.cli.terminal import Mode
 
 if TYPE_CHECKING:
     from lokitalk_jax.api.avatar import Avatar
@@ -36,20 +37,6 @@ usage: {program} [reenact|speak|evaluate] --workdir=RUN ...
 Without a mode, --audio means speak, --evaluate means evaluate, and anything else
 reenact. `{program} MODE --help` lists the flags of a mode.
 """
-
-
-class Mode(NamedTuple):
-    """One thing to do with a run.
-
-    Attributes:
-      title: says what, for its help.
-      add_flags: adds its flags to a parser.
-      run: does it with the parsed flags.
-    """
-
-    title: str
-    add_flags: Callable[[terminal.Parser], None]
-    run: Callable[[argparse.Namespace], None]
 
 
 def main(

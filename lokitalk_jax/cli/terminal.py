@@ -5,6 +5,7 @@ import errno
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 
@@ -89,6 +90,21 @@ class Parser(argparse.ArgumentParser):
             for option in action.option_strings
             if option.startswith("--")
         ]
+
+
+class Mode(NamedTuple):
+    """A task of a command, with flags of its own.
+
+    Attributes:
+      title: description of the task, for its help.
+      add_flags: adds its flags to a parser.
+      run: does the task with the parsed flags; returns the exit status, or None for
+        success.
+    """
+
+    title: str
+    add_flags: Callable[[Parser], None]
+    run: Callable[[argparse.Namespace], int | None]
 
 
 def parse_mode(

@@ -60,7 +60,7 @@ def build(
       prior: the run that is adapted.
       workdir: of the run, whose lip_source.npz keeps fitted arrays, so that a resumed
         run trains on the same lips. None keeps nothing.
-      progress: is told of the stage "fitting Audio2Motion".
+      progress: receives the stage "fitting Audio2Motion".
 
     Raises:
       ValueError: `config.lips` is unknown, a clip has no sound, `config.voice` has no

@@ -57,7 +57,7 @@ def build_session(
     Args:
       config: of the run.
       workdir: of the run, see `lip_source.build`.
-      progress: is told of the stage "fitting Audio2Motion".
+      progress: receives the stage "fitting Audio2Motion".
 
     Raises:
       ValueError: config, data and prior do not fit together.

@@ -61,7 +61,6 @@ def train(
     log = MetricLog(workdir, enabled=first)
     stop = stopping.Stop(config.train.max_minutes)
     batches = session.batches.iterate(start)
-    progress = progress if first else None
     save = functools.partial(
         checkpoints.save,
         identities=training_set.names,

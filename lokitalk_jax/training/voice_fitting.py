@@ -24,7 +24,7 @@ def fit_voice(
     Args:
       config: its fields `voice` and `seed` are used.
       workdir: of a trained run.
-      progress: is told of the stage "fitting Audio2Motion".
+      progress: receives the stage "fitting Audio2Motion".
 
     Raises:
       ValueError: there is no such run, or its clips have no sound.
