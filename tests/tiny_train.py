@@ -36,7 +36,10 @@ def config(data: pathlib.Path):
 def flags(data: pathlib.Path, workdir: pathlib.Path) -> list[str]:
     """Of `train.py`, where `config` is not `multi_id.py:draft_cpu`."""
     tiny = config(data)
-    given = [f"--config={ROOT / 'configs' / 'multi_id.py'}:cpu", f"--workdir={workdir}"]
+    given = [
+        f"--config={ROOT / 'configs' / 'multi_id.py'}:draft_cpu",
+        f"--workdir={workdir}",
+    ]
     full = multi_id.get_config("draft_cpu")
     for group in full:
         if not hasattr(full[group], "keys"):
