@@ -9,6 +9,7 @@ from lokitalk_jax import lpips
 from lokitalk_jax.model import identity, nerf, rays, shapes
 from lokitalk_jax.model.architecture import Model
 from lokitalk_jax.structs import UNIT, AvatarParams, Batch, Signals
+from lokitalk_jax.training import residuals
 
 Array = jax.Array
 
@@ -151,53 +152,6 @@ def landmarks(
     return jnp.mean(squares / (1 + squares / (_LANDMARK_SLIP / UNIT) ** 2))
 
 
-def residual_size(residual: dict, predicted: dict) -> Array:
-    """Mean square of a residual's codes and last layers, less what is predicted.
-
-    Args:
-      residual: of the identity.
-      predicted: by the identity encoder; empty without encoder.
-    """
-    total: Any = 0.0
-    # In a fixed order: every host must compile the same program.
-    for name in ("codes", "last_layers"):
-        if name not in residual:
-            continue
-        rest = residual[name]
-        if predicted:
-            rest = jax.tree.map(jnp.subtract, rest, predicted[name])
-        total += sum(jnp.mean(leaf**2) for leaf in jax.tree.leaves(rest))
-    return total
-
-
-def drop_residual(
-    shared: dict, residual: dict, predicted: dict, key: Array, rate: float
-) -> tuple[dict, dict]:
-    """Replaces the residual by its prediction, with probability `rate`.
-
-    Such a step trains the identity encoder alone: a renderer that is trained for both
-    the residual and its prediction is worse at both.
-
-    Returns:
-      shared parameters and residual of this step.
-    """
-    keep = jax.random.bernoulli(key, 1 - rate).astype(jnp.float32)
-
-    def gradient_if_kept(leaf: Array) -> Array:
-        return keep * leaf + (1 - keep) * jax.lax.stop_gradient(leaf)
-
-    mixed = {
-        name: jax.tree.map(
-            lambda full, seen: keep * full + (1 - keep) * seen, residual[name], part
-        )
-        for name, part in predicted.items()
-    }
-    return (
-        jax.tree.map(gradient_if_kept, shared),
-        jax.tree.map(gradient_if_kept, residual) | mixed,
-    )
-
-
 def identity_loss(
     model: Model,
     weights: LossWeights,
@@ -235,9 +189,9 @@ def identity_loss(
     if model.encoder:
         encoded = model.encoder.apply(shared["encoder"], batch.references)
         predicted = cast(dict, encoded)
-    residual_term = residual_size(residual, predicted)
+    residual_term = residuals.size(residual, predicted)
     if predicted:
-        shared, residual = drop_residual(
+        shared, residual = residuals.drop(
             shared, residual, predicted, drop_key, model.residual_dropout
         )
     combined = identity.combine(shared["base"], residual)
