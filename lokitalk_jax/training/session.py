@@ -57,7 +57,7 @@ def build_session(
     Args:
       config: of the run.
       workdir: of the run, see `lip_source.build`.
-      progress: receives the stage "fitting Audio2Motion".
+      progress: receives the stages "resizing" and "fitting Audio2Motion".
 
     Raises:
       ValueError: config, data and prior do not fit together.
@@ -71,7 +71,7 @@ def build_session(
     if config.prior:
         prior = Run(pathlib.Path(config.prior))
         config = adapting.inherit(config, prior)
-    training_set = load_training_set(config, prior and prior.lip_basis)
+    training_set = load_training_set(config, prior and prior.lip_basis, progress)
     if prior:
         adapting.warn_of_known(prior, training_set.names)
     lanes = training_set.mesh.shape["identity"]

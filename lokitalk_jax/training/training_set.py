@@ -14,6 +14,7 @@ from lokitalk_jax.data import clip_records
 from lokitalk_jax.data.dataset import Dataset, read_tracks
 from lokitalk_jax.data.folder import IdentityFolder, find_identities
 from lokitalk_jax.data.signals import Fitted, fit_apply
+from lokitalk_jax.progress import Progress
 from lokitalk_jax.structs import Config, Signals
 
 _LOG = logging.getLogger(__name__)
@@ -77,20 +78,29 @@ def find_folders(root: str) -> list[IdentityFolder]:
     return find_identities(DEMO_ROOT)
 
 
-def open_dataset(folder: IdentityFolder, size: int, config: Config) -> Dataset:
+def open_dataset(
+    folder: IdentityFolder,
+    size: int,
+    config: Config,
+    progress: Progress | None = None,
+) -> Dataset:
     """A clip with a longest side of `size` pixels; see `Dataset.open`."""
     cache = pathlib.Path(config.data.cache) if config.data.cache else None
-    return Dataset.open(folder, size, cache, config.data.max_seconds or None)
+    seconds = config.data.max_seconds or None
+    return Dataset.open(folder, size, cache, seconds, progress)
 
 
 def load_training_set(
-    config: Config, lip_basis: np.ndarray | None = None
+    config: Config,
+    lip_basis: np.ndarray | None = None,
+    progress: Progress | None = None,
 ) -> TrainingSet:
     """Opens the clips of this process, and fits the signals of all identities.
 
     Args:
       config: of the run.
       lip_basis: [D_lip, 120], of a prior; None fits one.
+      progress: called for every frame that is resized into a cache.
 
     Raises:
       ValueError: the folders are missing, broken or too small for `data.size`.
@@ -117,7 +127,7 @@ def load_training_set(
         names=list(tracks),
         slots=slots,
         datasets=[
-            open_dataset(folders[i], config.data.size, config)
+            open_dataset(folders[i], config.data.size, config, progress)
             if i < len(folders)
             else None
             for i in slots

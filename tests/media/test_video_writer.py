@@ -4,6 +4,7 @@ import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
+import video_files
 
 from lokitalk_jax.media import video_reader, video_writer
 
@@ -75,6 +76,39 @@ def test_sound_from_a_file_keeps_its_place(tmp_path):
     heard, rate = decoded_audio(second)
     onset = np.argmax(np.abs(heard) > 0.3) / rate
     assert onset == pytest.approx(0.5, abs=0.04)
+
+
+def test_both_channels_keep_their_place_in_time(tmp_path):
+    burst = np.zeros((2 * RATE, 2), np.int16)
+    burst[RATE // 2 : RATE // 2 + 400, 0] = 20_000
+    burst[RATE : RATE + 400, 1] = 20_000
+    path = tmp_path / "x.mp4"
+    with video_writer.VideoWriter(path, size=(32, 32), audio=(burst, RATE)) as video:
+        for index in range(50):
+            video.write(picture(index, 32, 32))
+    with av.open(str(path)) as container:
+        sound = [frame.to_ndarray() for frame in container.decode(audio=0)]
+    left, right = np.abs(np.concatenate(sound, axis=-1)) > 0.2
+    assert np.argmax(left) / 48_000 == pytest.approx(0.5, abs=0.04)
+    assert np.argmax(right) / 48_000 == pytest.approx(1.0, abs=0.04)
+
+
+def test_sound_that_begins_late_in_its_file_stays_late(tmp_path):
+    frames = [picture(i, 32, 32) for i in range(25)]
+    source = video_files.encode(
+        tmp_path / "late.mkv",
+        frames,
+        np.arange(25) / 25,
+        np.sin(np.arange(22_050) / 9)[None],
+        sound_start=0.4,
+    )
+    path = tmp_path / "x.mp4"
+    with video_writer.VideoWriter(path, size=(32, 32), audio=source) as video:
+        for frame in frames:
+            video.write(frame)
+    samples, rate = decoded_audio(path)
+    onset = np.argmax(np.abs(samples) > 0.2) / rate
+    assert onset == pytest.approx(0.4, abs=0.04)
 
 
 def test_odd_sizes_repeat_the_last_row_and_column(tmp_path):
