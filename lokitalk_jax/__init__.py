@@ -28,13 +28,17 @@ if TYPE_CHECKING:
     from lokitalk_jax.api.prepare import PrepareOptions, prepare
     from lokitalk_jax.api.run import Run
     from lokitalk_jax.avatar.footage import Footage, Frame
-    from lokitalk_jax.progress import Progress
+    from lokitalk_jax.avatar.live import LiveAvatar, LiveFrame
+    from lokitalk_jax.progress import Bar, Progress
 
 _HOMES = {
     "Avatar": "api.avatar",
+    "Bar": "progress",
     "EvaluateOptions": "api.actions",
     "Footage": "avatar.footage",
     "Frame": "avatar.footage",
+    "LiveAvatar": "avatar.live",
+    "LiveFrame": "avatar.live",
     "PairOptions": "api.actions",
     "PrepareOptions": "api.prepare",
     "Progress": "progress",
@@ -49,9 +53,12 @@ _HOMES = {
 
 __all__ = [
     "Avatar",
+    "Bar",
     "EvaluateOptions",
     "Footage",
     "Frame",
+    "LiveAvatar",
+    "LiveFrame",
     "PairOptions",
     "PrepareOptions",
     "Progress",

@@ -4,10 +4,13 @@ import concurrent.futures
 import dataclasses
 import json
 import logging
-import multiprocessing
 import os
 import pathlib
+import pickle
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -49,8 +52,7 @@ def make_cast(
       speckle: strength of a pattern on skin and hair, which shows motion that plain
         skin hides; 0 is none, 1 strong.
       workers: processes, each making one identity at a time; by default one for each
-        core. With more than one, a script must call this under
-        `if __name__ == "__main__":`, since `multiprocessing` imports it again.
+        core.
 
     Returns:
       The identity folders.
@@ -76,22 +78,32 @@ def make_cast(
         for index in range(identities)
         if missing[index]
     ]
-    for path in _each(_write_identity, jobs, workers or os.cpu_count() or 1):
+    for path in _written(jobs, workers or os.cpu_count() or 1):
         logger.info("Made %s", path)
     return paths
 
 
-def _each(function, jobs: list[tuple], workers: int):
-    """Results of the jobs, in order, from up to `workers` processes."""
+def _written(jobs: list[tuple], workers: int) -> Iterator[pathlib.Path]:
+    """Folders of the identities, as up to `workers` processes finish them in order."""
     workers = min(workers, len(jobs))
     if workers <= 1:
-        yield from (function(*job) for job in jobs)
+        yield from (_write_identity(*job) for job in jobs)
         return
     # Frames are many small array operations, which threads do not run in parallel.
-    # Processes are not forked, as JAX may be running in this one.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
-        yield from pool.map(function, *zip(*jobs, strict=True))
+    # `multiprocessing` would run the caller's script again, unless it guards itself.
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(_write_in_process, jobs)
+
+
+def _write_in_process(job: tuple) -> pathlib.Path:
+    code = "import pickle, sys; call, job = pickle.load(sys.stdin.buffer); call(*job)"
+    subprocess.run(
+        [sys.executable, "-c", code],
+        input=pickle.dumps((_write_identity, job)),
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        check=True,
+    )
+    return job[0]
 
 
 def _source(index, seconds, size, seed, motion, speckle) -> dict:
