@@ -1,6 +1,7 @@
 """Stopping a run before its last step: the time is up, or SIGTERM arrived."""
 
 import signal
+import threading
 import time
 
 import jax
@@ -25,7 +26,9 @@ class Stop:
         self._end = time.monotonic() + 60 * max_minutes if max_minutes else None
         self.reason = ""
         self._before = None
-        if jax.process_count() == 1:
+        # Python lets the main thread alone handle signals.
+        in_main = threading.current_thread() is threading.main_thread()
+        if jax.process_count() == 1 and in_main:
             self._before = signal.signal(signal.SIGTERM, self._on_term)
 
     def _on_term(self, *_):
