@@ -17,7 +17,7 @@ import ml_collections
 import numpy as np
 
 from lokitalk_jax import demo, structs
-from lokitalk_jax.avatar import frames
+from lokitalk_jax.avatar import visibility
 from lokitalk_jax.checkpoint import store
 from lokitalk_jax.data import folder, signals
 from lokitalk_jax.data.dataset import Dataset
@@ -133,7 +133,7 @@ def measure(subject: Subject, frame: int) -> MotionSamples:
     data, truth = subject.data, subject.truth
     pose = data.tracks.head_to_camera[frame]
     driven = jax.tree.map(lambda x: x[frame], subject.driven)
-    centres = frames.pixel_centres(*data.camera.shape)
+    centres = visibility.pixel_centres(*data.camera.shape)
     tiles = np.split(centres, range(_TILE, len(centres), _TILE))
     found = [
         jax.device_get(

@@ -186,6 +186,13 @@ class Avatar:
         """
         return Avatar(self.run, self.rendered.at(size), self.unseen)
 
+    def exact(self) -> "Avatar":
+        """The same avatar, rendered as in training: slower, and hardly different.
+
+        Elsewhere than on a CPU, avatars are exact anyway.
+        """
+        return Avatar(self.run, self.rendered.exact(), self.unseen)
+
     def _sources(self, lip, eye, head, gain, seed, features) -> Sources:
         if self.unseen is not None:
             raise ValueError(

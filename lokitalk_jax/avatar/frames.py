@@ -4,13 +4,16 @@ A coarse grid of rays is rendered first. Pixels far from any ray that hit the pe
 show the plate; the others are rendered tile by tile.
 """
 
+import copy
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lokitalk_jax.model import architecture, masked, nerf, rays, sampling
+from lokitalk_jax.avatar import visibility
+from lokitalk_jax.avatar.baked_frames import BakedAvatar
+from lokitalk_jax.model import architecture, baked, masked, nerf, rays, sampling
 from lokitalk_jax.model.rendering import Rendered
 from lokitalk_jax.structs import REGIONS, AvatarParams, Camera, Signals
 
@@ -20,14 +23,6 @@ Array = jax.Array
 # not fill a large device, large ones waste work when few rays are left.
 _TILE, _TILE_MAX, _TILES = 1024, 16384, 32
 _TILE_POINTS = 4096  # points of a tile of a density grid
-_COARSE = 4  # pixels between the coarse rays
-_SEEN = 1e-3  # opacity that counts as a hit; a quarter of a byte's step
-
-
-def pixel_centres(height: int, width: int) -> np.ndarray:
-    """X and y of all pixel centres, row by row. float32 [H * W, 2]."""
-    y, x = np.mgrid[:height, :width].astype(np.float32) + 0.5
-    return np.stack([x, y], axis=-1).reshape(-1, 2)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -74,7 +69,7 @@ def _render(model, shape, torso, params, intrinsics, plate, pose, signals):
         )
         return jax.tree.map(lambda x: x[0], rendered)
 
-    coarse = jnp.asarray(_coarse_pixels(height, width)).reshape(-1, 2)
+    coarse = jnp.asarray(visibility.coarse_pixels(height, width)).reshape(-1, 2)
     opaque = masked.map_where(
         lambda entries: (
             render_pixels(coarse[entries], jnp.zeros((len(entries), 3))).alpha
@@ -83,9 +78,9 @@ def _render(model, shape, torso, params, intrinsics, plate, pose, signals):
         _tile(len(coarse)),
         jnp.zeros(len(coarse)),
     )
-    near = _near(opaque > _SEEN, height, width)
+    near = visibility.near(opaque > visibility.HIT, height, width)
 
-    pixels = jnp.asarray(pixel_centres(height, width))
+    pixels = jnp.asarray(visibility.pixel_centres(height, width))
     plate = plate.reshape(-1, 3)
     nothing = jnp.zeros(height * width)
     _, far = rays.box_interval(
@@ -107,46 +102,12 @@ def _tile(rays: int) -> int:
     return min(rays, _TILE_MAX, max(_TILE, rays // _TILES))
 
 
-def _coarse_size(height: int, width: int) -> tuple[int, int]:
-    """Rows h and columns w of coarse rays, about `_COARSE` pixels apart."""
-    rows, columns = (max(-(-(n - 1) // _COARSE), 1) + 1 for n in (height, width))
-    return rows, columns
-
-
-def _coarse_pixels(height: int, width: int) -> np.ndarray:
-    """Pixel centres of the coarse rays, which include the corners of the image.
-
-    Returns:
-      [h, w, 2], x and y in pixels.
-    """
-    rows, columns = (
-        np.linspace(0.5, n - 0.5, count, dtype=np.float32)
-        for n, count in zip((height, width), _coarse_size(height, width), strict=True)
-    )
-    return np.stack(np.meshgrid(columns, rows), axis=-1)
-
-
-def _near(seen: Array, height: int, width: int) -> Array:
-    """Pixels of the coarse cells with a hit at any corner.
-
-    Args:
-      seen: bool [h * w], hits of the coarse rays.
-      height, width: of the image.
-
-    Returns:
-      bool [height, width].
-    """
-    seen = seen.reshape(_coarse_size(height, width))
-    cells = seen[1:, 1:] | seen[:-1, 1:] | seen[1:, :-1] | seen[:-1, :-1]
-    row, column = (
-        np.minimum(np.arange(n) * count // max(n - 1, 1), count - 1)
-        for n, count in zip((height, width), cells.shape, strict=True)
-    )
-    return cells[row][:, column]
-
-
 class FrameRenderer:
     """Renders frames of one identity with one camera.
+
+    On a CPU it renders from baked fields, with samples that each frame places anew; see
+    `baked_frames`. Elsewhere, and where it is asked to be exact, it evaluates the
+    networks at every sample, as training does.
 
     Attributes:
       camera: of the frames.
@@ -157,6 +118,7 @@ class FrameRenderer:
         model: architecture.Model,
         params: AvatarParams,
         camera: Camera,
+        exact: bool = False,
     ):
         """Places the parameters on the device.
 
@@ -164,16 +126,27 @@ class FrameRenderer:
           model: the model.
           params: of the identity, its density grid included.
           camera: of the frames.
+          exact: render as in training.
         """
         self.camera = camera
         self._model = model
+        device = jax.local_devices()[0]
         # They may be on another device, or in host memory.
-        self._params = jax.device_put(params, jax.local_devices()[0])
-        self._intrinsics = jnp.asarray(camera.intrinsics)
+        self._params = jax.device_put(params, device)
+        bakes = device.platform == "cpu" and baked.can_bake(model) and not exact
+        self._baked = BakedAvatar(model, self._params) if bakes else None
 
     def at(self, camera: Camera) -> "FrameRenderer":
         """The same identity with another camera."""
-        return FrameRenderer(self._model, self._params, camera)
+        other = copy.copy(self)
+        other.camera = camera
+        return other
+
+    def exact(self) -> "FrameRenderer":
+        """The same identity rendered as in training."""
+        other = copy.copy(self)
+        other._baked = None
+        return other
 
     def __call__(
         self,
@@ -182,7 +155,7 @@ class FrameRenderer:
         plate: np.ndarray,
         torso: bool = True,
     ) -> Rendered:
-        """Renders a frame; the result is on the device.
+        """Renders a frame.
 
         Args:
           pose: [4, 4], head to camera, metres.
@@ -191,14 +164,16 @@ class FrameRenderer:
           torso: False leaves the torso out, see `nerf.render`.
 
         Returns:
-          maps of [H, W, ...].
+          maps of [H, W, ...]: on the device, or in host memory from baked fields.
         """
+        if self._baked:
+            return self._baked.render(self.camera, pose, signals, plate, torso)
         return _render(
             self._model,
             self.camera.shape,
             torso,
             self._params,
-            self._intrinsics,
+            jnp.asarray(self.camera.intrinsics),
             jnp.asarray(plate, jnp.float32),
             pose,
             signals,

@@ -41,6 +41,10 @@ class Avatar(NamedTuple):
         record = clip_records.resized(self.record, size)
         return self._replace(record=record, renderer=self.renderer.at(record.camera))
 
+    def exact(self) -> "Avatar":
+        """The same identity, rendered as in training; see `frames.FrameRenderer`."""
+        return self._replace(renderer=self.renderer.exact())
+
 
 def assemble(
     model: architecture.Model,

@@ -84,8 +84,10 @@ def _avatar(flags: argparse.Namespace) -> "Avatar":
 
     run, size = Run(flags.workdir), getattr(flags, "size", None)
     if getattr(flags, "reference", None):
-        return run.zero_shot(flags.reference, size)
-    return run.avatar(flags.identity, size)
+        avatar = run.zero_shot(flags.reference, size)
+    else:
+        avatar = run.avatar(flags.identity, size)
+    return avatar.exact() if flags.exact else avatar
 
 
 def _reenact(flags: argparse.Namespace) -> None:
@@ -131,7 +133,7 @@ def _evaluate(flags: argparse.Namespace) -> None:
 
     whole_run = not flags.identity and not flags.reference
     options = actions.EvaluateOptions(
-        flags.max_frames, flags.signals, flags.protocol, flags.vgg
+        flags.max_frames, flags.signals, flags.protocol, flags.vgg, flags.exact
     )
     with progress.Bar() as bar:
         scores = actions.evaluate(
@@ -221,6 +223,12 @@ def _add_identity(parser: terminal.Parser, reference: bool) -> None:
             type=pathlib.Path,
             help="folder of an identity that the run was not trained on (zero-shot)",
         )
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="evaluate the networks at every sample, as in training (slower)",
+    )
+
 
 
 def _add_pictures(parser: terminal.Parser) -> None:

@@ -48,12 +48,14 @@ class Options(NamedTuple):
       protocol: full, where everything is rendered, or peer, where the head is rendered
         over the true torso, as ER-NeRF scores.
       vgg: adds LPIPS by VGG16, which is slow.
+      exact: renders as in training, not from baked fields.
     """
 
     max_frames: int | None = None
     signals: str = "tracked"
     protocol: str = "full"
     vgg: bool = False
+    exact: bool = False
 
 
 def evaluate(
@@ -96,6 +98,7 @@ def default_folder(
     """Folder of a run's results; it differs from that of other options."""
     parts = [options.protocol, options.signals]
     parts += [f"{options.max_frames}_frames"] if options.max_frames else []
+    parts += ["exact"] if options.exact else []
     folder = run.workdir / "evaluation" / "_".join(parts)
     return folder / "_".join(identities) if identities else folder
 
@@ -121,7 +124,14 @@ def evaluate_avatars(
     clips = [
         clip
         for avatar, data in avatars.values()
-        for clip in _score_identity(run, avatar, data, out, options, progress)
+        for clip in _score_identity(
+            run,
+            avatar.exact() if options.exact else avatar,
+            data,
+            out,
+            options,
+            progress,
+        )
     ]
     header = {
         "config_hash": run.config_hash,

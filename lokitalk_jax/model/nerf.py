@@ -63,7 +63,7 @@ def deform(
     return cast(Deformed, deformed)
 
 
-def _grid_features(model: Model, params: AvatarParams, points: Array) -> Array:
+def grid_features(model: Model, params: AvatarParams, points: Array) -> Array:
     """Features of canonical points [B, Q, 3] -> [B, Q, L * C]."""
     low, high = jnp.array(model.sampling.low), jnp.array(model.sampling.high)
     # Cells are cubes: the box's longest side spans the grid's unit cube.
@@ -81,7 +81,7 @@ def density(
 ) -> Array:
     """Density at points of the head frame, [B, Q, 3] -> [B, Q], per `UNIT`."""
     deformed = deform(model, params, points, signals)
-    features = _grid_features(model, params, deformed.points)
+    features = grid_features(model, params, deformed.points)
     found, _ = model.decoder.apply(
         params.shared["static"],
         features,
@@ -135,7 +135,7 @@ def render(
     frames, count, samples = distances.shape
     points = points.reshape(frames, count * samples, 3)
     deformed = deform(model, params, points, signals)
-    features = _grid_features(model, params, deformed.points)
+    features = grid_features(model, params, deformed.points)
     sigma, colours = model.decoder.apply(
         params.shared["static"],
         features,

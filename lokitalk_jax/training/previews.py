@@ -38,7 +38,7 @@ def write(
         if data is None:
             continue
         params = train_step.avatar_params(state, slot)
-        renderer = FrameRenderer(model, params, data.camera)
+        renderer = FrameRenderer(model, params, data.camera, exact=True)
         picture = strip(renderer, training_set.record(data), data)
         path = log.workdir / "previews" / f"{data.name}-{step:07d}-{stage}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

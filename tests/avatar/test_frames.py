@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lokitalk_jax.avatar import frames
+from lokitalk_jax.avatar import frames, visibility
 from lokitalk_jax.model import architecture, canonical, identity, masked, nerf, rays
 from lokitalk_jax.structs import AvatarParams, Camera
 from tests import tiny_model
@@ -26,10 +26,10 @@ def test_map_where_calls_for_every_kept_entry_once(share):
 
 @pytest.mark.parametrize(("height", "width"), [(9, 13), (16, 16), (1, 5), (4, 7)])
 def test_one_coarse_hit_keeps_every_pixel_around_it(height, width):
-    coarse = frames._coarse_pixels(height, width)
+    coarse = visibility.coarse_pixels(height, width)
     np.testing.assert_allclose(coarse[0, 0], 0.5)
     np.testing.assert_allclose(coarse[-1, -1], (width - 0.5, height - 0.5))
-    pixels = frames.pixel_centres(height, width).reshape(height, width, 2)
+    pixels = visibility.pixel_centres(height, width).reshape(height, width, 2)
     pitch = np.array(
         [
             (n - 1) / (count - 1)
@@ -39,12 +39,12 @@ def test_one_coarse_hit_keeps_every_pixel_around_it(height, width):
     for row, column in np.ndindex(coarse.shape[:2]):
         seen = np.zeros(coarse.shape[:2], bool)
         seen[row, column] = True
-        near = np.asarray(frames._near(jnp.asarray(seen), height, width))
+        near = np.asarray(visibility.near(jnp.asarray(seen), height, width))
         away = np.abs(pixels - coarse[row, column])
         inside = (away < pitch).all(-1) | (away == 0).all(-1)
         assert near[inside].all()
         assert not near[(away > pitch + 1).any(-1)].any()
-    assert not frames._near(jnp.zeros(coarse.shape[:2], bool), height, width).any()
+    assert not visibility.near(jnp.zeros(coarse.shape[:2], bool), height, width).any()
 
 
 def test_a_frame_is_its_rays_rendered_and_the_plate_elsewhere():
@@ -73,7 +73,7 @@ def test_a_frame_is_its_rays_rendered_and_the_plate_elsewhere():
         model,
         params,
         rays.generate(
-            frames.pixel_centres(height, width)[None], intrinsics, pose[None]
+            visibility.pixel_centres(height, width)[None], intrinsics, pose[None]
         ),
         jax.tree.map(lambda x: x[None], batch),
         plate.reshape(1, -1, 3),

@@ -1,0 +1,265 @@
+"""Frames of an avatar with baked fields, by the cores of a CPU.
+
+A coarse grid of rays, the guide, is followed through the scene first. Only the pixels
+of its cells with a hit are rendered, and samples gather where the weights of its rays
+are. The pixels go through the cores in tiles of one compiled program, which serves
+images of every size, as a guide has about the same number of rays for all of them.
+"""
+
+import functools
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lokitalk_jax.avatar import visibility
+from lokitalk_jax.model import baked, baked_rendering, rays, sampling
+from lokitalk_jax.model.architecture import Model
+from lokitalk_jax.model.baked import BakedFields, FrameFields
+from lokitalk_jax.model.rendering import Rendered
+from lokitalk_jax.structs import REGIONS, AvatarParams, Camera, Rays, Signals
+
+Array = jax.Array
+Intervals = tuple[Array, Array]  # distances and widths of samples, [..., S]
+
+_CELLS = 64  # of a guide, along the longest side of an image
+_TILE = 1024  # rays; their hidden units fit into the cache of a core
+# Samples of a pixel, as a share of the model's. Placed by weights of the same frame,
+# they come as close to an image of many samples as all that the density grid places.
+_SAMPLES = 2 / 3
+
+
+class View(NamedTuple):
+    """What a frame's rays have in common.
+
+    Attributes:
+      intrinsics: [3], see `structs.Camera`.
+      pose: [4, 4], head to camera, metres.
+      signals: leaves [1, ...].
+    """
+
+    intrinsics: Array
+    pose: Array
+    signals: Signals
+
+
+class Guide(NamedTuple):
+    """What coarse rays have found, `stride` pixels apart from the first pixel on.
+
+    Attributes:
+      alpha: [h, w], opacity.
+      intervals: [h, w, S], of the samples of a pixel.
+    """
+
+    alpha: Array
+    intervals: Intervals
+
+
+class BakedAvatar:
+    """An identity whose fields are baked before the first frame."""
+
+    def __init__(self, model: Model, params: AvatarParams):
+        """Keeps what renders it.
+
+        Args:
+          model: the model; see `baked.can_bake`.
+          params: of the identity, its density grid included.
+        """
+        self._model, self._params = model, params
+        self._workers = ThreadPoolExecutor(os.cpu_count())
+        self._fields: BakedFields | None = None
+        self._baking = threading.Lock()
+
+    def render(
+        self,
+        camera: Camera,
+        pose: Array | np.ndarray,
+        signals: Signals,
+        plate: np.ndarray,
+        torso: bool,
+    ) -> Rendered:
+        """Renders a frame seen by a camera; maps [H, W, ...] are in host memory.
+
+        Args:
+          camera: of the frame.
+          pose, signals, plate, torso: see `frames.FrameRenderer`.
+        """
+        signals = jax.tree.map(lambda x: jnp.asarray(x)[None], signals)
+        view = View(jnp.asarray(camera.intrinsics), jnp.asarray(pose), signals)
+        fields = _at_frames(self._bake(), signals)
+        common = self._model, torso, self._params, fields, view
+        stride = -(-max(camera.shape) // _CELLS)
+        guide = self._guide(common, camera.shape, stride)
+        pixels = _pixels_to_render(guide.alpha, stride, *camera.shape)
+        maps = _empty(guide, stride, *camera.shape)
+        on_device = jax.tree.map(jnp.asarray, guide)
+
+        def render(tile: np.ndarray) -> None:
+            full = np.pad(tile, (0, _TILE - len(tile)), mode="edge")
+            where = full, camera.width, stride
+            found = jax.device_get(_render_tile(*common, on_device, where))
+            for values, new in zip(maps, found, strict=True):
+                values[tile] = new[: len(tile)]
+
+        starts = range(0, len(pixels), _TILE)
+        list(self._workers.map(render, (pixels[i : i + _TILE] for i in starts)))
+        maps = jax.tree.map(lambda x: x.reshape(*camera.shape, *x.shape[1:]), maps)
+        behind = (1 - maps.alpha)[..., None] * np.asarray(plate, np.float32)
+        return maps._replace(rgb=maps.rgb + behind)
+
+    def _bake(self) -> BakedFields:
+        with self._baking:  # frames may be asked for at once
+            if self._fields is None:
+                self._fields = baked.bake(self._model, self._params)
+            return self._fields
+
+    def _guide(self, common: tuple, image: tuple[int, int], stride: int) -> Guide:
+        """Follows the rays of the guide of an image, in tiles of one size."""
+        # A cell needs rays at all corners, some of them outside of the image.
+        height, width = (-(-n // stride) + 1 for n in image)
+        pixels = visibility.pixel_centres(height, width)
+        pixels = (pixels - 0.5) * stride + 0.5
+        tiles = -(-len(pixels) // _TILE)
+        size = -(-len(pixels) // tiles)
+        padded = np.pad(pixels, ((0, tiles * size - len(pixels)), (0, 0)), mode="edge")
+        found = self._workers.map(
+            lambda tile: jax.device_get(_follow(*common, tile)),
+            padded.reshape(tiles, size, 2),
+        )
+
+        def joined(*parts: np.ndarray) -> np.ndarray:
+            whole = np.concatenate(parts)[: len(pixels)]
+            return whole.reshape(height, width, *whole.shape[1:])
+
+        return jax.tree.map(joined, *found)
+
+
+def _pixels_to_render(alpha: Array, stride: int, height: int, width: int) -> np.ndarray:
+    """Numbers of the pixels in cells with a hit, int32, cell by cell.
+
+    Neighbours are rendered together, as they share cells of the canonical grid.
+    """
+    rows, columns = np.nonzero(
+        visibility.any_corner(np.asarray(alpha) > visibility.HIT)
+    )
+    inside = np.arange(stride, dtype=np.int32)
+    y = (rows[:, None, None] * stride + inside[:, None]).astype(np.int32)
+    x = (columns[:, None, None] * stride + inside).astype(np.int32)
+    y, x = np.broadcast_arrays(y, x)
+    visible = (y < height) & (x < width)
+    return (y * np.int32(width) + x)[visible]
+
+
+_at_frames = jax.jit(baked.at_frames)
+
+
+def _rays(view: View, pixels: Array) -> Rays:
+    return rays.generate(pixels[None], view.intrinsics, view.pose[None])
+
+
+def _box(model: Model, cast: Rays) -> tuple[Array, Array]:
+    low, high = jnp.array(model.sampling.low), jnp.array(model.sampling.high)
+    return rays.box_interval(cast, low, high)
+
+
+def _empty(guide: Guide, stride: int, height: int, width: int) -> Rendered:
+    """Maps [H * W, ...] of an image that shows nobody, over black, in host memory."""
+    size, regions = height * width, len(REGIONS)
+    distances, widths = (x[..., -1] for x in guide.intervals)
+    return Rendered(
+        rgb=np.zeros((size, 3), np.float32),
+        alpha=np.zeros(size, np.float32),
+        depth=_enlarged(distances + widths / 2, stride)[:height, :width].reshape(-1),
+        regions=np.zeros((size, regions), np.float32),
+        deformation=np.zeros((size, regions), np.float32),
+    )
+
+
+def _enlarged(values: np.ndarray, stride: int) -> np.ndarray:
+    """Values [h, w] of a guide, interpolated at [(h - 1) stride, (w - 1) stride]."""
+
+    def weights(count: int) -> np.ndarray:
+        place = np.arange((count - 1) * stride)[:, None] / stride
+        return np.maximum(1 - np.abs(place - np.arange(count)), 0).astype(np.float32)
+
+    rows, columns = (weights(count) for count in values.shape)
+    return rows @ values @ columns.T
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _follow(
+    model: Model,
+    torso: bool,
+    params: AvatarParams,
+    fields: FrameFields,
+    view: View,
+    pixels: Array,
+) -> Guide:
+    """Follows the rays through pixels [P, 2]. Alpha [P], intervals [P, S]."""
+    cast = _rays(view, pixels)
+    spec = model.sampling
+    along = sampling.guided_samples(
+        params.density_grid, cast, *_box(model, cast), spec, None
+    )
+    weights = baked_rendering.weights(
+        model, params, fields, cast, along, view.signals, torso
+    )
+    samples = max(1, round(_SAMPLES * spec.samples))
+    refined = sampling.refined_samples(*along, weights, samples)
+    return jax.tree.map(lambda x: x[0], Guide(jnp.sum(weights, axis=-1), refined))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _render_tile(
+    model: Model,
+    torso: bool,
+    params: AvatarParams,
+    fields: FrameFields,
+    view: View,
+    guide: Guide,
+    where: tuple[Array, int, int],
+) -> Rendered:
+    """Renders pixels over black.
+
+    Args:
+      model, torso, params, fields, view, guide: of the frame.
+      where: numbers of the pixels, int32 [P]; the image's width; the guide's stride.
+
+    Returns:
+      maps [P, ...].
+    """
+    numbers, width, stride = where
+    row, column = numbers // width, numbers % width
+    intervals = _between(guide.intervals, row / stride, column / stride)
+    pixels = jnp.stack([column, row], axis=-1) + 0.5
+    rendered = baked_rendering.render(
+        model,
+        params,
+        fields,
+        _rays(view, pixels),
+        jax.tree.map(lambda x: x[None], intervals),
+        view.signals,
+        torso,
+    )
+    return jax.tree.map(lambda x: x[0], rendered)
+
+
+def _between(values: Intervals, row: Array, column: Array) -> Intervals:
+    """Bilinear interpolation of [h, w, S] at fractional rows and columns [P]."""
+    top, left = jnp.floor(row), jnp.floor(column)
+    down, right = (row - top)[:, None], (column - left)[:, None]
+    top, left = top.astype(jnp.int32), left.astype(jnp.int32)
+
+    def between(grid: Array) -> Array:
+        def corner(i: int, j: int) -> Array:
+            return grid.at[top + i, left + j].get(mode="promise_in_bounds")
+
+        upper = corner(0, 0) * (1 - right) + corner(0, 1) * right
+        lower = corner(1, 0) * (1 - right) + corner(1, 1) * right
+        return upper * (1 - down) + lower * down
+
+    return jax.tree.map(between, values)
