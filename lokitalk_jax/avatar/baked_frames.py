@@ -28,6 +28,7 @@ Intervals = tuple[Array, Array]  # distances and widths of samples, [..., S]
 
 _CELLS = 64  # of a guide, along the longest side of an image
 _TILE = 1024  # rays; their hidden units fit into the cache of a core
+_FOLLOWED = 845  # rays of a guide in one tile; a fifth of those of a square image
 # Samples of a pixel, as a share of the model's. Placed by weights of the same frame,
 # they come as close to an image of many samples as all that the density grid places.
 _SAMPLES = 2 / 3
@@ -96,12 +97,12 @@ class BakedAvatar:
         guide = self._guide(common, camera.shape, stride)
         pixels = _pixels_to_render(guide.alpha, stride, *camera.shape)
         maps = _empty(guide, stride, *camera.shape)
-        on_device = jax.tree.map(jnp.asarray, guide)
+        rows = jax.tree.map(_padded_rows, guide.intervals)
+        sizes = camera.width, stride, guide.alpha.shape[1]
 
         def render(tile: np.ndarray) -> None:
             full = np.pad(tile, (0, _TILE - len(tile)), mode="edge")
-            where = full, camera.width, stride
-            found = jax.device_get(_render_tile(*common, on_device, where))
+            found = jax.device_get(_render_tile(*common, rows, (full, *sizes)))
             for values, new in zip(maps, found, strict=True):
                 values[tile] = new[: len(tile)]
 
@@ -123,12 +124,10 @@ class BakedAvatar:
         height, width = (-(-n // stride) + 1 for n in image)
         pixels = visibility.pixel_centres(height, width)
         pixels = (pixels - 0.5) * stride + 0.5
-        tiles = -(-len(pixels) // _TILE)
-        size = -(-len(pixels) // tiles)
-        padded = np.pad(pixels, ((0, tiles * size - len(pixels)), (0, 0)), mode="edge")
+        padding = (0, -len(pixels) % _FOLLOWED), (0, 0)
         found = self._workers.map(
             lambda tile: jax.device_get(_follow(*common, tile)),
-            padded.reshape(tiles, size, 2),
+            np.pad(pixels, padding, mode="edge").reshape(-1, _FOLLOWED, 2),
         )
 
         def joined(*parts: np.ndarray) -> np.ndarray:
@@ -152,6 +151,12 @@ def _pixels_to_render(alpha: Array, stride: int, height: int, width: int) -> np.
     y, x = np.broadcast_arrays(y, x)
     visible = (y < height) & (x < width)
     return (y * np.int32(width) + x)[visible]
+
+
+def _padded_rows(values: np.ndarray) -> Array:
+    """[h, w, S] to as many rows [P, S] as the largest guide has."""
+    flat = values.reshape(-1, values.shape[-1])
+    return jnp.asarray(np.pad(flat, ((0, (_CELLS + 1) ** 2 - len(flat)), (0, 0))))
 
 
 _at_frames = jax.jit(baked.at_frames)
@@ -220,46 +225,41 @@ def _render_tile(
     params: AvatarParams,
     fields: FrameFields,
     view: View,
-    guide: Guide,
-    where: tuple[Array, int, int],
+    intervals: Intervals,
+    where: tuple[Array, int, int, int],
 ) -> Rendered:
     """Renders pixels over black.
 
     Args:
-      model, torso, params, fields, view, guide: of the frame.
-      where: numbers of the pixels, int32 [P]; the image's width; the guide's stride.
+      model, torso, params, fields, view: of the frame.
+      intervals: rows of the guide.
+      where: numbers of the pixels, int32 [P]; the image's width; the guide's stride
+        and width.
 
     Returns:
       maps [P, ...].
     """
-    numbers, width, stride = where
+    numbers, width, stride, guide_width = where
     row, column = numbers // width, numbers % width
-    intervals = _between(guide.intervals, row / stride, column / stride)
-    pixels = jnp.stack([column, row], axis=-1) + 0.5
+    # Bilinear in the guide's cell around each pixel.
+    first = row // stride * guide_width + column // stride
+    down, right = ((x % stride / stride)[:, None] for x in (row, column))
+
+    def between(rows: Array) -> Array:
+        def corner(step: int | Array) -> Array:
+            return rows.at[first + step].get(mode="promise_in_bounds")
+
+        upper = corner(0) * (1 - right) + corner(1) * right
+        lower = corner(guide_width) * (1 - right) + corner(guide_width + 1) * right
+        return (upper * (1 - down) + lower * down)[None]
+
     rendered = baked_rendering.render(
         model,
         params,
         fields,
-        _rays(view, pixels),
-        jax.tree.map(lambda x: x[None], intervals),
+        _rays(view, jnp.stack([column, row], axis=-1) + 0.5),
+        jax.tree.map(between, intervals),
         view.signals,
         torso,
     )
     return jax.tree.map(lambda x: x[0], rendered)
-
-
-def _between(values: Intervals, row: Array, column: Array) -> Intervals:
-    """Bilinear interpolation of [h, w, S] at fractional rows and columns [P]."""
-    top, left = jnp.floor(row), jnp.floor(column)
-    down, right = (row - top)[:, None], (column - left)[:, None]
-    top, left = top.astype(jnp.int32), left.astype(jnp.int32)
-
-    def between(grid: Array) -> Array:
-        def corner(i: int, j: int) -> Array:
-            return grid.at[top + i, left + j].get(mode="promise_in_bounds")
-
-        upper = corner(0, 0) * (1 - right) + corner(0, 1) * right
-        lower = corner(1, 0) * (1 - right) + corner(1, 1) * right
-        return upper * (1 - down) + lower * down
-
-    return jax.tree.map(between, values)

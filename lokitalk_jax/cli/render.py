@@ -230,7 +230,6 @@ def _add_identity(parser: terminal.Parser, reference: bool) -> None:
     )
 
 
-
 def _add_pictures(parser: terminal.Parser) -> None:
     add = parser.add_argument_group("pictures").add_argument
     add(

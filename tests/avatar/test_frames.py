@@ -67,7 +67,7 @@ def test_a_frame_is_its_rays_rendered_and_the_plate_elsewhere():
 
     params = AvatarParams(shared, combined, state.density[0])
     camera = Camera(height, width, intrinsics)
-    renderer = frames.FrameRenderer(model, params, camera)
+    renderer = frames.FrameRenderer(model, params, camera, exact=True)
     frame = renderer(pose, batch, plate)
     whole, _ = jax.jit(nerf.render, static_argnums=0)(
         model,

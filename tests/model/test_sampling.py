@@ -120,3 +120,26 @@ def test_visited_cells_fade_and_keep_their_maximum():
     expected = np.arange(np.prod(SPEC.cells), dtype=np.float32)
     expected[[5, 40, 7]] = [100.0, 40 * SPEC.decay, 6.99]
     np.testing.assert_allclose(new, expected)
+
+
+def test_refined_samples_gather_where_the_weights_are():
+    """Twelve intervals of one ray from 1 to 3, with all that is seen in the eighth."""
+    widths = jnp.full((1, 12), 2 / 12)
+    distances = 1 + jnp.cumsum(widths, axis=-1) - widths / 2
+    weights = jnp.zeros((1, 12)).at[0, 7].set(0.9)
+    places, lengths = sampling.refined_samples(distances, widths, weights, 8)
+    edges = np.append(places - lengths / 2, places[:, -1:] + lengths[:, -1:] / 2)
+    np.testing.assert_allclose(edges[[0, -1]], [1, 3], atol=1e-5)
+    np.testing.assert_allclose(np.sum(lengths), 2, atol=1e-5)
+    assert (np.diff(places) > 0).all() and (np.asarray(lengths) > 0).all()
+    # Within one interval of the eighth, whose neighbours may hold the surface too.
+    near = np.abs(np.asarray(places) - float(distances[0, 7])) < 1.5 * 2 / 12
+    assert 4 <= near.sum() < 8
+
+
+def test_refined_samples_of_an_empty_ray_follow_the_intervals():
+    widths = jnp.array([[1.0, 0.5, 0.25, 0.25]])
+    distances = 2 + jnp.cumsum(widths, axis=-1) - widths / 2
+    found = sampling.refined_samples(distances, widths, jnp.zeros((1, 4)), 4)
+    np.testing.assert_allclose(found[0], distances, atol=1e-5)
+    np.testing.assert_allclose(found[1], widths, atol=1e-5)
