@@ -47,7 +47,7 @@ def test_every_person_is_rendered_as_training_showed_them(tiny_run):
     run = Run(tiny_run.workdir)
     pictures = []
     for name in tiny_run.names:
-        avatar = run.avatar(name)
+        avatar = run.avatar(name).exact()
         frame = int(avatar.record.test_frames[len(avatar.record.test_frames) // 2])
         rendered = frames_of(avatar, motion.tracked(avatar.record, [frame]))[0]
         strip = cv2.imread(str(tiny_run.workdir / f"previews/{name}-0000012-fine.png"))
