@@ -113,10 +113,11 @@ class BakedAvatar:
         return maps._replace(rgb=maps.rgb + behind)
 
     def _bake(self) -> BakedFields:
-        with self._baking:  # frames may be asked for at once
-            if self._fields is None:
-                self._fields = baked.bake(self._model, self._params)
-            return self._fields
+        with self._baking:  # threads may render the first frames together
+            fields = self._fields
+            if fields is None:
+                self._fields = fields = baked.bake(self._model, self._params)
+            return fields
 
     def _guide(self, common: tuple, image: tuple[int, int], stride: int) -> Guide:
         """Follows the rays of the guide of an image, in tiles of one size."""
@@ -174,7 +175,7 @@ def _box(model: Model, cast: Rays) -> tuple[Array, Array]:
 def _empty(guide: Guide, stride: int, height: int, width: int) -> Rendered:
     """Maps [H * W, ...] of an image that shows nobody, over black, in host memory."""
     size, regions = height * width, len(REGIONS)
-    distances, widths = (x[..., -1] for x in guide.intervals)
+    distances, widths = (np.asarray(x)[..., -1] for x in guide.intervals)
     return Rendered(
         rgb=np.zeros((size, 3), np.float32),
         alpha=np.zeros(size, np.float32),

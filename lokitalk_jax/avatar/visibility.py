@@ -1,5 +1,7 @@
 """Which pixels of a frame show the identity, from a coarse grid of rays."""
 
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -52,6 +54,6 @@ def near(seen: Array, height: int, width: int) -> Array:
     return cells[row][:, column]
 
 
-def any_corner(seen: Array) -> Array:
+def any_corner(seen: Any) -> Any:
     """Cells with a hit at any corner. bool [h, w] -> [h - 1, w - 1]."""
     return seen[1:, 1:] | seen[:-1, 1:] | seen[1:, :-1] | seen[:-1, :-1]

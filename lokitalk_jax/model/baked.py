@@ -255,7 +255,11 @@ def _resting(axes: Sequence[Array], pose: Array, identity: dict):
     shift = pivot + identity["gains"] * moved
     away = [x - pivot[j] for j, x in enumerate(axes)]
     resting = [
-        sum((rotation[:, i, j, None] * away[j] for j in range(3)), shift[:, i, None])
+        functools.reduce(
+            jnp.add,
+            (rotation[:, i, j, None] * away[j] for j in range(3)),
+            shift[:, i, None],
+        )
         for i in range(3)
     ]
     return resting, rotation
@@ -270,4 +274,4 @@ def _points(axes: Sequence[Array]) -> Array:
 
 
 def _sums(*vectors: Sequence[Array]) -> list[Array]:
-    return [sum(parts[1:], parts[0]) for parts in zip(*vectors, strict=True)]
+    return [functools.reduce(jnp.add, parts) for parts in zip(*vectors, strict=True)]

@@ -6,8 +6,9 @@ cells of the grids. And the colour network sees mean geometry features of a few 
 of samples of a ray, not each sample.
 """
 
+import functools
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -121,7 +122,7 @@ def _samples(
         )
     ]
     moved = baked.move(model, fields, axes, signals, params.identity)
-    density, geometry = model.decoder.apply(
+    decoded: Any = model.decoder.apply(
         params.shared["static"],
         nerf.grid_features(model, params, jnp.stack(moved.axes, axis=-1)),
         moved.gates[:2],
@@ -129,6 +130,7 @@ def _samples(
         params.identity["codes"],
         method=_density,
     )
+    density, geometry = decoded
     if not torso:
         density *= 1 - moved.gates[_TORSO]
     found = _weights(density.reshape(distances.shape), widths)
@@ -153,7 +155,8 @@ def _density(module: Decoder, features, gates, signals, codes):
 
 def _sum(values: Array) -> Array:
     """Sum over axis 1. XLA's CPU backend fuses additions, but not reductions."""
-    return sum((values[:, s] for s in range(1, values.shape[1])), values[:, 0])
+    parts = (values[:, s] for s in range(values.shape[1]))
+    return functools.reduce(jnp.add, parts)
 
 
 def _weights(density: Array, widths: Array) -> Array:
@@ -183,8 +186,9 @@ def _colour(model: Model, params: AvatarParams, rays: Rays, samples: _Samples) -
     mean = jnp.stack(means, axis=2).reshape(frames, rays_of_frame * groups, -1)
     # Of the deformed points, colours depend on these alone.
     gates = jnp.pad(mean[..., -1:], ((0, 0), (0, 0), (_TORSO, 0)))
-    deformed = Deformed(None, gates, None, samples.moved.torso_rotation)
-    colours = model.decoder.apply(
+    unread = jnp.zeros(0)
+    deformed = Deformed(unread, gates, unread, samples.moved.torso_rotation)
+    decoded: Any = model.decoder.apply(
         params.shared["static"],
         mean[..., :-1],
         rays.directions,
@@ -192,5 +196,7 @@ def _colour(model: Model, params: AvatarParams, rays: Rays, samples: _Samples) -
         params.identity["codes"],
         groups,
         method=Decoder.colour,
-    ).reshape(frames, rays_of_frame, groups, 3)
-    return sum(share * colours[:, :, g] for g, share in enumerate(shares))
+    )
+    colours = decoded.reshape(frames, rays_of_frame, groups, 3)
+    parts = (share * colours[:, :, g] for g, share in enumerate(shares))
+    return functools.reduce(jnp.add, parts)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 Array = jax.Array
+Corner = tuple[float, float, float]
 
 _CORNERS = tuple(itertools.product((0, 1), repeat=3))
 
@@ -21,8 +22,8 @@ class Lattice(NamedTuple):
       counts: nodes along x, y, z, at least two each.
     """
 
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
+    low: Corner
+    high: Corner
     counts: tuple[int, int, int]
 
     @property
@@ -31,7 +32,7 @@ class Lattice(NamedTuple):
         return int(np.prod(self.counts))
 
     @classmethod
-    def spaced(cls, low, high, spacing: float) -> "Lattice":
+    def spaced(cls, low: Corner, high: Corner, spacing: float) -> "Lattice":
         """The lattice of a box whose nodes are at most `spacing` apart.
 
         Raises:
@@ -43,10 +44,8 @@ class Lattice(NamedTuple):
                 f"a lattice needs a positive spacing and sides, got {spacing} and "
                 f"{sides.tolist()}"
             )
-        counts = np.ceil(sides / spacing - 1e-6).astype(int) + 1
-        return cls(
-            tuple(map(float, low)), tuple(map(float, high)), tuple(map(int, counts))
-        )
+        x, y, z = (np.ceil(sides / spacing - 1e-6).astype(int) + 1).tolist()
+        return cls(low, high, (x, y, z))
 
 
 def positions(lattice: Lattice) -> np.ndarray:
@@ -84,7 +83,7 @@ def interpolate(lattice: Lattice, values: Array, axes: Sequence[Array]) -> Array
 
 def _cells(lattice: Lattice, axes: Sequence[Array]) -> tuple[Array, list[Array]]:
     """The first node of each point's cell, and the point's place in the cell."""
-    first, fractions = 0, []
+    first, fractions = jnp.int32(0), []
     for place, low, high, count in zip(axes, *lattice, strict=True):
         place = jnp.clip((place - low) * ((count - 1) / (high - low)), 0, count - 1)
         cell = jnp.minimum(jnp.floor(place), count - 2)  # the last cell is closed
@@ -101,7 +100,7 @@ def _halves(flat: Array) -> Array:
 def _corners(lattice: Lattice, table: Array, first: Array, fractions) -> Array:
     """Weighted sum of the rows at the corners of cells. [P] -> [P, C]."""
     _, y_nodes, z_nodes = lattice.counts
-    total = 0
+    total = jnp.zeros((first.size, table.shape[-1]))
     for corner in _CORNERS:
         x, y, z = (
             part if far else 1 - part
