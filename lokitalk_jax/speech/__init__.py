@@ -2,6 +2,7 @@
 
 In the order of the data:
 
+    whisper                  Whisper's encoder; _files and _weights find its weights
     phones, sound_features   feature rows of sound, a hundred a second
     audio2motion             the network: windows of rows -> lip coefficients
     spoken_clip              a clip as training data: its sound, its tracked lips
