@@ -36,7 +36,7 @@ def read(path: str | os.PathLike, region: str, width: int) -> Iterator[np.ndarra
     path, names = pathlib.Path(path), columns(region, width)
     if not path.is_file():
         raise ValueError(f"no such file: {path}")
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         missing = [name for name in names if name not in (rows.fieldnames or ())]
         if missing:
@@ -58,7 +58,7 @@ def recorded(
     frames: Iterable[FrameMotion], path: str | os.PathLike
 ) -> Iterator[FrameMotion]:
     """Passes frames on and writes their signals into a table."""
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         for number, frame in enumerate(frames):
             signals = {k: np.ravel(v) for k, v in frame.signals._asdict().items()}

@@ -26,7 +26,9 @@ class MetricLog:
         self._lines = self._events = None
         if enabled:
             workdir.mkdir(parents=True, exist_ok=True)
-            self._lines = open(workdir / "metrics.jsonl", "a", buffering=1)
+            self._lines = open(
+                workdir / "metrics.jsonl", "a", buffering=1, encoding="utf-8"
+            )
             self._events = tensorboardX.SummaryWriter(str(workdir / "events"))
 
     def training_step(

@@ -24,7 +24,10 @@ def write(
     keys = list(
         dict.fromkeys(key for clip in clips for row in clip.rows for key in row)
     )
-    with files.replacing(path) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        files.replacing(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["identity", "driven_by", *facts, "frame", *keys])
         for clip in clips:
