@@ -25,7 +25,7 @@ from benchmarks.ablation_report import ADAPTED, PARTS, WHOLE
 from benchmarks.prior_benefit import link_identities
 from configs import adapt, multi_id
 from lokitalk_jax import process
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.checkpoint import store
 from lokitalk_jax.data import folder
 from lokitalk_jax.evaluation.score import score_tracked
@@ -36,7 +36,7 @@ from lokitalk_jax.training import trainer
 _POINTS = 6  # checkpoints of a run, evenly spread, on its curve
 
 
-def score(run: Run, name: str) -> dict[str, float]:
+def score(run: OpenRun, name: str) -> dict[str, float]:
     """Scores of one identity of a run on some held-out frames.
 
     Returns:
@@ -63,14 +63,14 @@ def score(run: Run, name: str) -> dict[str, float]:
     }
 
 
-def measure(run: Run) -> dict[str, float | None]:
+def measure(run: OpenRun) -> dict[str, float | None]:
     """Mean scores of the identities of a checkpoint; None where none has a score."""
     rows = [score(run, name) for name in run.identities]
     found = {key: [r[key] for r in rows if r[key] is not None] for key in rows[0]}
     return {k: float(np.mean(each)) if each else None for k, each in found.items()}
 
 
-def head_psnr(run: Run) -> float:
+def head_psnr(run: OpenRun) -> float:
     """The head's PSNR in `measure` alone, which takes a fifth of the time."""
     avatars = [run.avatar(name) for name in run.identities]
     found = [
@@ -95,7 +95,7 @@ def curve(workdir: pathlib.Path) -> list[dict]:
     checkpoints.close()
     points = []
     for step in kept:
-        run = Run(workdir, step)
+        run = OpenRun(workdir, step)
         found = measure(run) if step == kept[-1] else {"head": head_psnr(run)}
         points.append({"step": step, "seconds": step * pace} | found)
     return points

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from benchmarks import held_out_scores, mouth, reports
 from lokitalk_jax import process
 from lokitalk_jax.avatar import backdrop, frame_stream
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.avatar.sources import Sources
 from lokitalk_jax.avatar.speaking import SpeechMotion
 from lokitalk_jax.media import image_grid, sound_file
@@ -46,7 +46,7 @@ class Speech(NamedTuple):
     truth: np.ndarray
 
 
-def of_clip(run: Run, name: str, count: int) -> Speech:
+def of_clip(run: OpenRun, name: str, count: int) -> Speech:
     """The last `count` frames of the clip of an identity."""
     record = run.record(name)
     frames = range(record.frame_count)[-count:]
@@ -63,7 +63,7 @@ def of_file(path: pathlib.Path) -> Speech:
     return Speech(samples, range(len(loudness)), loudness)
 
 
-def rendered(run: Run, name: str, speech: Speech) -> Iterator[np.ndarray]:
+def rendered(run: OpenRun, name: str, speech: Speech) -> Iterator[np.ndarray]:
     """Pictures of an avatar that speaks, uint8 [H, W, 3]."""
     motion = SpeechMotion(run, name, _SOURCES)
     moved = [*motion.push(speech.samples), *motion.finish()]
@@ -91,7 +91,7 @@ def scores(openings: np.ndarray, truth: np.ndarray) -> dict:
 
 def main(_) -> None:
     """Renders and measures."""
-    run, out = Run(pathlib.Path(_WORKDIR.value)), pathlib.Path(_OUT.value)
+    run, out = OpenRun(pathlib.Path(_WORKDIR.value)), pathlib.Path(_OUT.value)
     if _SOUND.value:
         speeches = {
             path.stem: of_file(path) for path in map(pathlib.Path, _SOUND.value)

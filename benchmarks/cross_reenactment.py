@@ -19,7 +19,7 @@ from tqdm import tqdm
 from benchmarks import held_out_scores, mouth, reports
 from lokitalk_jax import process
 from lokitalk_jax.avatar import backdrop, frame_stream, motion
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import references
 from lokitalk_jax.media import image_file, image_grid
 
@@ -48,7 +48,7 @@ class Subject:
       openings: of the mouth in these frames of the clip.
     """
 
-    def __init__(self, run: Run, name: str, count: int):
+    def __init__(self, run: OpenRun, name: str, count: int):
         """Reads the clip.
 
         Args:
@@ -145,7 +145,7 @@ def table(rows: list[dict]) -> str:
 
 def main(_) -> None:
     """Measures all pairs."""
-    run, out = Run(pathlib.Path(_WORKDIR.value)), pathlib.Path(_OUT.value)
+    run, out = OpenRun(pathlib.Path(_WORKDIR.value)), pathlib.Path(_OUT.value)
     subjects = [Subject(run, name, _FRAMES.value) for name in run.identities]
     mean_faces = {subject.name: subject.mean_face for subject in subjects}
     rows, grid = [], []

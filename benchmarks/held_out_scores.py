@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lokitalk_jax.avatar.run import Avatar, Run
+from lokitalk_jax.avatar.run import OpenAvatar, OpenRun
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.data.dataset import Dataset
@@ -17,7 +17,7 @@ from lokitalk_jax.structs import REGIONS
 _COUNT = 12  # frames of each clip
 
 
-def open_clip(run: Run, record: ClipRecord) -> Dataset:
+def open_clip(run: OpenRun, record: ClipRecord) -> Dataset:
     """The clip of a record at the size of the run."""
     return Dataset.open(folder.IdentityFolder(record.source), run.config.data.size)
 
@@ -27,7 +27,7 @@ def chosen(record: ClipRecord) -> np.ndarray:
     return spread(record.test_frames, _COUNT)
 
 
-def psnr(avatar: Avatar, data: Dataset) -> dict[str, float]:
+def psnr(avatar: OpenAvatar, data: Dataset) -> dict[str, float]:
     """PSNR of those frames and of the head in them, {"frame", "head"}, dB.
 
     Takes a fifth of the time of all scores (`evaluation.score`).
@@ -42,7 +42,7 @@ def psnr(avatar: Avatar, data: Dataset) -> dict[str, float]:
     }
 
 
-def named_runs(texts: Sequence[str]) -> dict[str, Run]:
+def named_runs(texts: Sequence[str]) -> dict[str, OpenRun]:
     """Runs by name, from texts NAME=RUN.
 
     Raises:
@@ -53,5 +53,5 @@ def named_runs(texts: Sequence[str]) -> dict[str, Run]:
         name, _, workdir = text.partition("=")
         if not (name and workdir):
             raise ValueError(f"{text!r} is not NAME=RUN, such as demo=runs/demo")
-        found[name] = Run(pathlib.Path(workdir))
+        found[name] = OpenRun(pathlib.Path(workdir))
     return found

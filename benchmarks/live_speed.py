@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from lokitalk_jax import process, structs
 from lokitalk_jax.avatar.live import LiveAvatar
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.speech import spoken_clip
 
 
@@ -31,7 +31,7 @@ def resident() -> float:
 
 def main(_) -> None:
     """Plays and measures."""
-    run = Run(pathlib.Path(_WORKDIR.value))
+    run = OpenRun(pathlib.Path(_WORKDIR.value))
     name = run.named(_IDENTITY.value)
     sound = spoken_clip.samples(spoken_clip.of_record(run.record(name)))
     live = LiveAvatar.load(_WORKDIR.value, name, size=_SIZE.value)

@@ -23,7 +23,7 @@ from benchmarks import held_out_scores, prior_benefit_report, reports
 from benchmarks.timed_training import TimedTraining
 from configs import adapt, multi_id, single_id
 from lokitalk_jax import process
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import folder
 from lokitalk_jax.evaluation.score import score_tracked
 from lokitalk_jax.training import trainer
@@ -126,7 +126,7 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
     return points
 
 
-def _unseen(prior: Run, source: frozenset[str]) -> pathlib.Path:
+def _unseen(prior: OpenRun, source: frozenset[str]) -> pathlib.Path:
     known = sorted(source & set(prior.identities))
     if known:
         raise ValueError(

@@ -16,7 +16,7 @@ from absl import app, flags
 from benchmarks import held_out_scores, reports
 from benchmarks.pose_outlines import distances, outlines
 from lokitalk_jax import process
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.evaluation.held_out import rendered_frames
 from lokitalk_jax.evaluation.metrics.psnr import masked_psnr
 from lokitalk_jax.structs import REGIONS
@@ -24,7 +24,7 @@ from lokitalk_jax.structs import REGIONS
 _BINS = (0.005, 0.01, 0.02, 0.04)  # of the image's height
 
 
-def measure(run: Run) -> list[tuple[float, float]]:
+def measure(run: OpenRun) -> list[tuple[float, float]]:
     """Pose distance and head PSNR, dB, of each held-out frame of a run's identity."""
     avatar = run.avatar(run.named(None))
     record, head = avatar.record, REGIONS.index("head")

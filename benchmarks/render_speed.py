@@ -21,7 +21,7 @@ from absl import app, flags
 from benchmarks import timing
 from lokitalk_jax import process
 from lokitalk_jax.avatar import frame_stream, motion
-from lokitalk_jax.avatar.run import Avatar, Run
+from lokitalk_jax.avatar.run import OpenAvatar, OpenRun
 from lokitalk_jax.media import image_grid, video_writer
 
 
@@ -50,7 +50,9 @@ def cost(work: Iterator) -> Cost:
     )
 
 
-def measure(avatar: Avatar, frames: int) -> tuple[dict[str, Cost], list[np.ndarray]]:
+def measure(
+    avatar: OpenAvatar, frames: int
+) -> tuple[dict[str, Cost], list[np.ndarray]]:
     """Costs of a frame by what is done with it, and the pictures."""
     plate = avatar.record.plate / np.float32(255)
     at = motion.back_and_forth(avatar.record.frame_count, frames + 2)
@@ -83,7 +85,7 @@ def measure(avatar: Avatar, frames: int) -> tuple[dict[str, Cost], list[np.ndarr
 
 def main(_) -> None:
     """Measures every size, both ways."""
-    run = Run(pathlib.Path(_WORKDIR.value))
+    run = OpenRun(pathlib.Path(_WORKDIR.value))
     trained = run.avatar(run.named(_IDENTITY.value))
     for size in map(int, _SIZES.value):
         avatar = trained.at(size)

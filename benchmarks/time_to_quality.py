@@ -24,7 +24,7 @@ from benchmarks.timed_training import TimedTraining
 from configs import adapt, single_id
 from lokitalk_jax import process
 from lokitalk_jax.avatar import frame_stream, frames, motion
-from lokitalk_jax.avatar.run import Avatar
+from lokitalk_jax.avatar.run import OpenAvatar
 from lokitalk_jax.training.session import Session, build_session
 
 _TIMED_FRAMES = 40  # rendered for frames a second, after two
@@ -32,7 +32,7 @@ _TIMED_FRAMES = 40  # rendered for frames a second, after two
 _TOGETHER = 10
 
 
-def frames_per_second(avatar: Avatar) -> float:
+def frames_per_second(avatar: OpenAvatar) -> float:
     """Frames rendered and brought to the host, one after the other."""
     at = motion.back_and_forth(avatar.record.frame_count, _TIMED_FRAMES + 2)
     plate = avatar.record.plate / np.float32(255)
@@ -44,7 +44,7 @@ def frames_per_second(avatar: Avatar) -> float:
     return _TIMED_FRAMES / (time.perf_counter() - began)
 
 
-def frames_per_second_in_one_tile(avatar: Avatar) -> float:
+def frames_per_second_in_one_tile(avatar: OpenAvatar) -> float:
     """The same with all rays of a frame in one tile."""
     jax.clear_caches()  # the size of tiles is no argument of the compiled program
     with mock.patch.object(frames, "_tile", lambda rays: rays):
@@ -53,7 +53,7 @@ def frames_per_second_in_one_tile(avatar: Avatar) -> float:
     return found
 
 
-def train(session: Session, minutes: float) -> tuple[list[dict], Avatar]:
+def train(session: Session, minutes: float) -> tuple[list[dict], OpenAvatar]:
     """Trains to the last step, or for some minutes.
 
     Returns:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import jax
 
-from lokitalk_jax.avatar.run import Avatar, assemble
+from lokitalk_jax.avatar.run import OpenAvatar, assemble
 from lokitalk_jax.training import train_step
 from lokitalk_jax.training.session import Session
 
@@ -45,7 +45,7 @@ class TimedTraining:
         jax.block_until_ready(self._state)
         self.seconds += self._clock() - began
 
-    def avatar(self) -> Avatar:
+    def avatar(self) -> OpenAvatar:
         """The identity as it is trained by now."""
         session, params = self._session, train_step.avatar_params(self._state, 0)
         return assemble(session.model, session.config, self.record, params)

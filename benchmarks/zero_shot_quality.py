@@ -18,7 +18,7 @@ from benchmarks import held_out_scores, reports
 from benchmarks.pose_outlines import distances, outlines
 from lokitalk_jax import process
 from lokitalk_jax.avatar import zero_shot
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import folder
 from lokitalk_jax.evaluation import face_pairs
 from lokitalk_jax.evaluation.clip_scores import ClipScores
@@ -32,7 +32,7 @@ _SHOWN = 6  # identities in the picture
 class TrainingFrames:
     """The training frames of a prior's identities, found by the pose of the head."""
 
-    def __init__(self, prior: Run):
+    def __init__(self, prior: OpenRun):
         """Opens all clips."""
         self._frames, found = [], []
         for name in prior.identities:
@@ -54,7 +54,7 @@ class TrainingFrames:
         return rgb * mask[..., None] + plate * (1 - mask[..., None])
 
 
-def measure(prior: Run, known: TrainingFrames, source: pathlib.Path):
+def measure(prior: OpenRun, known: TrainingFrames, source: pathlib.Path):
     """Scores of one identity.
 
     Returns:
@@ -109,7 +109,7 @@ def table(found: dict[str, dict]) -> str:
 
 def main(_) -> None:
     """Measures every identity that the prior was not trained on."""
-    prior, out = Run(pathlib.Path(_PRIOR.value)), pathlib.Path(_OUT.value)
+    prior, out = OpenRun(pathlib.Path(_PRIOR.value)), pathlib.Path(_OUT.value)
     identities = folder.find_identities(_DATA.value)
     unseen = [one for one in identities if one.name not in prior.identities]
     if not unseen:

@@ -92,9 +92,9 @@ def whole_run(people, tmp_path_factory):
 @pytest.fixture
 def avatar(tiny_run):
     """A person of that run."""
-    from lokitalk_jax.avatar.run import Run
+    from lokitalk_jax.avatar.run import OpenRun
 
-    return Run(tiny_run.workdir).avatar("demo_01")
+    return OpenRun(tiny_run.workdir).avatar("demo_01")
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.io.wavfile
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.speech import (
@@ -39,7 +39,7 @@ class SpokenRun(NamedTuple):
     """
 
     workdir: pathlib.Path
-    run: Run
+    run: OpenRun
     name: str
     record: ClipRecord
     clip: SpokenClip
@@ -63,7 +63,7 @@ def make(tiny_run, root: pathlib.Path) -> None:
 def at(root: pathlib.Path) -> SpokenRun:
     """Opens what `make` made."""
     workdir, path = root / "run", root / "said.wav"
-    run = Run(workdir)
+    run = OpenRun(workdir)
     name = run.identities[0]
     record = run.record(name)
     clip = spoken_clip.of_record(record)

@@ -29,7 +29,10 @@ class Avatar:
     """
 
     def __init__(
-        self, run: runs.Run, rendered: runs.Avatar, unseen: Dataset | None = None
+        self,
+        run: runs.OpenRun,
+        rendered: runs.OpenAvatar,
+        unseen: Dataset | None = None,
     ):
         """Joins its parts, see above."""
         self.name = rendered.record.name
@@ -215,8 +218,8 @@ class Speech(Footage):
 
     def __init__(
         self,
-        run: runs.Run,
-        rendered: runs.Avatar,
+        run: runs.OpenRun,
+        rendered: runs.OpenAvatar,
         sources: Sources,
         audio: str | os.PathLike,
         background: str | os.PathLike,

@@ -27,7 +27,7 @@ class Run:
           ValueError: there is no run, or no such checkpoint.
         """
         process.tune()
-        self.opened = runs.Run(pathlib.Path(workdir), step)
+        self.opened = runs.OpenRun(pathlib.Path(workdir), step)
         self.workdir = self.opened.workdir
         self.step = self.opened.step
         self.identities = self.opened.identities

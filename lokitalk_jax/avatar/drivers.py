@@ -3,14 +3,14 @@
 import os
 import pathlib
 
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import clip_records, signals
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.data.dataset import Dataset, read_tracks
 from lokitalk_jax.data.folder import IdentityFolder
 
 
-def load_driver(run: Run, name: str) -> ClipRecord:
+def load_driver(run: OpenRun, name: str) -> ClipRecord:
     """A clip, with its lip signal in the lip basis of a run.
 
     Args:
@@ -31,7 +31,7 @@ def load_driver(run: Run, name: str) -> ClipRecord:
     return open_clip(run, name)[0]
 
 
-def open_clip(run: Run, folder: str | os.PathLike) -> tuple[ClipRecord, Dataset]:
+def open_clip(run: OpenRun, folder: str | os.PathLike) -> tuple[ClipRecord, Dataset]:
     """A clip that the run need not have been trained on, at the size of the run.
 
     Args:

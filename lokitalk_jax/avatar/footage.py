@@ -12,7 +12,7 @@ from lokitalk_jax import progress as reporting
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import backdrop, frame_rate, frame_stream, panels
 from lokitalk_jax.avatar.motion import FrameMotion
-from lokitalk_jax.avatar.run import Avatar
+from lokitalk_jax.avatar.run import OpenAvatar
 from lokitalk_jax.media import image_grid, picture_folder, sound_track, video_writer
 from lokitalk_jax.model.rendering import Rendered
 
@@ -39,7 +39,7 @@ class Footage:
 
     def __init__(
         self,
-        avatar: Avatar,
+        avatar: OpenAvatar,
         motion_frames: Callable[[], Iterable[FrameMotion]],
         count: int,
         background: str | os.PathLike = "plate",

@@ -20,7 +20,7 @@ import numpy as np
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import backdrop, frame_stream
 from lokitalk_jax.avatar.motion import FrameMotion
-from lokitalk_jax.avatar.run import Avatar, Run
+from lokitalk_jax.avatar.run import OpenAvatar, OpenRun
 from lokitalk_jax.avatar.sources import Sources
 from lokitalk_jax.avatar.speaking import SpeechMotion
 from lokitalk_jax.media import image_grid
@@ -48,8 +48,8 @@ class LiveAvatar:
 
     def __init__(
         self,
-        run: Run,
-        avatar: Avatar,
+        run: OpenRun,
+        avatar: OpenAvatar,
         sources: Sources = Sources(),  # noqa: B008 (a tuple)
         background: str | os.PathLike = "plate",
     ):
@@ -86,7 +86,7 @@ class LiveAvatar:
         Raises:
           ValueError: there is no such run or identity, or it has no voice.
         """
-        run = Run(pathlib.Path(workdir))
+        run = OpenRun(pathlib.Path(workdir))
         avatar = run.avatar(run.named(identity))
         return cls(run, avatar.at(size) if size else avatar, sources, background)
 

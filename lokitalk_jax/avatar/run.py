@@ -1,4 +1,4 @@
-"""A trained run, opened to render its identities."""
+"""A run, opened to render its identities; `api` offers them as `Run` and `Avatar`."""
 
 import functools
 import os
@@ -18,8 +18,8 @@ from lokitalk_jax.model import architecture, identity
 from lokitalk_jax.structs import AvatarParams, Config
 
 
-class Avatar(NamedTuple):
-    """A trained identity, ready to render.
+class OpenAvatar(NamedTuple):
+    """An identity of an open run, ready to render.
 
     Attributes:
       record: of the identity's clip.
@@ -32,7 +32,7 @@ class Avatar(NamedTuple):
     renderer: FrameRenderer
     depth_range: tuple[float, float]
 
-    def at(self, size: int) -> "Avatar":
+    def at(self, size: int) -> "OpenAvatar":
         """The same identity with `size` pixels along the longest side.
 
         Raises:
@@ -41,7 +41,7 @@ class Avatar(NamedTuple):
         record = clip_records.resized(self.record, size)
         return self._replace(record=record, renderer=self.renderer.at(record.camera))
 
-    def exact(self) -> "Avatar":
+    def exact(self) -> "OpenAvatar":
         """The same identity, rendered as in training; see `frames.FrameRenderer`."""
         return self._replace(renderer=self.renderer.exact())
 
@@ -51,7 +51,7 @@ def assemble(
     config: Config,
     record: ClipRecord,
     params: AvatarParams,
-) -> Avatar:
+) -> OpenAvatar:
     """An identity ready to render.
 
     Args:
@@ -63,10 +63,10 @@ def assemble(
     renderer = FrameRenderer(model, params, record.camera)
     distance = float(np.linalg.norm(record.rest_pose[:3, 3]))
     near, far = config.scene.low[2], config.scene.high[2]
-    return Avatar(record, renderer, (distance + near, distance + far))
+    return OpenAvatar(record, renderer, (distance + near, distance + far))
 
 
-class Run:
+class OpenRun:
     """A checkpoint of a run, to read only: the run may be in training.
 
     Attributes:
@@ -150,7 +150,7 @@ class Run:
             )
         return record
 
-    def avatar(self, name: str) -> Avatar:
+    def avatar(self, name: str) -> OpenAvatar:
         """An identity of the run, ready to render.
 
         Raises:

@@ -10,7 +10,7 @@ import numpy as np
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import idle_motion, motion, signal_table
 from lokitalk_jax.avatar.drivers import load_driver
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data.clip_records import ClipRecord
 
 # Regions with a source; the torso follows the head.
@@ -55,7 +55,7 @@ class Streams(NamedTuple):
     head: Iterator[tuple[np.ndarray, np.ndarray]]
 
 
-def open_streams(run: Run, record: ClipRecord, sources: Sources) -> Streams:
+def open_streams(run: OpenRun, record: ClipRecord, sources: Sources) -> Streams:
     """Opens the sources of an identity.
 
     Raises:
@@ -80,7 +80,9 @@ def open_streams(run: Run, record: ClipRecord, sources: Sources) -> Streams:
     )
 
 
-def _driven(run: Run, record: ClipRecord, region: str, text: str, words) -> Iterator:
+def _driven(
+    run: OpenRun, record: ClipRecord, region: str, text: str, words
+) -> Iterator:
     if text.endswith(".csv"):
         return _table(record, region, text)
     try:

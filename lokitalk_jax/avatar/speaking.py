@@ -10,7 +10,7 @@ import numpy as np
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import motion, sources
 from lokitalk_jax.avatar.motion import FrameMotion
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.avatar.sources import Sources
 from lokitalk_jax.media import sound_file
 from lokitalk_jax.speech import lip_limits, lips, spoken_clip
@@ -28,7 +28,7 @@ class SpeechMotion:
 
     def __init__(
         self,
-        run: Run,
+        run: OpenRun,
         name: str,
         chosen: Sources = Sources(),  # noqa: B008 (a tuple)
         sound: str | os.PathLike | None = None,

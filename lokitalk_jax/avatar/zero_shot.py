@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from lokitalk_jax.avatar import drivers, frames
-from lokitalk_jax.avatar.run import Avatar, Run, assemble
+from lokitalk_jax.avatar.run import OpenAvatar, OpenRun, assemble
 from lokitalk_jax.data import references
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.data.dataset import Dataset
@@ -25,8 +25,8 @@ _GRID_FRAMES = 8  # frames whose largest density makes the density grid
 
 
 def build_avatar(
-    prior: Run, folder: str | os.PathLike, start: str = "encoder"
-) -> tuple[Avatar, Dataset]:
+    prior: OpenRun, folder: str | os.PathLike, start: str = "encoder"
+) -> tuple[OpenAvatar, Dataset]:
     """An identity that a prior was not trained on, ready to render.
 
     Args:
@@ -52,7 +52,7 @@ def build_avatar(
 
 
 def initial_residual(
-    prior: Run, start: str, seen: References | None, offset: bool = True
+    prior: OpenRun, start: str, seen: References | None, offset: bool = True
 ) -> dict:
     """The first residual of a new identity on a prior's base, leaves without N.
 
@@ -77,7 +77,9 @@ def initial_residual(
     return {k: v for k, v in residual.items() if k != "grid" or offset}
 
 
-def reference_batch(prior: Run, data: Dataset, record: ClipRecord) -> References | None:
+def reference_batch(
+    prior: OpenRun, data: Dataset, record: ClipRecord
+) -> References | None:
     """References [K, ...] of a clip for a prior's encoder; None if it has none."""
     spec = references.from_config(prior.config)
     if spec is None:
@@ -87,7 +89,7 @@ def reference_batch(prior: Run, data: Dataset, record: ClipRecord) -> References
 
 
 def with_density_grid(
-    prior: Run, shared: dict, residual: dict, record: ClipRecord
+    prior: OpenRun, shared: dict, residual: dict, record: ClipRecord
 ) -> AvatarParams:
     """Parameters of a new identity, with a density grid over some of its frames.
 

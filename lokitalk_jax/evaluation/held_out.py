@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from lokitalk_jax.avatar import frame_stream, motion
-from lokitalk_jax.avatar.run import Avatar
+from lokitalk_jax.avatar.run import OpenAvatar
 from lokitalk_jax.data import torso_inpainting
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.model.rendering import Rendered
@@ -15,7 +15,7 @@ Frames = Sequence[int] | np.ndarray  # frame numbers
 
 
 def rendered_frames(
-    avatar: Avatar,
+    avatar: OpenAvatar,
     frames: Frames,
     moved: motion.Motion | None = None,
     true_torsos: Dataset | None = None,
@@ -45,7 +45,7 @@ def rendered_frames(
 
 
 def _over_torsos(
-    avatar: Avatar, frames: Frames, moved: motion.Motion, clip: Dataset
+    avatar: OpenAvatar, frames: Frames, moved: motion.Motion, clip: Dataset
 ) -> Iterator[Rendered]:
     """Renders the head alone, over the true torso and the plate."""
     for index, (pose, signals) in zip(frames, moved.frames(), strict=True):

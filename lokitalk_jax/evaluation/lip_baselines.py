@@ -4,13 +4,13 @@ import numpy as np
 
 from lokitalk_jax.avatar import motion
 from lokitalk_jax.avatar.motion import Motion
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.speech import lip_limits, lips, spoken_clip
 from lokitalk_jax.speech import voice as voices
 
 
-def motions(run: Run, record: ClipRecord, frames: np.ndarray) -> dict[str, Motion]:
+def motions(run: OpenRun, record: ClipRecord, frames: np.ndarray) -> dict[str, Motion]:
     """Frames of a clip as tracked, except for the lips.
 
     Args:
@@ -39,7 +39,7 @@ def motions(run: Run, record: ClipRecord, frames: np.ndarray) -> dict[str, Motio
     }
 
 
-def predicted_lips(run: Run, record: ClipRecord) -> np.ndarray:
+def predicted_lips(run: OpenRun, record: ClipRecord) -> np.ndarray:
     """Lip signals [F, D_lip] that Audio2Motion predicts from a clip's sound.
 
     Raises:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import motion, panels
-from lokitalk_jax.avatar.run import Avatar, Run
+from lokitalk_jax.avatar.run import OpenAvatar, OpenRun
 from lokitalk_jax.data import references
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.evaluation import (
@@ -59,7 +59,7 @@ class Options(NamedTuple):
 
 
 def evaluate(
-    run: Run,
+    run: OpenRun,
     out: str | os.PathLike | None = None,
     identities: Sequence[str] | None = None,
     data: str | os.PathLike | None = None,
@@ -93,7 +93,7 @@ def evaluate(
 
 
 def default_folder(
-    run: Run, options: Options, identities: Sequence[str] | None = None
+    run: OpenRun, options: Options, identities: Sequence[str] | None = None
 ) -> pathlib.Path:
     """Folder of a run's results; it differs from that of other options."""
     parts = [options.protocol, options.signals]
@@ -104,8 +104,8 @@ def default_folder(
 
 
 def evaluate_avatars(
-    run: Run,
-    avatars: Mapping[str, tuple[Avatar, Dataset]],
+    run: OpenRun,
+    avatars: Mapping[str, tuple[OpenAvatar, Dataset]],
     out: str | os.PathLike,
     options: Options = Options(),  # noqa: B008 (a tuple)
     progress: Progress | None = None,
@@ -144,7 +144,7 @@ def evaluate_avatars(
 
 
 def score_tracked(
-    avatar: Avatar,
+    avatar: OpenAvatar,
     data: Dataset,
     frames: held_out.Frames,
     see: Callable[[int, Rendered], None] = lambda index, maps: None,
@@ -189,8 +189,8 @@ def _check(options: Options) -> None:
 
 
 def _score_identity(
-    run: Run,
-    avatar: Avatar,
+    run: OpenRun,
+    avatar: OpenAvatar,
     data: Dataset,
     out: pathlib.Path,
     options: Options,
@@ -230,7 +230,7 @@ def _score_identity(
 
 def _score_with_pictures(
     scores: ClipScores,
-    avatar: Avatar,
+    avatar: OpenAvatar,
     data: Dataset,
     frames: np.ndarray,
     rendered: Iterable[tuple[int, Rendered, np.ndarray]],

@@ -5,13 +5,13 @@ import pathlib
 
 import numpy as np
 
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.data.dataset import Dataset
 
 
-def find(run: Run, name: str, data: str | os.PathLike | None = None) -> Dataset:
+def find(run: OpenRun, name: str, data: str | os.PathLike | None = None) -> Dataset:
     """Opens the clip that an identity was trained on, at the size of training.
 
     Args:

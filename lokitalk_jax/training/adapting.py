@@ -9,7 +9,7 @@ import numpy as np
 
 from lokitalk_jax import sharding
 from lokitalk_jax.avatar import zero_shot
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.model import canonical
 from lokitalk_jax.structs import Array, Config, TrainState
@@ -43,7 +43,7 @@ def refuse_inherited(fields: Iterable[str]) -> None:
             )
 
 
-def inherit(config: Config, prior: Run) -> Config:
+def inherit(config: Config, prior: OpenRun) -> Config:
     """A config with the sizes of the prior that it adapts.
 
     Raises:
@@ -70,7 +70,7 @@ def inherit(config: Config, prior: Run) -> Config:
     return config
 
 
-def warn_of_known(prior: Run, names: Iterable[str]) -> None:
+def warn_of_known(prior: OpenRun, names: Iterable[str]) -> None:
     """Warns of identities whose names are those of the prior's own."""
     for name in sorted(set(names) & set(prior.identities)):
         _LOG.warning(
@@ -83,7 +83,7 @@ def warn_of_known(prior: Run, names: Iterable[str]) -> None:
         )
 
 
-def shared_parameters(prior: Run, frozen: bool) -> dict:
+def shared_parameters(prior: OpenRun, frozen: bool) -> dict:
     """The shared parameters that adapting a prior starts from.
 
     Encoders are left out, since adapting does not need them; unless the parameters are
@@ -96,7 +96,7 @@ def shared_parameters(prior: Run, frozen: bool) -> dict:
 
 
 def initial_state(
-    prior: Run,
+    prior: OpenRun,
     config: Config,
     state: TrainState,
     training_set: TrainingSet,

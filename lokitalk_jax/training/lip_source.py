@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from lokitalk_jax import files
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.progress import Progress
@@ -48,7 +48,7 @@ class LipSource(NamedTuple):
 def build(
     config: Config,
     training_set: TrainingSet,
-    prior: Run | None,
+    prior: OpenRun | None,
     workdir: pathlib.Path | None = None,
     progress: Progress | None = None,
 ) -> LipSource:

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from lokitalk_jax import lpips, sharding, structs
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.model import architecture
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.structs import Batch, Config
@@ -69,7 +69,7 @@ def build_session(
             "scratch with config=single_id"
         )
     if config.prior:
-        prior = Run(pathlib.Path(config.prior))
+        prior = OpenRun(pathlib.Path(config.prior))
         config = adapting.inherit(config, prior)
     training_set = load_training_set(config, prior and prior.lip_basis, progress)
     if prior:

@@ -3,7 +3,7 @@
 import logging
 import pathlib
 
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.speech import clip_fitting, spoken_clip, voice
@@ -29,7 +29,7 @@ def fit_voice(
     Raises:
       ValueError: there is no such run, or its clips have no sound.
     """
-    run = Run(workdir)
+    run = OpenRun(workdir)
     known = []
     if run.config.prior:
         prior = pathlib.Path(run.config.prior)
@@ -42,7 +42,7 @@ def fit_voice(
 
 def keep_encoder(workdir: pathlib.Path) -> None:
     """Keeps the audio encoder that was trained with a run as its Audio2Motion model."""
-    run = Run(workdir)
+    run = OpenRun(workdir)
     if run.model.voice is None:
         raise ValueError(f"the run in {workdir} was trained without audio encoder")
     encoder = voice.Voice(run.model.voice, run.shared["voice"])
@@ -64,5 +64,5 @@ def finish(
         _LOG.warning("speech cannot drive this run: %s", error)
 
 
-def _clips(run: Run) -> list[spoken_clip.SpokenClip]:
+def _clips(run: OpenRun) -> list[spoken_clip.SpokenClip]:
     return [spoken_clip.of_record(run.record(name)) for name in run.identities]

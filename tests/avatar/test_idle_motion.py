@@ -4,7 +4,7 @@ import numpy as np
 
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import idle_motion
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 
 
 def test_blinks_are_as_frequent_as_people_s():
@@ -18,7 +18,7 @@ def test_blinks_are_as_frequent_as_people_s():
 
 
 def test_the_head_moves_endlessly_without_a_jump(tiny_run):
-    record = Run(tiny_run.workdir).record(tiny_run.names[0])
+    record = OpenRun(tiny_run.workdir).record(tiny_run.names[0])
     poses = idle_motion.training_poses(record)
     values = np.stack([next(poses)[0] for _ in range(5 * record.frame_count)])
     steps = np.abs(np.diff(values, axis=0)).max()

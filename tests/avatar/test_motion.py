@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from lokitalk_jax.avatar import motion
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import pose_vectors
 
 
 @pytest.fixture(scope="module")
 def pair(tiny_run):
-    run = Run(tiny_run.workdir)
+    run = OpenRun(tiny_run.workdir)
     return [run.record(name) for name in tiny_run.names]
 
 

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import frame_rate, motion
 from lokitalk_jax.avatar.motion import FrameMotion
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.cli import render
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.evaluation.metrics import psnr
@@ -52,7 +52,7 @@ def test_no_motion_stays_none():
 
 
 def test_a_larger_size_is_the_same_picture(tiny_run):
-    small = Run(tiny_run.workdir).avatar("demo_01")
+    small = OpenRun(tiny_run.workdir).avatar("demo_01")
     large = small.at(96)
     side = small.record.camera.height
     assert large.record.camera.shape == (96, 96)
@@ -68,7 +68,7 @@ def test_a_larger_size_is_the_same_picture(tiny_run):
 
 
 def test_sizes_keep_the_shape_and_what_is_seen(tiny_run):
-    one = Run(tiny_run.workdir).record("demo_00")
+    one = OpenRun(tiny_run.workdir).record("demo_00")
     camera = one.camera._replace(height=48, width=64)
     wide = one._replace(camera=camera, plate=np.zeros((48, 64, 3), np.uint8))
     half = clip_records.resized(wide, 32)

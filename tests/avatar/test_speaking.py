@@ -11,7 +11,7 @@ import scipy.io.wavfile
 from lokitalk_jax import demo, structs
 from lokitalk_jax.avatar import drivers, signal_table
 from lokitalk_jax.avatar.live import LiveAvatar
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.avatar.sources import Sources
 from lokitalk_jax.avatar.speaking import SpeechMotion, SpokenFile
 from lokitalk_jax.cli import render
@@ -164,7 +164,7 @@ def with_features(spoken_run, tmp_path_factory):
     spec = clip_fitting.spec_for("aud_ds.npy", clips)._replace(members=2)
     fitted = clip_fitting.fit(clips, [], spec, spoken_runs.OPTIONS, seed=0)
     voice.save(workdir, fitted)
-    return Run(workdir)
+    return OpenRun(workdir)
 
 
 def test_features_of_another_program_drive_lips(with_features, spoken_run, tmp_path):

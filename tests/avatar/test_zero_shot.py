@@ -4,11 +4,11 @@ import jax
 import numpy as np
 
 from lokitalk_jax.avatar import zero_shot
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 
 
 def test_the_encoder_tells_identities_apart_the_mean_does_not(tiny_run, strangers):
-    prior = Run(tiny_run.workdir)
+    prior = OpenRun(tiny_run.workdir)
     found = [
         zero_shot.build_avatar(prior, path)
         for path in sorted(p for p in strangers.iterdir() if p.is_dir())
@@ -30,7 +30,7 @@ def test_the_encoder_tells_identities_apart_the_mean_does_not(tiny_run, stranger
 
 def test_zero_shot_renders_a_new_identity(tiny_run, strangers):
     source = sorted(p for p in strangers.iterdir() if p.is_dir())[0]
-    avatar, data = zero_shot.build_avatar(Run(tiny_run.workdir), source)
+    avatar, data = zero_shot.build_avatar(OpenRun(tiny_run.workdir), source)
     record = avatar.record
     held_out = int(record.test_frames[0])
     assert held_out not in record.train_frames

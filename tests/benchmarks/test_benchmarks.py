@@ -21,7 +21,7 @@ from benchmarks import (
 from benchmarks import hashgrid_speed as grids
 from benchmarks.pose_outlines import distances, outlines
 from lokitalk_jax import structs
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.model import hashgrid
 
 
@@ -94,7 +94,7 @@ def test_ablation_tables_have_the_parts_that_were_run():
 
 
 def test_the_head_of_a_curve_is_that_of_the_scores(tiny_run, in_process):
-    run = Run(tiny_run.workdir)
+    run = OpenRun(tiny_run.workdir)
     whole = ablation.measure(run)["head"]
     assert ablation.head_psnr(run) == pytest.approx(whole, abs=1e-6)
 

@@ -13,7 +13,7 @@ from render_command import command, frames_of, plate_of, refusal
 
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import backdrop, frame_stream, motion
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.cli import render
 from lokitalk_jax.data import layout
 from lokitalk_jax.evaluation.metrics import psnr
@@ -44,7 +44,7 @@ def test_the_command_writes_a_video_with_sound(tiny_run, tmp_path):
 
 
 def test_every_person_is_rendered_as_training_showed_them(tiny_run):
-    run = Run(tiny_run.workdir)
+    run = OpenRun(tiny_run.workdir)
     pictures = []
     for name in tiny_run.names:
         avatar = run.avatar(name).exact()

@@ -5,7 +5,7 @@ import pytest
 from render_command import copied, refusal
 
 from lokitalk_jax.avatar import motion
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.checkpoint.items import config_hash
 from lokitalk_jax.cli import render
 
@@ -158,7 +158,7 @@ def test_gains_are_by_region(capsys):
 
 
 def test_a_checkpoint_of_another_step_is_named(tiny_run):
-    latest = Run(tiny_run.workdir).step
-    assert Run(tiny_run.workdir, latest).step == latest
+    latest = OpenRun(tiny_run.workdir).step
+    assert OpenRun(tiny_run.workdir, latest).step == latest
     with pytest.raises(ValueError, match=f"of step 77, only of.* {latest}"):
-        Run(tiny_run.workdir, 77)
+        OpenRun(tiny_run.workdir, 77)

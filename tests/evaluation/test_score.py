@@ -8,7 +8,7 @@ from render_command import copied, frames_of
 
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import motion
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import folder
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.evaluation import score
@@ -28,7 +28,7 @@ def evaluated(tiny_run, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(face_model, "find", lambda path=None: None)
-        score.evaluate(Run(tiny_run.workdir), str(out), progress=progress)
+        score.evaluate(OpenRun(tiny_run.workdir), str(out), progress=progress)
     return out, reports
 
 
@@ -39,7 +39,7 @@ def scores_in(out):
 def test_evaluation_writes_scores_and_pictures(tiny_run, evaluated):
     out, reports = evaluated
     result = scores_in(out)
-    run = Run(tiny_run.workdir)
+    run = OpenRun(tiny_run.workdir)
     identities = result.pop("identities")
     assert result == {
         "config_hash": run.config_hash,
@@ -78,7 +78,7 @@ def test_scores_are_those_of_the_rendered_frames(tiny_run, avatar, evaluated):
 def test_evaluation_of_some_frames_of_one_identity(tiny_run, tmp_path):
     copy = copied(tiny_run, tmp_path)
     options = score.Options(max_frames=2)
-    score.evaluate(Run(copy.workdir), None, ["demo_00"], str(copy.data), options)
+    score.evaluate(OpenRun(copy.workdir), None, ["demo_00"], str(copy.data), options)
     out = copy.workdir / "evaluation" / "full_tracked_2_frames" / "demo_00"
     result = scores_in(out)
     assert list(result["identities"]) == ["demo_00"]
@@ -92,7 +92,7 @@ def test_evaluation_of_some_frames_of_one_identity(tiny_run, tmp_path):
 @pytest.mark.usefixtures("in_process")
 def test_the_peer_protocol_keeps_the_true_torso(tiny_run, tmp_path, evaluated):
     options = score.Options(protocol="peer")
-    run = Run(tiny_run.workdir)
+    run = OpenRun(tiny_run.workdir)
     result = score.evaluate(run, tmp_path, ["demo_00"], options=options)
     assert result["protocol"] == "peer"
     full = scores_in(evaluated[0])["identities"]["demo_00"]["tracked"]
@@ -112,7 +112,9 @@ def test_the_peer_protocol_keeps_the_true_torso(tiny_run, tmp_path, evaluated):
 def test_unknown_options_are_refused(tiny_run, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         score.evaluate(
-            Run(tiny_run.workdir), tmp_path / "out", options=score.Options(**options)
+            OpenRun(tiny_run.workdir),
+            tmp_path / "out",
+            options=score.Options(**options),
         )
     assert not (tmp_path / "out").exists()
 

@@ -11,7 +11,7 @@ import pytest
 import tiny_model
 
 from lokitalk_jax.avatar import drivers, zero_shot
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.training import adapting, optimizer, trainer
 
 
@@ -38,13 +38,13 @@ def adapted(tiny_run, strangers, tmp_path_factory):
     c.shared = "frozen"
     trainer.train(c, workdir)
     assert digest(tiny_run.workdir) == before, "the prior was written to"
-    return Run(workdir)
+    return OpenRun(workdir)
 
 
 def test_frozen_shared_parameters_stay_the_priors_and_residuals_learn(
     tiny_run, adapted
 ):
-    prior = Run(tiny_run.workdir)
+    prior = OpenRun(tiny_run.workdir)
     jax.tree.map(
         np.testing.assert_array_equal,
         adapted.shared,
@@ -63,7 +63,7 @@ def test_frozen_shared_parameters_stay_the_priors_and_residuals_learn(
 def test_density_starts_lower_where_shared_parameters_keep_learning(
     tiny_run, strangers
 ):
-    prior = Run(tiny_run.workdir)
+    prior = OpenRun(tiny_run.workdir)
     record = drivers.load_driver(prior, str(strangers / "demo_00"))
     residual = zero_shot.initial_residual(prior, "mean", None)
     firm, thin = (
@@ -76,7 +76,7 @@ def test_density_starts_lower_where_shared_parameters_keep_learning(
 
 
 def test_adapted_runs_have_the_sizes_and_the_lip_basis_of_the_prior(tiny_run, adapted):
-    prior = Run(tiny_run.workdir)
+    prior = OpenRun(tiny_run.workdir)
     assert adapted.model.identity == prior.model.identity
     assert adapted.model.encoder is None and prior.model.encoder is not None
     np.testing.assert_array_equal(adapted.lip_basis, prior.lip_basis)
@@ -105,7 +105,7 @@ def test_adapting_without_a_prior_is_refused(tmp_path, strangers):
 
 
 def test_names_that_the_prior_has_too_are_warned_of(tiny_run, caplog):
-    prior = Run(tiny_run.workdir)
+    prior = OpenRun(tiny_run.workdir)
     caplog.clear()
     adapting.warn_of_known(prior, ["nobody", prior.identities[0]])
     (warning,) = caplog.messages

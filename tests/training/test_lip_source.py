@@ -6,7 +6,7 @@ import pytest
 import tiny_model
 
 from lokitalk_jax.avatar.live import LiveAvatar
-from lokitalk_jax.avatar.run import Run
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.speech import cross_fit, fitting, spoken_clip, voice
 from lokitalk_jax.speech.lip_limits import LipLimits
@@ -70,7 +70,7 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     assert batch.audio_windows.shape[-1] == 26 and len(begun.model.voice.offsets) == 11
     before = jax.device_get(begun.state.params["shared"]["voice"])
     trainer.train(config, tmp_path / "run")
-    run = Run(tmp_path / "run")
+    run = OpenRun(tmp_path / "run")
     trained = run.shared["voice"]
     moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before, trained)
     assert moved["params"]["Dense_0"]["kernel"] > 1e-3  # by the pictures' loss alone
@@ -81,7 +81,7 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, kept.params, trained)
     config.train.steps = 14  # a run that goes on keeps what it has learned since
     trainer.train(config, tmp_path / "run")
-    run = Run(tmp_path / "run")
+    run = OpenRun(tmp_path / "run")
     later = run.shared["voice"]
     jax.tree.map(
         np.testing.assert_array_equal, voice.load(tmp_path / "run").params, later
