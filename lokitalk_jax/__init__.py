@@ -25,7 +25,12 @@ if TYPE_CHECKING:
         train,
     )
     from lokitalk_jax.api.avatar import Avatar, Speech
-    from lokitalk_jax.api.prepare import PrepareOptions, prepare
+    from lokitalk_jax.api.prepare import (
+        Outcome,
+        PrepareOptions,
+        prepare,
+        prepare_all,
+    )
     from lokitalk_jax.api.run import Run
     from lokitalk_jax.avatar.footage import Footage, Frame
     from lokitalk_jax.avatar.live import LiveAvatar, LiveFrame
@@ -39,6 +44,7 @@ _HOMES = {
     "Frame": "avatar.footage",
     "LiveAvatar": "avatar.live",
     "LiveFrame": "avatar.live",
+    "Outcome": "api.prepare",
     "PairOptions": "api.actions",
     "PrepareOptions": "api.prepare",
     "Progress": "progress",
@@ -48,6 +54,7 @@ _HOMES = {
     "evaluate": "api.actions",
     "evaluate_pair": "api.actions",
     "prepare": "api.prepare",
+    "prepare_all": "api.prepare",
     "train": "api.actions",
 }
 
@@ -59,6 +66,7 @@ __all__ = [
     "Frame",
     "LiveAvatar",
     "LiveFrame",
+    "Outcome",
     "PairOptions",
     "PrepareOptions",
     "Progress",
@@ -68,6 +76,7 @@ __all__ = [
     "evaluate",
     "evaluate_pair",
     "prepare",
+    "prepare_all",
     "train",
 ]
 

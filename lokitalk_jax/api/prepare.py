@@ -1,11 +1,15 @@
-"""A video of a person becomes an identity folder."""
+"""Videos of people become identity folders."""
 
+import dataclasses
 import os
+import pathlib
+from collections.abc import Iterator, Sequence
 
 from lokitalk_jax.data.folder import IdentityFolder
-from lokitalk_jax.preparation import pipeline
+from lokitalk_jax.preparation import batch, face_model, pipeline
+from lokitalk_jax.preparation.batch import Outcome as Outcome
 from lokitalk_jax.preparation.options import Options as PrepareOptions
-from lokitalk_jax.progress import Progress
+from lokitalk_jax.progress import Progress, track
 
 
 def prepare(
@@ -40,3 +44,46 @@ def prepare(
         os.fspath(video), os.fspath(out), chosen, face_model, workers, progress
     )
     return IdentityFolder(out)
+
+
+def prepare_all(
+    videos: str | os.PathLike | Sequence[str | os.PathLike],
+    out: str | os.PathLike,
+    options: PrepareOptions | None = None,
+    *,
+    model: str | os.PathLike | None = None,
+    at_once: int = 2,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Makes identity folders of many videos, and leaves out those that it cannot use.
+
+    Of a video with cuts, or with stretches without a face or with several people, the
+    longest usable stretch is kept. Called again after it was interrupted, it continues.
+
+    Args:
+      videos: a folder of videos, a text file with the path of one on each line, or
+        paths.
+      out: the folder of the identity folders, which are named after the videos.
+      options: of all videos.
+      model: a FaceLandmarker .task file, see `preparation.face_model.find`.
+      at_once: videos that are prepared at the same time, each in its own process.
+      progress: receives the stage "preparing", an item for each video.
+
+    Yields:
+      the outcome of each video, in the order in which they end.
+
+    Raises:
+      ValueError: there is no video, two of them have the same name, or there is no such
+        model.
+    """
+    if at_once < 1:
+        raise ValueError(f"at_once={at_once} must be at least 1")
+    if isinstance(videos, str | os.PathLike):
+        paths = batch.find_videos(pathlib.Path(videos))
+    else:
+        paths = [pathlib.Path(video) for video in videos]
+    outs = batch.folders(paths, pathlib.Path(out))
+    chosen = dataclasses.replace(options or PrepareOptions(), trim=True)
+    workers = max(1, (os.cpu_count() or 1) // at_once)
+    outcomes = batch.prepare(outs, chosen, face_model.find(model), at_once, workers)
+    return track(outcomes, progress, "preparing", len(outs))

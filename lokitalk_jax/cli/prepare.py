@@ -1,14 +1,13 @@
 """Makes identity folders of videos, checks data folders, converts them."""
 
 import argparse
-import functools
 import pathlib
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lokitalk_jax import progress
-from lokitalk_jax.cli import terminal
+from lokitalk_jax.cli import prepare_many, terminal
 from lokitalk_jax.cli.terminal import Mode
 
 if TYPE_CHECKING:
@@ -17,12 +16,13 @@ if TYPE_CHECKING:
 _HELP = """\
 usage: {program} --video=FILE --out=FOLDER [...]
 
-  --video    make an identity folder of a video
+  --video    make an identity folder of a video, or of each video of a folder
   --check    check a data folder of this program, ER-NeRF, SyncTalk, TalkingGaussian
   --import   make an identity folder of a folder of one of those programs
   --export   write an identity folder as those programs read it
 
 {program} --video=me.mp4 --out=data/me
+{program} --video=clips --out=data
 {program} --check=data/me
 {program} --import=ernerf/data/obama --out=data/obama
 {program} --export=data/me --out=ernerf/data/me
@@ -71,47 +71,28 @@ def _prepare(flags: argparse.Namespace) -> int:
         end=flags.end,
         audio=not flags.no_audio,
         png=flags.png,
+        trim=flags.trim,
     )
-    worst = 0
-    for video, out in _outs(flags.video, flags.out).items():
-        # A video that is refused leaves the others.
-        one = functools.partial(_prepare_one, flags, video, out, options)
-        status = terminal.run(one, flags)
-        if status == terminal.INTERRUPTED:
-            return status
-        worst = max(worst, status)
-    return worst
+    video = flags.video[0]
+    if len(flags.video) == 1 and not video.is_dir() and video.suffix != ".txt":
+        return _prepare_one(flags, video, options)
+    return prepare_many.run(flags, options)
 
 
-def _prepare_one(flags: argparse.Namespace, video, out, options) -> None:
+def _prepare_one(flags: argparse.Namespace, video, options) -> int:
     from lokitalk_jax.api.prepare import prepare
 
     with progress.Bar() as bar:
         made = prepare(
             video,
-            out,
+            flags.out,
             options,
             model=flags.model,
             workers=flags.workers,
             progress=bar,
         )
     print(_summary(made, flags.program))
-
-
-def _outs(
-    videos: Sequence[pathlib.Path], out: pathlib.Path
-) -> dict[pathlib.Path, pathlib.Path]:
-    """The folder of each video: `out` itself, or one under it for each of several."""
-    if len(videos) == 1:
-        return {videos[0]: out}
-    stems = [path.stem for path in videos]
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
-    if twice:
-        raise ValueError(
-            f"several videos are named {', '.join(twice)}, and each needs a folder of "
-            "its own; rename one, or prepare them one by one"
-        )
-    return {path: out / path.stem for path in videos}
+    return 0
 
 
 def _summary(made: "IdentityFolder", program: str) -> str:
@@ -161,7 +142,8 @@ def _add_video(parser: terminal.Parser) -> None:
         type=pathlib.Path,
         action="append",
         required=True,
-        help="one person, one take; may be repeated",
+        help="one person, one take; may be repeated. Or a folder of videos, or a .txt "
+        "file with the path of one on each line",
     )
     add(
         "--out",
@@ -180,8 +162,20 @@ def _add_video(parser: terminal.Parser) -> None:
     add("--end", type=float, help="seconds")
     add("--no-audio", action="store_true", help="prepare without sound")
     add("--png", action="store_true", help="store frames without loss")
+    add(
+        "--trim",
+        action="store_true",
+        help="keep the longest usable stretch where the video would be refused for a "
+        "cut, a missing face or several faces; several videos are always trimmed",
+    )
     add("--model", type=pathlib.Path, help="a FaceLandmarker .task file")
-    add("--workers", type=int, help="threads of the segmentation (default: the cores)")
+    add("--workers", type=int, help="threads of the segmentation of one video")
+    add(
+        "--at-once",
+        type=int,
+        default=2,
+        help="of several videos, how many are prepared at the same time (default 2)",
+    )
 
 
 def _add_check(parser: terminal.Parser) -> None:

@@ -14,6 +14,8 @@ class Options:
       end: the same; None for the video's end.
       audio: whether the identity has sound.
       png: stores frames without loss.
+      trim: keeps the longest usable stretch of a video that would be refused for a cut,
+        a missing face or several faces.
     """
 
     size: int = 512
@@ -22,6 +24,7 @@ class Options:
     end: float | None = None
     audio: bool = True
     png: bool = False
+    trim: bool = False
 
     def __post_init__(self):
         if self.size < 32 or self.size % 2:

@@ -20,6 +20,7 @@ from lokitalk_jax.preparation import (
     source_sound,
     source_video,
     stages,
+    stretch,
     survey,
     timeline,
     torso,
@@ -71,6 +72,8 @@ def prepare(
         )
     model = face_model.find(model)
     known = workspace.file_identity(clip.path) | dataclasses.asdict(options)
+    # The same stretch of the same video, whether it was trimmed or had no need to be.
+    del known["trim"]
     with Workspace(pathlib.Path(out), known) as work:
         if not work.finished:
             workers = workers or os.cpu_count() or 1
@@ -92,8 +95,11 @@ def _run_stages(
         lambda: _look(clip, options, model, progress),
         survey.Survey._make,
     )
-    survey.check(clip, found, options.start)
-    grid = timeline.lay_out(found.times, found.changes, options.start, options.end)
+    start, end = options.start, options.end
+    if options.trim:
+        found, start, end = stretch.trim(found, start, end)
+    survey.check(clip, found, start)
+    grid = timeline.lay_out(found.times, found.changes, start, end)
     window = _window(clip, options, found)
     count = len(grid.source)
 
@@ -101,7 +107,7 @@ def _run_stages(
     if options.audio:
         sample_count = count * structs.AUDIO_RATE // structs.FPS
         out.write_sound(source_sound.read(clip, grid.start, sample_count))
-    stages.write_frames(clip, grid, options.end, window, out, progress)
+    stages.write_frames(clip, grid, end, window, out, progress)
 
     landmarks, valid = work.cached(
         "landmarks", lambda: stages.find_landmarks(out, count, model, progress), tuple
@@ -133,6 +139,7 @@ def _run_stages(
     plate_seen = stages.write_plate(out, valid, progress)
     stages.write_preview(out, tracked, focal, principal, progress)
 
+    kept = [round(grid.start, 3), round(grid.start + count / structs.FPS, 3)]
     reprojection = {"reprojection_px": round(float(poses.reprojection_px), 4)}
     out.write_meta(
         layout.Meta(
@@ -142,7 +149,7 @@ def _run_stages(
             principal=principal,
             frame_count=count,
             train_frames=layout.train_count(count),
-            source=work.source | {"window": window._asdict()},
+            source=work.source | {"window": window._asdict(), "stretch": kept},
             versions=workspace.tool_versions(model),
             quality=reprojection | tracks.quality(tracked, motion, plate_seen),
             audio_rate=structs.AUDIO_RATE if options.audio else None,

@@ -16,7 +16,7 @@ from lokitalk_jax.preparation.source_video import Clip, UnusableVideo
 from lokitalk_jax.progress import Progress, track
 
 _SAMPLE_SECONDS = 0.5  # from one search for faces to the next
-_RIVAL_SHARE = 0.1  # of the samples
+RIVAL_SHARE = 0.1  # of the samples
 MAX_FACELESS = 0.2
 MIN_SECONDS = 3.0
 
@@ -96,6 +96,16 @@ def look(
     )
 
 
+def sample_times(times: np.ndarray) -> np.ndarray:
+    """Times [M] of the frames that were searched for faces, of all times [S]."""
+    sampled, due = [], -np.inf
+    for time in times:
+        if time >= due:
+            sampled.append(time)
+            due = time + _SAMPLE_SECONDS
+    return np.array(sampled)
+
+
 def check(clip: Clip, found: Survey, start: float) -> None:
     """Refuses a video that cannot become an identity.
 
@@ -124,7 +134,7 @@ def check(clip: Clip, found: Survey, start: float) -> None:
             f"start={left:.2f} end={right:.2f}"
         )
     check_faces(name, np.isnan(found.boxes[:, 0]).mean())
-    if found.rivals.mean() >= _RIVAL_SHARE:
+    if found.rivals.mean() >= RIVAL_SHARE:
         raise UnusableVideo(
             f"{name} shows several faces of similar size in {found.rivals.mean():.0%} "
             "of the sampled frames; crop the video to one person, or choose another "

@@ -1,0 +1,73 @@
+"""Identity folders of many videos: a line for each, and a table at the end."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from lokitalk_jax import progress
+from lokitalk_jax.cli import terminal
+
+if TYPE_CHECKING:
+    from lokitalk_jax.api.prepare import Outcome, PrepareOptions
+
+_COLUMNS = ("video", "seconds", "stretch", "reprojection", "background", "took")
+
+
+def run(flags: argparse.Namespace, options: "PrepareOptions") -> int:
+    """Prepares the videos of `flags`; returns 1 if one of them was refused."""
+    from lokitalk_jax.api.prepare import prepare_all
+
+    videos = flags.video[0] if len(flags.video) == 1 else flags.video
+    outcomes = []
+    with progress.Bar() as bar:
+        for one in prepare_all(
+            videos,
+            flags.out,
+            options,
+            model=flags.model,
+            at_once=flags.at_once,
+            progress=bar,
+        ):
+            outcomes.append(one)
+            tqdm.write(_line(one, flags))
+    print(table(outcomes))
+    return int(any(one.refusal for one in outcomes))
+
+
+def _line(one: "Outcome", flags: argparse.Namespace) -> str:
+    if one.refusal:
+        reason = terminal.as_flags(one.refusal, flags.names)
+        return f"{one.video.name}: refused: {reason}"
+    return f"{one.video.name}: {one.out}"
+
+
+def table(outcomes: "list[Outcome]") -> str:
+    """The identities that were made and their figures, and how many were refused."""
+    rows = [_COLUMNS]
+    made = sorted(one for one in outcomes if not one.refusal)
+    rows += [_row(one) for one in made]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    refused = len(outcomes) - len(made)
+    minutes = sum(one.seconds for one in outcomes) / 60
+    lines.append(f"{len(made)} prepared, {refused} refused, {minutes:.1f} min of work")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _row(one: "Outcome") -> tuple[str, ...]:
+    from lokitalk_jax.data.folder import IdentityFolder
+
+    meta = IdentityFolder(one.out).meta
+    start, end = meta.source.get("stretch", (0.0, meta.frame_count / meta.fps))
+    return (
+        one.video.name,
+        f"{meta.frame_count / meta.fps:.2f}",
+        f"{start:.2f} to {end:.2f}",
+        f"{meta.quality['reprojection_px']:.2f} px",
+        f"{meta.quality['plate_seen']:.0%}",
+        f"{one.seconds:.0f} s",
+    )
