@@ -20,7 +20,7 @@ def get_config(preset: str = ""):
     # Few steps remain to turn the prior's networks into this identity's: on two real
     # clips of 5 s, heads are 0.1 and 0.4 dB better than with half of this rate.
     c.lr.network = 4e-3
-    # The prior knows what the coarse stage would learn.
+    # The prior has learned all that the coarse stage teaches.
     c.train.coarse = 0.0
     c.train.steps = c.train.steps * 2 // 5 if c.device == "cpu" else c.train.steps // 4
     return c

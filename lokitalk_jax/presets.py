@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Preset(NamedTuple):
-    """What differs between presets; fields of `base_config` of the same names.
+    """Values of the fields of `base_config` that presets set.
 
     Attributes:
       size: longest side of the training images, pixels.

@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 
 class Progress(Protocol):
-    """What a caller passes to hear about progress.
+    """Callback for the progress of a long call.
 
     It is called in the thread of the long call: once at the start of every stage with
     the number of items that are already done, then after each item. An exception that
@@ -27,7 +27,7 @@ class Progress(Protocol):
     def __call__(
         self, stage: str, done: int, total: int | None, seconds_left: float | None, /
     ) -> None:
-        """Hears how far a stage is.
+        """Receives the progress of a stage.
 
         Args:
           stage: its name, such as "training"; stages follow one another.
@@ -83,7 +83,7 @@ def track(
     stage: str,
     total: int | None = None,
 ) -> Iterator[Item]:
-    """Yields `items` and reports each when the next one is asked for."""
+    """Yields `items`; reports each one as done when the next one is requested."""
     counter = Stage(progress, stage, total)
     for item in items:
         yield item

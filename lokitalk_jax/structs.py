@@ -180,7 +180,7 @@ class AvatarParams(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """What training carries from step to step.
+    """State of a run in training.
 
     Attributes:
       seed: uint32, of the run. Part of the state, so that runs of other seeds are the

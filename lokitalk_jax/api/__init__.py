@@ -1,1 +1,1 @@
-"""What other programs use of this package; `lokitalk_jax` offers all of it."""
+"""The public API, which `lokitalk_jax` re-exports."""

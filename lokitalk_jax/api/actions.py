@@ -81,7 +81,7 @@ def _loaded(config, fields: Mapping[str, Any]) -> ml_collections.ConfigDict:
 def default_workdir(
     config: str | os.PathLike | ml_collections.ConfigDict,
 ) -> pathlib.Path:
-    """Folder of a run that was given none.
+    """Default folder of a run.
 
     Raises:
       ValueError: the config has no name.
@@ -92,7 +92,7 @@ def default_workdir(
 
 
 class Scores(NamedTuple):
-    """What an evaluation found.
+    """Results of an evaluation.
 
     Attributes:
       folder: where report.html, metrics.json, frames.csv and a video of each identity
@@ -124,7 +124,7 @@ def evaluate(
         the options.
       data: folder of the identity folders, where they are not where they were when the
         run was trained.
-      options: what is scored and how.
+      options: of the scoring.
       progress: see `lokitalk_jax.progress`.
 
     Raises:

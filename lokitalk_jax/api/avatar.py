@@ -137,7 +137,7 @@ class Avatar:
         features: str | os.PathLike | None = None,
         background: str | os.PathLike = "plate",
     ) -> "Speech":
-        """Footage of the avatar speaking what a sound file says.
+        """Footage of the avatar speaking the words of a sound file.
 
         Args:
           audio: a sound or video file.

@@ -35,7 +35,7 @@ _SAMPLES = 2 / 3
 
 
 class View(NamedTuple):
-    """What a frame's rays have in common.
+    """Camera, pose and signals of a frame.
 
     Attributes:
       intrinsics: [3], see `structs.Camera`.
@@ -49,7 +49,7 @@ class View(NamedTuple):
 
 
 class Guide(NamedTuple):
-    """What coarse rays have found, `stride` pixels apart from the first pixel on.
+    """Opacity and sample intervals of coarse rays, `stride` pixels apart.
 
     Attributes:
       alpha: [h, w], opacity.
@@ -64,7 +64,7 @@ class BakedAvatar:
     """An identity whose fields are baked before the first frame."""
 
     def __init__(self, model: Model, params: AvatarParams):
-        """Keeps what renders it.
+        """Keeps the model and the parameters.
 
         Args:
           model: the model; see `baked.can_bake`.

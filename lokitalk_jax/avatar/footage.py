@@ -32,7 +32,7 @@ class Frame(NamedTuple):
 
 
 class Footage:
-    """Frames of an avatar in motion; nothing is rendered before it is asked for.
+    """Frames of an avatar in motion, rendered when they are iterated or saved.
 
     Iterating yields every `Frame` at 25 frames a second, and may be repeated.
     """

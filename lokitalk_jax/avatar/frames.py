@@ -106,8 +106,8 @@ class FrameRenderer:
     """Renders frames of one identity with one camera.
 
     On a CPU it renders from baked fields, with samples that each frame places anew; see
-    `baked_frames`. Elsewhere, and where it is asked to be exact, it evaluates the
-    networks at every sample, as training does.
+    `baked_frames`. Elsewhere, and when exact, it evaluates the networks at every
+    sample, as training does.
 
     Attributes:
       camera: of the frames.

@@ -187,7 +187,7 @@ class OpenRun:
 
     @functools.cached_property
     def fitted(self) -> signals.Fitted:
-        """What was fitted on the training frames of the run's identities."""
+        """Signal parameters that were fitted on the training frames."""
         arrays = self._checkpoints.signals(self.step)
         return signals.Fitted.from_arrays(self.identities, arrays)
 

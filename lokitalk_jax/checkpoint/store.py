@@ -4,7 +4,7 @@
                              identity    residuals of the identities, leading axis N
                              optimizer   moments
                              state       density grids [N, ...] and the step
-                             signals     what was fitted on training frames
+                             signals     fitted parameters of the signals
                              config      the run's config, resolved
                              meta        step, identity names, config hash, versions
 

@@ -22,7 +22,7 @@ usage: lokitalk COMMAND ...
   prepare    make an identity folder of a video; check or convert one
   train      train a run on identity folders
   reenact    render frames of a clip again, moved as they were or by someone else
-  speak      render an identity speaking what a sound file says
+  speak      render an identity speaking the words of a sound file
   evaluate   score held-out frames of a run
   compare    score a video of any program against the true one
   render     reenact, speak or evaluate, by its flags

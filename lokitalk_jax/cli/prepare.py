@@ -34,7 +34,7 @@ usage: {program} --video=FILE --out=FOLDER [...]
 def main(
     arguments: Sequence[str] | None = None, program: str = "lokitalk prepare"
 ) -> int:
-    """Reads the flags and does it; returns the exit status."""
+    """Runs the mode that the flags choose; returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_HELP.format(program=program))
@@ -44,7 +44,7 @@ def main(
 
 
 def parse(arguments: Sequence[str], program: str) -> tuple[Mode, argparse.Namespace]:
-    """The mode that is asked for, and its flags; see `terminal.parse_mode`."""
+    """The mode that the flags choose, and its flags; see `terminal.parse_mode`."""
     parsers = {}
     for key, mode in MODES.items():
         parsers[key] = terminal.Parser(f"{program} --{key}", mode.title)

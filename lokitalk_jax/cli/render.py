@@ -24,7 +24,7 @@ _HELP = """\
 usage: {program} [reenact|speak|evaluate] --workdir=RUN ...
 
   reenact    render frames of a clip again, moved as they were or by someone else
-  speak      render an identity speaking what a sound file says
+  speak      render an identity speaking the words of a sound file
   evaluate   score held-out frames
 
 {program} --workdir=runs/me --out=me.mp4
@@ -52,7 +52,7 @@ def main(
 
 
 def parse(arguments: Sequence[str], program: str) -> tuple[Mode, argparse.Namespace]:
-    """The mode that is asked for, and its flags; see `terminal.parse_mode`."""
+    """The mode that the flags choose, and its flags; see `terminal.parse_mode`."""
     name, rest = _split(arguments)
     parsers = {}
     for key, mode in MODES.items():
@@ -198,7 +198,7 @@ def _add_evaluate(parser: terminal.Parser) -> None:
         "--signals",
         choices=("tracked", "audio"),
         default="tracked",
-        help="what drives the lips: the tracks (default), or the clip's sound",
+        help="lips: tracked (default), or predicted from the sound of the clip",
     )
     add(
         "--protocol",

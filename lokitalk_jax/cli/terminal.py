@@ -1,4 +1,4 @@
-"""What all commands share: errors in one line, with parameters named as flags."""
+"""Errors of commands in one line, with parameters named as flags; modes."""
 
 import argparse
 import errno

@@ -1,1 +1,1 @@
-"""Identity folders, the demo cast, and the batches that training reads."""
+"""Identity folders, and the batches that training reads."""

@@ -69,7 +69,7 @@ def read(path: pathlib.Path, frames: int) -> np.ndarray:
 
 
 def _rows(found: np.ndarray, frames: int) -> tuple[np.ndarray, int]:
-    """Plain rows of rows or windows, and the number of rows for each frame."""
+    """Features, rows or windows, as plain rows, and the number of rows of a frame."""
     if found.ndim == 2:
         return found, 2 if len(found) > 1.5 * frames else 1
     if found.shape[-1] == 1:

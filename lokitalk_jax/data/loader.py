@@ -89,7 +89,7 @@ class Loader:
         threads: int = 2,
         prefetch: int = 4,
     ):
-        """Prepares what is the same in every step.
+        """Prepares everything that is the same in every step.
 
         Args:
           datasets: one for each slot; None pads, its arrays are zero (its camera is a
@@ -134,7 +134,7 @@ class Loader:
         }
 
     def batch(self, step: int) -> structs.Batch:
-        """The batch of `step`: the same whenever and wherever it is asked for."""
+        """The batch of `step`; depends on seed, step and identity alone."""
         batch = self._empty()
         for slot, data in enumerate(self.datasets):
             if data is None:

@@ -129,7 +129,7 @@ def fit_apply(
     Args and errors as of `fit`.
 
     Returns:
-      what was fitted, and by name the signals of all frames, leaves [F, ...].
+      the fitted parameters, and by name the signals of all frames, leaves [F, ...].
     """
     names = tuple(tracks)
     rows = {name: train[name] & tracks[name].valid for name in names}

@@ -28,7 +28,7 @@ def skull_back(looks: Looks) -> np.ndarray:
 
 
 def hair(looks: Looks) -> list[tuple[str, np.ndarray]]:
-    """A cap that dives under the skin at the hairline, and what hangs from it."""
+    """A cap that dives under the skin at the hairline, and the hair below it."""
     centre, axes = _skull(looks)
     s = looks.head_size
     directions = solids.sphere(48, 72)

@@ -19,7 +19,7 @@ _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
 def check(audio: Audio) -> None:
-    """Refuses what is no sound.
+    """Refuses a value that is not sound.
 
     Raises:
       ValueError: there is no such file, it holds no sound, or the samples are empty or

@@ -213,7 +213,7 @@ class VideoWriter:
 
     @contextlib.contextmanager
     def _container_at(self, path: pathlib.Path) -> Iterator[OutputContainer]:
-        """The container; closed without complaint where the block left it open."""
+        """The container; closed silently where the block left it open."""
         # The index in front, so that a browser plays while it loads.
         options = {} if self._codec is _VP9 else {"movflags": "+faststart"}
         container = av.open(str(path), "w", options=options)

@@ -185,7 +185,7 @@ def deform(
     signals: Signals,
     identity: dict,
 ) -> Deformed:
-    """What `Deformation` returns for points [B, Q, 3], interpolated.
+    """Deforms points [B, Q, 3] as `Deformation` does, by interpolated fields.
 
     Args:
       model: modules and sizes.

@@ -204,7 +204,7 @@ def _quantiles(share: Array, parts: int) -> Array:
 
 
 def _shares_below(share: Array, parts: int) -> Array:
-    """Of each bin of a histogram the share that is below each inner quantile.
+    """Share of each bin of a histogram below each inner quantile.
 
     Args:
       share: [..., M], positive, sums to 1 along the last axis.

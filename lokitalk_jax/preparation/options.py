@@ -5,7 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What the contents of an identity folder depend on, in addition to the video.
+    """Options that change the contents of an identity folder.
 
     Attributes:
       size: longest side of the frames, pixels.

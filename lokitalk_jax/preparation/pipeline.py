@@ -52,7 +52,7 @@ def prepare(
     Args:
       source: a video of one person, one take.
       out: the folder, new or begun by the same call.
-      options: what the contents of the folder depend on.
+      options: size, crop, stretch and format.
       model: a FaceLandmarker model; None searches for it, see `face_model.find`.
       workers: threads of the labelling, by default one for each CPU.
       progress: called for every frame of every stage.

@@ -36,7 +36,7 @@ class State(NamedTuple):
 
 
 def begin(voice: Voice, rows: np.ndarray | None = None) -> State:
-    """Before the first sample.
+    """The state before the first sample.
 
     Args:
       voice: of the run.

@@ -65,7 +65,7 @@ class State(NamedTuple):
 
 
 def begin() -> State:
-    """Before the first sample."""
+    """The state before the first sample."""
     return State(
         last=0.0,
         samples=np.zeros(_FFT // 2, np.float32),

@@ -105,7 +105,7 @@ def load(workdir: str | os.PathLike) -> Voice:
 
 
 def _fits(voice: Voice) -> bool:
-    """Whether a voice has the parameters that its sizes ask for."""
+    """Whether the parameters of a voice have the structure of its network."""
     wanted = jax.eval_shape(lambda: audio2motion.init(voice.spec, jax.random.key(0)))
     return jax.tree.structure(voice.params) == jax.tree.structure(wanted)
 

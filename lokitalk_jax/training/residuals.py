@@ -9,7 +9,7 @@ Array = jax.Array
 
 
 def size(residual: dict, predicted: dict) -> Array:
-    """Mean square of a residual's codes and last layers, less what is predicted.
+    """Mean square of a residual's codes and last layers, less its prediction.
 
     Args:
       residual: of the identity.

@@ -19,7 +19,7 @@ Array = jax.Array
 
 
 class StepSpec(NamedTuple):
-    """What a training step does; static.
+    """Static description of a training step.
 
     Attributes:
       model: the model.
@@ -93,7 +93,7 @@ def train_step(
     """One step of gradient descent on all identities.
 
     Args:
-      spec: what the step does.
+      spec: of the step.
       state: before the step; may be donated.
       batch: leaves lead with N.
       lpips_params: see `identity_loss`; with them the rays are patches.
@@ -160,7 +160,7 @@ def compile_steps(
     """The two steps as compiled programs, to which the state is donated.
 
     Args:
-      spec: what the steps do.
+      spec: of the steps.
       shardings: of the state.
       by_identity: sharding of the metrics [N].
 

@@ -30,7 +30,7 @@ class TrainingSet(NamedTuple):
       slots: of the axis N that this process loads.
       datasets: of those slots; None where a slot is padding.
       folders: of all identities.
-      fitted: what was fitted on the training frames of all identities.
+      fitted: parameters of the signals, fitted on all training frames.
       signals: by name, of every frame of every clip, leaves [F, ...].
       train_frames: by name, numbers of the frames to train on.
       mesh: the devices.
