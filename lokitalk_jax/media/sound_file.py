@@ -1,14 +1,16 @@
 """Reads sound files of any format that PyAV opens, in pieces of little memory."""
 
+import itertools
 import os
-import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.error import FFmpegError
 
 from lokitalk_jax import structs
+from lokitalk_jax.media import video_reader
 
 _LOUD = 1e-4  # a sample above this is not silence
 
@@ -29,17 +31,11 @@ def read(path: str | os.PathLike) -> Iterator[np.ndarray]:
       ValueError: there is no such file, it holds no sound, none that can be decoded,
         or samples that are not finite.
     """
-    if not pathlib.Path(path).is_file():
-        raise ValueError(f"no such file: {path}")
-    try:
-        container = av.open(str(path))
-    except (FFmpegError, OSError) as error:
-        raise ValueError(f"{path} is not a sound or video file: {error}") from error
-    with container:
+    with video_reader.open_media(path) as container:
         if not container.streams.audio:
             raise ValueError(f"{path} holds no audio stream; give a file with sound")
         count = 0
-        for piece in _decoded(container, container.streams.audio[0]):
+        for (piece,) in resampled(decoded(container), "mono", structs.AUDIO_RATE):
             if not np.isfinite(piece).all():
                 first = count + np.flatnonzero(~np.isfinite(piece))[0]
                 raise ValueError(
@@ -76,20 +72,33 @@ def check(path: str | os.PathLike) -> float:
     return count / structs.AUDIO_RATE
 
 
-def _decoded(container, stream) -> Iterator[np.ndarray]:
-    resampler = av.AudioResampler("flt", "mono", structs.AUDIO_RATE)
-    for packet in container.demux(stream):
+def decoded(container: InputContainer) -> Iterator[av.AudioFrame]:
+    """Frames of the first audio stream; broken or cut-off packets are skipped."""
+    for packet in container.demux(container.streams.audio[0]):
         try:
             frames = packet.decode()
         except FFmpegError:
-            continue  # a broken or cut-off packet; the next may be whole
-        for frame in frames:
+            continue  # the next may be whole
+        yield from frames
+
+
+def resampled(
+    frames: Iterable[av.AudioFrame], layout: str, rate: int
+) -> Iterator[np.ndarray]:
+    """Samples of frames, float32 [channels, T], without the holes between frames.
+
+    Args:
+      frames: of any formats.
+      layout: "mono" or "stereo".
+      rate: of the result, Hz.
+    """
+
+    def kind(frame: av.AudioFrame) -> tuple:
+        return frame.format.name, frame.layout.name, frame.sample_rate
+
+    for _, alike in itertools.groupby(frames, kind):
+        resampler = av.AudioResampler("fltp", layout, rate)
+        for frame in alike:
             frame.pts = None  # the resampler would fill holes itself
-            for out in resampler.resample(frame):
-                yield out.to_ndarray()[0]
-    try:
-        rest = resampler.resample(None)
-    except (FFmpegError, ValueError):
-        return  # it never got a frame
-    for out in rest:
-        yield out.to_ndarray()[0]
+            yield from (out.to_ndarray() for out in resampler.resample(frame))
+        yield from (out.to_ndarray() for out in resampler.resample(None))

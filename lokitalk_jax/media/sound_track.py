@@ -1,14 +1,13 @@
 """The sound of a video that is being written, in pieces of any length."""
 
 import contextlib
-import itertools
 import os
 from collections.abc import Iterator
 
 import av
 import numpy as np
 
-from lokitalk_jax.media import video_reader
+from lokitalk_jax.media import sound_file, video_reader
 
 RATE = 48_000
 
@@ -60,10 +59,10 @@ class SoundTrack:
             else:
                 container = stack.enter_context(video_reader.open_media(audio))
                 channels = min(container.streams.audio[0].channels, 2)
-                source = container.decode(audio=0)
+                source = sound_file.decoded(container)
                 source = _from_start(source, container.start_time or 0)
             self.layout = _LAYOUTS[channels]
-            self._source = _resampled(source, self.layout)
+            self._source = sound_file.resampled(source, self.layout, RATE)
             self._rest = np.zeros((channels, 0), np.float32)
             self._stack = stack.pop_all()
 
@@ -115,17 +114,4 @@ def _from_start(
                 channels = min(len(frame.layout.channels), 2)
                 silence = np.zeros((channels, late), np.float32)
                 yield _frame(silence, frame.sample_rate)
-        frame.pts = None  # the resampler would fill holes itself
         yield frame
-
-
-def _resampled(frames: Iterator[av.AudioFrame], layout: str) -> Iterator[np.ndarray]:
-    """Samples float32 [channels, T] at `RATE`."""
-
-    def kind(frame: av.AudioFrame) -> tuple:
-        return frame.format.name, frame.layout.name, frame.sample_rate
-
-    for _, alike in itertools.groupby(frames, kind):
-        resampler = av.AudioResampler("fltp", layout, RATE)
-        for frame in itertools.chain(alike, [None]):
-            yield from (out.to_ndarray() for out in resampler.resample(frame))

@@ -1,12 +1,13 @@
 """The sound of a video, on the clock of its frames."""
 
+import itertools
 from collections.abc import Iterator
 
 import av
 import numpy as np
-from av.error import InvalidDataError
 
 from lokitalk_jax import structs
+from lokitalk_jax.media import sound_file
 from lokitalk_jax.preparation import source_video
 
 _GAP = 0.04  # seconds of missing sound that are kept as silence
@@ -28,8 +29,11 @@ def read(clip: source_video.Clip, start: float, count: int) -> np.ndarray:
     """
     samples = np.zeros(count, np.float32)
     found = False
-    for time, part in _segments(clip):
+    for time, frames in itertools.groupby(_stretches(clip), lambda pair: pair[0]):
         found = True
+        only = (frame for _, frame in frames)
+        parts = sound_file.resampled(only, "mono", structs.AUDIO_RATE)
+        part = np.concatenate(list(parts), axis=1)[0]
         begin = round((time - start) * structs.AUDIO_RATE)
         part = part[max(-begin, 0) :]
         begin = max(begin, 0)
@@ -43,47 +47,13 @@ def read(clip: source_video.Clip, start: float, count: int) -> np.ndarray:
     return samples
 
 
-def _segments(clip: source_video.Clip) -> Iterator[tuple[float, np.ndarray]]:
-    """Start (seconds) and 16 kHz samples of each stretch of sound without holes."""
-    segment = None
-    for frame in _frames(clip):
-        time = None if frame.time is None else frame.time - clip.origin
-        if segment is None or time is not None and abs(time - segment.end) > _GAP:
-            if segment is not None:
-                yield segment.start, segment.samples()
-            segment = _Segment(time or 0.0)
-        segment.add(frame)
-    if segment is not None:
-        yield segment.start, segment.samples()
-
-
-def _frames(clip: source_video.Clip) -> Iterator[av.AudioFrame]:
-    """Decoded frames of the sound; broken packets are skipped."""
+def _stretches(clip: source_video.Clip) -> Iterator[tuple[float, av.AudioFrame]]:
+    """Frames, each with the start (seconds) of its stretch of sound without holes."""
+    start, end = None, 0.0
     with av.open(str(clip.path)) as container:
-        for packet in container.demux(container.streams.audio[0]):
-            try:
-                yield from packet.decode()
-            except InvalidDataError:
-                continue
-
-
-class _Segment:
-    """A stretch of sound without holes, resampled to 16 kHz mono."""
-
-    def __init__(self, start: float):
-        self.start = self.end = start
-        self._parts: list[np.ndarray] = []
-        self._resampler = av.AudioResampler("flt", "mono", structs.AUDIO_RATE)
-
-    def add(self, frame: av.AudioFrame) -> None:
-        self.end += frame.samples / frame.sample_rate
-        frame.pts = None  # the resampler would fill holes itself
-        self._resample(frame)
-
-    def samples(self) -> np.ndarray:
-        """All samples; the segment is then finished."""
-        self._resample(None)
-        return np.concatenate(self._parts)
-
-    def _resample(self, frame: av.AudioFrame | None) -> None:
-        self._parts += [out.to_ndarray()[0] for out in self._resampler.resample(frame)]
+        for frame in sound_file.decoded(container):
+            time = None if frame.time is None else frame.time - clip.origin
+            if start is None or time is not None and abs(time - end) > _GAP:
+                start = end = time or 0.0
+            end += frame.samples / frame.sample_rate
+            yield start, frame

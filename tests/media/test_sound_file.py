@@ -58,7 +58,7 @@ def test_what_cannot_be_used_is_refused(tmp_path):
         silent: r"silent.wav is silent: no sample of its 1.0 s",
         empty: "empty.wav",
         bad: "bad.wav holds samples that are not numbers, the first at 0.5",
-        text: "text.wav is not a sound or video file",
+        text: "text.wav is not a video or audio file",
     }
     for path, message in refused.items():
         with pytest.raises(ValueError, match=message):
