@@ -57,7 +57,7 @@ def of_clip(run: OpenRun, name: str, count: int) -> Speech:
 
 def of_file(path: pathlib.Path) -> Speech:
     """A sound file, with its loudness at each frame."""
-    samples = np.concatenate(list(sound_file.read(path)))
+    samples = np.concatenate(list(sound_file.open_sound(path).read()))
     rows = sound_features.features(samples)
     loudness = rows[:: audio2motion.ROWS_PER_FRAME, -1]
     return Speech(samples, range(len(loudness)), loudness)

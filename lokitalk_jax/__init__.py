@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lokitalk_jax.api.run import Run
     from lokitalk_jax.avatar.footage import Footage, Frame
     from lokitalk_jax.avatar.live import LiveAvatar, LiveFrame
+    from lokitalk_jax.media.sound_file import Sound, open_sound
     from lokitalk_jax.progress import Bar, Progress
 
 _HOMES = {
@@ -50,9 +51,11 @@ _HOMES = {
     "Progress": "progress",
     "Run": "api.run",
     "Scores": "api.actions",
+    "Sound": "media.sound_file",
     "Speech": "api.avatar",
     "evaluate": "api.actions",
     "evaluate_pair": "api.actions",
+    "open_sound": "media.sound_file",
     "prepare": "api.prepare",
     "prepare_all": "api.prepare",
     "train": "api.actions",
@@ -72,9 +75,11 @@ __all__ = [
     "Progress",
     "Run",
     "Scores",
+    "Sound",
     "Speech",
     "evaluate",
     "evaluate_pair",
+    "open_sound",
     "prepare",
     "prepare_all",
     "train",

@@ -11,6 +11,8 @@ from lokitalk_jax import structs
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.data.clip_records import ClipRecord
+from lokitalk_jax.media import sound_file
+from lokitalk_jax.media.sound_file import Sound
 from lokitalk_jax.speech import (
     audio2motion,
     clip_fitting,
@@ -35,7 +37,7 @@ class SpokenRun(NamedTuple):
       workdir, run: the run's folder, and the run opened.
       name, record, clip, limits: of the first identity.
       voice: of the run.
-      path, sound: a WAV file, and its samples.
+      path, opened, sound: a WAV file, the same opened, and its samples.
     """
 
     workdir: pathlib.Path
@@ -46,6 +48,7 @@ class SpokenRun(NamedTuple):
     limits: LipLimits
     voice: Voice
     path: pathlib.Path
+    opened: Sound
     sound: np.ndarray
 
 
@@ -76,5 +79,6 @@ def at(root: pathlib.Path) -> SpokenRun:
         lip_limits.of_clip(run.fitted, clip),
         voice.load(workdir),
         path,
+        sound_file.open_sound(path),
         scipy.io.wavfile.read(path)[1],
     )

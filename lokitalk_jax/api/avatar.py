@@ -13,7 +13,8 @@ from lokitalk_jax.avatar.live import LiveAvatar
 from lokitalk_jax.avatar.sources import REGIONS, Sources
 from lokitalk_jax.avatar.speaking import SpeechMotion, SpokenFile
 from lokitalk_jax.data.dataset import Dataset
-from lokitalk_jax.media import clip_sound
+from lokitalk_jax.media import clip_sound, sound_file
+from lokitalk_jax.media.sound_file import Sound
 
 _LOG = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Avatar:
 
     def speak(
         self,
-        audio: str | os.PathLike,
+        audio: str | os.PathLike | Sound,
         *,
         lip: str | os.PathLike = "audio",
         eye: str | os.PathLike = "auto",
@@ -140,7 +141,7 @@ class Avatar:
         """Footage of the avatar speaking the words of a sound file.
 
         Args:
-          audio: a sound or video file.
+          audio: a sound or video file, or a track of one, of `open_sound`.
           lip: "audio", the run's Audio2Motion; "still"; an identity of the run; the
             path of an identity folder, or of a .csv file of `Speech.save_curves`.
           eye: "auto" (blinks), "open", or as `lip`.
@@ -221,21 +222,21 @@ class Speech(Footage):
         run: runs.OpenRun,
         rendered: runs.OpenAvatar,
         sources: Sources,
-        audio: str | os.PathLike,
+        audio: str | os.PathLike | Sound,
         background: str | os.PathLike,
     ):
         """Reads the sound once; see `Avatar.speak`."""
-        path = pathlib.Path(audio)
+        sound = audio if isinstance(audio, Sound) else sound_file.open_sound(audio)
         self._speaking = functools.partial(
-            SpeechMotion, run, rendered.record.name, sources, path
+            SpeechMotion, run, rendered.record.name, sources, sound
         )
-        self._path = path
-        spoken = SpokenFile(self._speaking(), path)
-        super().__init__(rendered, self._motion, len(spoken), background, path)
+        self._sound = sound
+        spoken = SpokenFile(self._speaking(), sound)
+        super().__init__(rendered, self._motion, len(spoken), background, sound)
 
     def _motion(self) -> Iterator[motion.FrameMotion]:
         speaking = self._speaking()
-        yield from SpokenFile(speaking, self._path)
+        yield from SpokenFile(speaking, self._sound)
         _LOG.info(
             "lips are held within the range of the training frames in %.1f%% of %d "
             "frames",

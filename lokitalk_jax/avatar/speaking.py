@@ -1,8 +1,6 @@
 """Motion of an avatar that speaks, from a stream or a file of sound."""
 
 import math
-import os
-import pathlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -12,7 +10,7 @@ from lokitalk_jax.avatar import motion, sources
 from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.avatar.sources import Sources
-from lokitalk_jax.media import sound_file
+from lokitalk_jax.media.sound_file import Sound
 from lokitalk_jax.speech import lip_limits, lips, spoken_clip
 from lokitalk_jax.speech import voice as voices
 from lokitalk_jax.speech.voice import Voice
@@ -31,7 +29,7 @@ class SpeechMotion:
         run: OpenRun,
         name: str,
         chosen: Sources = Sources(),  # noqa: B008 (a tuple)
-        sound: str | os.PathLike | None = None,
+        sound: Sound | None = None,
     ):
         """Opens the sources.
 
@@ -39,7 +37,7 @@ class SpeechMotion:
           run: the run.
           name: of one of its identities.
           chosen: sources of the motion.
-          sound: the file that will be pushed, needed where `chosen.features` are.
+          sound: the sound that will be pushed, needed where `chosen.features` are.
 
         Raises:
           ValueError: a source or a region of the gain is unknown, or lips are to come
@@ -120,20 +118,21 @@ class SpeechMotion:
 class SpokenFile:
     """The motion of a sound file from its beginning to its end, once."""
 
-    def __init__(self, speaking: SpeechMotion, path: str | os.PathLike):
-        """Reads the file once, to refuse one that cannot be used.
+    def __init__(self, speaking: SpeechMotion, sound: Sound):
+        """Joins them.
 
         Raises:
-          ValueError: see `sound_file`.
+          ValueError: the sound is silent.
         """
-        self._speaking, self._path = speaking, pathlib.Path(path)
-        self._seconds = sound_file.check(self._path)
+        sound.refuse_silence()
+        self._speaking, self._sound = speaking, sound
 
     def __len__(self) -> int:
-        return max(math.ceil(self._seconds * structs.FPS - 1e-6), 1)
+        samples = round(self._sound.seconds * structs.AUDIO_RATE)
+        return max(-(-samples * structs.FPS // structs.AUDIO_RATE), 1)
 
     def __iter__(self) -> Iterator[FrameMotion]:
-        for piece in sound_file.read(self._path):
+        for piece in self._sound.read():
             yield from self._speaking.push(piece)
         yield from self._speaking.finish()
 
@@ -157,7 +156,7 @@ def _checked_gain(gain: Mapping[str, float]) -> structs.Signals:
     return structs.Signals(lip, eye, head, head)
 
 
-def _rows_of_file(voice: Voice, features, sound) -> np.ndarray | None:
+def _rows_of_file(voice: Voice, features, sound: Sound | None) -> np.ndarray | None:
     """Feature rows of the whole sound, for a voice on features of another program."""
     spec = voice.spec
     if spec.streams:
@@ -177,6 +176,6 @@ def _rows_of_file(voice: Voice, features, sound) -> np.ndarray | None:
             f"the voice of the run hears {spec.hears}, features of whole files, so it "
             "cannot be driven live; give it a sound file"
         )
-    samples = np.concatenate(list(sound_file.read(pathlib.Path(sound))))
+    samples = np.concatenate(list(sound.read()))
     count = -(-len(samples) * structs.FPS // structs.AUDIO_RATE)
     return spoken_clip.rows_of_file(spec, features, samples, count)

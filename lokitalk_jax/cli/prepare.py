@@ -70,6 +70,7 @@ def _prepare(flags: argparse.Namespace) -> int:
         start=flags.start,
         end=flags.end,
         audio=not flags.no_audio,
+        audio_track=flags.audio_track,
         png=flags.png,
         trim=flags.trim,
     )
@@ -161,6 +162,7 @@ def _add_video(parser: terminal.Parser) -> None:
     add("--start", type=float, default=0.0, help="seconds")
     add("--end", type=float, help="seconds")
     add("--no-audio", action="store_true", help="prepare without sound")
+    add("--audio-track", type=int, help="number of the audio track, from 1")
     add("--png", action="store_true", help="store frames without loss")
     add(
         "--trim",

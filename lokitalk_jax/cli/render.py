@@ -105,9 +105,12 @@ def _reenact(flags: argparse.Namespace) -> None:
 
 
 def _speak(flags: argparse.Namespace) -> None:
+    from lokitalk_jax.media import sound_file
+
+    sound = sound_file.open_sound(flags.audio, flags.audio_track)
     avatar = _avatar(flags)
     speech = avatar.speak(
-        flags.audio,
+        sound,
         lip=flags.lip,
         eye=flags.eye,
         head=flags.head,
@@ -170,6 +173,7 @@ def _add_speak(parser: terminal.Parser) -> None:
     _add_identity(parser, reference=False)
     add = parser.add_argument
     add("--audio", type=pathlib.Path, required=True, help="a sound or video file")
+    add("--audio-track", type=int, help="number of its audio track, from 1")
     add(
         "--features",
         type=pathlib.Path,

@@ -14,7 +14,8 @@ from lokitalk_jax.evaluation.clip_scores import ClipScores
 from lokitalk_jax.evaluation.comparison import Comparison
 from lokitalk_jax.evaluation.contrib import syncnet, syncnet_network
 from lokitalk_jax.evaluation.face_pairs import Detectors
-from lokitalk_jax.media import frame_match, frame_source, sound_file
+from lokitalk_jax.media import frame_match, frame_source, media_file, sound_file
+from lokitalk_jax.preparation import source_video
 from lokitalk_jax.progress import Progress, track
 
 UNSTATED = "unstated"
@@ -141,10 +142,13 @@ def _sound(path: pathlib.Path) -> np.ndarray | None:
         path = path / layout.SOUND
     if not path.is_file():
         return None
-    try:
-        return np.concatenate(list(sound_file.read(path)))
-    except ValueError:  # a video without sound
-        return None
+    with media_file.open_media(path) as container:
+        pictures = media_file.picture_streams(container)
+        if not container.streams.audio:
+            return None
+    # On the clock of the frames: a video may start later than its sound.
+    zero = source_video.probe(path).origin if pictures else None
+    return np.concatenate(list(sound_file.open_sound(path).read(zero)))
 
 
 def _label_files(

@@ -1,30 +1,31 @@
 """The sound of a video that is being written, in pieces of any length."""
 
-import contextlib
 import os
 from collections.abc import Iterator
 
 import av
 import numpy as np
 
-from lokitalk_jax.media import sound_file, video_reader
+from lokitalk_jax.media import sound_file, sound_stream
+from lokitalk_jax.media.sound_file import Sound
 
 RATE = 48_000
 
-# A file with an audio stream, or samples [T] or [T, channels] and their rate, Hz.
-Audio = str | os.PathLike | tuple[np.ndarray, int]
+# A file with an audio stream, a track of one, or samples [T] or [T, channels] and
+# their rate, Hz.
+Audio = str | os.PathLike | Sound | tuple[np.ndarray, int]
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
-def check(audio: Audio) -> None:
-    """Refuses a value that is not sound.
+def opened(audio: Audio) -> "SoundTrack":
+    """Opens a sound.
 
     Raises:
       ValueError: there is no such file, it holds no sound, or the samples are empty or
         of another shape or type.
     """
-    if isinstance(audio, tuple):
+    if not isinstance(audio, Sound) and isinstance(audio, tuple):
         samples, rate = audio
         usable = samples.dtype == np.int16 or np.issubdtype(samples.dtype, np.floating)
         usable &= samples.ndim == 1 or samples.ndim == 2 and samples.shape[1] <= 2
@@ -33,44 +34,28 @@ def check(audio: Audio) -> None:
                 f"audio is {samples.dtype} {samples.shape} at {rate} Hz; need at least "
                 "one sample, as [T], [T, 1] or [T, 2], int16 or floats in [-1, 1]"
             )
-        return
-    with video_reader.open_media(audio) as container:
-        if not container.streams.audio:
-            raise ValueError(
-                f"{audio} holds no audio stream; give another file, or audio=None for "
-                "a silent video"
-            )
+        samples = samples.reshape(len(samples), -1)
+        layout = _LAYOUTS[samples.shape[1]]
+        pieces = _pieces(samples, rate)
+        return SoundTrack(sound_stream.resampled(pieces, layout, RATE, 0.0), layout)
+    sound = audio if isinstance(audio, Sound) else sound_file.open_sound(audio)
+    layout = _LAYOUTS[sound.channels]
+    return SoundTrack(sound.samples(layout, RATE), layout)
 
 
 class SoundTrack:
-    """Sound at 48 kHz, mono or stereo; a context manager.
+    """Sound at 48 kHz, mono or stereo, from its beginning.
 
     Attributes:
       layout: "mono" or "stereo".
     """
 
-    def __init__(self, audio: Audio):
-        """Opens the source, which `check` accepts."""
-        with contextlib.ExitStack() as stack:
-            if isinstance(audio, tuple):
-                samples, rate = audio
-                samples = samples.reshape(len(samples), -1)
-                channels, source = samples.shape[1], _pieces(samples, rate)
-            else:
-                container = stack.enter_context(video_reader.open_media(audio))
-                channels = min(container.streams.audio[0].channels, 2)
-                source = sound_file.decoded(container)
-                source = _from_start(source, container.start_time or 0)
-            self.layout = _LAYOUTS[channels]
-            self._source = sound_file.resampled(source, self.layout, RATE)
-            self._rest = np.zeros((channels, 0), np.float32)
-            self._stack = stack.pop_all()
-
-    def __enter__(self) -> "SoundTrack":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._stack.close()
+    def __init__(self, pieces: Iterator[np.ndarray], layout: str):
+        """Takes samples, float32 [channels, T] at `RATE`; see `opened`."""
+        self.layout = layout
+        self._source = pieces
+        channels = {"mono": 1, "stereo": 2}[layout]
+        self._rest = np.zeros((channels, 0), np.float32)
 
     def read(self, count: int) -> av.AudioFrame:
         """The next `count` samples; silence after the end."""
@@ -96,22 +81,12 @@ def _frame(samples: np.ndarray, rate: int) -> av.AudioFrame:
     return frame
 
 
-def _pieces(samples: np.ndarray, rate: int) -> Iterator[av.AudioFrame]:
+def _pieces(
+    samples: np.ndarray, rate: int
+) -> Iterator[tuple[float | None, av.AudioFrame]]:
+    """Frames of samples and their times, see `sound_stream.stretches`."""
     if samples.dtype != np.int16:
         samples = samples.astype(np.float32)
     for start in range(0, len(samples), rate):
-        yield _frame(samples[start : start + rate].T, rate)
-
-
-def _from_start(
-    frames: Iterator[av.AudioFrame], start_time: int
-) -> Iterator[av.AudioFrame]:
-    """Frames after as much silence as the stream begins later than its file."""
-    for index, frame in enumerate(frames):
-        if index == 0 and frame.time is not None:
-            late = round((frame.time - start_time / av.time_base) * frame.sample_rate)
-            if late > 0:
-                channels = min(len(frame.layout.channels), 2)
-                silence = np.zeros((channels, late), np.float32)
-                yield _frame(silence, frame.sample_rate)
-        yield frame
+        time = 0.0 if start == 0 else None
+        yield time, _frame(samples[start : start + rate].T, rate)

@@ -1,14 +1,13 @@
 """Reads video files frame by frame, so a clip's length costs no memory."""
 
 import os
-import pathlib
 from collections.abc import Iterator
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.error import FFmpegError
 from av.video.reformatter import Interpolation
+
+from lokitalk_jax.media import media_file
 
 
 def read_frames(path: str | os.PathLike) -> Iterator[np.ndarray]:
@@ -23,7 +22,7 @@ def read_frames(path: str | os.PathLike) -> Iterator[np.ndarray]:
     Raises:
       ValueError: there is no such file, or it holds no video.
     """
-    with open_media(path) as container:
+    with media_file.open_media(path) as container:
         if not container.streams.video:
             raise ValueError(f"{path} holds no video stream")
         container.streams.video[0].thread_type = "AUTO"
@@ -40,17 +39,3 @@ def to_rgb(frame: av.VideoFrame) -> np.ndarray:
     return frame.to_ndarray(
         format="rgb24", interpolation=Interpolation.BILINEAR | rounded
     )
-
-
-def open_media(path: str | os.PathLike) -> InputContainer:
-    """Opens a video or sound file.
-
-    Raises:
-      ValueError: there is no such file, or PyAV cannot read it.
-    """
-    if not pathlib.Path(path).is_file():
-        raise ValueError(f"no such file: {path}")
-    try:
-        return av.open(str(path))
-    except FFmpegError as error:
-        raise ValueError(f"{path} is not a video or audio file: {error}") from error

@@ -22,7 +22,7 @@ from av.video.reformatter import (
 
 from lokitalk_jax import files, structs
 from lokitalk_jax.media import sound_track, synthetic
-from lokitalk_jax.media.sound_track import Audio, SoundTrack
+from lokitalk_jax.media.sound_track import Audio
 
 
 class _Codec(NamedTuple):
@@ -77,8 +77,8 @@ class VideoWriter:
             `.webm` (VP9).
           fps: frames a second.
           size: width and height of the frames, pixels.
-          audio: a file with an audio stream, or samples [T], [T, 1] or [T, 2] (floats
-            in [-1, 1] or int16) and their rate in Hz; None for no sound.
+          audio: a file with an audio stream, a track of one, or samples [T], [T, 1] or
+            [T, 2] (floats in [-1, 1] or int16) and their rate in Hz; None for no sound.
           alpha: frames are RGBA, the colour not multiplied by alpha.
           synthetic: marks the file as synthetic media in its metadata. False only for
             real footage, such as a preview of the tracks.
@@ -90,7 +90,6 @@ class VideoWriter:
         self._fps = fractions.Fraction(fps).limit_denominator(100_000)
         self._size = tuple(int(side) for side in size)
         self._alpha = alpha
-        self._audio = audio
         self._synthetic = synthetic
         kind = self.path.suffix.lower(), alpha
         if kind not in _CODECS:
@@ -107,8 +106,7 @@ class VideoWriter:
             )
         if not self.path.absolute().parent.is_dir():
             raise ValueError(f"no folder {self.path.parent}; make it first")
-        if audio is not None:
-            sound_track.check(audio)
+        self._sound = None if audio is None else sound_track.opened(audio)
         width, height = self._size
         self._padding = (0, 0) if alpha else (height % 2, width % 2)
         self._open = False
@@ -120,9 +118,7 @@ class VideoWriter:
             self._container = stack.enter_context(self._container_at(temporary))
             self._video = self._add_video_stream()
             self._reformatter = VideoReformatter()
-            self._sound = None
-            if self._audio is not None:
-                self._sound = stack.enter_context(SoundTrack(self._audio))
+            if self._sound is not None:
                 self._sound_stream = self._add_sound_stream(self._sound.layout)
                 self._sound_count = 0
             self._stack = stack.pop_all()

@@ -13,6 +13,8 @@ class Options:
       start: seconds from the video's first frame.
       end: the same; None for the video's end.
       audio: whether the identity has sound.
+      audio_track: number of the audio track, from 1; None for the first that can be
+        decoded, see `media.sound_file.open_sound`.
       png: stores frames without loss.
       trim: keeps the longest usable stretch of a video that would be refused for a cut,
         a missing face or several faces.
@@ -23,6 +25,7 @@ class Options:
     start: float = 0.0
     end: float | None = None
     audio: bool = True
+    audio_track: int | None = None
     png: bool = False
     trim: bool = False
 

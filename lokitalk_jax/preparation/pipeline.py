@@ -90,6 +90,7 @@ def _run_stages(
     progress: Progress | None,
 ) -> None:
     """Runs the stages in order; each reads the results of the stages before it."""
+    sound = source_sound.find(clip, options.audio_track) if options.audio else None
     found = work.cached(
         "survey",
         lambda: _look(clip, options, model, progress),
@@ -104,9 +105,9 @@ def _run_stages(
     count = len(grid.source)
 
     out = FolderWriter(work.path, options.png)
-    if options.audio:
+    if sound is not None:
         sample_count = count * structs.AUDIO_RATE // structs.FPS
-        out.write_sound(source_sound.read(clip, grid.start, sample_count))
+        out.write_sound(source_sound.read(clip, sound, grid.start, sample_count))
     stages.write_frames(clip, grid, end, window, out, progress)
 
     landmarks, valid = work.cached(

@@ -24,8 +24,8 @@ STILL = Sources(eye="open", head="still")
 
 def motion_of(s, sources, run=None):
     """All frames of the sound file."""
-    speech = SpeechMotion(run or s.run, s.name, sources, s.path)
-    return speech, list(SpokenFile(speech, s.path))
+    speech = SpeechMotion(run or s.run, s.name, sources, s.opened)
+    return speech, list(SpokenFile(speech, s.opened))
 
 
 def test_gain_scales_each_region_about_rest(spoken_run, tmp_path):
@@ -75,7 +75,7 @@ def test_a_file_becomes_a_video_of_its_length(spoken_run, tmp_path):
 def test_a_signal_table_drives_as_the_sound_did(spoken_run, tmp_path):
     table, again = tmp_path / "signals.csv", tmp_path / "again.csv"
     speech = SpeechMotion(spoken_run.run, spoken_run.name)
-    frames = SpokenFile(speech, spoken_run.path)
+    frames = SpokenFile(speech, spoken_run.opened)
     first = list(signal_table.recorded(frames, table))
     sources = Sources(lip=str(table), eye=str(table), head=str(table))
     _, back = motion_of(spoken_run, sources)
@@ -181,7 +181,7 @@ def test_features_of_another_program_drive_lips(with_features, spoken_run, tmp_p
 
 
 def test_features_and_voice_must_fit(with_features, spoken_run, tmp_path):
-    run, name, path = with_features, spoken_run.name, spoken_run.path
+    run, name, sound = with_features, spoken_run.name, spoken_run.opened
     np.save(tmp_path / "hu.npy", np.zeros((38, 2, 1024)))
     sources = Sources(features=tmp_path / "hu.npy")
     with pytest.raises(ValueError, match="hears aud_ds.npy; give the features"):
@@ -189,8 +189,8 @@ def test_features_and_voice_must_fit(with_features, spoken_run, tmp_path):
     with pytest.raises(ValueError, match="features of whole files, so it cannot be"):
         LiveAvatar.load(run.workdir, name, sources)
     with pytest.raises(ValueError, match="need lip=audio, not lip=still"):
-        SpeechMotion(run, name, sources._replace(lip="still"), path)
+        SpeechMotion(run, name, sources._replace(lip="still"), sound)
     with pytest.raises(ValueError, match="HuBERT features, and Audio2Motion was train"):
-        SpeechMotion(run, name, sources, path)
+        SpeechMotion(run, name, sources, sound)
     with pytest.raises(ValueError, match="hears phones, computed from the sound"):
-        SpeechMotion(spoken_run.run, name, sources, path)
+        SpeechMotion(spoken_run.run, name, sources, sound)

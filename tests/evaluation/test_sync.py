@@ -69,7 +69,7 @@ def test_a_shift_of_real_sound_is_heard():
             for rgb in itertools.islice(video_reader.read_frames(clip), COUNT)
         ]
     openings = mouth.openings(np.stack(found))
-    sound = np.concatenate(list(sound_file.read(clip)))[: 640 * COUNT]
+    sound = np.concatenate(list(sound_file.open_sound(clip).read()))[: 640 * COUNT]
     lags = []
     for late in (0, 2, -2):  # frames by which the lips come late
         shifted = np.roll(sound, -640 * late)

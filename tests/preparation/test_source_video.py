@@ -147,11 +147,12 @@ def test_sound_is_on_the_clock_of_the_frames(
         sound_start,
     )
     clip = source_video.probe(path)
-    samples = source_sound.read(clip, 0.0, 2 * structs.AUDIO_RATE)
+    sound = source_sound.find(clip, None)
+    samples = source_sound.read(clip, sound, 0.0, 2 * structs.AUDIO_RATE)
     assert samples.shape == (2 * structs.AUDIO_RATE,) and samples.dtype == np.float32
     expected = click + sound_start - video_start
     assert onset(samples) == pytest.approx(expected, abs=2e-3)
-    later = source_sound.read(clip, 0.4, structs.AUDIO_RATE)
+    later = source_sound.read(clip, sound, 0.4, structs.AUDIO_RATE)
     assert onset(later) == pytest.approx(expected - 0.4, abs=2e-3)
 
 

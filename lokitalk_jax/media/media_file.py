@@ -1,0 +1,71 @@
+"""Opens video and sound files of any name and format."""
+
+import os
+import pathlib
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+
+# Containers without a length of their own: FFmpeg guesses it from the bit rate.
+_GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3", "flac", "amr", "h264", "hevc", "m4v"}
+_CUT_OFF = 0.5  # seconds that a whole file may end before its stated length
+
+
+def open_media(path: str | os.PathLike) -> InputContainer:
+    """Opens a video or sound file.
+
+    Raises:
+      ValueError: there is no such file, or PyAV cannot read it.
+    """
+    if not pathlib.Path(path).exists():
+        raise ValueError(f"no such file: {path}")
+    if not pathlib.Path(path).is_file():
+        raise ValueError(f"{path} is not a file")
+    try:
+        # Otherwise a colon in the name would end the name of a protocol.
+        return av.open(f"file:{os.fspath(path)}")
+    except (FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path} is not a video or sound file: {reason}") from error
+
+
+def picture_streams(container: InputContainer) -> list[av.VideoStream]:
+    """Streams of moving pictures: a cover of an album is none."""
+    covers = Disposition.attached_pic
+    return [s for s in container.streams.video if not s.disposition & covers]
+
+
+def start_time(container: InputContainer) -> float:
+    """When the earliest stream of a file begins, seconds on the file's clock."""
+    return (container.start_time or 0) / av.time_base
+
+
+def stated_length(
+    container: InputContainer, stream: av.AudioStream | av.VideoStream | None = None
+) -> float | None:
+    """Seconds from a file's start to its stated end; None where none is reliable.
+
+    Args:
+      container: of the file.
+      stream: takes the end of this stream, where it states its own.
+    """
+    if set(container.format.name.split(",")) & _GUESSED_LENGTH:
+        return None
+    if stream is not None and stream.duration and stream.time_base:
+        begin = (stream.start_time or 0) * stream.time_base - start_time(container)
+        return float(begin + stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
+
+
+def cut_off(seconds: float, stated: float | None) -> str | None:
+    """Where a file ends too early, as words; None where it is whole.
+
+    Args:
+      seconds: until which it could be decoded, from its start.
+      stated: of `stated_length`.
+    """
+    if stated is None or seconds > stated - _CUT_OFF:
+        return None
+    return f"cut off after {seconds:.2f} s of {stated:.2f} s"
