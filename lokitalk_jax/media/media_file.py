@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Iterator
 
 import av
 from av.container import InputContainer
@@ -29,6 +30,18 @@ def open_media(path: str | os.PathLike) -> InputContainer:
     except (FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"{path} is not a video or sound file: {reason}") from error
+
+
+def packets(
+    container: InputContainer, stream: av.AudioStream | av.VideoStream
+) -> Iterator[av.Packet]:
+    """Packets of a stream from where the container is, until the file breaks off."""
+    remaining = container.demux(stream)
+    while True:
+        try:
+            yield next(remaining)
+        except (StopIteration, FFmpegError):
+            return
 
 
 def picture_streams(container: InputContainer) -> list[av.VideoStream]:

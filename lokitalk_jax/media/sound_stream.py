@@ -50,12 +50,7 @@ def stretches(
 def _frames(
     container: InputContainer, stream: av.AudioStream
 ) -> Iterator[av.AudioFrame]:
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, FFmpegError):
-            return
+    for packet in media_file.packets(container, stream):
         try:
             yield from packet.decode()
         except FFmpegError:

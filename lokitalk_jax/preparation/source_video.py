@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-from av.error import FFmpegError, InvalidDataError
-from av.stream import Disposition
+from av.error import FFmpegError
 
 from lokitalk_jax import structs
+from lokitalk_jax.media import colours, media_file, video_reader
+from lokitalk_jax.media.orientation import Orientation
 
 CLOCK = 1e-3  # rounding of container clocks, seconds
 
@@ -29,7 +30,7 @@ class Clip(NamedTuple):
     Attributes:
       path: the file.
       height, width: of the upright frame with square pixels.
-      turns: quarter turns, counterclockwise, that set a decoded frame upright.
+      orientation: sets a decoded frame upright.
       origin: container time of the first frame, seconds.
       spacing: seconds between two frames, nominally.
       duration: seconds, as the container states; 0 where it does not.
@@ -39,7 +40,7 @@ class Clip(NamedTuple):
     path: pathlib.Path
     height: int
     width: int
-    turns: int
+    orientation: Orientation
     origin: float
     spacing: float
     duration: float
@@ -53,35 +54,33 @@ def probe(path: str | os.PathLike) -> Clip:
       ValueError: there is no such file, or no video in it.
     """
     path = pathlib.Path(path)
-    if not path.exists():
-        raise ValueError(f"{path}: no such file")
-    if not path.is_file():
-        raise ValueError(f"{path} is not a file")
     try:
-        with av.open(str(path)) as container:
-            pictures = [s for s in container.streams.video if not _is_cover(s)]
+        with media_file.open_media(path) as container:
+            pictures = media_file.picture_streams(container)
             if not pictures:
                 raise ValueError(
                     f"{path} holds no video stream; give a video of a person"
                 )
             stream = pictures[0]
-            frame = next(container.decode(stream))
+            frame = next(video_reader.decoded(container, stream))
             rate = stream.average_rate or stream.guessed_rate or structs.FPS
-            turns = round(frame.rotation / 90) % 4
+            orientation = Orientation.of(frame)
             width, height = frame.width, frame.height
             aspect = stream.sample_aspect_ratio
             if aspect:
                 width = round(width * float(aspect))
-            if turns % 2:
+            if orientation.swaps_sides:
                 width, height = height, width
+            origin = frame.time or 0.0
+            stated = media_file.stated_length(container, stream) or 0.0
             return Clip(
                 path=path,
                 height=height,
                 width=width,
-                turns=turns,
-                origin=frame.time or 0.0,
+                orientation=orientation,
+                origin=origin,
                 spacing=float(1 / rate),
-                duration=(container.duration or 0) / av.time_base,
+                duration=max(stated + media_file.start_time(container) - origin, 0.0),
                 has_audio=bool(container.streams.audio),
             )
     except (FFmpegError, StopIteration) as error:
@@ -91,17 +90,13 @@ def probe(path: str | os.PathLike) -> Clip:
         ) from error
 
 
-def _is_cover(stream) -> bool:
-    return bool(stream.disposition & Disposition.attached_pic)
-
-
 def decode(
     clip: Clip, start: float = 0.0, end: float | None = None
 ) -> Iterator[tuple[float, av.VideoFrame]]:
     """Yields (time, frame) over [start, end), from the frame shown at `start`.
 
-    Frames are as the codec gives them; `upright` makes images of them. The same
-    arguments give the same sequence.
+    Frames are as they are stored; `upright` makes images of them. The same arguments
+    give the same sequence.
     """
     shown = None
     for time, frame in _all_frames(clip, start):
@@ -120,27 +115,21 @@ def decode(
 
 def _all_frames(clip: Clip, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
     """Frames in order from the key frame before `start`; broken packets are skipped."""
-    with av.open(str(clip.path)) as container:
-        stream = next(s for s in container.streams.video if not _is_cover(s))
-        stream.thread_type = "AUTO"
+    with media_file.open_media(clip.path) as container:
+        stream = media_file.picture_streams(container)[0]
         if start > 1:
             # A second early: the seek goes by decoding time, which runs ahead.
             target = (clip.origin + start - 1) / float(stream.time_base or 1)
             container.seek(int(target), stream=stream, backward=True)
         previous = -np.inf
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except InvalidDataError:
-                continue
-            for frame in frames:
-                if frame.time is None:
-                    time = previous + clip.spacing if np.isfinite(previous) else 0.0
-                else:
-                    time = frame.time - clip.origin
-                if time > previous:
-                    previous = time
-                    yield time, frame
+        for frame in video_reader.decoded(container, stream):
+            if frame.time is None:
+                time = previous + clip.spacing if np.isfinite(previous) else 0.0
+            else:
+                time = frame.time - clip.origin
+            if time > previous:
+                previous = time
+                yield time, frame
 
 
 def upright(clip: Clip, frame: av.VideoFrame, longest: int | None = None) -> np.ndarray:
@@ -155,9 +144,6 @@ def upright(clip: Clip, frame: av.VideoFrame, longest: int | None = None) -> np.
     if longest and max(height, width) > longest:
         scale = longest / max(height, width)
         height, width = round(height * scale), round(width * scale)
-    if clip.turns % 2:
+    if clip.orientation.swaps_sides:
         height, width = width, height
-    rgb = frame.to_ndarray(
-        format="rgb24", width=width, height=height, interpolation="AREA"
-    )
-    return np.rot90(rgb, clip.turns) if clip.turns else rgb
+    return clip.orientation.apply(colours.to_rgb(frame, width, height))

@@ -5,15 +5,19 @@ used is refused early.
 """
 
 import itertools
+import logging
 from typing import NamedTuple
 
 import numpy as np
 
+from lokitalk_jax.media import media_file
 from lokitalk_jax.preparation import face_search, frame_change, source_video, timeline
 from lokitalk_jax.preparation.cuts import CutFinder
 from lokitalk_jax.preparation.faces import Detect
 from lokitalk_jax.preparation.source_video import Clip, UnusableVideo
 from lokitalk_jax.progress import Progress, track
+
+_LOG = logging.getLogger(__name__)
 
 _SAMPLE_SECONDS = 0.5  # from one search for faces to the next
 RIVAL_SHARE = 0.1  # of the samples
@@ -87,6 +91,8 @@ def look(
             boxes.append(box)
             rivals.append(rival)
             known_box = known_box if np.isnan(box[0]) else box
+    if times and (end is None or end > clip.duration):
+        _say_cut_off(clip, times[-1] + clip.spacing, start)
     return Survey(
         np.array(times),
         np.array(changes, np.float32),
@@ -104,6 +110,23 @@ def sample_times(times: np.ndarray) -> np.ndarray:
             sampled.append(time)
             due = time + _SAMPLE_SECONDS
     return np.array(sampled)
+
+
+def _say_cut_off(clip: Clip, last: float, start: float) -> None:
+    """Says where a video ends that is shorter than its file states.
+
+    Raises:
+      UnusableVideo: too little of it is left.
+    """
+    cut_off = media_file.cut_off(last, clip.duration or None)
+    if cut_off is None:
+        return
+    if last - start < MIN_SECONDS:
+        raise UnusableVideo(
+            f"{clip.path.name} is {cut_off}, and at least {MIN_SECONDS:g} s are "
+            "needed; copy the file again from where it was made"
+        )
+    _LOG.warning("%s is %s", clip.path.name, cut_off)
 
 
 def check(clip: Clip, found: Survey, start: float) -> None:
