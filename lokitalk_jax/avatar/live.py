@@ -8,43 +8,90 @@
 
 A frame and its samples belong together: shown and played at once, lips and speech are
 in step. Both are late by `latency`, the sound that the lips of a frame depend on.
+
+`push` renders every frame, as for a file. `stream` hears and renders in threads, keeps
+pace with a clock, and leaves out frames that would come late; see `live_stream`.
 """
 
 import os
 import pathlib
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
+import jax
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import backdrop, frame_stream
+from lokitalk_jax.avatar import backdrop, frame_stream, panels
+from lokitalk_jax.avatar import controls as by_hand
+from lokitalk_jax.avatar.controls import Controls, Ranges
 from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import OpenAvatar, OpenRun
+from lokitalk_jax.avatar.sound_queue import SAMPLES_PER_FRAME, SampleBuffer
 from lokitalk_jax.avatar.sources import Sources
 from lokitalk_jax.avatar.speaking import SpeechMotion
 from lokitalk_jax.media import image_grid
+from lokitalk_jax.model.rendering import Rendered
 
-SAMPLES_PER_FRAME = structs.AUDIO_RATE // structs.FPS
+if TYPE_CHECKING:
+    from lokitalk_jax.avatar.live_stream import LiveStream
+
+_FIRST_PUSH = SAMPLES_PER_FRAME * 12  # silence that compiles the hearing
 
 
 class LiveFrame(NamedTuple):
-    """One rendered frame with its sound.
+    """One frame with its sound.
 
     Attributes:
       rgb: uint8 [H, W, 3].
       time: seconds of sound before the frame.
       samples: float32 [640], the sound during the frame, 16 kHz mono; the last frame of
         a sound may be filled up with silence.
+      map: uint8 [H, W, 3], the map of `LiveAvatar.map`, or None.
+      fresh: False where a stream left this frame out, and `rgb` is the one before.
     """
 
     rgb: np.ndarray
     time: float
     samples: np.ndarray
+    map: np.ndarray | None = None
+    fresh: bool = True
+
+
+class Heard(NamedTuple):
+    """A frame before it is rendered.
+
+    Attributes:
+      motion: without the controls.
+      time, samples: see `LiveFrame`.
+    """
+
+    motion: FrameMotion
+    time: float
+    samples: np.ndarray
+
+
+class View(NamedTuple):
+    """How frames are rendered; compared by identity.
+
+    Attributes:
+      avatar: at the size of the frames.
+      plate: float32 [H, W, 3].
+      map: see `LiveAvatar.map`.
+      controls: of motion and camera.
+    """
+
+    avatar: OpenAvatar
+    plate: np.ndarray
+    map: str
+    controls: Controls
 
 
 class LiveAvatar:
-    """One identity of a run, driven by sound as it arrives."""
+    """One identity of a run, driven by sound as it arrives.
+
+    Everything that can be set may be set at any time, and holds from the next frame on.
+    """
 
     def __init__(
         self,
@@ -54,15 +101,11 @@ class LiveAvatar:
         background: str | os.PathLike = "plate",
     ):
         """Opens the sources; see `load`."""
-        plate = backdrop.find(background, avatar.record)
-        if plate is None:
-            raise ValueError(
-                "background=none is transparent, and live frames are opaque; choose "
-                "another"
-            )
+        self.view = View(avatar, _plate(background, avatar), "", Controls())
+        self._trained, self._background = avatar, background
+        self._sized: dict[tuple[int, str], tuple[OpenAvatar, np.ndarray]] = {}
         self._motion = SpeechMotion(run, avatar.record.name, sources)
-        self._renderer, self._plate = avatar.renderer, plate
-        self._sound = np.zeros(0, np.float32)  # of the frames to come
+        self._sound = SampleBuffer()
         self._frames = 0
 
     @classmethod
@@ -95,22 +138,158 @@ class LiveAvatar:
         """Seconds of sound after its own time that a frame waits for."""
         return self._motion.look_ahead
 
+    @property
+    def behind(self) -> int:
+        """Number of frames that were heard and wait for the look-ahead."""
+        return len(self._sound) // SAMPLES_PER_FRAME
+
+    @property
+    def gain(self) -> Mapping[str, float]:
+        """Factors of the motion about rest, by region; set to change it."""
+        return self._motion.gain
+
+    @gain.setter
+    def gain(self, gain: Mapping[str, float]) -> None:
+        self._motion.gain = gain
+
+    @property
+    def controls(self) -> Controls:
+        """Pose, eyes, lips and camera; set to change them."""
+        return self.view.controls
+
+    @controls.setter
+    def controls(self, controls: Controls) -> None:
+        by_hand.check(controls, self._trained.record)
+        self.view = self.view._replace(controls=controls)
+
+    @property
+    def ranges(self) -> Ranges:
+        """Ranges of the controls that training has seen."""
+        return by_hand.ranges(self._trained.record)
+
+    @property
+    def map(self) -> str:
+        """The map that frames hold: depth, regions, offset, or "" for none."""
+        return self.view.map
+
+    @map.setter
+    def map(self, name: str) -> None:
+        if name not in ("", *panels.MAPS):
+            raise ValueError(f"map={name} is none of {', '.join(panels.MAPS)}")
+        self.view = self.view._replace(map=name)
+
+    @property
+    def background(self) -> str | os.PathLike:
+        """See `backdrop.find`; set to change it."""
+        return self._background
+
+    @background.setter
+    def background(self, background: str | os.PathLike) -> None:
+        plate = _plate(background, self.view.avatar)
+        self.view, self._background = self.view._replace(plate=plate), background
+
+    @property
+    def size(self) -> int:
+        """Pixels along the longest side of the frames; set to change it."""
+        return max(self.view.avatar.record.camera.shape)
+
+    @size.setter
+    def size(self, size: int) -> None:
+        self.view = self.resized(self.view, size)
+
+    def resized(self, view: View, size: int) -> View:
+        """A view with `size` pixels along the longest side."""
+        key = size, os.fspath(self._background)
+        if key not in self._sized:
+            avatar = self._trained.at(size)
+            self._sized[key] = avatar, _plate(self._background, avatar)
+        avatar, plate = self._sized[key]
+        return view._replace(avatar=avatar, plate=plate)
+
+    def change(self, sources: Sources) -> None:
+        """Takes the motion from other sources, from the next sample on.
+
+        Raises:
+          ValueError: see `SpeechMotion.change`.
+        """
+        self._motion.change(sources)
+
     def push(self, samples: np.ndarray) -> list[LiveFrame]:
         """Adds samples [S], 16 kHz mono; returns the frames that are complete."""
-        samples = np.asarray(samples, np.float32)
-        self._sound = np.concatenate([self._sound, samples])
-        return list(self._rendered(self._motion.push(samples)))
+        return self._rendered(self.hear(samples))
 
     def finish(self) -> list[LiveFrame]:
         """Returns the last frames, after which no sound follows."""
-        return list(self._rendered(self._motion.finish()))
+        return self._rendered(self._heard(self._motion.finish()))
 
-    def _rendered(self, moved: Iterator[FrameMotion]) -> Iterator[LiveFrame]:
-        for rendered in frame_stream.render(self._renderer, moved, self._plate):
-            rgb = image_grid.to_uint8(np.asarray(rendered.rgb))
-            samples = np.zeros(SAMPLES_PER_FRAME, np.float32)
-            known = self._sound[:SAMPLES_PER_FRAME]
-            samples[: len(known)] = known
-            self._sound = self._sound[SAMPLES_PER_FRAME:]
-            yield LiveFrame(rgb, self._frames / structs.FPS, samples)
+    def stream(self, sizes: Sequence[int] = ()) -> "LiveStream":
+        """The avatar at the pace of a clock, see `live_stream.LiveStream`.
+
+        Args:
+          sizes: of the frames, pixels: frames that move take the largest that keeps
+            pace, frames that stand still become sharper. Without any, all have `size`.
+        """
+        from lokitalk_jax.avatar.live_stream import LiveStream
+
+        return LiveStream(self, sizes)
+
+    def prepare(self) -> LiveFrame:
+        """Compiles everything by hearing half a second of silence and drawing it.
+
+        Returns:
+          the frame at the end of it.
+        """
+        heard = self.hear(np.zeros(_FIRST_PUSH, np.float32))
+        return self.draw(heard[-1], self.view)
+
+    def hear(self, samples: np.ndarray) -> list[Heard]:
+        """Adds samples as `push` does, and renders nothing."""
+        samples = np.asarray(samples, np.float32)
+        self._sound.put(samples)
+        return self._heard(self._motion.push(samples))
+
+    def draw(self, heard: Heard, view: View) -> LiveFrame:
+        """Renders a frame."""
+        pose, signals = self._moved(heard, view)
+        rendered = view.avatar.renderer(pose, signals, view.plate)
+        return _frame(heard, view, rendered)
+
+    def _moved(self, heard: Heard, view: View) -> FrameMotion:
+        if view.controls == Controls():
+            return heard.motion
+        return by_hand.apply(self._trained.record, heard.motion, view.controls)
+
+    def _rendered(self, heard: list[Heard]) -> list[LiveFrame]:
+        view = self.view
+        moved = (self._moved(one, view) for one in heard)
+        stream = frame_stream.render(view.avatar.renderer, moved, view.plate)
+        return [
+            _frame(one, view, rendered)
+            for one, rendered in zip(heard, stream, strict=True)
+        ]
+
+    def _heard(self, moved: Iterator[FrameMotion]) -> list[Heard]:
+        frames = []
+        for frame in moved:
+            samples = self._sound.take(SAMPLES_PER_FRAME)
+            frames.append(Heard(frame, self._frames / structs.FPS, samples))
             self._frames += 1
+        return frames
+
+
+def _plate(background: str | os.PathLike, avatar: OpenAvatar) -> np.ndarray:
+    plate = backdrop.find(background, avatar.record)
+    if plate is None:
+        raise ValueError(
+            "background=none is transparent, and live frames are opaque; choose another"
+        )
+    return plate
+
+
+def _frame(heard: Heard, view: View, rendered: Rendered) -> LiveFrame:
+    shown = None
+    if view.map:
+        rendered = jax.device_get(rendered)
+        shown = panels.coloured(view.map, rendered, view.avatar.depth_range)
+    rgb = image_grid.to_uint8(np.asarray(rendered.rgb))
+    return LiveFrame(rgb, heard.time, heard.samples, shown)

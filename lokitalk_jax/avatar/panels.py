@@ -11,6 +11,8 @@ from lokitalk_jax.model.rendering import Rendered
 # Top of the colour scales: an offset in metres, an error in [0, 1].
 _OFFSET, _ERROR = 0.04, 0.25
 
+MAPS = ("depth", "regions", "offset")
+
 _LEAST_SIDE = 160  # pixels; narrower pictures have no room for a label
 
 
@@ -24,15 +26,23 @@ def maps(rendered: Rendered, depth_range: tuple[float, float]) -> dict[str, np.n
     Returns:
       label to uint8 [H, W, 3]. The deformation is the sum of the regions' offsets.
     """
-    offsets = np.sum(rendered.deformation, axis=-1) * structs.UNIT
-    depth = rendered.depth * structs.UNIT
+    labels = {"offset": f"offset, 0 to {100 * _OFFSET:.0f} cm"}
     return {
-        "depth": colour_maps.colour_depth(depth, rendered.alpha, *depth_range),
-        "regions": colour_maps.colour_regions(rendered.regions),
-        f"offset, 0 to {100 * _OFFSET:.0f} cm": colour_maps.colour_magnitude(
-            offsets, _OFFSET
-        ),
+        labels.get(name, name): coloured(name, rendered, depth_range) for name in MAPS
     }
+
+
+def coloured(
+    name: str, rendered: Rendered, depth_range: tuple[float, float]
+) -> np.ndarray:
+    """One of `MAPS` in colours, uint8 [H, W, 3]; see `maps`."""
+    if name == "depth":
+        depth = rendered.depth * structs.UNIT
+        return colour_maps.colour_depth(depth, rendered.alpha, *depth_range)
+    if name == "regions":
+        return colour_maps.colour_regions(rendered.regions)
+    offsets = np.sum(rendered.deformation, axis=-1) * structs.UNIT
+    return colour_maps.colour_magnitude(offsets, _OFFSET)
 
 
 def comparison(truth: np.ndarray, prediction: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,7 +1,9 @@
 """Motion of an avatar that speaks, from a stream or a file of sound."""
 
+import collections
 import math
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,14 @@ from lokitalk_jax.media.sound_file import Sound
 from lokitalk_jax.speech import lip_limits, lips, spoken_clip
 from lokitalk_jax.speech import voice as voices
 from lokitalk_jax.speech.voice import Voice
+
+
+class _Change(NamedTuple):
+    """Sources that begin at a frame, and the streams that they open."""
+
+    frame: int
+    chosen: Sources
+    streams: dict[str, Iterator]
 
 
 class SpeechMotion:
@@ -43,11 +53,14 @@ class SpeechMotion:
           ValueError: a source or a region of the gain is unknown, or lips are to come
             from speech and the run has no voice.
         """
-        self._record = run.record(name)
-        self._gain = _checked_gain(chosen.gain)
+        self._run, self._record = run, run.record(name)
+        self.gain = chosen.gain
+        self._sources = chosen
         self._streams = sources.open_streams(run, self._record, chosen)
+        self._changes: collections.deque[_Change] = collections.deque()
         self.frames = self.clipped = 0
         self._voice, self._samples = None, 0
+        self._speaks = chosen.lip == "audio"
         if chosen.lip == "audio":
             self._voice = voices.load(run.workdir)
             clip = spoken_clip.of_record(self._record)
@@ -63,6 +76,45 @@ class SpeechMotion:
     def look_ahead(self) -> float:
         """Seconds of sound after a frame's time that the frame waits for."""
         return self._voice.spec.look_ahead if self._voice else 0.0
+
+    @property
+    def gain(self) -> Mapping[str, float]:
+        """Factors of the motion about rest, by region; set at any time.
+
+        Raises:
+          ValueError: when set: a region is unknown, or a factor negative or not finite.
+        """
+        return self._gain._asdict()
+
+    @gain.setter
+    def gain(self, gain: Mapping[str, float]) -> None:
+        self._gain = _checked_gain(gain)
+
+    def change(self, chosen: Sources) -> None:
+        """Takes other sources, from the frame of the next sample on.
+
+        Streams whose source stays the same continue.
+
+        Raises:
+          ValueError: a source is unknown, or lips are to come from speech and did not
+            when this was made.
+        """
+        if chosen.lip == "audio" and self._voice is None:
+            raise ValueError(
+                f"lip=audio needs motion that began with it, not with "
+                f"lip={self._sources.lip}"
+            )
+        opened = sources.open_streams(self._run, self._record, chosen)
+        known = zip(sources.REGIONS, self._sources[:3], chosen[:3], strict=True)
+        new = {
+            region: getattr(opened, region)
+            for region, before, after in known
+            if after != before
+        }
+        frame = -(-self._samples * structs.FPS // structs.AUDIO_RATE)
+        self._changes.append(_Change(frame, chosen, new))
+        self._sources = chosen
+        self.gain = chosen.gain
 
     def push(self, samples: np.ndarray) -> Iterator[FrameMotion]:
         """Adds samples [S], 16 kHz mono; yields the frames that are complete."""
@@ -88,7 +140,12 @@ class SpeechMotion:
                 yield self._frame()
 
     def _frame(self, spoken: np.ndarray | None = None) -> FrameMotion:
-        """The next frame; its lips are `spoken` [D_lip] where they come from speech."""
+        """The next frame; `spoken` [D_lip] are lips from speech."""
+        while self._changes and self._changes[0].frame <= self.frames:
+            change = self._changes.popleft()
+            self._streams = self._streams._replace(**change.streams)
+            self._speaks = change.chosen.lip == "audio"
+        spoken = spoken if self._speaks else None
         try:
             lip = next(self._streams.lip) if spoken is None else spoken
             eye = next(self._streams.eye)
@@ -138,22 +195,22 @@ class SpokenFile:
 
 
 def _checked_gain(gain: Mapping[str, float]) -> structs.Signals:
-    """A factor for each region; the torso has the head's.
+    """A factor for each region; the torso has the head's, unless it is given.
 
     Raises:
       ValueError: a region is unknown, or a factor negative or not finite.
     """
-    unknown = sorted(set(gain) - set(sources.REGIONS))
+    unknown = sorted(set(gain) - set(structs.REGIONS))
     if unknown:
         raise ValueError(
             f"gain has no region {', '.join(unknown)}; it has "
-            f"{', '.join(sources.REGIONS)}"
+            f"{', '.join(structs.REGIONS)}"
         )
     for region, factor in gain.items():
         if not (math.isfinite(factor) and factor >= 0):
             raise ValueError(f"gain={region}:{factor} must be at least 0")
     lip, eye, head = (float(gain.get(region, 1.0)) for region in sources.REGIONS)
-    return structs.Signals(lip, eye, head, head)
+    return structs.Signals(lip, eye, head, float(gain.get("torso", head)))
 
 
 def _rows_of_file(voice: Voice, features, sound: Sound | None) -> np.ndarray | None:

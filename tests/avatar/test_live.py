@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+import lokitalk_jax as lokitalk
 from lokitalk_jax import structs
 from lokitalk_jax.avatar.live import SAMPLES_PER_FRAME, LiveAvatar
+from lokitalk_jax.avatar.sources import Sources
 
 
 def pushed(live, sound, size):
@@ -44,3 +46,48 @@ def test_frames_come_within_the_stated_latency(spoken_run):
 def test_a_transparent_background_is_refused(spoken_run):
     with pytest.raises(ValueError, match="background=none is transparent"):
         LiveAvatar.load(spoken_run.workdir, spoken_run.name, background="none")
+
+
+def test_frames_are_those_of_the_file(spoken_run):
+    live = LiveAvatar.load(spoken_run.workdir, spoken_run.name)
+    avatar = lokitalk.Run(spoken_run.workdir).avatar(spoken_run.name)
+    spoken = list(avatar.speak(spoken_run.path))
+    frames = pushed(live, spoken_run.sound, 640)
+    assert len(spoken) == len(frames)
+    for one, other in zip(spoken, frames, strict=True):
+        assert one.time == other.time
+        assert np.abs(one.rgb.astype(int) - other.rgb).max() <= 1
+
+
+def test_gains_and_sources_change_from_the_next_sample_on(spoken_run):
+    name, workdir = spoken_run.name, spoken_run.workdir
+    plain, changed = (LiveAvatar.load(workdir, name, size=16) for _ in range(2))
+    sound = spoken_run.sound[: 30 * SAMPLES_PER_FRAME]
+    first, second = sound[: len(sound) // 2], sound[len(sound) // 2 :]
+
+    def heard(live, samples):
+        return [one.motion.signals for one in live.hear(samples)]
+
+    before = heard(plain, first), heard(changed, first)
+    np.testing.assert_array_equal(*([x.lip for x in one] for one in before))
+    changed.change(Sources(lip="still", eye="open", head="still"))
+    after = heard(plain, second), heard(changed, second)
+    rest = spoken_run.record.rest
+    waited = changed.behind  # frames of the first half that waited for their sound
+    for number, (one, other) in enumerate(zip(*after, strict=True)):
+        if number < waited:
+            np.testing.assert_array_equal(one.lip, other.lip)
+        else:
+            np.testing.assert_array_equal(other.lip, rest.lip)
+            np.testing.assert_array_equal(other.head, rest.head)
+    plain.gain = {"lip": 0.0, "torso": 0.0}
+    (still, *_) = heard(plain, first)
+    np.testing.assert_allclose(still.lip, rest.lip, atol=1e-6)
+    np.testing.assert_allclose(still.torso, rest.torso, atol=1e-6)
+
+
+def test_a_change_to_speech_needs_motion_that_began_with_it(spoken_run):
+    still = Sources(lip="still")
+    live = LiveAvatar.load(spoken_run.workdir, spoken_run.name, still)
+    with pytest.raises(ValueError, match="lip=audio needs motion that began with it"):
+        live.change(Sources())

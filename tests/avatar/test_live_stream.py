@@ -1,0 +1,140 @@
+"""Live avatars at the pace of a clock: sound kept whole, late frames left out."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from lokitalk_jax import structs
+from lokitalk_jax.avatar.live import LiveAvatar
+from lokitalk_jax.avatar.sharpness import Sharpness
+from lokitalk_jax.avatar.sound_queue import SAMPLES_PER_FRAME, SoundQueue
+from lokitalk_jax.avatar.sources import Sources
+
+FRAME = 1 / structs.FPS
+
+
+def ramp(frames: float) -> np.ndarray:
+    return np.arange(1, 1 + round(frames * SAMPLES_PER_FRAME), dtype=np.float32)
+
+
+def test_silence_is_heard_at_the_rate_of_the_clock():
+    queue = SoundQueue(10.0)
+    blocks = [queue.take(10 + at / 1000) for at in range(1, 1001, 7)]
+    assert sum(map(len, blocks)) == 25
+    assert not np.concatenate(sum(blocks, [])).any()
+
+
+def test_sound_that_comes_at_once_is_heard_at_the_rate_of_the_clock():
+    queue = SoundQueue(0.0)
+    queue.put(ramp(50))
+    heard = [len(queue.take(at * FRAME)) for at in range(1, 52)]
+    assert max(heard) <= 2 and sum(heard[:-1]) in (50, 51)
+
+
+def test_pieces_of_any_length_are_heard_whole():
+    queue, sound = SoundQueue(0.0), ramp(40)
+    heard, now = [], 0.0
+    for piece in np.split(sound, [100, 900, 5000, 5001, 20_000]):
+        queue.put(piece)
+        now += len(piece) / structs.AUDIO_RATE
+        heard += queue.take(now)
+    heard += queue.take(now + 0.5)
+    joined = np.concatenate(heard)
+    first = np.flatnonzero(joined)[0]
+    np.testing.assert_array_equal(joined[first : first + len(sound)], sound)
+
+
+def test_late_sound_is_waited_for_and_then_silence_follows():
+    queue = SoundQueue(0.0)
+    queue.put(ramp(1.5))
+    assert len(queue.take(3 * FRAME)) == 1  # half a block waits for the rest
+    queue.put(ramp(0.5))
+    assert len(queue.take(4 * FRAME)) == 1
+    assert not queue.take(5 * FRAME)
+    assert len(queue.take(1.0)) == 23  # the clock makes up for it
+
+
+def test_an_interruption_drops_what_waits():
+    queue = SoundQueue(0.0)
+    queue.put(ramp(100))
+    queue.take(4.5 * FRAME)
+    queue.clear()
+    assert queue.waiting == 0
+    assert not np.concatenate(queue.take(1.0)).any()
+
+
+def test_a_process_that_slept_does_not_make_up_for_hours():
+    queue = SoundQueue(0.0)
+    assert len(queue.take(3600.0)) <= 51
+
+
+def test_moving_frames_take_the_largest_size_that_keeps_pace():
+    sharpness = Sharpness([64, 128, 256])
+    seconds = {64: 0.006, 128: 0.03, 256: 0.12}
+    for _ in range(100):
+        size = sharpness.size(still=False)
+        sharpness.took(size, seconds[size])
+    assert sharpness.size(still=False) == 128
+    for _ in range(100):  # the machine is busy now
+        size = sharpness.size(still=False)
+        sharpness.took(size, 4 * seconds[size])
+    assert sharpness.size(still=False) == 64
+
+
+def test_a_picture_that_stands_still_becomes_sharp():
+    sharpness = Sharpness([64, 128, 256])
+    sizes = [sharpness.size(still=False)] + [sharpness.size(True) for _ in range(8)]
+    assert sizes[0] == 64 and sizes[-1] == 256 and sizes == sorted(sizes)
+    assert sharpness.size(still=False) == 64
+
+
+@pytest.fixture
+def live(spoken_run):
+    return LiveAvatar.load(spoken_run.workdir, spoken_run.name, size=16)
+
+
+def test_a_stream_gives_all_sound_with_frames_in_order(live, spoken_run):
+    sound = spoken_run.sound
+    with live.stream() as stream:
+        stream.feed(sound)
+        frames = list(itertools.islice(stream, 60))
+        report = stream.report
+    times = [frame.time for frame in frames]
+    np.testing.assert_allclose(np.diff(times), FRAME)
+    played = np.concatenate([frame.samples for frame in frames])
+    first = np.flatnonzero(played)[0] - np.flatnonzero(sound)[0]
+    np.testing.assert_array_equal(played[first : first + len(sound)], sound)
+    assert any(frame.fresh for frame in frames)
+    assert report.latency >= live.latency and report.drawing > 0
+
+
+def test_what_is_set_while_it_runs_holds_from_the_next_frame_on(live):
+    live.change(Sources(lip="still", eye="open", head="still"))
+    with live.stream() as stream:
+        frames = iter(stream)
+
+        def settled() -> np.ndarray:
+            return list(itertools.islice(frames, 30))[-1].rgb.astype(int)
+
+        before = settled()
+        np.testing.assert_array_equal(before, settled())
+        live.controls = live.controls._replace(turn=10.0)
+        turned = settled()
+        live.controls = live.controls._replace(turn=0.0, eye=0.0)
+        live.background = "#00ff00"
+        green = settled()
+        live.map = "regions"
+        shown = next(frames)
+        while shown.map is None:
+            shown = next(frames)
+    assert np.abs(turned - before).max() > 4
+    assert (green[0, 0] == [0, 255, 0]).all()
+    assert shown.map.shape == shown.rgb.shape
+
+
+def test_an_error_in_a_thread_reaches_the_reader(live, tmp_path):
+    (tmp_path / "eye.csv").write_text("eye0,eye1\n1,1\n")
+    live.change(Sources(eye=str(tmp_path / "eye.csv")))
+    with pytest.raises(ValueError, match="a signal table ends"), live.stream() as it:
+        list(itertools.islice(it, 60))
