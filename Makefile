@@ -17,7 +17,7 @@ $(STAMP): requirements.txt pyproject.toml
 	 name one with make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet --editable ".[dev,whisper]"
+	$(RUN) -m pip install --quiet --editable ".[dev,studio,whisper]"
 	@# mediapipe and opencv-python bring builds of cv2 that need the system's
 	@# libGL; the headless build of the same version replaces their files.
 	$(RUN) -m pip install --quiet --force-reinstall --no-deps opencv-python-headless==5.0.0.93

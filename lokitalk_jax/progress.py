@@ -6,6 +6,8 @@ Every long function takes `progress`, a `Progress` or None, and reports through 
         ...
 """
 
+import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -14,6 +16,8 @@ from typing import Protocol, Self, TypeVar
 from tqdm import tqdm
 
 Item = TypeVar("Item")
+
+_LINE_EVERY = 0.2  # seconds between lines of JSON
 
 
 class Progress(Protocol):
@@ -90,30 +94,71 @@ def track(
         counter.advance()
 
 
+class JsonLines:
+    """A callback for other processes: reports as lines of JSON at the end of a file.
+
+    A line holds stage, done, total and seconds_left. A stage's first and last report
+    are written, and those between them at most five times a second.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        """Opens the file to append to."""
+        self._file = open(path, "a", buffering=1)
+        self._stage, self._next = "", 0.0
+
+    def __call__(
+        self, stage: str, done: int, total: int | None, seconds_left: float | None, /
+    ) -> None:
+        """Writes a line; see `Progress`."""
+        now = time.monotonic()
+        if stage == self._stage and done != total and now < self._next:
+            return
+        self._stage, self._next = stage, now + _LINE_EVERY
+        left = None if seconds_left is None else round(seconds_left, 1)
+        line = {"stage": stage, "done": done, "total": total, "seconds_left": left}
+        self._file.write(json.dumps(line) + "\n")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
 class Bar:
-    """The command line's callback: a bar on standard error, one line for each stage."""
+    """The command line's callback: a bar on standard error, one line for each stage.
+
+    Where the environment variable LOKITALK_PROGRESS names a file, it gets `JsonLines`.
+    """
 
     def __init__(self):
         self._bar: tqdm | None = None
         self._stage = ""
+        path = os.environ.get("LOKITALK_PROGRESS")
+        self._lines = JsonLines(path) if path else None
 
     def __call__(
         self, stage: str, done: int, total: int | None, seconds_left: float | None, /
     ) -> None:
         """Draws the bar; see `Progress`."""
+        if self._lines:
+            self._lines(stage, done, total, seconds_left)
         bar = self._bar
         if bar is None or stage != self._stage or done < bar.n or total != bar.total:
-            self.close()
+            self._end_line()
             bar = self._bar = tqdm(
                 total=total, initial=done, desc=stage, unit="", mininterval=0.5
             )
             self._stage = stage
         bar.update(done - bar.n)
         if done == total:
-            self.close()
+            self._end_line()
 
     def close(self) -> None:
         """Ends the line of the bar."""
+        self._end_line()
+        if self._lines:
+            self._lines.close()
+
+    def _end_line(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None

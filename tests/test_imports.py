@@ -28,6 +28,7 @@ LAYERS = (
     ("evaluation.contrib",),
     ("evaluation",),
     ("api",),
+    ("studio",),
     ("cli",),
     ("__main__", "evaluation.__main__"),
 )
@@ -98,6 +99,6 @@ def test_data_and_preparation_run_without_jax(folder):
 
 
 def test_nothing_in_the_package_imports_what_uses_it():
-    outside = {"configs", "tests", "benchmarks", "train", "prepare", "render"}
+    outside = {"configs", "tests", "benchmarks", "train", "prepare", "render", "studio"}
     for module in MODULES:
         assert not imports(module) & outside, module

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from lokitalk_jax import progress
@@ -62,3 +64,18 @@ def test_the_bar_has_a_line_for_each_stage(capsys):
     assert written.count("3/3") >= 2 and written.rstrip().split("\r")[-1].startswith(
         "frames: 2"
     )
+
+
+def test_other_processes_read_lines_of_json(tmp_path, monkeypatch, clock):
+    monkeypatch.setenv("LOKITALK_PROGRESS", str(tmp_path / "progress.jsonl"))
+    with progress.Bar() as bar:
+        for _ in progress.track(range(100), bar, "frames", 100):
+            clock[0] += 0.05
+        list(progress.track("ab", bar, "masks"))
+    text = (tmp_path / "progress.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert lines[0] == dict(stage="frames", done=0, total=100, seconds_left=None)
+    assert 20 <= len(lines) <= 30  # not one for each frame
+    last = [line for line in lines if line["stage"] == "frames"][-1]
+    assert last["done"] == 100 and last["seconds_left"] == 0
+    assert lines[-1]["stage"] == "masks" and lines[-1]["total"] is None

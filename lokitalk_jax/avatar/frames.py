@@ -136,6 +136,11 @@ class FrameRenderer:
         bakes = device.platform == "cpu" and baked.can_bake(model) and not exact
         self._baked = BakedAvatar(model, self._params) if bakes else None
 
+    @property
+    def bakes(self) -> bool:
+        """Whether it renders from baked fields, all sizes with one program."""
+        return self._baked is not None
+
     def at(self, camera: Camera) -> "FrameRenderer":
         """The same identity with another camera."""
         other = copy.copy(self)

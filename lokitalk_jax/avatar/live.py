@@ -134,6 +134,11 @@ class LiveAvatar:
         return cls(run, avatar.at(size) if size else avatar, sources, background)
 
     @property
+    def name(self) -> str:
+        """Of the identity."""
+        return self._trained.record.name
+
+    @property
     def latency(self) -> float:
         """Seconds of sound after its own time that a frame waits for."""
         return self._motion.look_ahead

@@ -23,6 +23,7 @@ import numpy as np
 from lokitalk_jax.avatar.live import Heard, LiveAvatar, LiveFrame, View
 from lokitalk_jax.avatar.sharpness import Sharpness
 from lokitalk_jax.avatar.sound_queue import SoundQueue
+from lokitalk_jax.avatar.sources import Sources
 
 _TICK = 0.005  # seconds between two looks at the clock
 _MOST_FRAMES = 500  # that wait for a reader; the oldest are dropped
@@ -114,6 +115,11 @@ class LiveStream:
         """Drops the sound that was not heard yet: the avatar falls silent."""
         with self._lock:
             self._queue.clear()
+
+    def change(self, sources: Sources) -> None:
+        """Takes the motion from other sources, see `LiveAvatar.change`."""
+        with self._lock:
+            self.live.change(sources)
 
     @property
     def waiting(self) -> float:

@@ -15,6 +15,8 @@ _COMMANDS = {
     "speak": ("render", ["speak"]),
     "evaluate": ("render", ["evaluate"]),
     "compare": ("compare", []),
+    "demo": ("demo", []),
+    "studio": ("studio", []),
 }
 _HELP = """\
 usage: lokitalk COMMAND ...
@@ -26,6 +28,8 @@ usage: lokitalk COMMAND ...
   evaluate   score held-out frames of a run
   compare    score a video of any program against the true one
   render     reenact, speak or evaluate, by its flags
+  demo       make animated heads to train on
+  studio     serve a page that does all this in a browser
 
 `lokitalk COMMAND --help` says more.
 """

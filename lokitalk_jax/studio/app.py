@@ -1,0 +1,227 @@
+"""Routes of the studio: its pages, its REST interface and its websocket."""
+
+import contextlib
+import errno
+import json
+import pathlib
+from collections.abc import Collection
+from typing import Any
+
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
+
+from lokitalk_jax.data import layout
+from lokitalk_jax.studio import commands, jobs, uploads
+from lokitalk_jax.studio.folders import Folders, checked_name
+from lokitalk_jax.studio.guard import Guard
+from lokitalk_jax.studio.jobs import Jobs
+from lokitalk_jax.studio.live_socket import Avatars
+
+_STATIC = pathlib.Path(__file__).parent / "static"
+_MOST_JSON = 64 << 10  # bytes
+_EXAMPLE = "demo_00"
+
+
+class Studio:
+    """Answers requests about one folder.
+
+    Attributes:
+      folders: of the studio.
+      jobs: its queue.
+      avatars: those that talk.
+    """
+
+    def __init__(self, root: pathlib.Path, sessions: int = 2):
+        """Opens the folder; `sessions` avatars may talk at once."""
+        self.folders = Folders(root)
+        self.jobs = Jobs(self.folders.root)
+        self.avatars = Avatars(self.folders, sessions)
+
+    async def state(self, _: Request) -> Response:
+        """GET /api/state: people, jobs and presets."""
+        people = await anyio.to_thread.run_sync(self.folders.people)
+        listed = await anyio.to_thread.run_sync(self.jobs.listed)
+        return JSONResponse(
+            {"people": people, "jobs": listed, "presets": commands.offers()}
+        )
+
+    async def add_clip(self, request: Request) -> Response:
+        """POST /api/people/NAME/clip?file=me.mp4, the video as the body."""
+        name = _name(request)
+        path = self.folders.path("clips", name)
+        await uploads.keep(request, path, uploads.VIDEOS, uploads.check_video)
+        return JSONResponse({"name": name}, 201)
+
+    async def add_sound(self, request: Request) -> Response:
+        """POST /api/sounds?file=speech.wav, the sound as the body; gives its key."""
+        key = jobs.new_key()
+        path = self.folders.path("sounds", key)
+        await uploads.keep(request, path, uploads.SOUNDS, uploads.check_sound)
+        return JSONResponse({"sound": key}, 201)
+
+    async def add_job(self, request: Request) -> Response:
+        """POST /api/people/NAME/prepare, train, speak or voice; options as JSON."""
+        name, kind, key = _name(request), request.path_params["kind"], jobs.new_key()
+        given = await _json(request)
+        if kind == "prepare":
+            command = commands.prepare(self.folders, name, given)
+        elif kind == "train":
+            command = commands.train(self.folders, name, given)
+        elif kind == "voice":
+            command = commands.voice(self.folders, name)
+        elif kind == "speak":
+            command = commands.speak(self.folders, name, key, given)
+        else:
+            raise HTTPException(404, f"there is no job {kind}")
+        job = self.jobs.add(name, kind, command, key)
+        return JSONResponse({"job": job.key, "command": commands.shown(command)}, 202)
+
+    async def add_example(self, _: Request) -> Response:
+        """POST /api/example: a head of the demo cast, prepared already."""
+        job = self.jobs.add(_EXAMPLE, "example", ["demo", "--out=data", "--people=1"])
+        return JSONResponse({"job": job.key, "name": _EXAMPLE}, 202)
+
+    async def stop_job(self, request: Request) -> Response:
+        """POST /api/jobs/KEY/stop: what it has done so far is kept."""
+        try:
+            self.jobs.stop(request.path_params["key"])
+        except KeyError:
+            raise HTTPException(404, "there is no such job") from None
+        return JSONResponse({})
+
+    async def findings(self, request: Request) -> Response:
+        """GET /api/people/NAME/findings: what the doctor says of the folder."""
+        from lokitalk_jax.doctor import check
+
+        folder = self.folders.path("data", _name(request))
+        if not layout.is_identity(folder):
+            raise HTTPException(404, "this person is not prepared")
+        found = await anyio.to_thread.run_sync(check.examine, folder)
+        listed = [
+            one._asdict() | {"where": pathlib.Path(one.where).name} for one in found
+        ]
+        return JSONResponse({"findings": listed, "failed": check.failed(found)})
+
+    async def training(self, request: Request) -> Response:
+        """GET /api/people/NAME/training: curve and the newest picture's time."""
+        name = _name(request)
+        picture = self.folders.training_picture(name)
+        return JSONResponse(
+            {
+                "curve": self.folders.training_curve(name),
+                "picture": picture.stat().st_mtime if picture else None,
+            }
+        )
+
+    async def file(self, request: Request) -> Response:
+        """GET /files/KIND/NAME: one of the files that the pages show."""
+        kind, name = request.path_params["kind"], _name(request)
+        folders = self.folders
+        found = {
+            "clip": lambda: folders.found("clips", name),
+            "preview": lambda: folders.path("data", name) / layout.PREVIEW,
+            "training": lambda: folders.training_picture(name),
+            "speech": lambda: folders.path("speech", name).with_suffix(".mp4"),
+            "curves": lambda: folders.path("speech", name).with_suffix(".csv"),
+            "log": lambda: folders.path("jobs", name).with_suffix(".log"),
+        }
+        path = found[kind]() if kind in found else None
+        if path is None or not path.is_file():
+            raise HTTPException(404, "there is no such file")
+        plain = {"media_type": "text/plain"} if kind == "log" else {}
+        return FileResponse(path, **plain)
+
+    async def live(self, socket: WebSocket) -> None:
+        """WS /api/live/RUN?identity=NAME, see `live_socket`."""
+        identity = socket.query_params.get("identity") or None
+        await self.avatars.serve(socket, socket.path_params["run"], identity)
+
+
+def build(
+    root: pathlib.Path,
+    token: str = "",
+    origins: Collection[str] = (),
+    sessions: int = 2,
+) -> Starlette:
+    """The studio of a folder as an ASGI app.
+
+    Args:
+      root: the folder.
+      token, origins: see `guard.Guard`.
+      sessions: avatars that may talk at once.
+    """
+    studio = Studio(root, sessions)
+
+    @contextlib.asynccontextmanager
+    async def running(_: Starlette):
+        studio.jobs.start()
+        yield
+        await anyio.to_thread.run_sync(studio.jobs.close)
+
+    post = ["POST"]
+    return Starlette(
+        routes=[
+            Route("/api/state", studio.state),
+            Route("/api/people/{name}/clip", studio.add_clip, methods=post),
+            Route("/api/people/{name}/findings", studio.findings),
+            Route("/api/people/{name}/training", studio.training),
+            Route("/api/people/{name}/{kind}", studio.add_job, methods=post),
+            Route("/api/sounds", studio.add_sound, methods=post),
+            Route("/api/example", studio.add_example, methods=post),
+            Route("/api/jobs/{key}/stop", studio.stop_job, methods=post),
+            Route("/files/{kind}/{name}", studio.file),
+            WebSocketRoute("/api/live/{run}", studio.live),
+            Mount("/", StaticFiles(directory=_STATIC, html=True)),
+        ],
+        middleware=[Middleware(Guard, token=token, origins=origins)],
+        exception_handlers={
+            HTTPException: _refused,
+            ValueError: _bad_value,
+            OSError: _failed,
+        },
+        lifespan=running,
+    )
+
+
+def _name(request: Request) -> str:
+    return checked_name(request.path_params["name"])
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    """The object in the body of a request, {} where there is none.
+
+    Raises:
+      HTTPException: it is none, or too large.
+    """
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _MOST_JSON:
+            raise HTTPException(413, "the request is too large")
+    given = json.loads(body) if body else {}
+    if not isinstance(given, dict):
+        raise HTTPException(422, "the body must be an object")
+    return given
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code)
+
+
+async def _bad_value(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 422)
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)
+    full = error.errno == errno.ENOSPC
+    text = "the disk is full; free some space and try again" if full else str(error)
+    return JSONResponse({"error": text}, 507 if full else 500)

@@ -1,0 +1,125 @@
+"""The folder of a studio: one subfolder for each kind of thing, one name per person.
+
+ROOT/clips/NAME.*          uploaded or recorded videos
+ROOT/data/NAME/            identity folders
+ROOT/runs/NAME/            runs
+ROOT/sounds/KEY.*          uploaded sounds
+ROOT/speech/JOB.mp4, .csv  what avatars said
+ROOT/jobs/JOB.*            jobs, their progress and their logs
+
+`data` and `runs` are those of the command line, so both work on the same people.
+"""
+
+import json
+import os
+import pathlib
+import re
+from typing import Any
+
+from lokitalk_jax.data import layout
+from lokitalk_jax.speech import voice
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_KINDS = ("clips", "data", "runs", "sounds", "speech", "jobs")
+_MOST_POINTS = 200  # of a curve
+
+
+def checked_name(name: str) -> str:
+    """`name`, if it can be that of a person, a run, a sound or a job.
+
+    Raises:
+      ValueError: it cannot, so that no name leads out of the studio's folder.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"name={name!r} must be 1 to 64 letters, digits, hyphens and underscores"
+        )
+    return name
+
+
+class Folders:
+    """Paths in the folder of a studio, and what is there.
+
+    Attributes:
+      root: the folder.
+    """
+
+    def __init__(self, root: str | os.PathLike):
+        """Makes the folder where it is missing."""
+        self.root = pathlib.Path(root).resolve()
+        for kind in _KINDS:
+            (self.root / kind).mkdir(parents=True, exist_ok=True)
+
+    def path(self, kind: str, name: str) -> pathlib.Path:
+        """Path of something without its suffix."""
+        return self.root / kind / checked_name(name)
+
+    def found(self, kind: str, name: str) -> pathlib.Path | None:
+        """The file of that name with any suffix, or None."""
+        files = sorted((self.root / kind).glob(f"{checked_name(name)}.*"))
+        return files[0] if files else None
+
+    def people(self) -> list[dict[str, Any]]:
+        """Everybody of whom there is a clip, an identity folder or a run.
+
+        Returns:
+          by name: name, clip (bool), prepared (bool), frames, and run or None.
+        """
+        names = {path.stem for path in (self.root / "clips").glob("[!.]*.*")}
+        names |= {path.parent.name for path in self.root.glob(f"data/*/{layout.META}")}
+        names |= {path.parent.name for path in self.root.glob("runs/*/checkpoints")}
+        return [self._person(name) for name in sorted(names) if _NAME.fullmatch(name)]
+
+    def _person(self, name: str) -> dict[str, Any]:
+        folder = self.path("data", name)
+        prepared = layout.is_identity(folder)
+        meta = (
+            layout.decode_meta((folder / layout.META).read_bytes())
+            if prepared
+            else None
+        )
+        return {
+            "name": name,
+            "clip": self.found("clips", name) is not None,
+            "prepared": prepared,
+            "frames": meta.frame_count if meta else 0,
+            "run": self.run(name),
+        }
+
+    def run(self, name: str) -> dict[str, Any] | None:
+        """A run as it is on the disk: step, identities and whether it has a voice."""
+        workdir = self.path("runs", name)
+        steps = [
+            int(path.name)
+            for path in workdir.glob("checkpoints/*")
+            if path.name.isdigit()
+        ]
+        if not steps:
+            return None
+        people = sorted(
+            p.parent.name for p in workdir.glob("identities/*/portrait.npz")
+        )
+        return {
+            "step": max(steps),
+            "identities": people,
+            "voice": voice.exists(workdir),
+        }
+
+    def training_picture(self, name: str) -> pathlib.Path | None:
+        """The newest preview of a run, or None."""
+        pictures = self.path("runs", name).glob("previews/*.png")
+        return max(pictures, key=lambda path: path.stat().st_mtime, default=None)
+
+    def training_curve(self, name: str) -> list[tuple[int, float]]:
+        """Steps and PSNR of a run, at most `_MOST_POINTS` of them."""
+        path = self.path("runs", name) / "metrics.jsonl"
+        points = {}
+        for line in path.read_text().splitlines() if path.is_file() else ():
+            try:
+                values = json.loads(line)
+            except ValueError:  # the last line may be in the making
+                continue
+            if values.get("psnr") is not None:
+                points[values["step"]] = round(values["psnr"], 2)
+        known = sorted(points.items())
+        return known[:: -(-len(known) // _MOST_POINTS) or 1]

@@ -1,0 +1,281 @@
+"""A queue of commands, one running at a time; it survives a restart of the server.
+
+Each job is a file. A job that ran when the server ended waits again at the next start:
+every command resumes what it had begun.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import secrets
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lokitalk_jax import files
+from lokitalk_jax.studio import commands
+
+WAITING, RUNNING, DONE, FAILED, STOPPED = (
+    "waiting",
+    "running",
+    "done",
+    "failed",
+    "stopped",
+)
+_POLL = 0.2  # seconds
+_GRACE = 60  # seconds in which a command that was asked to stop may save
+_CLOCK = re.compile(r"^\d\d:\d\d:\d\d ")  # that lines of the log begin with
+
+
+@dataclasses.dataclass
+class Job:
+    """One command.
+
+    Attributes:
+      key: names it.
+      person: whom it is about.
+      kind: prepare, train, speak or example.
+      command: arguments of `lokitalk`.
+      state: waiting, running, done, failed or stopped.
+      message: why it failed.
+      created, started, ended: seconds since the epoch, or 0.
+      process: id and start time of its process, while it runs.
+    """
+
+    key: str
+    person: str
+    kind: str
+    command: list[str]
+    state: str = WAITING
+    message: str = ""
+    created: float = 0.0
+    started: float = 0.0
+    ended: float = 0.0
+    process: tuple[int, str] | None = None
+
+
+class Jobs:
+    """The queue and its thread."""
+
+    def __init__(
+        self,
+        root: pathlib.Path,
+        argv: Callable[[Sequence[str]], list[str]] = commands.argv,
+    ):
+        """Reads the jobs in `root`/jobs; `start` runs them.
+
+        Args:
+          root: folder in which commands run.
+          argv: makes the arguments of a process of those of a command.
+        """
+        self._root, self._argv = root, argv
+        self._lock = threading.RLock()
+        self._jobs: dict[str, Job] = {}
+        self._stages: dict[str, dict[str, dict[str, Any]]] = {}
+        self._read: dict[str, int] = {}
+        self._wake, self._closing = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        for path in sorted((root / "jobs").glob("[!.]*.json")):
+            job = Job(**json.loads(path.read_text()))
+            if job.state == RUNNING:
+                _end_orphan(job)
+                job.state, job.process = WAITING, None
+                self._save(job)
+            self._jobs[job.key] = job
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops the running command, which waits for the next start."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def add(self, person: str, kind: str, command: Sequence[str], key: str = "") -> Job:
+        """Adds a job at the end of the queue.
+
+        Raises:
+          ValueError: the same is waiting or running already.
+        """
+        with self._lock:
+            for job in self._jobs.values():
+                same = (job.person, job.kind) == (person, kind)
+                if same and job.state in (WAITING, RUNNING) and kind != "speak":
+                    raise ValueError(f"{person}: {kind} is {job.state} already")
+            key = key or new_key()
+            job = Job(key, person, kind, list(command), created=time.time())
+            self._save(job)
+            self._jobs[key] = job
+        self._wake.set()
+        return job
+
+    def stop(self, key: str) -> None:
+        """Stops a job; a running command may save its state.
+
+        Raises:
+          KeyError: there is no such job.
+        """
+        with self._lock:
+            job = self._jobs[key]
+            if job.state == WAITING:
+                self._finish(job, STOPPED)
+            elif job.state == RUNNING:
+                job.message = "stopped"
+                _signal(job.process, signal.SIGTERM)
+
+    def listed(self) -> list[dict[str, Any]]:
+        """All jobs, oldest first, with their progress and their place in the queue."""
+        with self._lock:
+            jobs = sorted(self._jobs.values(), key=lambda job: job.created)
+            waiting = [job.key for job in jobs if job.state == WAITING]
+            return [
+                {
+                    "key": job.key,
+                    "person": job.person,
+                    "kind": job.kind,
+                    "state": job.state,
+                    "message": job.message,
+                    "created": job.created,
+                    "started": job.started,
+                    "ended": job.ended,
+                    "command": commands.shown(job.command),
+                    "stages": list(self._progress(job.key).values()),
+                    "place": waiting.index(job.key) if job.key in waiting else None,
+                }
+                for job in jobs
+            ]
+
+    def _progress(self, key: str) -> dict[str, dict[str, Any]]:
+        """The last report of each stage; reads what was written since the last call."""
+        stages = self._stages.setdefault(key, {})
+        path = self._file(key, ".progress")
+        with contextlib.suppress(FileNotFoundError), open(path) as file:
+            file.seek(self._read.get(key, 0))
+            while (line := file.readline()).endswith("\n"):
+                report = json.loads(line)
+                stages[report["stage"]] = report
+                self._read[key] = file.tell()
+        return stages
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._wake.clear()
+            job = self._next()
+            if job is None:
+                self._wake.wait()
+            else:
+                self._run_one(job)
+
+    def _next(self) -> Job | None:
+        with self._lock:
+            waiting = [job for job in self._jobs.values() if job.state == WAITING]
+            return min(waiting, key=lambda job: job.created, default=None)
+
+    def _run_one(self, job: Job) -> None:
+        try:
+            code = self._execute(job)
+        except OSError as error:
+            with self._lock:
+                job.message = str(error)
+                return self._finish(job, FAILED)
+        with self._lock:
+            job.process = None
+            if self._closing.is_set():
+                job.state, job.message = WAITING, ""
+                self._save(job)
+            elif job.message == "stopped":
+                self._finish(job, STOPPED)
+            elif code:
+                job.message = self._reason(job, code)
+                self._finish(job, FAILED)
+            else:
+                self._finish(job, DONE)
+
+    def _execute(self, job: Job) -> int:
+        """Runs the command of a job to its end; returns its exit status."""
+        progress = {"LOKITALK_PROGRESS": str(self._file(job.key, ".progress"))}
+        with open(self._file(job.key, ".log"), "w") as log:
+            process = subprocess.Popen(
+                self._argv(job.command),
+                cwd=self._root,
+                env=os.environ | progress,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        with self._lock:
+            job.state, job.message, job.started = RUNNING, "", time.time()
+            job.process = process.pid, _start_time(process.pid)
+            self._save(job)
+        while process.poll() is None:
+            if self._closing.wait(_POLL):
+                _signal(job.process, signal.SIGTERM)
+                try:
+                    process.wait(_GRACE)
+                except subprocess.TimeoutExpired:
+                    _signal(job.process, signal.SIGKILL)
+                    process.wait()
+        return process.returncode
+
+    def _reason(self, job: Job, code: int) -> str:
+        """The last line of a command's log, which says why it failed."""
+        text = self._file(job.key, ".log").read_text(errors="replace")
+        lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
+        line = _CLOCK.sub("", lines[-1]) if lines else f"it ended with status {code}"
+        line = line.removeprefix(f"lokitalk {job.kind}: ").removeprefix("lokitalk: ")
+        return line.replace(f"{self._root}{os.sep}", "")
+
+    def _finish(self, job: Job, state: str) -> None:
+        job.state, job.ended, job.process = state, time.time(), None
+        with contextlib.suppress(OSError):  # a full disk must not end the queue
+            self._save(job)
+
+    def _save(self, job: Job) -> None:
+        with files.replacing(self._file(job.key, ".json")) as temporary:
+            temporary.write_text(json.dumps(dataclasses.asdict(job)))
+
+    def _file(self, key: str, suffix: str) -> pathlib.Path:
+        return self._root / "jobs" / f"{key}{suffix}"
+
+
+def new_key() -> str:
+    """A name that nobody can guess."""
+    return secrets.token_hex(8)
+
+
+def _start_time(process: int) -> str:
+    """When a process started, in the clock of the system; "" where it is unknown."""
+    try:
+        text = pathlib.Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return ""
+    return text.rpartition(")")[2].split()[19]
+
+
+def _signal(process: tuple[int, str] | None, number: int) -> None:
+    """Sends a signal to the group of a process, if it is still the same process."""
+    if process and process[1] == _start_time(process[0]):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process[0], number)
+
+
+def _end_orphan(job: Job) -> None:
+    """Ends a command that has outlived its server."""
+    if not job.process or not job.process[1]:
+        return
+    _signal(tuple(job.process), signal.SIGTERM)
+    for _ in range(int(_GRACE / _POLL)):
+        if job.process[1] != _start_time(job.process[0]):
+            return
+        time.sleep(_POLL)
+    _signal(tuple(job.process), signal.SIGKILL)

@@ -1,0 +1,270 @@
+"""A talking portrait over a websocket: sound or words of control in, pictures out.
+
+To the server:
+  binary   int16 samples, little endian, 16 kHz mono, any number of them
+  text     {"gain": {"lip": 1.2}, "controls": {"yaw": 5}, "sources": {"head": "still"},
+           "map": "depth", "background": "#204060"}, any of them, to change them
+           {"play": {"clip": "me"}} or {"play": {"sound": KEY}}, to hear a file
+           {"interrupt": true}, to fall silent at once
+           {"received": n}, for each picture that arrived
+
+To the client:
+  text     {"ready": {...}} once: ranges of the controls, and so on
+           {"report": {...}} twice a second, see `live_stream.LiveReport`
+           {"interrupted": true}, to drop what was not played yet
+           {"error": "..."}
+  binary   one frame: uint32 its number, uint32 length of the picture, 640 samples as
+           above, and a JPEG; without a picture the one before stays
+
+Frame n is shown while its samples are played, 25 frames a second.
+"""
+
+import asyncio
+import json
+import struct
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from lokitalk_jax import structs
+from lokitalk_jax.media import sound_file
+from lokitalk_jax.studio import commands
+from lokitalk_jax.studio.folders import Folders
+
+if TYPE_CHECKING:
+    from lokitalk_jax.avatar.live import LiveAvatar, LiveFrame
+    from lokitalk_jax.avatar.live_stream import LiveStream
+
+_QUALITY = 90  # of JPEG
+_IN_FLIGHT = 3  # pictures that the client has not acknowledged
+_REPORT_EVERY = 12  # frames
+_MOST_SOUND = 600.0  # seconds that may wait to be heard
+_SETTINGS = ("gain", "controls", "sources", "map", "background")
+_SIZES = (64, 96, 128, 192, 256)  # of pictures, pixels
+
+
+class Session:
+    """One client and one avatar."""
+
+    def __init__(self, socket: WebSocket, folders: Folders, stream: "LiveStream"):
+        """Joins them."""
+        self._socket, self._folders, self._stream = socket, folders, stream
+        self._in_flight = 0
+        self._frames: asyncio.Queue[LiveFrame | None] = asyncio.Queue()
+        self._playing = threading.Event()  # set to end the file that plays
+
+    async def run(self) -> None:
+        """Serves the client until it leaves."""
+        loop = asyncio.get_running_loop()
+        live = self._stream.live
+        await self._send(ready=described(live))
+
+        def read() -> None:
+            try:
+                for frame in self._stream:
+                    loop.call_soon_threadsafe(self._frames.put_nowait, frame)
+            finally:
+                loop.call_soon_threadsafe(self._frames.put_nowait, None)
+
+        reader = asyncio.create_task(asyncio.to_thread(read))
+        sender = asyncio.create_task(self._send_frames())
+        try:
+            while True:
+                message = await self._socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                try:
+                    self._receive(message)
+                except (ValueError, TypeError, KeyError, AttributeError) as error:
+                    await self._send(error=str(error))
+        except WebSocketDisconnect:
+            pass
+        finally:
+            self._playing.set()
+            await asyncio.to_thread(self._stream.close)
+            sender.cancel()
+            await asyncio.gather(reader, sender, return_exceptions=True)
+
+    async def _send_frames(self) -> None:
+        number = 0
+        while (frame := await self._frames.get()) is not None:
+            picture = b""
+            # A slow connection gets fewer pictures, and all of the sound.
+            if frame.fresh and self._in_flight < _IN_FLIGHT:
+                picture = await asyncio.to_thread(encoded, frame)
+                self._in_flight += 1
+            await self._socket.send_bytes(packed(number, frame.samples, picture))
+            number += 1
+            if number % _REPORT_EVERY == 0:
+                report = self._stream.report._asdict()
+                report["waiting"] = self._stream.waiting
+                await self._send(report=report)
+        await self._send(error="the stream has ended")
+
+    def _receive(self, message: Mapping[str, Any]) -> None:
+        sound = message.get("bytes")
+        if sound is not None:
+            if self._stream.waiting > _MOST_SOUND:
+                raise ValueError(f"more than {_MOST_SOUND:.0f} s of sound wait")
+            samples = np.frombuffer(sound[: len(sound) // 2 * 2], "<i2")
+            return self._stream.feed(samples.astype(np.float32) / 32768)
+        given = json.loads(message["text"])
+        if "received" in given:
+            self._in_flight = max(self._in_flight - 1, 0)
+        if "interrupt" in given:
+            self._interrupt()
+        if "play" in given:
+            self._play(given["play"])
+        configure(self._stream, {k: given[k] for k in _SETTINGS if k in given})
+
+    def _interrupt(self) -> None:
+        self._playing.set()
+        self._stream.interrupt()
+        asyncio.get_running_loop().create_task(self._send(interrupted=True))
+
+    def _play(self, given: Mapping[str, Any]) -> None:
+        path = self._folders.root / commands.sound(self._folders, given)
+        self._interrupt()
+        self._playing = ended = threading.Event()
+
+        def feed() -> None:
+            for piece in sound_file.read(path):
+                while self._stream.waiting > 2 and not ended.wait(0.1):
+                    pass
+                if ended.is_set():
+                    return
+                self._stream.feed(piece)
+
+        threading.Thread(target=feed, daemon=True).start()
+
+    async def _send(self, **message: Any) -> None:
+        await self._socket.send_text(json.dumps(message))
+
+
+def configure(stream: "LiveStream", given: Mapping[str, Any]) -> None:
+    """Changes settings of a running avatar.
+
+    Args:
+      stream: of the avatar.
+      given: any of gain, controls, sources, map and background.
+
+    Raises:
+      ValueError, TypeError: a value cannot be used.
+    """
+    from lokitalk_jax.avatar.sources import Sources
+
+    live = stream.live
+    if "gain" in given:
+        live.gain = {str(k): float(v) for k, v in given["gain"].items()}
+    if "controls" in given:
+        changed = dict(given["controls"])
+        if "lip" in changed:
+            changed["lip"] = tuple(float(x) for x in changed["lip"])
+        live.controls = live.controls._replace(**changed)
+    if "map" in given:
+        live.map = given["map"]
+    if "background" in given:
+        # A word or a colour; the path of a picture would let pages look for files.
+        word = str(given["background"])
+        if "/" in word or "." in word or "\\" in word:
+            raise ValueError(f"background={word} must be plate or a colour")
+        live.background = word
+    if "sources" in given:
+        words = {k: str(v) for k, v in given["sources"].items()}
+        allowed = {"audio", "still", "auto", "open", "own", live.name}
+        if unknown := set(words.values()) - allowed:
+            raise ValueError(f"sources may not be {', '.join(sorted(unknown))}")
+        stream.change(Sources(**words)._replace(gain=live.gain))
+
+
+def described(live: "LiveAvatar") -> dict[str, Any]:
+    """What a page needs to know of an avatar."""
+    return {
+        "rate": structs.AUDIO_RATE,
+        "fps": structs.FPS,
+        "latency": live.latency,
+        "ranges": live.ranges._asdict(),
+        "gain": dict(live.gain),
+        "name": live.name,
+    }
+
+
+def encoded(frame: "LiveFrame") -> bytes:
+    """A JPEG of the picture, with the map to its right where there is one."""
+    shown = frame.rgb
+    if frame.map is not None:
+        shown = np.concatenate([frame.rgb, frame.map], axis=1)
+    return cv2.imencode(".jpg", shown[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[
+        1
+    ].tobytes()
+
+
+def packed(number: int, samples: np.ndarray, picture: bytes) -> bytes:
+    """A frame as it is sent; see the head of this file."""
+    sound = np.clip(np.rint(samples * 32767), -32768, 32767).astype("<i2")
+    return struct.pack("<II", number, len(picture)) + sound.tobytes() + picture
+
+
+class Avatars:
+    """Opens avatars, keeps the last one, and limits how many talk at once."""
+
+    def __init__(self, folders: Folders, most: int = 2):
+        """Keeps the limit; nothing is opened yet."""
+        self._folders, self._most = folders, most
+        self._talking = 0
+        self._lock = threading.Lock()
+        self._opened: tuple[tuple, Any] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether as many avatars talk as may."""
+        return self._talking >= self._most
+
+    def open(self, run: str, identity: str | None) -> "LiveStream":
+        """A stream of an avatar, ready to start.
+
+        Raises:
+          ValueError: there is no such run or identity.
+        """
+        from lokitalk_jax.api.run import Run
+        from lokitalk_jax.speech import voice
+
+        path = self._folders.path("runs", run)
+        known = self._folders.run(run)
+        if known is None:
+            raise ValueError(f"there is no avatar of {run} yet; train one first")
+        key = run, identity, known["step"], known["voice"]
+        with self._lock:
+            if self._opened is None or self._opened[0] != key:
+                self._opened = key, Run(path).avatar(identity)
+            avatar = self._opened[1]
+        lip = "audio" if voice.exists(path) else "still"
+        live = avatar.live(lip=lip)
+        # Elsewhere than on a CPU each size would be compiled anew.
+        return live.stream(_SIZES if avatar.rendered.renderer.bakes else ())
+
+    async def serve(self, socket: WebSocket, run: str, identity: str | None) -> None:
+        """Serves one client."""
+        await socket.accept()
+        if self.busy:
+            text = f"{self._most} avatars are talking already; close one of them"
+            return await _refuse(socket, text)
+        self._talking += 1
+        try:
+            await socket.send_text(json.dumps({"opening": True}))
+            stream = await asyncio.to_thread(self.open, run, identity)
+            await asyncio.to_thread(stream.__enter__)
+            await Session(socket, self._folders, stream).run()
+        except ValueError as error:
+            await _refuse(socket, str(error).replace(f"{self._folders.root}/", ""))
+        finally:
+            self._talking -= 1
+
+
+async def _refuse(socket: WebSocket, text: str) -> None:
+    await socket.send_text(json.dumps({"error": text}))
+    await socket.close(4000)
