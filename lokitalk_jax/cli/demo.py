@@ -26,7 +26,7 @@ def _parser(program: str) -> terminal.Parser:
     parser = terminal.Parser(program, _DESCRIPTION.format(program=program))
     add = parser.add_argument
     add("--out", type=pathlib.Path, required=True, help="folder of their folders")
-    add("--people", type=int, default=4, help="number of heads (default 4)")
+    add("--identities", type=int, default=4, help="number of heads (default 4)")
     add("--seconds", type=float, default=8.0, help="length of each clip (default 8)")
     add("--size", type=int, default=128, help="height and width, pixels (default 128)")
     return parser
@@ -36,6 +36,6 @@ def _make(flags: argparse.Namespace) -> None:
     from lokitalk_jax import demo
 
     made = demo.make_cast(
-        flags.out, identities=flags.people, seconds=flags.seconds, size=flags.size
+        flags.out, identities=flags.identities, seconds=flags.seconds, size=flags.size
     )
     print("\n".join(map(str, made)))

@@ -85,7 +85,9 @@ class Studio:
 
     async def add_example(self, _: Request) -> Response:
         """POST /api/example: a head of the demo cast, prepared already."""
-        job = self.jobs.add(_EXAMPLE, "example", ["demo", "--out=data", "--people=1"])
+        job = self.jobs.add(
+            _EXAMPLE, "example", ["demo", "--out=data", "--identities=1"]
+        )
         return JSONResponse({"job": job.key, "name": _EXAMPLE}, 202)
 
     async def stop_job(self, request: Request) -> Response:
@@ -135,8 +137,7 @@ class Studio:
         path = found[kind]() if kind in found else None
         if path is None or not path.is_file():
             raise HTTPException(404, "there is no such file")
-        plain = {"media_type": "text/plain"} if kind == "log" else {}
-        return FileResponse(path, **plain)
+        return FileResponse(path, media_type="text/plain" if kind == "log" else None)
 
     async def live(self, socket: WebSocket) -> None:
         """WS /api/live/RUN?identity=NAME, see `live_socket`."""

@@ -17,7 +17,6 @@ import re
 from typing import Any
 
 from lokitalk_jax.data import layout
-from lokitalk_jax.speech import voice
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _KINDS = ("clips", "data", "runs", "sounds", "speech", "jobs")
@@ -88,6 +87,8 @@ class Folders:
 
     def run(self, name: str) -> dict[str, Any] | None:
         """A run as it is on the disk: step, identities and whether it has a voice."""
+        from lokitalk_jax.speech import voice  # starts JAX
+
         workdir = self.path("runs", name)
         steps = [
             int(path.name)

@@ -273,9 +273,10 @@ def _end_orphan(job: Job) -> None:
     """Ends a command that has outlived its server."""
     if not job.process or not job.process[1]:
         return
-    _signal(tuple(job.process), signal.SIGTERM)
+    process, started = job.process
+    _signal((process, started), signal.SIGTERM)
     for _ in range(int(_GRACE / _POLL)):
-        if job.process[1] != _start_time(job.process[0]):
+        if started != _start_time(process):
             return
         time.sleep(_POLL)
-    _signal(tuple(job.process), signal.SIGKILL)
+    _signal((process, started), signal.SIGKILL)

@@ -13,8 +13,9 @@ To the client:
            {"report": {...}} twice a second, see `live_stream.LiveReport`
            {"interrupted": true}, to drop what was not played yet
            {"error": "..."}
-  binary   one frame: uint32 its number, uint32 length of the picture, 640 samples as
-           above, and a JPEG; without a picture the one before stays
+  binary   one frame: uint32 its number, uint32 length of the picture (and in its
+           highest bit, whether a map is to the right of it), 640 samples as above, and
+           a JPEG; without a picture the one before stays
 
 Frame n is shown while its samples are played, 25 frames a second.
 """
@@ -44,6 +45,7 @@ _IN_FLIGHT = 3  # pictures that the client has not acknowledged
 _REPORT_EVERY = 12  # frames
 _MOST_SOUND = 600.0  # seconds that may wait to be heard
 _SETTINGS = ("gain", "controls", "sources", "map", "background")
+_SOURCES = {"lip": "audio", "eye": "auto", "head": "own"}
 _SIZES = (64, 96, 128, 192, 256)  # of pictures, pixels
 
 
@@ -97,7 +99,7 @@ class Session:
             if frame.fresh and self._in_flight < _IN_FLIGHT:
                 picture = await asyncio.to_thread(encoded, frame)
                 self._in_flight += 1
-            await self._socket.send_bytes(packed(number, frame.samples, picture))
+            await self._socket.send_bytes(packed(number, frame, picture))
             number += 1
             if number % _REPORT_EVERY == 0:
                 report = self._stream.report._asdict()
@@ -174,11 +176,12 @@ def configure(stream: "LiveStream", given: Mapping[str, Any]) -> None:
             raise ValueError(f"background={word} must be plate or a colour")
         live.background = word
     if "sources" in given:
-        words = {k: str(v) for k, v in given["sources"].items()}
+        words = {k: str(given["sources"].get(k, v)) for k, v in _SOURCES.items()}
         allowed = {"audio", "still", "auto", "open", "own", live.name}
         if unknown := set(words.values()) - allowed:
             raise ValueError(f"sources may not be {', '.join(sorted(unknown))}")
-        stream.change(Sources(**words)._replace(gain=live.gain))
+        chosen = Sources(words["lip"], words["eye"], words["head"], live.gain)
+        stream.change(chosen)
 
 
 def described(live: "LiveAvatar") -> dict[str, Any]:
@@ -203,10 +206,11 @@ def encoded(frame: "LiveFrame") -> bytes:
     ].tobytes()
 
 
-def packed(number: int, samples: np.ndarray, picture: bytes) -> bytes:
+def packed(number: int, frame: "LiveFrame", picture: bytes) -> bytes:
     """A frame as it is sent; see the head of this file."""
-    sound = np.clip(np.rint(samples * 32767), -32768, 32767).astype("<i2")
-    return struct.pack("<II", number, len(picture)) + sound.tobytes() + picture
+    sound = np.clip(np.rint(frame.samples * 32768), -32768, 32767).astype("<i2")
+    length = len(picture) | (frame.map is not None) << 31
+    return struct.pack("<II", number, length) + sound.tobytes() + picture
 
 
 class Avatars:

@@ -1,4 +1,4 @@
-"""Uploads: the body of a request, straight to the disk, and looked at before it is kept.
+"""Uploads: the body of a request, straight to the disk, and checked before it is kept.
 
 The server chooses every file name; a suffix is taken over from a short list.
 """
@@ -55,11 +55,13 @@ async def keep(
                 await anyio.to_thread.run_sync(check, temporary)
             except ValueError as error:
                 text = str(error).replace(str(temporary), "the file")
-                raise HTTPException(422, text.replace(temporary.name, "the file"))
+                text = text.replace(temporary.name, "the file")
+                raise HTTPException(422, text) from error
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise HTTPException(507, "the disk is full; free some space and try again")
+        text = "the disk is full; free some space and try again"
+        raise HTTPException(507, text) from error
     for other in path.parent.glob(f"{path.name}.*"):
         if other != target:
             other.unlink()

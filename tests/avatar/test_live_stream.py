@@ -129,7 +129,7 @@ def test_what_is_set_while_it_runs_holds_from_the_next_frame_on(live):
         while shown.map is None:
             shown = next(frames)
     assert np.abs(turned - before).max() > 4
-    assert (green[0, 0] == [0, 255, 0]).all()
+    assert green[..., 1].mean() > before[..., 1].mean() + 10
     assert shown.map.shape == shown.rgb.shape
 
 
