@@ -103,7 +103,7 @@ class JsonLines:
 
     def __init__(self, path: str | os.PathLike):
         """Opens the file to append to."""
-        self._file = open(path, "a", buffering=1)
+        self._file = open(path, "a", buffering=1, encoding="utf-8")
         self._stage, self._next = "", 0.0
 
     def __call__(

@@ -72,7 +72,7 @@ def test_other_processes_read_lines_of_json(tmp_path, monkeypatch, clock):
         for _ in progress.track(range(100), bar, "frames", 100):
             clock[0] += 0.05
         list(progress.track("ab", bar, "masks"))
-    text = (tmp_path / "progress.jsonl").read_text()
+    text = (tmp_path / "progress.jsonl").read_text("utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
     assert lines[0] == dict(stage="frames", done=0, total=100, seconds_left=None)
     assert 20 <= len(lines) <= 30  # not one for each frame

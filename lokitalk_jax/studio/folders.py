@@ -115,7 +115,7 @@ class Folders:
         """Steps and PSNR of a run, at most `_MOST_POINTS` of them."""
         path = self.path("runs", name) / "metrics.jsonl"
         points = {}
-        for line in path.read_text().splitlines() if path.is_file() else ():
+        for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
             try:
                 values = json.loads(line)
             except ValueError:  # the last line may be in the making

@@ -82,7 +82,7 @@ class Jobs:
         self._wake, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         for path in sorted((root / "jobs").glob("[!.]*.json")):
-            job = Job(**json.loads(path.read_text()))
+            job = Job(**json.loads(path.read_text("utf-8")))
             if job.state == RUNNING:
                 _end_orphan(job)
                 job.state, job.process = WAITING, None
@@ -158,7 +158,10 @@ class Jobs:
         """The last report of each stage; reads what was written since the last call."""
         stages = self._stages.setdefault(key, {})
         path = self._file(key, ".progress")
-        with contextlib.suppress(FileNotFoundError), open(path) as file:
+        with (
+            contextlib.suppress(FileNotFoundError),
+            open(path, encoding="utf-8") as file,
+        ):
             file.seek(self._read.get(key, 0))
             while (line := file.readline()).endswith("\n"):
                 report = json.loads(line)
@@ -203,7 +206,7 @@ class Jobs:
     def _execute(self, job: Job) -> int:
         """Runs the command of a job to its end; returns its exit status."""
         progress = {"LOKITALK_PROGRESS": str(self._file(job.key, ".progress"))}
-        with open(self._file(job.key, ".log"), "w") as log:
+        with open(self._file(job.key, ".log"), "wb") as log:
             process = subprocess.Popen(
                 self._argv(job.command),
                 cwd=self._root,
@@ -229,7 +232,7 @@ class Jobs:
 
     def _reason(self, job: Job, code: int) -> str:
         """The last line of a command's log, which says why it failed."""
-        text = self._file(job.key, ".log").read_text(errors="replace")
+        text = self._file(job.key, ".log").read_text("utf-8", errors="replace")
         lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
         line = _CLOCK.sub("", lines[-1]) if lines else f"it ended with status {code}"
         line = line.removeprefix(f"lokitalk {job.kind}: ").removeprefix("lokitalk: ")
@@ -242,7 +245,7 @@ class Jobs:
 
     def _save(self, job: Job) -> None:
         with files.replacing(self._file(job.key, ".json")) as temporary:
-            temporary.write_text(json.dumps(dataclasses.asdict(job)))
+            temporary.write_text(json.dumps(dataclasses.asdict(job)), "utf-8")
 
     def _file(self, key: str, suffix: str) -> pathlib.Path:
         return self._root / "jobs" / f"{key}{suffix}"

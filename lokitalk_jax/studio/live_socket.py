@@ -130,11 +130,12 @@ class Session:
 
     def _play(self, given: Mapping[str, Any]) -> None:
         path = self._folders.root / commands.sound(self._folders, given)
+        sound = sound_file.open_sound(path)
         self._interrupt()
         self._playing = ended = threading.Event()
 
         def feed() -> None:
-            for piece in sound_file.read(path):
+            for piece in sound.read():
                 while self._stream.waiting > 2 and not ended.wait(0.1):
                     pass
                 if ended.is_set():

@@ -96,4 +96,4 @@ def check_sound(path: pathlib.Path) -> None:
     Raises:
       ValueError: it holds none.
     """
-    sound_file.check(path)
+    sound_file.open_sound(path).refuse_silence()

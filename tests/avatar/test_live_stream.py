@@ -134,7 +134,7 @@ def test_what_is_set_while_it_runs_holds_from_the_next_frame_on(live):
 
 
 def test_an_error_in_a_thread_reaches_the_reader(live, tmp_path):
-    (tmp_path / "eye.csv").write_text("eye0,eye1\n1,1\n")
+    (tmp_path / "eye.csv").write_text("eye0,eye1\n1,1\n", "utf-8")
     live.change(Sources(eye=str(tmp_path / "eye.csv")))
     with pytest.raises(ValueError, match="a signal table ends"), live.stream() as it:
         list(itertools.islice(it, 60))

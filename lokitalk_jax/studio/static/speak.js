@@ -1,0 +1,89 @@
+// Step 4: the avatar speaks a sound; the video and the curves are downloaded.
+
+import { jobView } from "./job.js";
+import { button, el, post, sentence, upload } from "./page.js";
+import { recordSound } from "./recorder.js";
+
+export function speakStep({ name, refresh, lastJob, state }) {
+  const message = el("p", { className: "error", role: "alert" });
+  const file = el("input", { type: "file", accept: "audio/*,video/*", hidden: true });
+  const bar = el("progress", { max: 1, value: 0, hidden: true, ariaLabel: "Upload" });
+  const identity = el("select", { ariaLabel: "Avatar" }), head = el("select", { ariaLabel: "Head" },
+    el("option", { value: "own" }, "moves as in the clip"), el("option", { value: "still" }, "keeps still"));
+  const lips = el("input", { type: "range", min: 0, max: 2, step: 0.1, value: 1, ariaLabel: "Strength of the lips" });
+  const clips = el("select", { ariaLabel: "Sound of a clip" });
+  let running = null;
+
+  async function speak(sound) {
+    await post(`/api/people/${name}/speak`, { ...sound, identity: identity.value, head: head.value, gain: { lip: Number(lips.value) } });
+    await refresh();
+  }
+
+  async function send(chosen) {
+    message.textContent = "";
+    bar.hidden = false;
+    try {
+      const { sound } = await upload("/api/sounds", chosen, (share) => { bar.value = share; });
+      await speak({ sound });
+    } catch (error) { message.textContent = sentence(error.message); } finally { bar.hidden = true; }
+  }
+
+  const record = button("Record", async () => {
+    if (running) return running.stop();
+    running = await recordSound();
+    record.textContent = "Stop and use it";
+    running.file.then((recorded) => { running = null; record.textContent = "Record"; send(recorded); });
+  }, { message });
+  file.onchange = () => file.files[0] && send(file.files[0]);
+  const drop = el("div", { className: "drop" }, el("b", {}, "Drop a sound here"),
+    el("div", { className: "row" }, button("Choose a file", () => file.click(), { main: true, message }), record), bar,
+    el("div", { className: "row" }, "or say what", clips, "says", button("Use it", () => speak({ clip: clips.value }), { message })));
+  drop.ondragover = (event) => { event.preventDefault(); drop.classList.add("over"); };
+  drop.ondragleave = () => drop.classList.remove("over");
+  drop.ondrop = (event) => { event.preventDefault(); drop.classList.remove("over"); if (event.dataTransfer.files[0]) send(event.dataTransfer.files[0]); };
+
+  const job = jobView();
+  const live = el("a", { className: "button" }, "Talk to it live");
+  const results = el("div", { className: "stack" });
+  const choose = el("label", { className: "row" }, "Avatar", identity);
+  const ask = el("div", { className: "stack" }, el("div", { className: "row" }, choose, el("label", { className: "row" }, "Head", head),
+    el("label", { className: "row" }, "Lips", lips)), drop);
+  const missing = el("p", { className: "note", hidden: true });
+  const node = el("div", { className: "stack" }, el("div", { className: "row" }, el("h2", {}, `${name} speaks`), live), missing, ask, message, job.node, results);
+  let shown = "";
+
+  function fill(select, names) {
+    if (select.dataset.names === names.join()) return;
+    select.dataset.names = names.join();
+    select.replaceChildren(...names.map((one) => el("option", { value: one }, one)));
+  }
+
+  identity.onchange = () => { live.href = address(); };
+  const address = () => `viewer.html?run=${name}&identity=${identity.value}`;
+
+  return {
+    node,
+    update({ person }) {
+      const ready = person.run?.voice;
+      missing.hidden = ready;
+      missing.textContent = person.run ? "This avatar has not learned to speak yet; see step 3." : "There is no avatar yet; see step 3.";
+      ask.hidden = !ready;
+      live.hidden = !person.run;
+      fill(identity, person.run?.identities ?? []);
+      choose.hidden = (person.run?.identities.length ?? 0) < 2;
+      live.href = address();
+      fill(clips, state().people.filter((one) => one.prepared).map((one) => one.name));
+      job.update(lastJob(name, "speak"));
+      const done = state().jobs.filter((one) => one.person === name && one.kind === "speak" && one.state === "done").reverse();
+      const now = done.map((one) => one.key).join();
+      if (now !== shown) { shown = now; results.replaceChildren(...done.slice(0, 6).map(resultView)); }
+    },
+  };
+}
+
+function resultView({ key, ended }) {
+  return el("div", { className: "stack" }, el("video", { controls: true, src: `/files/speech/${key}`, preload: "metadata" }),
+    el("div", { className: "row" }, el("a", { href: `/files/speech/${key}`, download: `${key}.mp4` }, "Download the video"),
+      el("a", { href: `/files/curves/${key}`, download: `${key}.csv` }, "Download the curves"),
+      el("span", { className: "faint" }, new Date(1000 * ended).toLocaleString())));
+}

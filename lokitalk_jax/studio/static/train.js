@@ -1,0 +1,76 @@
+// Step 3: training, with consent; a picture and a curve show how far it is.
+
+import { jobView } from "./job.js";
+import { button, el, get, post } from "./page.js";
+
+const WORDS = {
+  draft: "a small picture, in minutes on any machine",
+  standard: "a clear picture; tens of minutes on a processor, less on a GPU",
+  full: "the best picture; best on a GPU, hours on a small processor",
+};
+
+export function trainStep({ name, go, refresh, lastJob, state }) {
+  const message = el("p", { className: "error", role: "alert" });
+  const consent = el("input", { type: "checkbox", id: "consent" });
+  const choices = state().presets.map((preset, index) => el("label", {},
+    el("input", { type: "radio", name: "preset", value: preset.name, checked: index === 0 }),
+    el("b", {}, `${preset.name[0].toUpperCase()}${preset.name.slice(1)}, ${preset.size} pixels`),
+    el("span", { className: "faint" }, WORDS[preset.name])));
+  const begin = button("Start training", async () => {
+    const preset = node.querySelector("[name=preset]:checked").value;
+    await post(`/api/people/${name}/train`, { preset, consent: consent.checked });
+    await refresh();
+  }, { main: true, message });
+  begin.disabled = true;
+  consent.onchange = () => { begin.disabled = !consent.checked; };
+  const ask = el("div", { className: "stack" }, el("div", { className: "choices" }, ...choices),
+    el("label", { className: "tick" }, consent, "This is me, or the person agreed to be trained on. Videos of the avatar are marked as synthetic."), begin);
+  const job = jobView("Stop and keep");
+  const curve = el("div"), picture = el("img", { className: "picture", alt: "Truth, render, regions and depth of a held-out frame", hidden: true });
+  const caption = el("p", { className: "faint", hidden: true }, "A frame that training never sees: truth, render, regions, depth.");
+  const voice = el("div", { className: "note stack", hidden: true }, el("p", {}, "Training was stopped before the avatar learned to speak."),
+    el("div", { className: "row" }, button("Teach it to speak", async () => { await post(`/api/people/${name}/voice`); await refresh(); }, { main: true, message })));
+  const onwards = el("div", { className: "row", hidden: true }, button("Let it speak", () => go(name, "speak"), { main: true, message }));
+  const node = el("div", { className: "stack" }, el("h2", {}, `Train the avatar of ${name}`), ask, message, job.node, voice, picture, caption, curve, onwards);
+  let shown = "", timer = 0;
+
+  async function look() {
+    timer = Date.now();
+    const { curve: points, picture: time } = await get(`/api/people/${name}/training`);
+    if (time && String(time) !== shown) {
+      shown = String(time);
+      picture.hidden = caption.hidden = false;
+      picture.src = `/files/training/${name}?${time}`;
+    }
+    if (points.length > 1) curve.replaceChildren(drawn(points));
+  }
+
+  return {
+    node,
+    update({ person }) {
+      const last = lastJob(name, "train", "voice");
+      const busy = last && ["running", "waiting"].includes(last.state);
+      job.update(last);
+      ask.hidden = busy || !person.prepared;
+      begin.textContent = person.run ? "Train on" : "Start training";
+      voice.hidden = busy || !person.run || person.run.voice;
+      onwards.hidden = busy || !person.run?.voice;
+      if (person.run || busy) if (Date.now() - timer > (busy ? 2000 : 1e9)) look();
+    },
+  };
+}
+
+function drawn(points) {
+  const values = points.map(([, value]) => value);
+  const low = Math.min(...values), high = Math.max(...values, low + 1), last = points.at(-1);
+  const x = (step) => (100 * (step - points[0][0])) / (last[0] - points[0][0]);
+  const y = (value) => 38 - (36 * (value - low)) / (high - low);
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("class", "curve");
+  svg.setAttribute("viewBox", "0 0 100 40");
+  svg.setAttribute("preserveAspectRatio", "none");
+  const path = document.createElementNS(svg.namespaceURI, "path");
+  path.setAttribute("d", `M${points.map(([step, value]) => `${x(step)} ${y(value)}`).join("L")}`);
+  svg.append(path);
+  return el("div", {}, svg, el("p", { className: "faint" }, `Likeness (PSNR) ${last[1].toFixed(1)} dB after ${last[0]} steps; higher is better.`));
+}
