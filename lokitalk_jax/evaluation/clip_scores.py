@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lokitalk_jax import structs
+from lokitalk_jax.evaluation import motion_scores
 from lokitalk_jax.evaluation.face_pairs import Detectors, FacePairs
 from lokitalk_jax.evaluation.frame_scores import FrameScorer
 from lokitalk_jax.evaluation.metrics import aggregate, expression, head, mouth, sync
@@ -78,28 +79,48 @@ class ClipScores:
         """Scores of the clip, ready for JSON.
 
         Returns:
-          means and intervals as in `aggregate.clip_scores`; "sync", the agreement with
+          means and intervals as in `aggregate.clip_scores`; "motion", see
+          `motion_scores.scores`, empty for frames with gaps; "sync", the agreement with
           the sound as in `sync.Sync` and that of the truth (keys ending in _truth),
           None without sound or for frames with gaps; "missed_faces", the number of
           frames with no face in truth or prediction; "frames", their number.
         """
         step = np.diff(self.frames).mean() if len(self.frames) > 1 else 1
-        means = aggregate.clip_scores(self.rows(), max(round(structs.FPS / step), 1))
+        block = max(round(structs.FPS / step), 1)
+        means = aggregate.clip_scores(self.rows(), block)
         truth, prediction = self.faces.truth, self.faces.prediction
+        motion, means["intervals"]["motion"] = self._motion(truth, prediction, block)
         seen = np.isfinite(truth).all((1, 2)) & np.isfinite(prediction).all((1, 2))
         return {
             **means,
+            "motion": motion,
             "sync": self._sync(truth, prediction),
             **self.more,
             "missed_faces": int(np.count_nonzero(~seen)),
             "frames": len(self.frames),
         }
 
+    def events(self) -> motion_scores.SoundEvents | None:
+        """Silence and closures in the prediction's sound; None without sound."""
+        frames = range(self.frames[0], self.frames[-1] + 1)
+        return motion_scores.sound_events(self._sounds[0], frames)
+
+    def gapless(self) -> bool:
+        """Whether the frames follow each other, so that motion can be scored."""
+        return self.frames[-1] - self.frames[0] + 1 == len(self.frames)
+
+    def _motion(
+        self, truth: np.ndarray, prediction: np.ndarray, block: int
+    ) -> tuple[dict, dict]:
+        if not self.gapless():
+            return {}, {}
+        return motion_scores.scores(truth, prediction, self.events(), block)
+
     def _sync(self, truth: np.ndarray, prediction: np.ndarray) -> dict | None:
         first, last = self.frames[0], self.frames[-1]
-        gapless = last - first + 1 == len(self.frames) >= sync.MIN_FRAMES
         sound, true_sound = self._sounds
-        if sound is None or true_sound is None or not gapless:
+        enough = self.gapless() and len(self.frames) >= sync.MIN_FRAMES
+        if sound is None or true_sound is None or not enough:
             return None
         scores = {}
         for ending, landmarks, speech in (

@@ -8,7 +8,7 @@ import numpy as np
 
 from lokitalk_jax import lpips, structs
 from lokitalk_jax.evaluation.contrib import fan
-from lokitalk_jax.evaluation.metrics import cpbd, psnr, ssim
+from lokitalk_jax.evaluation.metrics import cpbd, psnr, seam, sharpness, ssim
 from lokitalk_jax.evaluation.metrics.aggregate import Row
 from lokitalk_jax.media import image_grid
 
@@ -40,8 +40,11 @@ class FrameScorer:
 
         Returns:
           "frame.psnr", "frame.ssim", "frame.ms_ssim", "frame.lpips_alex", "frame.cpbd",
-          "frame.cpbd_truth"; for each region, here the lips, "lip.psnr", "lip.ssim",
-          "lip.lpips_alex" and "lip.pixels", the region's size; with VGG also
+          "frame.cpbd_truth", "frame.sharpness", "frame.sharpness_truth"; for each
+          region, here the lips, "lip.psnr", "lip.ssim", "lip.lpips_alex",
+          "lip.sharpness", "lip.sharpness_truth", "lip.seam" (that of the head lies
+          where the torso begins; the torso has none) and "lip.pixels", the region's
+          size; with VGG also
           "lpips_vgg" of frame and regions; with FAN "lmd_fan_px". None for a score
           that does not exist: the region is empty, or the frame is too small.
 
@@ -63,6 +66,7 @@ class FrameScorer:
             "frame.cpbd": cpbd.cpbd(prediction_bytes),
             "frame.cpbd_truth": cpbd.cpbd(truth_bytes),
         }
+        row |= _sharpness_and_seams(truth_bytes, prediction_bytes, regions)
         inside = regions[_EDGE:-_EDGE, _EDGE:-_EDGE]
         for index, name in enumerate(structs.REGIONS):
             mse = psnr.weighted_mean(error, regions[..., index])
@@ -82,6 +86,25 @@ class FrameScorer:
             points = self._fan(truth_bytes), self._fan(prediction_bytes)
             row["lmd_fan_px"] = fan.mouth_distance(*points)
         return row
+
+
+def _sharpness_and_seams(
+    truth: np.ndarray, prediction: np.ndarray, regions: np.ndarray
+) -> Row:
+    """These scores of frames uint8 [H, W, 3] and their regions, see `FrameScorer`."""
+    row: Row = {}
+    masks = dict(zip(structs.REGIONS, np.moveaxis(regions, -1, 0), strict=True))
+    for ending, frame in ("", prediction), ("_truth", truth):
+        detail = sharpness.detail_lost(frame)
+        row[f"frame.sharpness{ending}"] = sharpness.within(detail)
+        for name, mask in masks.items():
+            row[f"{name}.sharpness{ending}"] = sharpness.within(detail, mask)
+    borders = {name: seam.border(masks[name]) for name in ("lip", "eye")}
+    borders["head"] = seam.meeting(masks["head"], masks["torso"])
+    slopes = seam.gradients(truth), seam.gradients(prediction)
+    for name, line in borders.items():
+        row[f"{name}.seam"] = seam.height(*slopes, line)
+    return row
 
 
 _region_lpips = functools.partial(jax.jit, static_argnames="net")(lpips.region_lpips)

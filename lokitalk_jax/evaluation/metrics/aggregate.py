@@ -3,22 +3,16 @@
 The protocol is that of ER-NeRF, TalkingGaussian and InsTaG: a score of the whole frame
 is the mean over frames, its PSNR the mean of the frames' PSNR. A region's size changes
 from frame to frame, so its PSNR is that of its squared errors in all frames together.
-
-Neighbouring frames resemble each other. The intervals are therefore bootstrapped from
-blocks of a second (Kuensch 1989), not from frames.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lokitalk_jax.evaluation.metrics import psnr
+from lokitalk_jax.evaluation.metrics import bootstrap, psnr
 
 # Scores of a frame by key; None for a score that does not exist.
 Row = dict[str, float | None]
-
-_RESAMPLES = 2000
-_LEVELS = (2.5, 97.5)  # per cent
 
 
 def clip_scores(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
@@ -41,7 +35,7 @@ def clip_scores(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
     if not rows:
         raise ValueError("no frame was scored; the range of frames is empty")
     _check(rows)
-    draws = _draws(-(-len(rows) // block))
+    draws = bootstrap.draws(-(-len(rows) // block))
     means: dict = {}
     intervals: dict = {}
     for key in rows[0]:
@@ -55,7 +49,7 @@ def clip_scores(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
         if mean is not None and draws is not None:
             drawn, heavy = draws @ total, draws @ weight
             values = drawn[heavy > 0] / heavy[heavy > 0]
-            low, high = np.percentile(values, _LEVELS)
+            low, high = bootstrap.percentiles(values)
             interval = sorted([back(low), back(high)])
         _nest(intervals, key, interval)
     return {**means, "intervals": intervals}
@@ -90,15 +84,6 @@ def _sums(rows, key: str, block: int) -> tuple[np.ndarray, np.ndarray]:
         values = 10 ** (-values / 10)
     starts = np.arange(0, len(rows), block)
     return np.add.reduceat(values * there, starts), np.add.reduceat(there, starts)
-
-
-def _draws(blocks: int) -> np.ndarray | None:
-    """Number of times that each resample holds each block, [resamples, blocks]."""
-    if blocks < 2:
-        return None
-    # Seeded, so that the same frames always have the same interval.
-    generator = np.random.default_rng(0)
-    return generator.multinomial(blocks, np.full(blocks, 1 / blocks), _RESAMPLES)
 
 
 def _nest(tree: dict, key: str, value) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax import structs
+from lokitalk_jax.evaluation.metrics import time_series
 from lokitalk_jax.speech import sound_features
 
 MAX_LAG = 12  # frames
@@ -26,6 +27,7 @@ _OPENINGS = {
     "R": 0.35, "S": 0.25, "SH": 0.3, "SIL": 0.05, "T": 0.3, "TH": 0.3, "UH": 0.4,
     "UW": 0.3, "V": 0.15, "W": 0.25, "Y": 0.35, "Z": 0.25, "ZH": 0.3,
 }  # fmt: skip
+PHONES = tuple(_OPENINGS)
 
 # Slower changes are expressions and turns of the head, not syllables.
 _DRIFT = 19  # frames
@@ -66,7 +68,9 @@ def expected_openings(samples: np.ndarray, count: int) -> np.ndarray:
     by_phone, loudness = (
         _standardised(_by_frame(x, count)) for x in (by_phone, loudness)
     )
-    return _standardised(_fast(np.convolve(by_phone + loudness, _BLUR, "same")))
+    return _standardised(
+        time_series.fast(np.convolve(by_phone + loudness, _BLUR, "same"), _DRIFT)
+    )
 
 
 def agreement(openings: np.ndarray, expected: np.ndarray) -> Sync | None:
@@ -83,8 +87,7 @@ def agreement(openings: np.ndarray, expected: np.ndarray) -> Sync | None:
     there = np.isfinite(openings)
     if len(openings) < MIN_FRAMES or there.mean() < 0.8 or np.ptp(openings[there]) == 0:
         return None
-    at = np.arange(len(openings))
-    seen = _fast(np.interp(at, at[there], openings[there]))
+    seen = time_series.fast(time_series.filled(openings), _DRIFT)
     lags = np.arange(-MAX_LAG, MAX_LAG + 1)
     found = np.array([_correlation(seen, expected, int(lag)) for lag in lags])
     best = int(found.argmax())
@@ -97,16 +100,16 @@ def agreement(openings: np.ndarray, expected: np.ndarray) -> Sync | None:
     )
 
 
+def phone_probabilities(samples: np.ndarray) -> np.ndarray:
+    """Probabilities of `PHONES` in samples [S], float32 [T, 42], 100 rows a second."""
+    rows = sound_features.features(samples)[:, : len(PHONES)]
+    return rows / rows.sum(-1, keepdims=True)
+
+
 def _by_frame(rows: np.ndarray, count: int) -> np.ndarray:
     """Mean of the rows within each frame; the last one is repeated."""
     means = rows[: len(rows) // _ROWS * _ROWS].reshape(-1, _ROWS).mean(1)
     return means[np.minimum(np.arange(count), len(means) - 1)]
-
-
-def _fast(values: np.ndarray) -> np.ndarray:
-    """Values less their moving average."""
-    padded = np.pad(values, _DRIFT // 2, mode="edge")
-    return values - np.convolve(padded, np.full(_DRIFT, 1 / _DRIFT), "valid")
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:

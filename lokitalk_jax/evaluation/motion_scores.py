@@ -1,0 +1,102 @@
+"""Scores of a clip's motion: lips, head and brows of all frames together."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lokitalk_jax.evaluation.metrics import (
+    closures,
+    dynamics,
+    lip_motion,
+    mouth,
+    silence,
+)
+from lokitalk_jax.evaluation.metrics.bootstrap import Statistic
+
+MIN_FRAMES = 20  # shorter clips say nothing about motion
+
+
+class SoundEvents(NamedTuple):
+    """Events of the sound by frame, bool [F] each.
+
+    Attributes:
+      silent: see `silence.silent_frames`.
+      closing: see `closures.likely_frames`.
+    """
+
+    silent: np.ndarray
+    closing: np.ndarray
+
+
+def sound_events(samples: np.ndarray | None, frames: range) -> SoundEvents | None:
+    """Events of the sound during some frames of a clip; None without sound.
+
+    Args:
+      samples: float [S], 16 kHz mono in [-1, 1], from the clip's frame 0 on.
+      frames: frame numbers.
+    """
+    if samples is None:
+        return None
+    # Of the whole sound, as silence is relative to speech.
+    count = max(frames.stop, -(-len(samples) // silence.FRAME_SAMPLES))
+    events = (
+        silence.silent_frames(samples, count),
+        closures.likely_frames(samples, count),
+    )
+    return SoundEvents(*(one[frames.start : frames.stop] for one in events))
+
+
+def statistics(
+    truth: np.ndarray, prediction: np.ndarray, events: SoundEvents | None
+) -> dict[str, Statistic]:
+    """Scores by name of landmarks [F, 478, 3] of consecutive frames."""
+    openings = mouth.openings(truth), mouth.openings(prediction)
+    paths = dynamics.head_path(truth), dynamics.head_path(prediction)
+    brows = dynamics.brow_heights(truth), dynamics.brow_heights(prediction)
+    found = {
+        "lip_correlation": lip_motion.correlation(*openings),
+        "lip_concordance": lip_motion.concordance(*openings),
+        "lip_amplitude": lip_motion.amplitude(*openings),
+        "lip_lag_ms": lip_motion.lag_ms(*openings),
+        "lip_speeds": dynamics.speed_difference(*openings),
+        "head_amplitude": lip_motion.amplitude(*paths),
+        "head_speeds": dynamics.speed_difference(*paths),
+        "wobble": dynamics.wobble(paths[1]),
+        "wobble_truth": dynamics.wobble(paths[0]),
+        "brow_amplitude": lip_motion.amplitude(*brows),
+        "brow_speeds": dynamics.speed_difference(*brows),
+    }
+    if events is not None:
+        found |= {
+            "silence_leakage": silence.leakage(*openings, events.silent),
+            "silence_motion": silence.lip_motion(openings[1], events.silent),
+            "silence_motion_truth": silence.lip_motion(openings[0], events.silent),
+            "closure": closures.closure(*openings, events.closing),
+        }
+    return found
+
+
+def scores(
+    truth: np.ndarray, prediction: np.ndarray, events: SoundEvents | None, block: int
+) -> tuple[dict, dict]:
+    """Scores of the motion and their intervals, ready for JSON.
+
+    Args:
+      truth, prediction: landmarks [F, 478, 3] of consecutive frames, pixels; NaN in
+        frames without a face.
+      events: of the sound of these frames, or None.
+      block: frames that make up a second.
+
+    Returns:
+      scores by name with the numbers of silent frames and of closures, and 95%
+      intervals by name; None for those that do not exist.
+    """
+    if len(truth) < MIN_FRAMES:
+        return {}, {}
+    found = statistics(truth, prediction, events)
+    values: dict = {name: one.value() for name, one in found.items()}
+    intervals = {name: one.interval(block) for name, one in found.items()}
+    for name, key in ("silence_leakage", "silent_frames"), ("closure", "closures"):
+        if name in found:
+            values[key] = int(found[name].terms[:, 1].sum())
+    return values, intervals
