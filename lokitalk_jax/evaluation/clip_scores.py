@@ -8,7 +8,14 @@ from lokitalk_jax import structs
 from lokitalk_jax.evaluation import motion_scores
 from lokitalk_jax.evaluation.face_pairs import Detectors, FacePairs
 from lokitalk_jax.evaluation.frame_scores import FrameScorer
-from lokitalk_jax.evaluation.metrics import aggregate, expression, head, mouth, sync
+from lokitalk_jax.evaluation.metrics import (
+    aggregate,
+    composite,
+    expression,
+    head,
+    mouth,
+    sync,
+)
 from lokitalk_jax.evaluation.metrics.aggregate import Row
 from lokitalk_jax.media import image_grid
 
@@ -80,7 +87,8 @@ class ClipScores:
 
         Returns:
           means and intervals as in `aggregate.clip_scores`; "motion", see
-          `motion_scores.scores`, empty for frames with gaps; "sync", the agreement with
+          `motion_scores.scores`, empty for frames with gaps; "composite" with its
+          parts, see the module of that name; "sync", the agreement with
           the sound as in `sync.Sync` and that of the truth (keys ending in _truth),
           None without sound or for frames with gaps; "missed_faces", the number of
           frames with no face in truth or prediction; "frames", their number.
@@ -91,9 +99,12 @@ class ClipScores:
         truth, prediction = self.faces.truth, self.faces.prediction
         motion, means["intervals"]["motion"] = self._motion(truth, prediction, block)
         seen = np.isfinite(truth).all((1, 2)) & np.isfinite(prediction).all((1, 2))
+        parts = composite.parts(_by_path({**means, "motion": motion}))
         return {
             **means,
             "motion": motion,
+            "composite": composite.composite(parts),
+            "composite_parts": parts,
             "sync": self._sync(truth, prediction),
             **self.more,
             "missed_faces": int(np.count_nonzero(~seen)),
@@ -133,6 +144,17 @@ class ClipScores:
             for key in sync.Sync._fields:
                 scores[f"{key}{ending}"] = found and getattr(found, key)
         return scores
+
+
+def _by_path(scores: dict) -> dict:
+    """Nested scores by their path, such as frame.psnr; two levels at most."""
+    flat = {}
+    for key, value in scores.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": one for name, one in value.items()}
+        else:
+            flat[key] = value
+    return flat
 
 
 def landmark_rows(faces: FacePairs, frames: np.ndarray) -> list[Row]:

@@ -17,15 +17,17 @@ MIN_FRAMES = 20  # shorter clips say nothing about motion
 
 
 class SoundEvents(NamedTuple):
-    """Events of the sound by frame, bool [F] each.
+    """What the sound says about each frame, [F] each.
 
     Attributes:
       silent: see `silence.silent_frames`.
       closing: see `closures.likely_frames`.
+      loudness: root mean square of the samples, [F].
     """
 
     silent: np.ndarray
     closing: np.ndarray
+    loudness: np.ndarray
 
 
 def sound_events(samples: np.ndarray | None, frames: range) -> SoundEvents | None:
@@ -42,6 +44,7 @@ def sound_events(samples: np.ndarray | None, frames: range) -> SoundEvents | Non
     events = (
         silence.silent_frames(samples, count),
         closures.likely_frames(samples, count),
+        10 ** (silence.levels(samples, count) / 20),
     )
     return SoundEvents(*(one[frames.start : frames.stop] for one in events))
 
@@ -72,6 +75,12 @@ def statistics(
             "silence_motion": silence.lip_motion(openings[1], events.silent),
             "silence_motion_truth": silence.lip_motion(openings[0], events.silent),
             "closure": closures.closure(*openings, events.closing),
+            "loudness_correlation": lip_motion.correlation(
+                events.loudness, openings[1]
+            ),
+            "loudness_correlation_truth": lip_motion.correlation(
+                events.loudness, openings[0]
+            ),
         }
     return found
 

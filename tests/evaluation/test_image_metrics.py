@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lokitalk_jax.evaluation.metrics import cpbd, psnr, ssim
+from lokitalk_jax.evaluation.metrics import cpbd, psnr, seam, sharpness, ssim
 from lokitalk_jax.media import image_grid
 
 
@@ -162,3 +162,64 @@ def test_frames_that_cannot_be_compared_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             psnr.psnr(truth, prediction)
+
+
+def photograph(size=96, seed=0):
+    """Smooth shapes with detail, uint8 [S, S, 3]."""
+    rng = np.random.default_rng(seed)
+    coarse = cv2.resize(rng.random((12, 12)), (size, size))
+    fine = 0.05 * rng.random((size, size))
+    grey = np.uint8(255 * (0.1 + 0.3 * coarse + fine))
+    return np.repeat(grey[..., None], 3, -1)
+
+
+def test_sharpness_falls_with_blur_where_it_is_blurred():
+    frame = photograph()
+    mask = np.zeros((96, 96))
+    mask[30:60, 30:60] = 1
+    found = [sharpness.within(sharpness.detail_lost(frame), mask)]
+    for sigma in (0.7, 1.5):
+        soft = cv2.GaussianBlur(frame, None, sigma)
+        found.append(sharpness.within(sharpness.detail_lost(soft), mask))
+        elsewhere = np.where(mask[..., None] > 0, frame, soft)
+        inside = sharpness.within(sharpness.detail_lost(elsewhere), mask)
+        assert inside == pytest.approx(found[0], abs=0.05)
+    assert found[0] > found[1] + 0.05 > found[2] + 0.1
+    assert sharpness.within(sharpness.detail_lost(frame), mask * 0) is None
+    assert sharpness.within(sharpness.detail_lost(0 * frame)) is None
+
+
+def test_a_seam_is_the_height_of_its_step():
+    truth = photograph()
+    mask = np.zeros((96, 96), np.float32)
+    mask[24:72, 24:72] = 1
+    line, slopes = seam.border(mask), seam.gradients(truth)
+
+    def height(prediction):
+        return seam.height(slopes, seam.gradients(prediction), line)
+
+    smooth = cv2.GaussianBlur(truth, None, 16)
+    flat = seam.gradients(smooth)
+    step = np.uint8(smooth + 12 * mask[..., None])
+    found = seam.height(flat, seam.gradients(step), line)
+    assert found == pytest.approx(12, rel=0.25)
+    assert height(truth) == 0
+    tinted = np.uint8(np.clip(truth * [1.1, 1, 0.9], 0, 255))
+    noisy = truth + np.random.default_rng(1).integers(0, 6, truth.shape, np.uint8)
+    for other in (
+        np.roll(truth, 1, 1), cv2.GaussianBlur(truth, None, 1), tinted, noisy,
+    ):  # fmt: skip
+        assert abs(height(other)) < 3
+    stepped = np.uint8(np.clip(truth + 12 * mask[..., None], 0, 255))
+    assert height(stepped) > 3
+    assert seam.height(slopes, slopes, seam.border(mask * 0)) is None
+
+
+def test_head_and_torso_meet_at_the_neck():
+    head, torso = np.zeros((2, 40, 40), np.float32)
+    head[5:20, 10:30] = 1
+    torso[20:, 5:35] = 1
+    found = seam.meeting(head, torso)
+    rows, columns = np.nonzero(found)
+    assert rows.min() >= 16 and columns.min() >= 9 and found.sum() >= 20
+    assert not seam.meeting(head, 0 * torso).any()

@@ -53,7 +53,9 @@ def test_evaluation_writes_scores_and_pictures(tiny_run, evaluated):
         scores = identities[name]["tracked"]
         assert scores["frame"].keys() >= {"psnr", "ssim", "ms_ssim", "lpips_alex"}
         for region in structs.REGIONS:
-            assert scores[region].keys() == {"psnr", "ssim", "lpips_alex"}
+            assert scores[region].keys() - {"seam"} == {
+                "psnr", "ssim", "lpips_alex", "sharpness", "sharpness_truth",
+            }  # fmt: skip
         assert scores["frames"] == 5
         assert (scores["lmd_px"] is None) == (scores["missed_faces"] == 5)
         assert len(list(video_reader.read_frames(out / f"{name}.mp4"))) == 5

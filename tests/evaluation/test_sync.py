@@ -7,7 +7,7 @@ import numpy as np
 import pocketsphinx
 import pytest
 
-from lokitalk_jax.evaluation.metrics import mouth, sync
+from lokitalk_jax.evaluation.metrics import mouth, sync, time_series
 from lokitalk_jax.media import sound_file, video_reader
 from lokitalk_jax.preparation import faces
 
@@ -20,7 +20,7 @@ def rough(count=120, seed=0):
 
 @pytest.mark.parametrize("late", [-3, 0, 1, 2])
 def test_a_known_lag_is_found(late):
-    asked = sync._standardised(sync._fast(rough()))
+    asked = sync._standardised(time_series.fast(rough(), sync._DRIFT))
     found = sync.agreement(5 + np.roll(rough(), late), asked)
     assert found.lag_ms == pytest.approx(40 * late, abs=12)
     assert found.best > 0.9 > found.elsewhere + 0.3
@@ -28,7 +28,7 @@ def test_a_known_lag_is_found(late):
 
 
 def test_slow_changes_do_not_count():
-    asked = sync._standardised(sync._fast(rough()))
+    asked = sync._standardised(time_series.fast(rough(), sync._DRIFT))
     drift = 10 * np.linspace(-1, 1, 120) ** 2
     assert sync.agreement(rough() + drift, asked).best > 0.8
     assert sync.agreement(drift, asked).best < 0.4

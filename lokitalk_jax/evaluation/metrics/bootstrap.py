@@ -41,7 +41,8 @@ class Statistic(NamedTuple):
             return None
         starts = np.arange(0, len(self.terms), block)
         found = _quiet(self.of, times @ np.add.reduceat(self.terms, starts))
-        return percentiles(found[np.isfinite(found)])
+        found = found[np.isfinite(found)]
+        return percentiles(found) if len(found) else None
 
 
 def draws(blocks: int) -> np.ndarray | None:

@@ -13,8 +13,9 @@ from lokitalk_jax.evaluation.metrics.bootstrap import Statistic
 
 _MAX_LAG, _STEP = 12, 0.125  # frames
 _DRIFT = 19  # frames; slower changes say little about a lag
-# Lips that follow the true ones less than this have no lag.
-_FOLLOWS = 0.3
+# Lips have a lag if they correlate with the true ones so much there, and so much more
+# than at any lag further than four frames away.
+_FOLLOWS, _STANDS_OUT, _AWAY = 0.3, 0.1, 4
 
 
 def correlation(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
@@ -57,8 +58,8 @@ def lag_ms(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
     """Delay of the lips against the true lips, milliseconds; positive if late.
 
     The prediction is moved by fractions of a frame (cubic splines) to where it
-    correlates best with the truth. NaN if it correlates nowhere, or most at the end of the
-    search: 12 frames, or a quarter of the clip.
+    correlates best with the truth. NaN if it correlates nowhere, or most at the
+    end of the search: 12 frames, or a quarter of the clip.
     """
     reach = min(_MAX_LAG, len(truth) // 4)
     lags = np.arange(-reach, reach + _STEP / 2, _STEP)
@@ -77,7 +78,10 @@ def lag_ms(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
         found = products / np.sqrt(sums[..., :1] * squares)
         best = np.nan_to_num(found, nan=-1.0).argmax(-1)
         inside = (0 < best) & (best < len(lags) - 1)
-        known = inside & (found.max(-1) > _FOLLOWS)
+        away = np.abs(lags - lags[best][..., None]) > _AWAY
+        elsewhere = np.where(away, found, -1).max(-1)
+        height = found.max(-1)
+        known = inside & (height > np.maximum(_FOLLOWS, elsewhere + _STANDS_OUT))
         return np.where(known, lags[best] * 1000 / structs.FPS, np.nan)
 
     return Statistic(terms, of)

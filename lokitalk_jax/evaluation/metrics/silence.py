@@ -65,7 +65,7 @@ def lip_motion(openings: np.ndarray, silent: np.ndarray) -> Statistic:
     The counterpart of THEval's silent-lip stability; in thousandths of a face width.
     """
     change = np.abs(np.diff(openings, append=np.nan))
-    counts = silent & np.isfinite(change)
+    counts = silent & np.append(silent[1:], False) & np.isfinite(change)
     return bootstrap.share(1000 * change, counts, _COUNTED)
 
 

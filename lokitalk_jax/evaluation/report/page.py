@@ -9,7 +9,7 @@ import cv2
 import jinja2
 import markupsafe
 
-from lokitalk_jax.evaluation.report import curves, score_list, tables
+from lokitalk_jax.evaluation.report import curves, motion_list, score_list, tables
 from lokitalk_jax.evaluation.report.clip import Clip
 from lokitalk_jax.evaluation.report.extremes import Picture
 from lokitalk_jax.media import image_file
@@ -61,6 +61,8 @@ def render(header: Mapping[str, object], clips: Sequence[Clip]) -> str:
     clip_tables = {
         title: table
         for title, scores in (
+            ("Motion", motion_list.MOTION),
+            ("Dynamics and sharpness", motion_list.DYNAMICS),
             ("Face", score_list.FACE),
             ("Lips and sound", score_list.SYNC),
         )

@@ -60,6 +60,9 @@ REGION = (
     Score("psnr", "PSNR, dB", 2, "higher"),
     Score("ssim", "SSIM", 4, "higher"),
     Score("lpips_alex", "LPIPS", 4, "lower"),
+    Score("sharpness", "Sharpness", 3, "higher"),
+    Score("sharpness_truth", "Sharpness of truth", 3, ""),
+    Score("seam", "Seam, levels", 2, "lower"),
 )
 FACE = (
     Score("lmd_face", "LMD, face widths", 4, "lower", "LMD divided by the face width."),
