@@ -28,7 +28,7 @@ def test_rows_of_frames_add_up_to_the_clip():
     for name, column in ("lip", 0), ("head", 2), ("torso", 3):
         pooled = psnr.masked_psnr(truth, prediction, regions[..., column])
         assert scores[name]["psnr"] == pytest.approx(pooled)
-    assert scores["eye"] == {"psnr": None, "ssim": None, "lpips_alex": None}
+    assert set(scores["eye"].values()) == {None}
     assert scores["frame"]["ms_ssim"] is None and scores["frame"]["cpbd"] is None
     low, high = scores["intervals"]["frame"]["psnr"]
     assert min(per_frame) <= low < scores["frame"]["psnr"] < high <= max(per_frame)
