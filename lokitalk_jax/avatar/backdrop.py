@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from lokitalk_jax.data.clip_records import ClipRecord
+from lokitalk_jax.media import image_file
 
 _COLOURS = {
     "black": "000000",
@@ -26,7 +27,7 @@ def find(text: str | os.PathLike, record: ClipRecord) -> np.ndarray | None:
     Args:
       text: "plate", the background of the clip; "none", transparency; a colour, as
         #rrggbb or one of a few names; or the path of an image, which is scaled to cover
-        the frame and cropped.
+        the frame and cropped; the plate shows through where it is transparent.
       record: of the clip; sets the size.
 
     Returns:
@@ -44,13 +45,27 @@ def find(text: str | os.PathLike, record: ClipRecord) -> np.ndarray | None:
     if re.fullmatch("[0-9a-fA-F]{6}", hexadecimal):
         colour = np.frombuffer(bytes.fromhex(hexadecimal), np.uint8)
         return np.broadcast_to(np.float32(colour) / 255, (*shape, 3))
-    image = cv2.imread(text) if pathlib.Path(text).is_file() else None
+    path = pathlib.Path(text)
+    data = path.read_bytes() if path.is_file() else b""
+    image = image_file.decode(data, cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(
             f"background={text} is neither plate, none, a colour (#rrggbb, "
             f"{', '.join(_COLOURS)}) nor an image file"
         )
-    return _cover(image[..., ::-1], shape).astype(np.float32) / 255
+    stored = image_file.decode(data)
+    if stored is None or stored.shape[-1] != 4:
+        return _cover(image, shape).astype(np.float32) / 255
+    return _over_plate(stored, record.plate.astype(np.float32) / 255)
+
+
+def _over_plate(image: np.ndarray, plate: np.ndarray) -> np.ndarray:
+    """An image with alpha, in front of the clip's own background."""
+    image = np.float32(image) / np.iinfo(image.dtype).max
+    # Scaled with their alpha, so that hidden colours do not leak over edges.
+    image[..., :3] *= image[..., 3:]
+    scaled = np.clip(_cover(image, plate.shape[:2]), 0, 1)
+    return np.minimum(scaled[..., :3] + (1 - scaled[..., 3:]) * plate, 1)
 
 
 def _cover(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

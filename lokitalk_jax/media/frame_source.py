@@ -6,11 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import av
 import numpy as np
-from av.error import FFmpegError
 
-from lokitalk_jax.media import image_file, video_reader
+from lokitalk_jax.media import image_file, media_file, video_reader
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
@@ -64,14 +62,11 @@ def open_source(path: str | os.PathLike) -> FrameSource:
     if not path.is_file():
         raise ValueError(f"no such file or folder: {path}")
     try:
-        with av.open(str(path)) as container:
-            rate = container.streams.video[0].average_rate
+        with media_file.open_media(path) as container:
+            streams = media_file.picture_streams(container)
+            rate = streams[0].average_rate
     except IndexError as error:
         raise ValueError(
             f"{path} holds no video stream; give a video or a folder of frames"
-        ) from error
-    except FFmpegError as error:
-        raise ValueError(
-            f"{path} is no video, or is cut off; write it again ({error.strerror})"
         ) from error
     return FrameSource(path, None, float(rate) if rate else None)

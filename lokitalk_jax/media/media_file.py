@@ -29,7 +29,10 @@ def open_media(path: str | os.PathLike) -> InputContainer:
         return av.open(f"file:{os.fspath(path)}")
     except (FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"{path} is not a video or sound file: {reason}") from error
+        raise ValueError(
+            f"{path} is not a video or sound file, or is cut off ({reason}); write it "
+            "again"
+        ) from error
 
 
 def packets(

@@ -212,7 +212,7 @@ class VideoWriter:
         """The container; closed silently where the block left it open."""
         # The index in front, so that a browser plays while it loads.
         options = {} if self._codec is _VP9 else {"movflags": "+faststart"}
-        container = av.open(str(path), "w", options=options)
+        container = av.open(f"file:{path}", "w", options=options)
         try:
             if self._synthetic:
                 for tag in ("comment", "description"):

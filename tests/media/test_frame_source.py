@@ -29,7 +29,7 @@ def test_files_that_are_no_frames_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
         frame_source.open_source(tmp_path / "gone")
     (tmp_path / "text.mp4").write_text("hello")
-    with pytest.raises(ValueError, match="is no video, or is cut off"):
+    with pytest.raises(ValueError, match="is not a video or sound file, or is cut off"):
         frame_source.open_source(tmp_path / "text.mp4")
     (truth / "5.png").write_bytes(b"cut off")
     with pytest.raises(ValueError, match=r"5\.png is not an image"):

@@ -234,3 +234,12 @@ def test_reading_says_what_is_wrong(tmp_path):
     (tmp_path / "x.mp4").write_text("not a video")
     with pytest.raises(ValueError, match="not a video"):
         next(video_reader.read_frames(tmp_path / "x.mp4"))
+
+
+@pytest.mark.parametrize("name", ["take 12:30.mp4", "-x.mp4", "50%d é.mp4"])
+def test_any_name_is_written_and_read(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with video_writer.VideoWriter(name, size=(32, 32)) as video:
+        video.write(picture(0, 32, 32))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(list(video_reader.read_frames(name))) == 1
