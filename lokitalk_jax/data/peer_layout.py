@@ -15,6 +15,7 @@
 """
 
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -47,7 +48,7 @@ MOUTH_PARSING = {(100, 100, 100): layout.HEAD, (0, 0, 0): layout.HEAD}
 
 
 def image(folder: pathlib.Path, kind: str, index: int) -> pathlib.Path:
-    """Path of image `index`, where `kind` is one of the four subfolders."""
+    """Where image `index` is written, of one of the four subfolders."""
     suffix = ".png" if kind in (TORSOS, PARSING_MAPS) else ".jpg"
     return folder / kind / f"{index}{suffix}"
 
@@ -57,9 +58,18 @@ def landmarks(folder: pathlib.Path, index: int) -> pathlib.Path:
     return folder / FRAMES / f"{index}.lms"
 
 
-def numbered(folder: pathlib.Path, suffix: str) -> dict[int, pathlib.Path]:
+def images(folder: pathlib.Path, kind: str) -> dict[int, pathlib.Path]:
+    """Images that are there, by number, where `kind` is one of the four subfolders.
+
+    Some programs pad the numbers with zeros, and some store frames as PNG.
+    """
+    return numbered(folder / kind, ".jpg", ".jpeg", ".png")
+
+
+def numbered(folder: pathlib.Path, *suffixes: str) -> dict[int, pathlib.Path]:
     """Files whose names are numbers, in the order of these."""
-    found = [p for p in folder.glob(f"*{suffix}") if p.stem.isdigit()]
+    found = [p for p in folder.glob("*") if p.suffix.lower() in suffixes]
+    found = [p for p in found if p.stem.isascii() and p.stem.isdigit()]
     return {int(p.stem): p for p in sorted(found, key=lambda p: int(p.stem))}
 
 
@@ -101,16 +111,22 @@ def read_transforms(path: pathlib.Path) -> Transforms:
     """Reads a file of poses.
 
     Raises:
-      Fault: the file is missing or damaged, or a field is missing or of another type.
+      Fault: the file is missing or damaged, or a field is missing, of another type, or
+        not a length that a camera can have.
     """
     try:
         # Python's reader, since these programs write NaN, which is not JSON.
-        content = json.loads(path.read_text("utf-8"))
-        return msgspec.convert(content, Transforms, strict=False)
+        content = json.loads(path.read_text("utf-8-sig"))
+        read = msgspec.convert(content, Transforms, strict=False)
     except FileNotFoundError as error:
         raise layout.Fault("transforms", "there is no such file") from error
     except (ValueError, msgspec.ValidationError) as error:
         raise layout.Fault("transforms", f"cannot be read ({error})") from error
+    for name in ("focal_len", "cx", "cy"):
+        value = getattr(read, name)
+        if not (math.isfinite(value) and (value > 0 or name != "focal_len")):
+            raise layout.Fault("transforms", f"{name} is {value}")
+    return read
 
 
 def write_transforms(path: pathlib.Path, transforms: Transforms) -> None:

@@ -21,14 +21,15 @@ def examine(path: pathlib.Path, count: int) -> Iterator[Finding]:
 def _action_units(table: pathlib.Path, count: int) -> Iterator[Finding]:
     if not table.is_file():
         return
-    with open(table, newline="", encoding="utf-8", errors="replace") as file:
+    with open(table, newline="", encoding="utf-8-sig", errors="replace") as file:
         rows = list(csv.reader(file))
     names = [name.strip() for name in rows[0]] if rows else []
     if _BLINKS not in names:
         seen, remedy = f"no column {_BLINKS} (blinks)", "run OpenFace again"
         yield Finding(WARNING, "expressions", table.name, seen, remedy)
-    if len(rows) - 1 != count:
-        seen = f"{len(rows) - 1} rows for {count} frames"
+    found = max(len(rows) - 1, 0)
+    if found != count:
+        seen = f"{found} rows for {count} frames"
         remedy = "run OpenFace on the 25 fps video of the frames"
         yield Finding(WARNING, "expressions", table.name, seen, remedy)
 

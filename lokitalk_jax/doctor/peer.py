@@ -7,7 +7,14 @@ import numpy as np
 
 from lokitalk_jax.data import peer_layout
 from lokitalk_jax.doctor import expressions, peer_images, peer_poses, sound
-from lokitalk_jax.doctor.finding import ERROR, NOTE, PEER_AGAIN, Finding, listed
+from lokitalk_jax.doctor.finding import (
+    ERROR,
+    NOTE,
+    PEER_AGAIN,
+    WARNING,
+    Finding,
+    listed,
+)
 from lokitalk_jax.progress import Progress
 
 _LANDMARK_FILES = f"{peer_layout.FRAMES}/*.lms"
@@ -16,7 +23,7 @@ _LANDMARK_FILES = f"{peer_layout.FRAMES}/*.lms"
 def examine(path: pathlib.Path, progress: Progress | None) -> Iterator[Finding]:
     """Runs all checks of a folder."""
     where = peer_layout.FRAMES
-    numbers = list(peer_layout.numbered(path / where, ".jpg"))
+    numbers = list(peer_layout.images(path, where))
     count = len(numbers)
     if not numbers:
         yield Finding(ERROR, "no_frames", where, "there are no frames", PEER_AGAIN)
@@ -46,7 +53,10 @@ def examine(path: pathlib.Path, progress: Progress | None) -> Iterator[Finding]:
         seen, remedy = "no audio features", "not needed to import"
         yield Finding(NOTE, "no_features", peer_layout.FEATURES, seen, remedy)
     for file in features:
-        yield from sound.features(file, count)
+        for one in sound.features(file, count):
+            # Importing makes features of its own.
+            harmless = one.severity == ERROR
+            yield one._replace(severity=WARNING) if harmless else one
     yield from expressions.examine(path, count)
 
 

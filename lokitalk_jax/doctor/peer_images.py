@@ -37,11 +37,13 @@ def examine(
     shape, repeats = None, pictures.Repeats()
     faults = {kind: pictures.Faults(kind, PEER_AGAIN) for kind in _KINDS}
     there = {kind: (path / kind).is_dir() for kind in _KINDS}
+    files = {kind: peer_layout.images(path, kind) for kind in _KINDS}
     for index in track(numbers, progress, "checking", len(numbers)):
         for kind, (channels, _) in _KINDS.items():
             if not there[kind]:
                 continue
-            image = pictures.read(peer_layout.image(path, kind, index))
+            file = files[kind].get(index)
+            image = None if file is None else pictures.read(file)
             if shape is None and image is not None:
                 shape = image.shape[:2]
             wanted = (*(shape or (0, 0)), channels)
@@ -84,9 +86,10 @@ def _parsing(path: pathlib.Path, numbers: list[int]) -> Iterator[Finding]:
     count = min(_SAMPLES, len(numbers))
     samples = np.linspace(0, len(numbers) - 1, count).astype(int)
     colours, headless = set(), []
+    files = peer_layout.images(path, where)
     for index in np.array(numbers)[samples]:
-        file = peer_layout.image(path, where, index)
-        parsed = pictures.read(file, cv2.IMREAD_COLOR)
+        file = files.get(int(index))
+        parsed = None if file is None else pictures.read(file, cv2.IMREAD_COLOR)
         if parsed is None:
             continue
         rgb = np.unique(parsed.reshape(-1, 3), axis=0)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax.data import layout, peer_layout
-from lokitalk_jax.doctor.finding import ERROR, PEER_AGAIN, Finding, listed
+from lokitalk_jax.doctor.finding import ERROR, PEER_AGAIN, WARNING, Finding, listed
 
 _BOTH = "transforms_*.json"
 _DEPTH = (0.1, 5.0)  # metres
@@ -48,6 +48,16 @@ def load(path: pathlib.Path, count: int) -> Iterator[Finding | Poses]:
         except (layout.Fault, ValueError) as fault:
             yield Finding(ERROR, "transforms", name, str(fault), PEER_AGAIN)
             return
+    train, held_out = contents
+    if not train.frames:
+        seen = "there is no frame to train on"
+        name = peer_layout.TRANSFORMS[0]
+        faults.append(Finding(ERROR, "pose_count", name, seen, PEER_AGAIN))
+    if not held_out.frames:
+        seen = "there is no held-out frame"
+        remedy = "importing holds the last eleventh out instead"
+        name = peer_layout.TRANSFORMS[1]
+        yield Finding(WARNING, "no_held_out", name, seen, remedy)
     if len(poses) != count:
         seen = f"{len(poses)} poses for {count} frames"
         faults.append(Finding(ERROR, "pose_count", _BOTH, seen, PEER_AGAIN))
@@ -55,7 +65,6 @@ def load(path: pathlib.Path, count: int) -> Iterator[Finding | Poses]:
         faults += _rigid(poses)
     yield from faults
     if not faults or all(fault.check == "depth" for fault in faults):
-        train = contents[0]
         yield Poses(train.focal_len, (train.cx, train.cy), poses)
 
 

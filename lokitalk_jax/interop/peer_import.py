@@ -82,7 +82,8 @@ def _run_stages(
 ) -> None:
     theirs = peer_poses.read(source)
     count = len(theirs.camera_to_head)
-    out = FolderWriter(work.path)
+    stored = peer_layout.images(source, peer_layout.FRAMES).values()
+    out = FolderWriter(work.path, png=all(path.suffix == ".png" for path in stored))
     repeated = work.cached(
         "repeats",
         lambda: [_write_frames(source, out, count, progress)],
@@ -145,13 +146,15 @@ def _write_frames(
 ) -> np.ndarray:
     """Takes frames over; returns which of them are repeats, bool [F]."""
     repeats = pictures.Repeats()
+    paths = peer_layout.images(source, peer_layout.FRAMES)
     for i in track(range(count), progress, "frames", count):
-        path = peer_layout.image(source, peer_layout.FRAMES, i)
+        path = paths[i]
         rgb = image_file.read_rgb(path)
         repeats.add(i, rgb)
         if out.frame_path(i).exists():
             continue
-        if rgb.shape == _even(rgb).shape:
+        whole = rgb.shape == _even(rgb).shape
+        if whole and path.suffix == out.frame_path(i).suffix:
             # A copy of the file, since every encoding loses a little.
             with replacing(out.frame_path(i)) as temporary:
                 shutil.copyfile(path, temporary)
@@ -166,11 +169,11 @@ def _write_labels(
     source: pathlib.Path, out: FolderWriter, count: int, progress: Progress | None
 ) -> None:
     """Makes masks and labels from parsing maps."""
+    paths = peer_layout.images(source, peer_layout.PARSING_MAPS)
     for i in track(range(count), progress, "labels", count):
         if out.has_labels(i):
             continue
-        path = peer_layout.image(source, peer_layout.PARSING_MAPS, i)
-        labels = _even(label_images.read(path))
+        labels = _even(label_images.read(paths[i]))
         person = np.where(labels == layout.BACKGROUND, 0, 255).astype(np.uint8)
         # Their maps end at whole pixels, a person does not.
         out.write_mask(i, cv2.GaussianBlur(person, (3, 3), 0))

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax.data import peer_layout
+from lokitalk_jax.data import layout, peer_layout
 from lokitalk_jax.data.peer_layout import FramePose, Transforms
 
 _AXES = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -48,7 +48,7 @@ def read(path: pathlib.Path) -> PeerPoses:
         np.array([by_image[i] for i in sorted(by_image)], np.float64),
         train.focal_len,
         (train.cx, train.cy),
-        len(train.frames),
+        len(train.frames) if held_out.frames else layout.train_count(len(frames)),
     )
 
 

@@ -68,6 +68,31 @@ PEER = {
     "no focal": (
         lambda p: edit_json(p, lambda c: c.pop("focal_len")),
         "transforms", "focal_len"),
+    "focal of NaN": (
+        lambda p: edit_json(p, lambda c: c.update(focal_len=float("nan"))),
+        "transforms", "focal_len is nan"),
+    "focal of 0": (
+        lambda p: edit_json(p, lambda c: c.update(focal_len=0)),
+        "transforms", "focal_len is 0"),
+    "infinite centre": (
+        lambda p: edit_json(p, lambda c: c.update(cx=float("inf"))),
+        "transforms", "cx is inf"),
+    "no training frames": (
+        lambda p: edit_json(p, lambda c: c["frames"].clear()),
+        "pose_count", "no frame to train on"),
+    "empty pose": (
+        lambda p: edit_json(p, lambda c: pose_of(c).clear()), "transforms", "(0,)"),
+    "empty transforms": (
+        lambda p: (p / "transforms_train.json").write_text(""),
+        "transforms", "cannot be read"),
+    "no action units": (
+        lambda p: (p / "au.csv").write_text(""), "expressions", "0 rows for 44"),
+    "empty features": (
+        lambda p: np.save(p / "aud_hu.npy", np.zeros((0, 2, 1024), "f4")),
+        "features_length", "0 rows for 44"),
+    "features without an axis": (
+        lambda p: np.save(p / "aud_hu.npy", np.float32(1)),
+        "features_kind", "no known kind"),
     "pose of 3 rows": (
         lambda p: edit_json(p, lambda c: pose_of(c).pop()), "transforms", "(3, 4)"),
     "NaN pose": (
@@ -144,3 +169,36 @@ def test_a_good_folder_of_peers_has_no_faults(peer, tmp_path):
     peer_folder.write(tmp_path / "odd", 12, width=65)
     found = check.examine(tmp_path / "odd")
     assert [o.check for o in found if o.severity == finding.WARNING] == ["odd_size"]
+
+
+def test_features_that_importing_does_not_use_are_no_error(peer):
+    np.save(peer / "aud_hu.npy", np.zeros((3, 2, 1024), "f4"))
+    truncate(peer / "aud_ds.npy")
+    found = {one.severity for one in check.examine(peer)}
+    assert found == {finding.WARNING, finding.NOTE}
+
+
+def rename(path, number):
+    for kind in ("ori_imgs", "gt_imgs", "torso_imgs", "parsing"):
+        for file in list((path / kind).iterdir()):
+            file.rename(file.with_stem(number(int(file.stem))))
+
+
+def as_png(path):
+    for kind in ("ori_imgs", "gt_imgs"):
+        for file in list((path / kind).glob("*.jpg")):
+            cv2.imwrite(str(file.with_suffix(".png")), cv2.imread(str(file)))
+            file.unlink()
+
+
+def with_mark(path):
+    for file in path.glob("*.json"):
+        file.write_text(file.read_text("utf-8"), "utf-8-sig")
+
+
+@pytest.mark.parametrize(
+    "change", [lambda p: rename(p, "{:05d}".format), as_png, with_mark]
+)
+def test_other_names_pictures_and_byte_order_marks_are_no_fault(peer, change):
+    change(peer)
+    assert {one.severity for one in check.examine(peer)} == {finding.NOTE}

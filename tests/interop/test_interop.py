@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import cv2
 import numpy as np
 import peer_folder
 import pytest
@@ -12,6 +13,7 @@ from lokitalk_jax.data import folder, layout
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.doctor import check
 from lokitalk_jax.interop import peer_export, peer_import, peer_poses
+from lokitalk_jax.media import image_file
 from lokitalk_jax.preparation import face_model, faces
 from lokitalk_jax.training import trainer
 
@@ -167,6 +169,30 @@ def test_an_import_marks_repeats(tmp_path, found_faces):
     peer_import.import_folder(source, tmp_path / "ours")
     found = folder.IdentityFolder(tmp_path / "ours").tracks().duplicate
     assert np.flatnonzero(found).tolist() == list(range(2, 33, 3))
+
+
+def test_padded_png_frames_without_held_out_ones_are_imported(tmp_path, found_faces):
+    source = tmp_path / "theirs"
+    peer_folder.write(source, 22)
+    for kind in ("ori_imgs", "gt_imgs", "torso_imgs", "parsing"):
+        for file in list((source / kind).iterdir()):
+            padded = file.with_stem(f"{int(file.stem):06d}")
+            if file.suffix == ".jpg":
+                cv2.imwrite(str(padded.with_suffix(".png")), cv2.imread(str(file)))
+                file.unlink()
+            else:
+                file.rename(padded)
+    train, held_out = (source / f"transforms_{name}.json" for name in ("train", "val"))
+    contents = [json.loads(file.read_text("utf-8")) for file in (train, held_out)]
+    contents[0]["frames"] += contents[1]["frames"]
+    contents[1]["frames"] = []
+    for file, content in zip((train, held_out), contents, strict=True):
+        file.write_text(json.dumps(content), "utf-8-sig")
+    meta = peer_import.import_folder(source, tmp_path / "ours")
+    assert (meta.frame_count, meta.train_frames) == (22, 20)
+    frame = image_file.read_rgb(source / "ori_imgs" / "000007.png")
+    found = folder.IdentityFolder(tmp_path / "ours")
+    np.testing.assert_array_equal(found.frame(7), frame)
 
 
 def test_an_import_goes_on_where_it_was_stopped(tmp_path, found_faces, monkeypatch):
