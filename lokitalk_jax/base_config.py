@@ -47,7 +47,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     data.root = ""  # identity folder, or a folder of them; "" makes the demo cast
     data.cache = ""  # folder of resized frames; "" is in each identity folder
     data.size = sizes.size  # longest side of the training images
-    data.max_seconds = 0.0  # trains on the first seconds only; 0 takes all
+    data.max_seconds = 0.0  # trains on so much of each clip; 0 takes all
+    data.choose = "first"  # which of its seconds: first, or best, see `data.seconds`
     data.frames_per_step = sizes.frames  # B
     data.rays_per_frame = sizes.rays  # R
     data.landmarks = 96  # M, landmarks for loss.landmarks
@@ -130,6 +131,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.train = train = ml_collections.ConfigDict()
     train.steps = sizes.steps  # sets the schedule
     train.max_minutes = 0.0  # saves and stops early, schedule unchanged; 0 is no limit
+    # Identities that take their turn in a step, for runs of many; 0 takes all.
+    train.identities_per_step = 0
     train.density_every = 8  # steps between visits to the density grid
     train.density_points = 8192 if gpu else 1024  # cells visited for each frame
     # Stages, see `training.stages`: the first steps on small images, the last with

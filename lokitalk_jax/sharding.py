@@ -63,16 +63,19 @@ def leads_with_identity(path: tuple) -> bool:
     return bool(names & _LEADS_WITH_N)
 
 
-def state_shardings(state, mesh: Mesh):
-    """Shardings of a train state, by the two rules.
+def splits(path: tuple, leaf) -> bool:
+    """Whether a leaf of a train state has the leading axis N.
 
-    Scalars of the optimiser below `identity` (step counts) have no axis N and are on
-    every device.
+    Scalars of the optimiser below `identity` (step counts) have no axis.
     """
+    return leads_with_identity(path) and leaf.ndim > 0
+
+
+def state_shardings(state, mesh: Mesh):
+    """Shardings of a train state, by the two rules."""
 
     def place(path, leaf):
-        split = leads_with_identity(path) and leaf.ndim > 0
-        return NamedSharding(mesh, P("identity") if split else P())
+        return NamedSharding(mesh, P("identity") if splits(path, leaf) else P())
 
     return jax.tree_util.tree_map_with_path(place, state)
 

@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-from lokitalk_jax.data import frame_cache, regions
+from lokitalk_jax.data import frame_cache, regions, seconds
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.data.layout import Tracks
 from lokitalk_jax.progress import Progress
@@ -51,6 +51,7 @@ class Dataset:
         cache_root: pathlib.Path | None = None,
         max_seconds: float | None = None,
         progress: Progress | None = None,
+        choose: str = "first",
     ) -> "Dataset":
         """Opens an identity at `size` pixels of its longest side.
 
@@ -59,9 +60,9 @@ class Dataset:
           size: longest side, at most the folder's own.
           cache_root: folder for the caches of all identities; by default the identity
             folder's own `cache`, or the user's cache folder where that is read-only.
-          max_seconds: trains on this much from the start of the clip. Held-out frames
-            stay the same.
+          max_seconds: trains on this much of the clip. Held-out frames stay the same.
           progress: called for every frame that is resized into the cache.
+          choose: which of its seconds, see `seconds`.
 
         Raises:
           ValueError: the size is larger than the prepared frames, tracks and frames
@@ -84,7 +85,7 @@ class Dataset:
             [meta.focal * size / longest, *(np.array(meta.principal) * scale)],
             np.float32,
         )
-        tracks, train_mask = read_tracks(folder, max_seconds)
+        tracks, train_mask = read_tracks(folder, max_seconds, choose)
         landmarks = tracks.landmarks * np.append(scale, size / longest)
         tracks = tracks._replace(landmarks=landmarks.astype(np.float32))
         held_out = np.arange(meta.frame_count) >= meta.train_frames
@@ -142,7 +143,7 @@ class Dataset:
 
 
 def read_tracks(
-    folder: IdentityFolder, max_seconds: float | None = None
+    folder: IdentityFolder, max_seconds: float | None = None, choose: str = "first"
 ) -> tuple[Tracks, np.ndarray]:
     """Reads the tracks that signals are fitted on, and no image.
 
@@ -150,14 +151,15 @@ def read_tracks(
       The tracks at the size of the folder, and bool [F], True at training frames.
 
     Raises:
-      ValueError: tracks and frames disagree, or no frame is left to train on.
+      ValueError: tracks and frames disagree, no frame is left to train on, or `choose`
+        is unknown.
     """
     meta = folder.meta
     tracks = folder.tracks()
     frames = np.arange(meta.frame_count)
     usable = tracks.valid & ~tracks.duplicate & (frames < meta.train_frames)
     if max_seconds is not None:
-        usable &= frames < max_seconds * meta.fps
+        usable = seconds.excerpt(tracks, usable, max_seconds, choose)
     if not usable.any():
         raise ValueError(
             f"{folder.path}: none of its first {meta.train_frames} frames has a "

@@ -24,6 +24,7 @@ from lokitalk_jax.data import (
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.pixel_sampling import Importance
 from lokitalk_jax.data.references import ReferenceSpec
+from lokitalk_jax.data.turns import Turns
 
 
 class Drawing(NamedTuple):
@@ -86,6 +87,7 @@ class Loader:
         *,
         seed: int,
         audio_windows: Mapping[str, np.ndarray] = MappingProxyType({}),
+        turns: Turns | None = None,
         threads: int = 2,
         prefetch: int = 4,
     ):
@@ -99,6 +101,7 @@ class Loader:
           seed: of the run.
           audio_windows: by name, of all frames [F, W, inputs], for
             `Batch.audio_windows`; either all identities have them or none has.
+          turns: which of the N identities a batch holds; None takes all.
           threads: that read ahead in `iterate`.
           prefetch: batches read ahead.
 
@@ -126,6 +129,8 @@ class Loader:
         self.datasets = tuple(datasets)
         self._signals, self._drawing, self._seed = signals, drawing, seed
         self._audio_windows = audio_windows
+        # Lanes of this process alone.
+        self._turns = turns and turns._replace(lanes=len(datasets) // turns.slots)
         self._threads, self._prefetch = threads, prefetch
         self._points = {
             data.name: face_points.face_points(data)
@@ -135,8 +140,11 @@ class Loader:
 
     def batch(self, step: int) -> structs.Batch:
         """The batch of `step`; depends on seed, step and identity alone."""
-        batch = self._empty()
-        for slot, data in enumerate(self.datasets):
+        datasets = self.datasets
+        if self._turns is not None:
+            datasets = [datasets[row] for row in self._turns.rows(step)]
+        batch = self._empty(len(datasets))
+        for slot, data in enumerate(datasets):
             if data is None:
                 continue
             key = zlib.crc32(data.name.encode())
@@ -194,8 +202,8 @@ class Loader:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _empty(self) -> structs.Batch:
-        n, b, r = len(self.datasets), self._drawing.frames, self._drawing.rays
+    def _empty(self, n: int) -> structs.Batch:
+        b, r = self._drawing.frames, self._drawing.rays
         m = self._drawing.landmarks
         lip_dim = next(iter(self._signals.values())).lip.shape[-1]
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from lokitalk_jax import sharding
-from lokitalk_jax.data import pixel_sampling, references
+from lokitalk_jax.data import pixel_sampling, references, turns
 from lokitalk_jax.data.loader import Drawing, Loader
 from lokitalk_jax.structs import Batch, Config, Signals
 from lokitalk_jax.training import stages
@@ -25,6 +25,7 @@ class Batches:
         in_order: Sequence[TrainingStage],
         signals: Mapping[str, Signals],
         audio_windows: Mapping[str, np.ndarray] = MappingProxyType({}),
+        its_turns: turns.Turns | None = None,
     ):
         """Opens a loader for each stage.
 
@@ -34,6 +35,7 @@ class Batches:
           in_order: the stages.
           signals: by name, the driving signals of all frames.
           audio_windows: see `Loader`.
+          its_turns: the identities of each step; None takes all.
 
         Raises:
           ValueError: the landmark loss has a weight and no landmark is drawn; see
@@ -45,8 +47,12 @@ class Batches:
                 f"loss.landmarks is {config.loss.landmarks} and data.landmarks "
                 f"{data.landmarks}; raise the latter, or set the weight to 0"
             )
-        self._training_set = training_set
         self._stages = tuple(in_order)
+        self._mesh = training_set.mesh
+        self._count, self._slots = training_set.count, training_set.slots
+        if its_turns is not None:
+            self._count = its_turns.count
+            self._slots = sharding.owned_slots(self._count, self._mesh)
 
         def loader(stage: TrainingStage) -> Loader:
             drawing = Drawing(
@@ -63,6 +69,7 @@ class Batches:
                 drawing,
                 seed=config.seed,
                 audio_windows=audio_windows,
+                turns=its_turns,
                 threads=data.threads,
                 prefetch=data.prefetch,
             )
@@ -83,11 +90,6 @@ class Batches:
             source.close()
 
     def _put(self, batch: Batch) -> Batch:
-        training_set = self._training_set
         if jax.process_count() == 1:
-            return jax.device_put(
-                batch, sharding.batch_shardings(batch, training_set.mesh)
-            )
-        return sharding.put_batch(
-            batch, training_set.slots, training_set.count, training_set.mesh
-        )
+            return jax.device_put(batch, sharding.batch_shardings(batch, self._mesh))
+        return sharding.put_batch(batch, self._slots, self._count, self._mesh)

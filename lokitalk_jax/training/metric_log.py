@@ -42,12 +42,12 @@ class MetricLog:
 
         Args:
           step: steps done.
-          metrics: by name, values [N] of the step.
-          names: of the identities; slots after them are padding.
+          metrics: by name, values of the identities of the step.
+          names: of these identities.
           steps_per_second: speed of the run.
         """
-        means = {k: float(np.mean(v[: len(names)])) for k, v in metrics.items()}
-        psnr = zip(names, metrics["psnr"], strict=False)
+        means = {k: float(np.mean(v)) for k, v in metrics.items()}
+        psnr = zip(names, metrics["psnr"], strict=True)
         each = {f"psnr/{name}": float(value) for name, value in psnr}
         self.scalars(step, means | each | {"steps_per_second": steps_per_second})
         if self._lines is not None:

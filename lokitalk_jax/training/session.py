@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from lokitalk_jax import lpips, sharding, structs
 from lokitalk_jax.avatar.run import OpenRun
+from lokitalk_jax.data.turns import Turns
 from lokitalk_jax.model import architecture
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.structs import Batch, Config
@@ -34,8 +35,9 @@ class Session(NamedTuple):
       state: before the first step.
       stages: of training, in their order.
       batches: of all steps.
-      advance: (state, step, batch) to the state after the step and metrics [N]; the
-        state that is given in is donated.
+      turns: the identities of each step; None where all take part.
+      advance: (state, step, batch) to the state after the step and metrics of the
+        batch's identities; the state that is given in is donated.
     """
 
     config: Config
@@ -44,6 +46,7 @@ class Session(NamedTuple):
     state: structs.TrainState
     stages: tuple[TrainingStage, ...]
     batches: Batches
+    turns: Turns | None
     advance: Callable
 
 
@@ -99,16 +102,25 @@ def build_session(
         everywhere = NamedSharding(training_set.mesh, PartitionSpec())
         lpips_params = jax.device_put(lpips.lpips_params("alex"), everywhere)
     batches = Batches(
-        config, training_set, in_order, source.signals, source.audio_windows
+        config,
+        training_set,
+        in_order,
+        source.signals,
+        source.audio_windows,
+        spec.turns,
     )
+    turn = spec.turns
 
     def advance(state, step: int, batch: Batch):
         stage = stages.at(in_order, step)
         train, density = programs[stage]
-        if step % config.train.density_every == 0:
+        visit = step if turn is None else turn.round(step)
+        if visit % config.train.density_every == 0:
             state = density(state, batch)
         # Any transfer to the devices here would delay every step.
         with jax.transfer_guard("disallow"):
             return train(state, batch, lpips_params if stage.patch else None)
 
-    return Session(config, training_set, spec.model, state, in_order, batches, advance)
+    return Session(
+        config, training_set, spec.model, state, in_order, batches, turn, advance
+    )

@@ -2,13 +2,15 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from lokitalk_jax import sharding, structs
+from lokitalk_jax.data import turns
+from lokitalk_jax.data.turns import Turns
 from lokitalk_jax.model import architecture, identity, nerf, sampling
 from lokitalk_jax.structs import Batch, Config
 from lokitalk_jax.training import optimizer
@@ -28,6 +30,7 @@ class StepSpec(NamedTuple):
       ids: [N], a number for each slot that depends on its identity alone.
       lanes: devices along the mesh axis `identity`, see `lanes`.
       density_points: cells of a density grid visited for each frame of a batch.
+      turns: the identities of each step; None takes all.
     """
 
     model: architecture.Model
@@ -36,6 +39,7 @@ class StepSpec(NamedTuple):
     ids: tuple[int, ...]
     lanes: int
     density_points: int
+    turns: Turns | None = None
 
 
 def from_config(config: Config, ids: Sequence[int], lanes: int) -> StepSpec:
@@ -51,6 +55,7 @@ def from_config(config: Config, ids: Sequence[int], lanes: int) -> StepSpec:
         ids=tuple(ids),
         lanes=lanes,
         density_points=config.train.density_points,
+        turns=turns.make(len(ids), lanes, config.train.identities_per_step),
     )
 
 
@@ -81,27 +86,68 @@ def avatar_params(state: structs.TrainState, slot: int) -> structs.AvatarParams:
     )
 
 
-def step_keys(seed: int | Array, step: Array, ids: Sequence[int]) -> Array:
+def step_keys(seed: int | Array, step: Array, ids: Sequence[int] | Array) -> Array:
     """Random keys [N], functions of (seed, step, identity) alone."""
     key = jax.random.fold_in(jax.random.key(seed), step)
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.array(ids, jnp.uint32))
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(ids, jnp.uint32))
+
+
+def _in_turn(
+    spec: StepSpec, advance: Callable, state: structs.TrainState, *arguments
+) -> tuple[structs.TrainState, Any]:
+    """Advances the identities whose turn it is, and the shared parameters.
+
+    Args:
+      spec: what the step does.
+      advance: (spec, state, *arguments) to state and metrics, of some identities.
+      state: of all identities.
+      *arguments: a batch of the identities whose turn it is, and others.
+    """
+    turn = spec.turns
+    if turn is None:
+        return advance(spec, state, *arguments)
+    places = turn.places(state.step)
+
+    def blocks(leaf: Array) -> Array:
+        return leaf.reshape(turn.lanes, turn.slots, *leaf.shape[1:])
+
+    def take(path, leaf: Array) -> Array:
+        if not sharding.splits(path, leaf):
+            return leaf
+        return blocks(leaf)[:, places].reshape(turn.count, *leaf.shape[1:])
+
+    def put(path, leaf: Array, new: Array) -> Array:
+        if not sharding.splits(path, leaf):
+            return new
+        new = new.reshape(turn.lanes, turn.active, *leaf.shape[1:])
+        return blocks(leaf).at[:, places].set(new).reshape(leaf.shape)
+
+    ids = take((jax.tree_util.DictKey("identity"),), jnp.array(spec.ids, jnp.uint32))
+    some = jax.tree_util.tree_map_with_path(take, state)
+    some, metrics = advance(spec._replace(ids=ids), some, *arguments)
+    return jax.tree_util.tree_map_with_path(put, state, some), metrics
 
 
 def train_step(
     spec: StepSpec, state: structs.TrainState, batch: Batch, lpips_params=None
 ) -> tuple[structs.TrainState, dict]:
-    """One step of gradient descent on all identities.
+    """One step of gradient descent on the identities of the step.
 
     Args:
       spec: of the step.
       state: before the step; may be donated.
-      batch: leaves lead with N.
+      batch: leaves lead with N, or with the identities whose turn it is.
       lpips_params: see `identity_loss`; with them the rays are patches.
 
     Returns:
-      the state after the step, and metrics [N] by name.
+      the state after the step, and metrics of the batch's identities by name.
     """
+    return _in_turn(spec, _descend, state, batch, lpips_params)
 
+
+def _descend(
+    spec: StepSpec, state: structs.TrainState, batch: Batch, lpips_params
+) -> tuple[structs.TrainState, dict]:
     def loss(shared, residual, one):
         grid, part, key = one
         return identity_loss(
@@ -127,6 +173,12 @@ def density_step(
 
     Arguments as of `train_step`.
     """
+    return _in_turn(spec, _visit_density, state, batch)[0]
+
+
+def _visit_density(
+    spec: StepSpec, state: structs.TrainState, batch: Batch
+) -> tuple[structs.TrainState, None]:
     model, points = spec.model, spec.density_points
 
     def visit(_, inputs):
@@ -151,7 +203,7 @@ def density_step(
     inputs = (state.params["identity"], state.density)
     inputs += (batch.signals, batch.audio_windows, keys)
     _, density = jax.lax.scan(visit, None, slots_first(inputs, spec.lanes))
-    return state._replace(density=identities_first(density))
+    return state._replace(density=identities_first(density)), None
 
 
 def compile_steps(

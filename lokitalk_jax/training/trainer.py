@@ -6,6 +6,7 @@ import pathlib
 import time
 
 import jax
+import numpy as np
 
 from lokitalk_jax import sharding
 from lokitalk_jax.checkpoint.store import Checkpoints
@@ -21,7 +22,7 @@ from lokitalk_jax.training import (
     voice_fitting,
 )
 from lokitalk_jax.training.metric_log import MetricLog
-from lokitalk_jax.training.session import build_session
+from lokitalk_jax.training.session import Session, build_session
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def train(
             if step % config.train.log_every == 0 or last:
                 rate = (step - start) / (time.monotonic() - began)
                 log.training_step(
-                    step, sharding.fetch(metrics), training_set.names, rate
+                    step, *_named(session, step - 1, sharding.fetch(metrics)), rate
                 )
                 bad_values.refuse(state, step, training_set.names)
             if checkpoints.due(step) or last:
@@ -105,3 +106,14 @@ def train(
     if step == config.train.steps or stop.reason == stopping.TIME_IS_UP:
         voice_fitting.finish(config, workdir, progress)
     return step
+
+
+def _named(session: Session, step: int, metrics: dict) -> tuple[dict, list[str]]:
+    """Metrics of the identities of a step, and their names, padding left out."""
+    names = session.training_set.names
+    rows = np.arange(session.training_set.count)
+    if session.turns is not None:
+        rows = session.turns.rows(step)
+    real = rows < len(names)
+    shown = {name: values[real] for name, values in metrics.items()}
+    return shown, [names[row] for row in rows[real]]

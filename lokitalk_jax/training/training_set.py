@@ -87,7 +87,7 @@ def open_dataset(
     """A clip with a longest side of `size` pixels; see `Dataset.open`."""
     cache = pathlib.Path(config.data.cache) if config.data.cache else None
     seconds = config.data.max_seconds or None
-    return Dataset.open(folder, size, cache, seconds, progress)
+    return Dataset.open(folder, size, cache, seconds, progress, config.data.choose)
 
 
 def load_training_set(
@@ -115,7 +115,10 @@ def load_training_set(
 
     # The lip basis is shared, so every process reads the tracks of every identity;
     # images are opened for its own slots only.
-    tracks = {folder.name: read_tracks(folder, max_seconds) for folder in folders}
+    tracks = {
+        folder.name: read_tracks(folder, max_seconds, config.data.choose)
+        for folder in folders
+    }
     train_masks = {name: mask for name, (_, mask) in tracks.items()}
     fitted, tracked = fit_apply(
         {name: of_clip for name, (of_clip, _) in tracks.items()},
