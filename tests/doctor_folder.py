@@ -17,7 +17,7 @@ COUNT, SIZE, FOCAL = 44, 64, 110.0
 
 
 def good_tracks():
-    """Landmarks that fit their poses, of a head that turns and blinks."""
+    """Landmarks that fit their poses, of a head that turns, speaks and blinks."""
     matrices = peer_folder.poses(COUNT)
     axes = np.diag([1.0, -1.0, -1.0])
     ours = np.tile(np.eye(4), (COUNT, 1, 1))
@@ -33,10 +33,13 @@ def good_tracks():
     eyes = np.full((COUNT, 2), 0.3, np.float32)
     eyes[20:23] = 0.08
     centre = SIZE / 2, SIZE / 2
+    lips = face_geometry.lips_in_head_frame(landmarks, ours, FOCAL, centre)
+    lips[5:9, 31:40] = lips[5:9, 29:20:-1]  # closed: lower lip on the upper one
+    lips[12:18, 30:40, 1] += 0.012  # open
     return layout.Tracks(
         head_to_camera=ours,
         landmarks=landmarks,
-        lips=face_geometry.lips_in_head_frame(landmarks, ours, FOCAL, centre),
+        lips=lips,
         eye_ratio=eyes,
         valid=np.ones(COUNT, bool),
         duplicate=np.zeros(COUNT, bool),

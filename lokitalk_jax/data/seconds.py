@@ -48,9 +48,7 @@ def excerpt(
     return usable & (frames >= begin) & (frames < begin + count)
 
 
-def ranked(
-    tracks: Tracks, usable: np.ndarray, count: int
-) -> list[tuple[int, float]]:
+def ranked(tracks: Tracks, usable: np.ndarray, count: int) -> list[tuple[int, float]]:
     """First frames of stretches of `count` frames and their distances, best first.
 
     The distance is the mean over the clip's usable frames of the distance to the most

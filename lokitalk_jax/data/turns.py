@@ -13,8 +13,8 @@ import numpy as np
 class Turns(NamedTuple):
     """Which of the N slots take part in a step.
 
-    The axis N is `lanes` blocks of `slots`, see `training.lanes`; in each block the same
-    places take part, so that no device waits.
+    The axis N is `lanes` blocks of `slots`, see `training.lanes`; in each block the
+    same places take part, so that no device waits.
 
     Attributes:
       lanes: blocks of the axis N.
