@@ -104,8 +104,8 @@ def _run_stages(
     poses = peer_poses.of_our_head(poses, head).astype(np.float32)
     _write_labels(source, out, count, progress)
     motion = work.cached(
-        "torso",
-        lambda: stages.register_torso(out, poses, valid, progress),
+        "torso_points",
+        lambda: stages.register_torso(out, poses, valid, os.cpu_count() or 1, progress),
         torso.TorsoMotion._make,
     )
     tracked = tracks.assemble(

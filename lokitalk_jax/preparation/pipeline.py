@@ -123,8 +123,10 @@ def _run_stages(
     )
     stages.write_masks(out, landmarks, valid, workers, progress)
     motion = work.cached(
-        "torso",
-        lambda: stages.register_torso(out, poses.head_to_camera, valid, progress),
+        "torso_points",
+        lambda: stages.register_torso(
+            out, poses.head_to_camera, valid, workers, progress
+        ),
         torso.TorsoMotion._make,
     )
     tracked = tracks.assemble(

@@ -8,6 +8,7 @@ import collections
 import concurrent.futures
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from lokitalk_jax import face_mesh
@@ -23,6 +24,7 @@ from lokitalk_jax.preparation import (
     source_video,
     timeline,
     torso,
+    torso_points,
 )
 from lokitalk_jax.preparation.person_mask import PersonSegmenter
 from lokitalk_jax.progress import Progress, Stage, track
@@ -124,13 +126,36 @@ def register_torso(
     out: FolderWriter,
     head_to_camera: np.ndarray,
     valid: np.ndarray,
+    workers: int,
     progress: Progress | None = None,
 ) -> torso.TorsoMotion:
-    """Tracks the torso through all frames; see `torso`."""
+    """Tracks the torso through all frames; see `torso` and `torso_points`."""
     reference, count = torso.reference_frame(head_to_camera, valid), len(valid)
-    stage = Stage(progress, "torso", count)
+    stage = Stage(progress, "torso", 2 * count)
     labels = out.labels(reference)
-    return torso.register(out.frame, labels, reference, count, stage.advance)
+    warps, correlations = torso.register(
+        out.frame, labels, reference, count, stage.advance
+    )
+
+    def grey(index: int) -> np.ndarray:
+        return cv2.cvtColor(out.frame(index), cv2.COLOR_RGB2GRAY)
+
+    template = torso_points.choose(grey(reference), labels)
+    places = np.zeros((count, *template.points.shape), np.float32)
+    weights = np.zeros(places.shape[:2], np.float32)
+
+    def follow(index: int) -> tuple[np.ndarray, np.ndarray]:
+        return torso_points.follow(template, grey(index), warps[index])
+
+    # Flow depends on the number of threads that share a frame.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        for index, found in enumerate(pool.map(follow, range(count))):
+            places[index], weights[index] = found
+            stage.advance()
+    cv2.setNumThreads(threads)
+    return torso.TorsoMotion(warps, correlations, template.points, places, weights)
 
 
 def write_plate(

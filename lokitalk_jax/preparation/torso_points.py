@@ -1,0 +1,97 @@
+"""Points of the torso, followed by optical flow from one reference frame.
+
+Every frame is first warped onto the reference by the torso's coarse motion, so that the
+flow is short and nothing drifts; it says how each point moves beyond that motion.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from lokitalk_jax.data import layout
+
+# Points are at most this many, the most textured ones of a grid.
+COUNT = 200
+_GRID = 64  # cells along the longest side
+_TEXTURE_BLUR = 3.0  # pixels
+# Flow there and back that misses its start by more than this, pixels, counts little.
+_MISS = 0.7
+# Slopes of more grey values than this a pixel make a point no better.
+_STEEP = 20.0
+# Points this close to the edge of a frame are not used, pixels.
+_BORDER = 4
+
+
+class Template(NamedTuple):
+    """The reference frame and P points in it.
+
+    Attributes:
+      grey: uint8 [H, W].
+      points: float32 [P, 2], pixels, x and y of array indices.
+      texture: float32 [P], weights up to 1.
+    """
+
+    grey: np.ndarray
+    points: np.ndarray
+    texture: np.ndarray
+
+
+def choose(grey: np.ndarray, labels: np.ndarray) -> Template:
+    """Chooses points on the torso of the reference frame.
+
+    Args:
+      grey: uint8 [H, W].
+      labels: uint8 [H, W], see `layout`.
+    """
+    slopes = [cv2.Sobel(grey, cv2.CV_32F, *d, scale=1 / 8) for d in ((1, 0), (0, 1))]
+    squares = slopes[0] ** 2 + slopes[1] ** 2
+    steepness = np.sqrt(cv2.GaussianBlur(squares, (0, 0), _TEXTURE_BLUR))
+    step = max(max(grey.shape) // _GRID, 1)
+    place = np.s_[step // 2 :: step, step // 2 :: step]
+    rows, columns = np.indices(grey.shape)
+    on_torso = labels[place] == layout.TORSO
+    points = np.stack([columns[place][on_torso], rows[place][on_torso]], 1)
+    texture = np.minimum(steepness[place][on_torso] / _STEEP, 1)
+    best = np.sort(np.argsort(-texture, kind="stable")[:COUNT])
+    return Template(grey, points[best].astype(np.float32), texture[best])
+
+
+def follow(
+    template: Template, grey: np.ndarray, warp: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the points in another frame.
+
+    Args:
+      template: the reference frame.
+      grey: uint8 [H, W], the frame.
+      warp: [2, 3], from pixels of the reference to pixels of the frame, coarse.
+
+    Returns:
+      places float32 [P, 2], array indices, and weights float32 [P], zero outside the
+      frame.
+    """
+    height, width = grey.shape
+    warped = cv2.warpAffine(
+        grey,
+        warp,
+        (width, height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    there = _at(search.calc(template.grey, warped, None), template.points)
+    back = _at(search.calc(warped, template.grey, None), template.points + there)
+    missed = np.linalg.norm(there + back, axis=1) / _MISS
+    places = (template.points + there) @ warp[:, :2].T + warp[:, 2]
+    inside = (places > _BORDER).all(1)
+    inside &= (places < np.array([width, height]) - 1 - _BORDER).all(1)
+    return places, template.texture * inside / (1 + missed**2)
+
+
+def _at(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Values [P, C] of an image [H, W, C] at points [P, 2]."""
+    x, y = points.astype(np.float32).T
+    return cv2.remap(
+        image, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )[0]
