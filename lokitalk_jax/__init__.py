@@ -16,14 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lokitalk_jax.api.actions import (
-        EvaluateOptions,
-        PairOptions,
-        Scores,
-        evaluate,
-        evaluate_pair,
-        train,
-    )
+    from lokitalk_jax.api.actions import evaluate, train
     from lokitalk_jax.api.avatar import Avatar, Speech
     from lokitalk_jax.api.prepare import (
         Outcome,
@@ -34,27 +27,30 @@ if TYPE_CHECKING:
     from lokitalk_jax.api.run import Run
     from lokitalk_jax.avatar.footage import Footage, Frame
     from lokitalk_jax.avatar.live import LiveAvatar, LiveFrame
+    from lokitalk_jax.evaluation.pair import PairOptions, evaluate_pair
+    from lokitalk_jax.evaluation.results import Scores
+    from lokitalk_jax.evaluation.score import EvaluateOptions
     from lokitalk_jax.media.sound_file import Sound, open_sound
     from lokitalk_jax.progress import Bar, Progress
 
 _HOMES = {
     "Avatar": "api.avatar",
     "Bar": "progress",
-    "EvaluateOptions": "api.actions",
+    "EvaluateOptions": "evaluation.score",
     "Footage": "avatar.footage",
     "Frame": "avatar.footage",
     "LiveAvatar": "avatar.live",
     "LiveFrame": "avatar.live",
     "Outcome": "api.prepare",
-    "PairOptions": "api.actions",
+    "PairOptions": "evaluation.pair",
     "PrepareOptions": "api.prepare",
     "Progress": "progress",
     "Run": "api.run",
-    "Scores": "api.actions",
+    "Scores": "evaluation.results",
     "Sound": "media.sound_file",
     "Speech": "api.avatar",
     "evaluate": "api.actions",
-    "evaluate_pair": "api.actions",
+    "evaluate_pair": "evaluation.pair",
     "open_sound": "media.sound_file",
     "prepare": "api.prepare",
     "prepare_all": "api.prepare",

@@ -1,9 +1,9 @@
-"""Preparing a video, training a run, scoring it."""
+"""Training a run, and scoring it."""
 
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import ml_collections
 
@@ -11,12 +11,11 @@ from lokitalk_jax import config as configs
 from lokitalk_jax import process
 from lokitalk_jax.api.avatar import Avatar
 from lokitalk_jax.api.run import Run
-from lokitalk_jax.evaluation import pair, results, score
+from lokitalk_jax.evaluation import score
+from lokitalk_jax.evaluation.results import Scores
+from lokitalk_jax.evaluation.score import EvaluateOptions
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.training import adapting, trainer, voice_fitting
-
-EvaluateOptions = score.Options
-PairOptions = pair.PairOptions
 
 
 def train(
@@ -91,23 +90,6 @@ def default_workdir(
     return pathlib.Path("runs", pathlib.Path(configs.split_preset(config)[0]).stem)
 
 
-class Scores(NamedTuple):
-    """Results of an evaluation.
-
-    Attributes:
-      folder: where report.html, metrics.json, frames.csv and a video of each identity
-        are.
-      metrics: what metrics.json holds, see `evaluation.results`.
-    """
-
-    folder: pathlib.Path
-    metrics: dict[str, Any]
-
-    def summary(self) -> list[str]:
-        """A line for each identity and driving signal."""
-        return results.summary(self.metrics)
-
-
 def evaluate(
     evaluated: Run | Avatar,
     out: str | os.PathLike | None = None,
@@ -132,44 +114,11 @@ def evaluate(
       OSError: the results could not be written.
     """
     if isinstance(evaluated, Run):
-        run = evaluated.opened
-        folder = score.default_folder(run, options) if out is None else out
-        found = score.evaluate(run, folder, None, data, options, progress)
-        return Scores(pathlib.Path(folder), found)
+        return score.evaluate(evaluated.opened, out, None, data, options, progress)
     run, name, clip = evaluated.run, evaluated.name, evaluated.unseen
-    if out is None:
-        names = [name] if clip is None else [f"{name}_zero_shot"]
-        out = score.default_folder(run, options, names)
     if clip is None:
-        found = score.evaluate(run, out, [name], data, options, progress)
-    else:
-        avatars = {name: (evaluated.rendered, clip)}
-        found = score.evaluate_avatars(run, avatars, out, options, progress)
-    return Scores(pathlib.Path(out), found)
-
-
-def evaluate_pair(
-    truth: str | os.PathLike,
-    pred: str | os.PathLike,
-    out: str | os.PathLike | None = None,
-    *,
-    options: PairOptions = PairOptions(),  # noqa: B008 (a tuple)
-    progress: Progress | None = None,
-) -> Scores:
-    """Scores a video of any program against the true one.
-
-    Args:
-      truth, pred: videos, folders of pictures, or identity folders; frame k of the
-        prediction shows true frame k.
-      out: folder of the results, by default one next to the prediction.
-      options: how it is scored, and how the prediction was made.
-      progress: see `lokitalk_jax.progress`.
-
-    Raises:
-      ValueError: the frames do not correspond, or an option cannot be used.
-      OSError: the results could not be written.
-    """
+        return score.evaluate(run, out, [name], data, options, progress)
     if out is None:
-        out = pair.default_folder(pathlib.Path(pred), options)
-    found = pair.evaluate_pair(truth, pred, out, options, progress)
-    return Scores(pathlib.Path(out), found)
+        out = score.default_folder(run, options, [f"{name}_zero_shot"])
+    avatars = {name: (evaluated.rendered, clip)}
+    return score.evaluate_avatars(run, avatars, out, options, progress)

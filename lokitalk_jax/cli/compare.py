@@ -27,12 +27,12 @@ def main(
 
 def _compare(flags: argparse.Namespace) -> None:
     # Imported after the flags were read, as JAX takes seconds to load.
-    from lokitalk_jax.api import actions
+    from lokitalk_jax.evaluation import pair
 
-    fields = actions.PairOptions._fields
-    options = actions.PairOptions(**{name: getattr(flags, name) for name in fields})
+    fields = pair.PairOptions._fields
+    options = pair.PairOptions(**{name: getattr(flags, name) for name in fields})
     with progress.Bar() as bar:
-        scores = actions.evaluate_pair(
+        scores = pair.evaluate_pair(
             flags.truth, flags.pred, flags.out, options=options, progress=bar
         )
     print("\n".join(scores.summary()))

@@ -133,9 +133,10 @@ def _save(avatar: "Avatar", footage: "Footage", flags: argparse.Namespace) -> No
 
 def _evaluate(flags: argparse.Namespace) -> None:
     from lokitalk_jax.api import actions
+    from lokitalk_jax.evaluation.score import EvaluateOptions
 
     whole_run = not flags.identity and not flags.reference
-    options = actions.EvaluateOptions(
+    options = EvaluateOptions(
         flags.max_frames, flags.signals, flags.protocol, flags.vgg, flags.exact
     )
     with progress.Bar() as bar:

@@ -14,6 +14,7 @@ from lokitalk_jax.evaluation.clip_scores import ClipScores
 from lokitalk_jax.evaluation.comparison import Comparison
 from lokitalk_jax.evaluation.contrib import syncnet, syncnet_network
 from lokitalk_jax.evaluation.face_pairs import Detectors
+from lokitalk_jax.evaluation.results import Scores
 from lokitalk_jax.media import frame_match, frame_source, media_file, sound_file
 from lokitalk_jax.preparation import source_video
 from lokitalk_jax.progress import Progress, track
@@ -26,7 +27,7 @@ class PairOptions(NamedTuple):
     """How a pair of videos is scored, and how the prediction was made.
 
     Attributes:
-      protocol: full, peer or unstated, see `score.Options`; only written down.
+      protocol: full, peer or unstated, see `score.EvaluateOptions`; only written down.
       signals: the lips' driving signal: tracked, audio or unstated; only written down.
       labels: label images of the true frames: an identity folder, or a folder of
         labels or parsing maps. Without them head and torso have no scores.
@@ -49,22 +50,24 @@ def evaluate_pair(
     truth: str | os.PathLike,
     pred: str | os.PathLike,
     out: str | os.PathLike | None = None,
+    *,
     options: PairOptions = PairOptions(),  # noqa: B008 (a tuple)
     progress: Progress | None = None,
     detectors: Detectors | None = None,
-) -> dict:
-    """Scores a prediction, frame k against true frame k; frames are streamed.
+) -> Scores:
+    """Scores a video of any program against the true one; frames are streamed.
 
     Args:
-      truth, pred: videos, folders of pictures, or identity folders.
-      out: folder for the results, made if missing; None takes `default_folder`.
-      options: how to score.
-      progress: called after each frame.
+      truth, pred: videos, folders of pictures, or identity folders; frame k of the
+        prediction shows true frame k.
+      out: folder of the results, by default one next to the prediction.
+      options: how it is scored, and how the prediction was made.
+      progress: see `lokitalk_jax.progress`.
       detectors: of faces in truth and prediction; None opens `face_pairs`' own.
 
     Returns:
-      the content of metrics.json, see `results.write`; with SyncNet's weights the clip
-      also has "syncnet" and "syncnet_truth", see `syncnet.score`.
+      the scores; with SyncNet's weights the clip also has "syncnet" and
+      "syncnet_truth", see `syncnet.score`.
 
     Raises:
       ValueError: the frames do not correspond, see `frame_match.check_pair`; labels,

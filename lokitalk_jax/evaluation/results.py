@@ -7,7 +7,8 @@
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from lokitalk_jax import files
 from lokitalk_jax.evaluation.clip_scores import ClipScores
@@ -18,6 +19,22 @@ from lokitalk_jax.evaluation.report.clip import Clip
 _FACTS = ("protocol", "signals", "size", "config_hash", "step")
 
 
+class Scores(NamedTuple):
+    """Results of an evaluation.
+
+    Attributes:
+      folder: holds report.html, metrics.json, frames.csv and a video of each identity.
+      metrics: the content of metrics.json.
+    """
+
+    folder: pathlib.Path
+    metrics: dict[str, Any]
+
+    def summary(self) -> list[str]:
+        """A line for each identity and driving signal."""
+        return list(_lines(self.metrics))
+
+
 def clip(identity: str, driven_by: str, scores: ClipScores) -> Clip:
     """A scored clip without pictures; see `Clip`."""
     return Clip(identity, driven_by, scores.result(), scores.frames, scores.rows())
@@ -25,7 +42,7 @@ def clip(identity: str, driven_by: str, scores: ClipScores) -> Clip:
 
 def write(
     out: pathlib.Path, header: Mapping[str, object], clips: Sequence[Clip]
-) -> dict:
+) -> Scores:
     """Writes the three files.
 
     Args:
@@ -34,7 +51,7 @@ def write(
       clips: the scored clips.
 
     Returns:
-      the content of metrics.json: the header and {"identities": {name: {driven_by: see
+      with metrics {**header, "identities": {name: {driven_by: see
       `ClipScores.result`}}}.
 
     Raises:
@@ -51,12 +68,10 @@ def write(
     for name, content in ("report.html", html), ("metrics.json", text):
         with files.replacing(out / name) as temporary:
             temporary.write_text(content, encoding="utf-8")
-    return result
+    return Scores(out, result)
 
 
-def summary(result: dict) -> list[str]:
-    """One line for each clip of the result of `write`."""
-    lines = []
+def _lines(result: dict) -> Iterator[str]:
     for name, columns in result["identities"].items():
         for driven_by, found in columns.items():
             scores = {
@@ -70,5 +85,4 @@ def summary(result: dict) -> list[str]:
                     f"no face in {found['missed_faces']} of {found['frames']} frames"
                 )
             mode = f"{result['protocol']}, {driven_by}, {result['size']} px"
-            lines.append(f"{name} ({mode}): {', '.join(parts)}")
-    return lines
+            yield f"{name} ({mode}): {', '.join(parts)}"

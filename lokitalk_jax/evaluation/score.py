@@ -28,6 +28,7 @@ from lokitalk_jax.evaluation.clip_scores import ClipScores
 from lokitalk_jax.evaluation.comparison import Comparison
 from lokitalk_jax.evaluation.metrics.aggregate import Row
 from lokitalk_jax.evaluation.report.clip import Clip
+from lokitalk_jax.evaluation.results import Scores
 from lokitalk_jax.media import clip_sound, image_file, image_grid
 from lokitalk_jax.model.rendering import Rendered
 from lokitalk_jax.progress import Progress, track
@@ -38,7 +39,7 @@ SIGNALS = ("tracked", "audio")
 _FRAMES_WITH_MAPS = 6
 
 
-class Options(NamedTuple):
+class EvaluateOptions(NamedTuple):
     """How a run is scored.
 
     Attributes:
@@ -63,9 +64,9 @@ def evaluate(
     out: str | os.PathLike | None = None,
     identities: Sequence[str] | None = None,
     data: str | os.PathLike | None = None,
-    options: Options = Options(),  # noqa: B008 (a tuple)
+    options: EvaluateOptions = EvaluateOptions(),  # noqa: B008 (a tuple)
     progress: Progress | None = None,
-) -> dict:
+) -> Scores:
     """Scores identities of a run.
 
     Args:
@@ -75,9 +76,6 @@ def evaluate(
       data: folder of the identity folders, if they have moved since training.
       options: how to score.
       progress: called after each frame.
-
-    Returns:
-      the content of metrics.json, see `results.write`.
 
     Raises:
       ValueError: a clip is missing or has changed since training, no frame was held
@@ -93,7 +91,7 @@ def evaluate(
 
 
 def default_folder(
-    run: OpenRun, options: Options, identities: Sequence[str] | None = None
+    run: OpenRun, options: EvaluateOptions, identities: Sequence[str] | None = None
 ) -> pathlib.Path:
     """Folder of a run's results; it differs from that of other options."""
     parts = [options.protocol, options.signals]
@@ -107,9 +105,9 @@ def evaluate_avatars(
     run: OpenRun,
     avatars: Mapping[str, tuple[OpenAvatar, Dataset]],
     out: str | os.PathLike,
-    options: Options = Options(),  # noqa: B008 (a tuple)
+    options: EvaluateOptions = EvaluateOptions(),  # noqa: B008 (a tuple)
     progress: Progress | None = None,
-) -> dict:
+) -> Scores:
     """Scores avatars against clips; see `evaluate`.
 
     Args:
@@ -178,7 +176,7 @@ def add_frame(
     return scores.add(index, truth, prediction, lambda _: data.region_masks(index))
 
 
-def _check(options: Options) -> None:
+def _check(options: EvaluateOptions) -> None:
     for field, known in ("protocol", PROTOCOLS), ("signals", SIGNALS):
         if getattr(options, field) not in known:
             raise ValueError(
@@ -193,7 +191,7 @@ def _score_identity(
     avatar: OpenAvatar,
     data: Dataset,
     out: pathlib.Path,
-    options: Options,
+    options: EvaluateOptions,
     progress: Progress | None,
 ) -> list[Clip]:
     """Scores an identity with each of the driving signals to compare."""

@@ -29,7 +29,14 @@ def scored(tmp_path, truth, prediction, **more):
     def progress(*report):
         reports.append(report)
 
-    pair.evaluate_pair(str(truth), prediction, out, options, progress, detectors)
+    pair.evaluate_pair(
+        str(truth),
+        prediction,
+        out,
+        options=options,
+        progress=progress,
+        detectors=detectors,
+    )
     stage, done, total, left = reports[-1]
     assert stage == f"scoring {prediction.name}" and done == total and left == 0
     return out, json.loads((out / "metrics.json").read_text())

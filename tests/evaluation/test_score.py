@@ -79,7 +79,7 @@ def test_scores_are_those_of_the_rendered_frames(tiny_run, avatar, evaluated):
 @pytest.mark.usefixtures("in_process")
 def test_evaluation_of_some_frames_of_one_identity(tiny_run, tmp_path):
     copy = copied(tiny_run, tmp_path)
-    options = score.Options(max_frames=2)
+    options = score.EvaluateOptions(max_frames=2)
     score.evaluate(OpenRun(copy.workdir), None, ["demo_00"], str(copy.data), options)
     out = copy.workdir / "evaluation" / "full_tracked_2_frames" / "demo_00"
     result = scores_in(out)
@@ -93,9 +93,9 @@ def test_evaluation_of_some_frames_of_one_identity(tiny_run, tmp_path):
 
 @pytest.mark.usefixtures("in_process")
 def test_the_peer_protocol_keeps_the_true_torso(tiny_run, tmp_path, evaluated):
-    options = score.Options(protocol="peer")
+    options = score.EvaluateOptions(protocol="peer")
     run = OpenRun(tiny_run.workdir)
-    result = score.evaluate(run, tmp_path, ["demo_00"], options=options)
+    result = score.evaluate(run, tmp_path, ["demo_00"], options=options).metrics
     assert result["protocol"] == "peer"
     full = scores_in(evaluated[0])["identities"]["demo_00"]["tracked"]
     peer = result["identities"]["demo_00"]["tracked"]
@@ -116,7 +116,7 @@ def test_unknown_options_are_refused(tiny_run, tmp_path, options, message):
         score.evaluate(
             OpenRun(tiny_run.workdir),
             tmp_path / "out",
-            options=score.Options(**options),
+            options=score.EvaluateOptions(**options),
         )
     assert not (tmp_path / "out").exists()
 
