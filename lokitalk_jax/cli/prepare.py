@@ -71,6 +71,7 @@ def _prepare(flags: argparse.Namespace) -> int:
         end=flags.end,
         audio=not flags.no_audio,
         audio_track=flags.audio_track,
+        person=flags.person,
         png=flags.png,
         trim=flags.trim,
     )
@@ -163,6 +164,7 @@ def _add_video(parser: terminal.Parser) -> None:
     add("--end", type=float, help="seconds")
     add("--no-audio", action="store_true", help="prepare without sound")
     add("--audio-track", type=int, help="number of the audio track, from 1")
+    add("--person", help="of several in view: left, right, number from the left, x,y")
     add("--png", action="store_true", help="store frames without loss")
     add(
         "--trim",

@@ -131,6 +131,18 @@ def train_count(frame_count: int) -> int:
     return frame_count * 10 // 11
 
 
+def split(valid: np.ndarray) -> int:
+    """Number of training frames of a clip, so that frames with a face are held out.
+
+    Args:
+      valid: bool [F], frames with a face.
+    """
+    count, seen = train_count(len(valid)), np.flatnonzero(valid)
+    if 2 * (seen >= count).sum() >= len(valid) - count:
+        return count
+    return int(seen[train_count(len(seen))])
+
+
 class Fault(ValueError):
     """A file that differs from this description.
 

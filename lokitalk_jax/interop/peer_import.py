@@ -26,7 +26,6 @@ from lokitalk_jax.preparation import (
     face_model,
     pose,
     stages,
-    survey,
     torso,
     tracks,
     workspace,
@@ -34,6 +33,7 @@ from lokitalk_jax.preparation import (
 from lokitalk_jax.preparation.workspace import Workspace
 from lokitalk_jax.progress import Progress, track
 
+_FEWEST = 0.5  # share of the frames that must show a face
 _PLATE_FRAMES = 64  # in which the background is looked for
 
 
@@ -90,9 +90,15 @@ def _run_stages(
         lambda arrays: arrays[0],
     )
     landmarks, valid = work.cached(
-        "landmarks", lambda: stages.find_landmarks(out, count, model, progress), tuple
+        "landmarks",
+        lambda: stages.find_landmarks(out, count, model, None, progress),
+        tuple,
     )
-    survey.check_faces(source.name, (~valid).mean())
+    if valid.mean() <= _FEWEST:
+        raise ValueError(
+            f"{source.name}: {1 - valid.mean():.0%} of its frames show no face; "
+            "look at them, and cut the video where no face is visible"
+        )
     focal, principal = theirs.focal, theirs.principal
     poses = peer_poses.to_ours(theirs.camera_to_head)
     rigid = list(face_mesh.RIGID)

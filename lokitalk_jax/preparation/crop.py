@@ -26,6 +26,11 @@ class Window(NamedTuple):
     out_width: int
     out_height: int
 
+    def of_box(self, box: np.ndarray) -> np.ndarray:
+        """A box [4], left, top, right and bottom of the frame, in the result."""
+        scale = np.array([self.out_width / self.width, self.out_height / self.height])
+        return (box.reshape(2, 2) - [self.left, self.top]).ravel() * np.tile(scale, 2)
+
 
 def whole(height: int, width: int, size: int) -> Window:
     """The whole frame, its longest side `size`, both sides even."""

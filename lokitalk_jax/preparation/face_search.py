@@ -1,4 +1,4 @@
-"""Finds the largest face of a frame, in parts of the frame too where it is small."""
+"""Finds the faces of a frame, in parts of the frame too where they are small."""
 
 import av
 import numpy as np
@@ -7,14 +7,12 @@ from lokitalk_jax.preparation import source_video
 from lokitalk_jax.preparation.faces import Detect
 
 _SIZE = 1024  # longest side of the copy that is searched, pixels
-# A second face that is at least this wide, relative to the first, may be meant.
-_RIVAL = 0.6
 
 
-def largest_face(
+def find(
     clip: source_video.Clip, frame: av.VideoFrame, detect: Detect, in_parts: bool
-) -> tuple[np.ndarray, bool]:
-    """Finds the largest face.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds faces.
 
     Args:
       clip: the video.
@@ -24,19 +22,16 @@ def largest_face(
         faces down to a tenth of the frame's height instead of a fifth.
 
     Returns:
-      The face's box float32 [4], left, top, right and bottom in pixels of the upright
-      frame, NaN where there is no face; and whether a second face is of similar size.
+      Boxes float32 [K, 4], left, top, right and bottom in pixels of the upright frame,
+      largest first; and the upright frame, made smaller, uint8 [H, W, 3].
     """
     rgb = source_video.upright(clip, frame, _SIZE)
     found = _boxes(rgb, detect, 0, 0)
     if in_parts and not found:
         found = _boxes_in_tiles(rgb, detect)
-    if not found:
-        return np.full(4, np.nan, np.float32), False
     scale = [clip.width / rgb.shape[1], clip.height / rgb.shape[0]]
-    scale = np.array(scale * 2, np.float32)
-    widths = [box[2] - box[0] for box in found]
-    return found[0] * scale, len(found) > 1 and widths[1] > _RIVAL * widths[0]
+    boxes = np.array(found, np.float32).reshape(-1, 4) * np.float32(scale * 2)
+    return boxes, rgb
 
 
 def _boxes(rgb: np.ndarray, detect: Detect, left: int, top: int) -> list[np.ndarray]:

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from lokitalk_jax.preparation import person
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -15,6 +17,8 @@ class Options:
       audio: whether the identity has sound.
       audio_track: number of the audio track, from 1; None for the first that can be
         decoded, see `media.sound_file.open_sound`.
+      person: who is meant where several people are in view: left, right, a number from
+        the left, from 1, or x,y in pixels of the upright frame.
       png: stores frames without loss.
       trim: keeps the longest usable stretch of a video that would be refused for a cut,
         a missing face or several faces.
@@ -26,6 +30,7 @@ class Options:
     end: float | None = None
     audio: bool = True
     audio_track: int | None = None
+    person: str | None = None
     png: bool = False
     trim: bool = False
 
@@ -34,6 +39,7 @@ class Options:
             raise ValueError(f"size={self.size} must be even and at least 32 pixels")
         if self.crop not in ("auto", "none"):
             raise ValueError(f"crop={self.crop} must be auto or none")
+        person.check(self.person)
         if self.start < 0 or (self.end is not None and self.end <= self.start):
             raise ValueError(
                 f"start={self.start:g} end={self.end}: the stretch is empty or begins "

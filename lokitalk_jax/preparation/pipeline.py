@@ -8,6 +8,8 @@ import dataclasses
 import os
 import pathlib
 
+import numpy as np
+
 from lokitalk_jax import structs
 from lokitalk_jax.data import layout
 from lokitalk_jax.data.folder import IdentityFolder
@@ -110,10 +112,13 @@ def _run_stages(
         out.write_sound(source_sound.read(clip, sound, grid.start, sample_count))
     stages.write_frames(clip, grid, end, window, out, progress)
 
+    expected = window.of_box(np.median(found.known_boxes, axis=0))
     landmarks, valid = work.cached(
-        "landmarks", lambda: stages.find_landmarks(out, count, model, progress), tuple
+        "landmarks",
+        lambda: stages.find_landmarks(out, count, model, expected, progress),
+        tuple,
     )
-    survey.check_faces(clip.path.name, (~valid).mean())
+    survey.check_faces(clip.path.name, (~valid).mean(), count / structs.FPS)
     focal = FOCAL_AT_512 * options.size / 512
     principal = window.out_width / 2, window.out_height / 2
     poses = work.cached(
@@ -151,7 +156,7 @@ def _run_stages(
             focal=focal,
             principal=principal,
             frame_count=count,
-            train_frames=layout.train_count(count),
+            train_frames=layout.split(valid),
             source=work.source | {"window": window._asdict(), "stretch": kept},
             versions=workspace.tool_versions(model),
             quality=reprojection | tracks.quality(tracked, motion, plate_seen),
@@ -168,6 +173,7 @@ def _look(clip: Clip, options: Options, model, progress) -> survey.Survey:
             options.start,
             options.end,
             options.crop == "auto",
+            options.person,
             progress,
         )
 

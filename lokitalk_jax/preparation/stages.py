@@ -6,17 +6,19 @@ that exists is complete.
 
 import collections
 import concurrent.futures
+import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from lokitalk_jax import face_mesh
+from lokitalk_jax import face_mesh, structs
 from lokitalk_jax.data import layout
 from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.media import image_file, video_writer
 from lokitalk_jax.preparation import (
     crop,
+    face_identity,
     faces,
     head_labels,
     plate,
@@ -28,6 +30,8 @@ from lokitalk_jax.preparation import (
 )
 from lokitalk_jax.preparation.person_mask import PersonSegmenter
 from lokitalk_jax.progress import Progress, Stage, track
+
+_LOG = logging.getLogger(__name__)
 
 
 def write_frames(
@@ -67,17 +71,48 @@ def find_landmarks(
     out: FolderWriter,
     count: int,
     model: Path | None,
+    expected: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks float32 [F, 478, 3], zero where there are none, and valid bool [F]."""
+    """Landmarks of one person throughout, see `face_identity`.
+
+    Args:
+      out: the folder.
+      count: of its frames.
+      model: a FaceLandmarker model, or None.
+      expected: [4], the person's usual box in its frames, pixels.
+      progress: called after each frame.
+
+    Returns:
+      Landmarks float32 [F, 478, 3], zero where there are none, and valid bool [F].
+    """
     landmarks = np.zeros((count, face_mesh.LANDMARK_COUNT, 3), np.float32)
-    valid = np.zeros(count, bool)
+    seen = []
     with faces.FaceDetector(model) as detector:
         for i in track(range(count), progress, "landmarks", count):
-            found = detector.detect(out.frame(i))
-            if found:
-                landmarks[i], valid[i] = found[0], True
+            rgb = out.frame(i)
+            found = detector.detect(rgb)
+            seen.append([face_identity.candidate(rgb, one) for one in found])
+    chosen = face_identity.choose(seen, expected)
+    for i, which in enumerate(chosen):
+        if which is not None:
+            landmarks[i] = seen[i][which].landmarks
+    valid = np.array([which is not None for which in chosen])
+    others = np.array([len(found) > 0 for found in seen]) & ~valid
+    if others.any():
+        _LOG.warning("%s show another face; they are left out", _named(others))
     return landmarks, valid
+
+
+def _named(chosen: np.ndarray) -> str:
+    """Some frames of bool [F], in words."""
+    edges = np.flatnonzero(np.diff(chosen.astype(np.int8), prepend=0, append=0))
+    runs = [
+        f"{first} to {stop - 1} (from {first / structs.FPS:.2f} s)"
+        for first, stop in edges.reshape(-1, 2)
+    ]
+    more = f" and {len(runs) - 5} more stretches" if len(runs) > 5 else ""
+    return f"frames {', '.join(runs[:5])}{more}"
 
 
 def write_masks(

@@ -10,8 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lokitalk_jax import structs
 from lokitalk_jax.media import media_file
 from lokitalk_jax.preparation import face_search, frame_change, source_video, timeline
+from lokitalk_jax.preparation import person as people
+from lokitalk_jax.preparation.camera_motion import CameraMotion
 from lokitalk_jax.preparation.cuts import CutFinder
 from lokitalk_jax.preparation.faces import Detect
 from lokitalk_jax.preparation.source_video import Clip, UnusableVideo
@@ -32,9 +35,9 @@ class Survey(NamedTuple):
       times: float64 [S], seconds.
       changes: float32 [S], worst-block change from the frame before.
       cuts: float64 [K], times of the first frames after a cut.
-      boxes: float32 [M, 4], left, top, right and bottom of the largest face in
-        pixels of the upright frame, NaN where there is none.
-      rivals: bool [M], whether a second face is of similar size.
+      boxes: float32 [M, 4], left, top, right and bottom of the person's face in
+        pixels of the upright frame, NaN where it is not seen.
+      rivals: bool [M], whether another face is of similar size, and may be meant.
     """
 
     times: np.ndarray
@@ -55,6 +58,7 @@ def look(
     start: float,
     end: float | None,
     in_parts: bool = True,
+    person: str | None = None,
     progress: Progress | None = None,
 ) -> Survey:
     """Surveys `clip` over [start, end).
@@ -65,9 +69,11 @@ def look(
       start: seconds.
       end: seconds, or None for the video's end.
       in_parts: also searches parts of the frame for a face, see `face_search`.
+      person: who is meant where several are in view, see `person.chosen`.
       progress: called for every source frame.
     """
-    times, changes, cuts, boxes, rivals = [], [], [], [], []
+    times, changes, cuts, samples = [], [], [], []
+    camera = CameraMotion()
     cut_finder, known_box = CutFinder(clip, detect), None
     previous, next_sample = None, -np.inf
     stop = min(end or clip.duration, clip.duration)
@@ -87,18 +93,22 @@ def look(
                 cuts.append(cut)
         if time >= next_sample:
             next_sample = time + _SAMPLE_SECONDS
-            box, rival = face_search.largest_face(clip, frame, detect, in_parts)
-            boxes.append(box)
-            rivals.append(rival)
-            known_box = known_box if np.isnan(box[0]) else box
+            faces, rgb = face_search.find(clip, frame, detect, in_parts)
+            samples.append(faces)
+            if len(faces):
+                known_box = faces[people.chosen(faces, person)]
+            if known_box is not None:
+                camera.add(rgb, known_box * (rgb.shape[1] / clip.width))
     if times and (end is None or end > clip.duration):
         _say_cut_off(clip, times[-1] + clip.spacing, start)
+    _say_moving(clip, camera)
+    boxes, rivals = people.follow(samples, person)
     return Survey(
         np.array(times),
         np.array(changes, np.float32),
         np.array(cuts),
-        np.array(boxes, np.float32).reshape(-1, 4),
-        np.array(rivals, bool),
+        boxes,
+        rivals,
     )
 
 
@@ -110,6 +120,18 @@ def sample_times(times: np.ndarray) -> np.ndarray:
             sampled.append(time)
             due = time + _SAMPLE_SECONDS
     return np.array(sampled)
+
+
+def _say_moving(clip: Clip, camera: CameraMotion) -> None:
+    shift = camera.moving()
+    if shift is not None:
+        _LOG.warning(
+            "the camera of %s moves (its background by %.1f%% of the frame in half a "
+            "second): expect a blurred background and unsteady edges; film from a "
+            "tripod, or stabilise the video first",
+            clip.path.name,
+            100 * shift,
+        )
 
 
 def _say_cut_off(clip: Clip, last: float, start: float) -> None:
@@ -156,24 +178,40 @@ def check(clip: Clip, found: Survey, start: float) -> None:
             + "; one uninterrupted take is needed. The longest stretch without a cut: "
             f"start={left:.2f} end={right:.2f}"
         )
-    check_faces(name, np.isnan(found.boxes[:, 0]).mean())
+    check_faces(name, np.isnan(found.boxes[:, 0]).mean(), seconds)
     if found.rivals.mean() >= RIVAL_SHARE:
         raise UnusableVideo(
             f"{name} shows several faces of similar size in {found.rivals.mean():.0%} "
-            "of the sampled frames; crop the video to one person, or choose another "
-            "stretch with start=... and end=..."
+            "of the sampled frames; choose one with person=left, person=right, a "
+            "number from the left or x,y in pixels, or another stretch with start=... "
+            "and end=..."
         )
 
 
-def check_faces(name: str, faceless: float) -> None:
-    """Refuses a video where too large a share of the frames shows no face.
+def check_faces(name: str, faceless: float, seconds: float) -> None:
+    """Refuses a video of which too little shows the person's face.
+
+    Args:
+      name: of the video.
+      faceless: share of its frames that do not.
+      seconds: its length.
 
     Raises:
-      UnusableVideo: `faceless` is 20% or more.
+      UnusableVideo: less than `MIN_SECONDS` remain.
     """
-    if faceless >= MAX_FACELESS:
+    remaining = (1 - faceless) * seconds
+    if remaining < MIN_SECONDS - 1 / structs.FPS:
         raise UnusableVideo(
-            f"{name}: no face was found in {faceless:.0%} of the frames (less than "
-            f"{MAX_FACELESS:.0%} is allowed); choose another stretch with start=... "
-            "and end=..., or a picture in which the face is larger"
+            f"{name}: no face was found in {faceless:.0%} of the frames, which leaves "
+            f"{remaining:.1f} s, and {MIN_SECONDS:g} s are needed; choose another "
+            "stretch with start=... and end=..., or a picture in which the face is "
+            "larger"
+        )
+    if faceless >= MAX_FACELESS:
+        _LOG.warning(
+            "%s: no face was found in %.0f%% of the frames; they are left out, and "
+            "%.1f s remain",
+            name,
+            100 * faceless,
+            remaining,
         )

@@ -272,7 +272,7 @@ class TestRefusals:
     def test_command_says_why_and_fails(self, faceless, tmp_path, capsys):
         missing = tmp_path / "nobody.mp4"
         assert command.main([f"--video={missing}", f"--out={tmp_path / 'o'}"]) == 1
-        assert f"{missing}: no such file" in capsys.readouterr().err
+        assert f"no such file: {missing}" in capsys.readouterr().err
         twins = [f"--video={tmp_path / d / 'v.mp4'}" for d in ("p", "q")]
         assert command.main([*twins, f"--out={tmp_path / 'o'}"]) == 1
         assert "several videos are named v" in capsys.readouterr().err

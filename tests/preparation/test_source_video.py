@@ -241,8 +241,8 @@ def test_short_faceless_and_crowded_videos_are_refused(tmp_path):
     with pytest.raises(ValueError, match="2.00 s long"):
         survey.check(clip, few, 0.0)
     boxes = found.boxes.copy()
-    boxes[::4] = np.nan
-    with pytest.raises(ValueError, match="no face was found in 2[0-9]%"):
+    boxes[::2] = np.nan
+    with pytest.raises(ValueError, match="no face was found in 50%.* leaves 2.0 s"):
         survey.check(clip, found._replace(boxes=boxes), 0.0)
     with pytest.raises(ValueError, match="several faces"):
         survey.check(clip, found._replace(rivals=~found.rivals), 0.0)
