@@ -1,12 +1,14 @@
 """An identity that renders: re-enacting clips, speaking, live."""
 
+import copy
 import functools
 import logging
 import os
 import pathlib
 from collections.abc import Collection, Iterator, Mapping
 
-from lokitalk_jax.avatar import drivers, motion, signal_table
+from lokitalk_jax import structs
+from lokitalk_jax.avatar import drivers, idle_motion, idling, motion, signal_table
 from lokitalk_jax.avatar import run as runs
 from lokitalk_jax.avatar.footage import Footage
 from lokitalk_jax.avatar.live import LiveAvatar
@@ -112,11 +114,12 @@ class Avatar:
                 for region, (one, part) in parts.items()
             ),
         )
+        own = motion.select_frames(record, frames)
         if driven:
-            own = motion.select_frames(record, frames)
             moved = motion.swap(record, own, parts, len(chosen))
         else:
             moved = motion.tracked(record, chosen)
+        order = own.start + motion.back_and_forth(len(own), len(chosen))
         moved = motion.hold(moved, record, mute)
         return Footage(
             self.rendered,
@@ -124,6 +127,7 @@ class Avatar:
             moved.frame_count,
             background,
             clip_sound.of_frames(speaker.audio, chosen),
+            lambda: map(int, order),
         )
 
     def speak(
@@ -230,13 +234,34 @@ class Speech(Footage):
         self._speaking = functools.partial(
             SpeechMotion, run, rendered.record.name, sources, sound
         )
-        self._sound = sound
+        self._run, self._record, self._sound = run, rendered.record, sound
+        self._idle: structs.Signals | None = None
         spoken = SpokenFile(self._speaking(), sound)
-        super().__init__(rendered, self._motion, len(spoken), background, sound)
+        order = functools.partial(idle_motion.training_frames, rendered.record)
+        super().__init__(rendered, self._motion, len(spoken), background, sound, order)
+
+    def idling(self, source: str | os.PathLike = idling.OWN) -> "Speech":
+        """The same footage with an idle motion in stretches without speech.
+
+        Args:
+          source: "own", the longest pause of the identity's clip; the name of another
+            identity of the run; the path of an identity folder, or of a .csv file of
+            `save_curves`.
+
+        Raises:
+          ValueError: there is no such source, or the clip has no pause of a second.
+        """
+        other = copy.copy(self)
+        other._motion_frames = other._motion
+        other._idle = idling.signals(self._run, self._record, source)
+        return other
 
     def _motion(self) -> Iterator[motion.FrameMotion]:
         speaking = self._speaking()
-        yield from SpokenFile(speaking, self._sound)
+        frames = iter(SpokenFile(speaking, self._sound))
+        if self._idle is not None:
+            frames = idling.in_pauses(frames, self._sound, self._idle, self._record)
+        yield from frames
         _LOG.info(
             "lips are held within the range of the training frames in %.1f%% of %d "
             "frames",

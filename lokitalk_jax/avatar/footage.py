@@ -10,7 +10,7 @@ import numpy as np
 
 from lokitalk_jax import progress as reporting
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import backdrop, frame_rate, frame_stream, panels
+from lokitalk_jax.avatar import backdrop, frame_rate, frame_stream, panels, pasting
 from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import OpenAvatar
 from lokitalk_jax.media import image_grid, picture_folder, sound_track, video_writer
@@ -44,6 +44,7 @@ class Footage:
         count: int,
         background: str | os.PathLike = "plate",
         audio: sound_track.Audio | None = None,
+        order: Callable[[], Iterable[int]] | None = None,
     ):
         """Describes the footage.
 
@@ -53,12 +54,14 @@ class Footage:
           count: of the frames.
           background: see `backdrop.find`.
           audio: the sound, or None.
+          order: gives the number of the clip's frame that each frame is nearest to, for
+            `save` with `paste`.
 
         Raises:
           ValueError: there is no such background.
         """
         self._avatar, self._motion_frames, self._count = avatar, motion_frames, count
-        self._audio = audio
+        self._audio, self._order = audio, order
         plate = backdrop.find(background, avatar.record)
         self._transparent = plate is None
         blank = np.zeros((*avatar.record.camera.shape, 3), np.float32)
@@ -79,6 +82,7 @@ class Footage:
         *,
         fps: float = structs.FPS,
         maps: bool = False,
+        paste: str | os.PathLike | None = None,
         progress: reporting.Progress | None = None,
     ) -> None:
         """Renders into a video, with the sound.
@@ -88,6 +92,8 @@ class Footage:
             without a suffix a folder of PNG files, which has no sound.
           fps: frames a second; motion between the 25 is interpolated.
           maps: puts depth, regions and deformation next to each frame.
+          paste: the video that the identity was prepared from; the frames are put back
+            into its full picture, see `pasting`.
           progress: see `lokitalk_jax.progress`.
 
         Raises:
@@ -103,17 +109,46 @@ class Footage:
                 "maps=True needs an opaque picture, and background=none is "
                 "transparent; leave one of them out"
             )
-        writer = self._writer(path, fps, maps)
+        original = self._original(paste, fps, maps)
+        writer = self._writer(path, fps, maps, original)
         moved, count = self._motion_frames(), self._count
         if fps != structs.FPS:
             moved = frame_rate.at_rate(moved, fps)
             count = frame_rate.count_at_rate(count, fps)
         stream = frame_stream.render(self._avatar.renderer, moved, self._plate)
         with writer as video:
-            for rendered in reporting.track(stream, progress, "rendering", count):
-                video.write(self._picture(rendered, maps))
+            shown = reporting.track(stream, progress, "rendering", count)
+            pictures = (self._picture(rendered, maps) for rendered in shown)
+            if original is not None and self._order is not None:
+                # Not strict: an order is endless.
+                places = zip(pictures, self._order(), strict=False)
+                pictures = (original.with_frame(*pair) for pair in places)
+            for picture in pictures:
+                video.write(picture)
 
-    def _writer(self, path: pathlib.Path, fps: float, maps: bool):
+    def _original(
+        self, path: str | os.PathLike | None, fps: float, maps: bool
+    ) -> pasting.Original | None:
+        """The video into which frames are put back, or None."""
+        if path is None:
+            return None
+        others = {"maps=True": maps, f"fps={fps:g}": fps != structs.FPS}
+        others |= {"background=none": self._transparent}
+        for other, given in others.items():
+            if given:
+                raise ValueError(
+                    f"paste={path} puts whole frames into another picture, at "
+                    f"{structs.FPS} frames a second; leave out {other}"
+                )
+        return pasting.Original(path, self._avatar.record)
+
+    def _writer(
+        self,
+        path: pathlib.Path,
+        fps: float,
+        maps: bool,
+        original: pasting.Original | None,
+    ):
         if not path.suffix:
             return picture_folder.PictureWriter(path)
         # A blank frame has the size of all, so that a video which cannot be written is
@@ -122,6 +157,8 @@ class Footage:
         channels = (3,), (), (), (4,), (4,)
         blank = Rendered(*(np.zeros((*shape, *c), np.float32) for c in channels))
         height, width = self._picture(blank, maps).shape[:2]
+        if original is not None:
+            height, width = original.height, original.width
         return video_writer.VideoWriter(
             path,
             fps,

@@ -37,16 +37,29 @@ def training_poses(record: ClipRecord) -> Iterator[tuple[np.ndarray, np.ndarray]
     Yields:
       head [6] and torso [6 * len(TORSO_LAGS)] of one frame.
     """
-    frames = record.train_frames
-    run = slice(int(frames[0]), int(frames[-1]) + 1)
+    first, count = _training_run(record)
+    run = slice(first, first + count)
     head, torso = record.signals.head[run], record.signals.torso[run]
-    for at in _back_and_forth(len(head)):
+    for at in _back_and_forth(count):
         low = int(at)
         high, share = min(low + 1, len(head) - 1), at - low
         yield (
             (1 - share) * head[low] + share * head[high],
             (1 - share) * torso[low] + share * torso[high],
         )
+
+
+def training_frames(record: ClipRecord) -> Iterator[int]:
+    """Numbers of the frames nearest to `training_poses`."""
+    first, count = _training_run(record)
+    for at in _back_and_forth(count):
+        yield first + round(at)
+
+
+def _training_run(record: ClipRecord) -> tuple[int, int]:
+    """First frame and number of frames, from the first training frame to the last."""
+    first, last = (int(record.train_frames[k]) for k in (0, -1))
+    return first, last - first + 1
 
 
 def _back_and_forth(length: int) -> Iterator[float]:

@@ -119,6 +119,8 @@ def _speak(flags: argparse.Namespace) -> None:
         features=flags.features,
         background=flags.background,
     )
+    if flags.idle is not None:
+        speech = speech.idling(flags.idle)
     if flags.export_curves:
         speech.save_curves(flags.export_curves)
     _save(avatar, speech, flags)
@@ -127,7 +129,9 @@ def _speak(flags: argparse.Namespace) -> None:
 def _save(avatar: "Avatar", footage: "Footage", flags: argparse.Namespace) -> None:
     out = flags.out or flags.workdir / f"{avatar.name}.mp4"
     with progress.Bar() as bar:
-        footage.save(out, fps=flags.fps, maps=flags.maps, progress=bar)
+        footage.save(
+            out, fps=flags.fps, maps=flags.maps, paste=flags.paste, progress=bar
+        )
     _LOG.info("%s: %s at step %d of the run", out, avatar.name, avatar.run.step)
 
 
@@ -189,6 +193,7 @@ def _add_speak(parser: terminal.Parser) -> None:
     add("--lip", default="audio", help="audio (default) or still")
     add("--eye", default="auto", help="auto, which blinks (default), or open")
     add("--head", default="own", help="own, the clip's poses (default), or still")
+    add("--idle", help="in pauses: own, those of the clip; or as above (default: none)")
     add("--gain", type=_gains, help="of the regions' motion: lip:1.2,head:0.5")
     add("--seed", type=int, default=0, help="of the blinks")
     add("--export-curves", type=pathlib.Path, help="write the signals into a .csv file")
@@ -246,6 +251,11 @@ def _add_pictures(parser: terminal.Parser) -> None:
         "--background",
         default="plate",
         help="plate (default), a colour, an image, or none for alpha (.mov, .webm)",
+    )
+    add(
+        "--paste",
+        type=pathlib.Path,
+        help="the video of the identity, to put the frames back into its full picture",
     )
     add("--maps", action="store_true", help="show depth, regions and deformation too")
     add("--size", type=int, help="pixels along the longest side (default: as trained)")

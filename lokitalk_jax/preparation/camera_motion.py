@@ -11,9 +11,9 @@ _AGREE = 1.5  # pixels from the median shift within which a point agrees with it
 _AGREEING = 0.6  # share of the points
 _SAMPLES = 4  # pairs of samples without which nothing is said
 _OFTEN = 0.3  # share of the samples
-# The person, around the face's box: this many of its widths to either side, and this
-# share of its height above; below it, everything.
-_BESIDE, _ABOVE = 1.0, 0.6
+# The person, around the face's box: these many of its widths to either side of head and
+# of shoulders, and this share of its height above.
+_BESIDE_HEAD, _BESIDE_SHOULDERS, _ABOVE = 0.5, 1.5, 0.6
 
 
 class CameraMotion:
@@ -38,9 +38,11 @@ class CameraMotion:
         )
         mask = np.full(grey.shape, 255, np.uint8)
         left, top, right, bottom = box * scale
-        wide, high = _BESIDE * (right - left), _ABOVE * (bottom - top)
-        columns = slice(max(int(left - wide), 0), max(int(right + wide), 0))
-        mask[max(int(top - high), 0) :, columns] = 0
+        hair = max(int(top - _ABOVE * (bottom - top)), 0)
+        for row, beside in ((hair, _BESIDE_HEAD), (bottom, _BESIDE_SHOULDERS)):
+            wide = beside * (right - left)
+            columns = slice(max(int(left - wide), 0), max(int(right + wide), 0))
+            mask[max(int(row), 0) :, columns] = 0
         if self._previous is not None:
             shift = _shift(*self._previous, grey, mask)
             if shift is not None:
@@ -61,7 +63,7 @@ def _shift(
 ) -> float | None:
     """Pixels by which the background moved; None where that is unknown."""
     both = cv2.bitwise_and(before_mask, mask)
-    points = cv2.goodFeaturesToTrack(before, _POINTS, 0.02, 5, mask=both)
+    points = cv2.goodFeaturesToTrack(before, _POINTS, 0.01, 5, mask=both)
     if points is None or len(points) < _FEWEST:
         return None
     found, known, _ = cv2.calcOpticalFlowPyrLK(before, now, points, None)
