@@ -62,7 +62,7 @@ class Folders:
         """Everybody of whom there is a clip, an identity folder or a run.
 
         Returns:
-          by name: name, clip (bool), prepared (bool), frames, and run or None.
+          by name: name, clip, prepared and preview (bools), and run or None.
         """
         names = {path.stem for path in (self.root / "clips").glob("[!.]*.*")}
         names |= {path.parent.name for path in self.root.glob(f"data/*/{layout.META}")}
@@ -71,24 +71,16 @@ class Folders:
 
     def _person(self, name: str) -> dict[str, Any]:
         folder = self.path("data", name)
-        prepared = layout.is_identity(folder)
-        meta = (
-            layout.decode_meta((folder / layout.META).read_bytes())
-            if prepared
-            else None
-        )
         return {
             "name": name,
             "clip": self.found("clips", name) is not None,
-            "prepared": prepared,
-            "frames": meta.frame_count if meta else 0,
+            "prepared": layout.is_identity(folder),
+            "preview": (folder / layout.PREVIEW).is_file(),
             "run": self.run(name),
         }
 
     def run(self, name: str) -> dict[str, Any] | None:
         """A run as it is on the disk: step, identities and whether it has a voice."""
-        from lokitalk_jax.speech import voice  # starts JAX
-
         workdir = self.path("runs", name)
         steps = [
             int(path.name)
@@ -103,7 +95,8 @@ class Folders:
         return {
             "step": max(steps),
             "identities": people,
-            "voice": voice.exists(workdir),
+            # As `speech.voice`, which would start JAX.
+            "voice": (workdir / "voice.npz").is_file(),
         }
 
     def training_picture(self, name: str) -> pathlib.Path | None:

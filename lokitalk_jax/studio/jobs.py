@@ -15,7 +15,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lokitalk_jax import files
@@ -63,18 +63,9 @@ class Job:
 class Jobs:
     """The queue and its thread."""
 
-    def __init__(
-        self,
-        root: pathlib.Path,
-        argv: Callable[[Sequence[str]], list[str]] = commands.argv,
-    ):
-        """Reads the jobs in `root`/jobs; `start` runs them.
-
-        Args:
-          root: folder in which commands run.
-          argv: makes the arguments of a process of those of a command.
-        """
-        self._root, self._argv = root, argv
+    def __init__(self, root: pathlib.Path):
+        """Reads the jobs in `root`/jobs; `start` runs them, in the folder `root`."""
+        self._root = root
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         self._stages: dict[str, dict[str, dict[str, Any]]] = {}
@@ -208,7 +199,7 @@ class Jobs:
         progress = {"LOKITALK_PROGRESS": str(self._file(job.key, ".progress"))}
         with open(self._file(job.key, ".log"), "wb") as log:
             process = subprocess.Popen(
-                self._argv(job.command),
+                commands.argv(job.command),
                 cwd=self._root,
                 env=os.environ | progress,
                 stdin=subprocess.DEVNULL,

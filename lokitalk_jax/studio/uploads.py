@@ -25,7 +25,6 @@ async def keep(
     path: pathlib.Path,
     suffixes: tuple[str, ...],
     check: Callable[[pathlib.Path], object],
-    most: int = MOST_BYTES,
 ) -> pathlib.Path:
     """Writes the body of a request into a file.
 
@@ -34,7 +33,6 @@ async def keep(
       path: of the file, without suffix; an older one of any suffix is replaced.
       suffixes: that are allowed, the first one for a name without any.
       check: raises ValueError for a file that cannot be used.
-      most: bytes.
 
     Returns:
       The file.
@@ -50,7 +48,7 @@ async def keep(
     target = path.with_name(path.name + suffix)
     try:
         with files.replacing(target) as temporary:
-            await _write(request, temporary, most)
+            await _write(request, temporary)
             try:
                 await anyio.to_thread.run_sync(check, temporary)
             except ValueError as error:
@@ -68,13 +66,13 @@ async def keep(
     return target
 
 
-async def _write(request: Request, path: pathlib.Path, most: int) -> None:
+async def _write(request: Request, path: pathlib.Path) -> None:
     size = 0
     with open(path, "wb") as file:
         async for piece in request.stream():
             size += len(piece)
-            if size > most:
-                limit = f"{most / 1e6:.0f} MB"
+            if size > MOST_BYTES:
+                limit = f"{MOST_BYTES / 1e6:.0f} MB"
                 raise HTTPException(413, f"the file is larger than {limit}")
             file.write(piece)
     if not size:

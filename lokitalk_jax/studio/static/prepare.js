@@ -7,7 +7,7 @@ export function prepareStep({ name, go, refresh, lastJob }) {
   const message = el("p", { className: "error", role: "alert" });
   const start = el("input", { type: "number", min: 0, step: 0.1, placeholder: "0", ariaLabel: "From second" });
   const end = el("input", { type: "number", min: 0, step: 0.1, placeholder: "end", ariaLabel: "To second" });
-  const clip = el("video", { controls: true, src: `/files/clip/${name}` });
+  const clip = el("video", { controls: true, preload: "metadata" });
   const number = (field) => (field.value === "" ? null : Number(field.value));
   const ask = el("div", { className: "stack" }, clip,
     el("div", { className: "row" }, "Use it from", start, "to", end, "seconds ",
@@ -19,25 +19,25 @@ export function prepareStep({ name, go, refresh, lastJob }) {
     }, { main: true, message }));
   const job = jobView();
   const preview = el("video", { controls: true, muted: true, loop: true, hidden: true });
+  const missing = el("p", { className: "note", hidden: true }, "There is no clip yet; see step 1.");
   const findings = el("div", { className: "stack" });
   const onwards = el("div", { className: "row", hidden: true },
     button("Use it", () => go(name, "train"), { main: true, message }),
     button("Take another clip", () => go(name, "clip"), { message }));
   const node = el("div", { className: "stack" }, el("h2", {}, `Prepare ${name}`),
     el("p", { className: "faint" }, "Finds face, pose, outline and background in every frame. It takes about as long as a few times the clip."),
-    ask, message, job.node, preview, findings, onwards);
+    missing, ask, message, job.node, preview, findings, onwards);
   let asked = false;
 
-  async function examine() {
+  async function examine(person) {
     asked = true;
-    preview.hidden = false;
-    preview.src = `/files/preview/${name}`;
-    preview.onerror = () => { preview.hidden = true; };
+    preview.hidden = !person.preview;
+    if (person.preview) preview.src = `/files/preview/${name}`;
     findings.replaceChildren(el("p", { className: "faint" }, "Looking for faults …"));
     try {
       const found = (await get(`/api/people/${name}/findings`)).findings;
       findings.replaceChildren(found.length ? el("h3", {}, "What to know about this clip") : el("p", { className: "good" }, "No faults found."),
-        ...found.map((one) => el("p", { className: `note ${one.severity}` }, sentence(one.seen), el("span", { className: "faint" }, ` ${sentence(one.remedy)}`))));
+        ...found.map((one) => el("p", { className: `note ${one.severity}` }, sentence(`${one.where}: ${one.seen}`), el("span", { className: "faint" }, ` ${sentence(one.remedy)}`))));
     } catch (error) { findings.replaceChildren(el("p", { className: "error" }, sentence(error.message))); }
   }
 
@@ -47,9 +47,11 @@ export function prepareStep({ name, go, refresh, lastJob }) {
       const last = lastJob(name, "prepare", "example");
       const busy = last && ["running", "waiting"].includes(last.state);
       job.update(last);
+      if (person.clip && !clip.src) clip.src = `/files/clip/${name}`;
       ask.hidden = busy || person.prepared || !person.clip;
+      missing.hidden = person.clip || person.prepared || busy;
       onwards.hidden = !person.prepared || busy;
-      if (person.prepared && !busy && !asked) examine();
+      if (person.prepared && !busy && !asked) examine(person);
     },
   };
 }

@@ -35,10 +35,10 @@ function control(values) {
 }
 
 // A labelled slider; `change` gets its value.
-function slider(label, { low, high, value, step = (high - low) / 100, unit = "", dot = "" }, change) {
+function slider(label, { low, high, value, step = "any", unit = "", dot = "" }, change) {
   const input = el("input", { type: "range", min: low, max: high, step, value });
   const output = el("output", {}, "");
-  const show = () => { output.textContent = `${Number(input.value).toFixed(step < 0.5 ? (step < 0.05 ? 2 : 1) : 0)}${unit}`; };
+  const show = () => { output.textContent = `${(Math.round(100 * input.value) / 100 || 0).toFixed(unit ? 1 : 2)}${unit}`; };
   input.oninput = () => { show(); change(Number(input.value)); };
   show();
   resets.push(() => { input.value = value; show(); });
@@ -96,7 +96,7 @@ function regionGroup() {
 }
 
 function driveGroup({ ranges }) {
-  const wide = ([low, high]) => ({ low: 1.5 * Math.min(low, -1), high: 1.5 * Math.max(high, 1), value: 0, step: 0.1 });
+  const wide = ([low, high]) => ({ low: 1.5 * Math.min(low, -1), high: 1.5 * Math.max(high, 1), value: 0 });
   const lips = ranges.lip.slice(0, LIPS).map(([low, high], index) => slider(`Lips ${index + 1}`, { low, high, value: 0 }, (value) => {
     const lip = state.controls.lip ?? Array(Math.min(LIPS, ranges.lip.length)).fill(0);
     lip[index] = value;
@@ -260,8 +260,9 @@ async function begin() {
   const { people } = await get("/api/state");
   const avatars = people.filter((one) => one.run).flatMap((one) => one.run.identities.map((name) => [one.name, name]));
   if (!run && avatars.length) [run, identity] = avatars[0];
+  identity ||= avatars.find(([of]) => of === run)?.[1] ?? "";
   at("avatars").replaceChildren(...avatars.map(([of, name]) => el("a", {
-    href: `?run=${of}&identity=${name}`, ...(of === run && (name === identity || !identity) ? { "aria-current": "page" } : {}),
+    href: `?run=${of}&identity=${name}`, ...(of === run && name === identity ? { "aria-current": "page" } : {}),
   }, of === name ? name : `${of}: ${name}`)));
   if (!avatars.length) return cover("There is no avatar yet. Make one in the studio.");
   cover("", true);

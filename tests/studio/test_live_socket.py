@@ -1,0 +1,129 @@
+"""An avatar over a websocket: sound in, pictures with their sound out."""
+
+import json
+import struct
+import time
+
+import cv2
+import numpy as np
+import pytest
+import websockets.sync.client
+
+SAMPLES = 640
+
+
+class Client:
+    """Collects what a studio sends."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.messages, self.numbers, self.sound, self.pictures = [], [], [], []
+
+    def read(self, until, seconds=120.0):
+        """Reads until `until()` is true."""
+        end = time.monotonic() + seconds
+        while not until():
+            data = self.socket.recv(timeout=end - time.monotonic())
+            if isinstance(data, str):
+                self.messages.append(json.loads(data))
+                assert "error" not in self.messages[-1], self.messages[-1]
+                continue
+            number, length = struct.unpack_from("<II", data)
+            self.numbers.append(number)
+            self.sound.append(np.frombuffer(data, "<i2", SAMPLES, 8))
+            if length & 0x7FFFFFFF:
+                assert len(data) == 8 + 2 * SAMPLES + (length & 0x7FFFFFFF)
+                encoded = np.frombuffer(data[8 + 2 * SAMPLES :], np.uint8)
+                self.pictures.append(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
+                self.socket.send(json.dumps({"received": number}))
+
+    def frames(self, count):
+        """Reads so many frames more."""
+        wanted = len(self.numbers) + count
+        self.read(lambda: len(self.numbers) >= wanted)
+
+    def send(self, **message):
+        self.socket.send(json.dumps(message))
+
+
+@pytest.fixture
+def client(studio, spoken_run):
+    (studio.root / "runs" / "me").symlink_to(spoken_run.workdir)
+    address = studio.address.replace("http", "ws")
+    address += f"/api/live/me?identity={spoken_run.name}"
+    with websockets.sync.client.connect(address, max_size=None) as socket:
+        client = Client(socket)
+        client.read(lambda: client.messages and "ready" in client.messages[-1])
+        yield client
+
+
+def test_sound_comes_back_whole_with_pictures(client, spoken_run):
+    ready = client.messages[-1]["ready"]
+    assert ready["name"] == spoken_run.name and ready["fps"] == 25
+    assert len(ready["ranges"]["lip"]) == spoken_run.record.rest.lip.size
+    said = np.int16(np.clip(spoken_run.sound, -1, 1) * 32767)
+    for piece in np.array_split(said, 7):
+        client.socket.send(piece.astype("<i2").tobytes())
+    client.frames(70)
+    assert client.numbers == list(range(len(client.numbers)))
+    heard = np.concatenate(client.sound).astype(int)
+    first = np.flatnonzero(heard)[0] - np.flatnonzero(said)[0]
+    assert np.abs(heard[first : first + len(said)] - said).max() <= 1
+    assert len(client.pictures) >= 3
+    reports = [m["report"] for m in client.messages if "report" in m]
+    assert reports[-1]["latency"] >= ready["latency"] and reports[-1]["size"] >= 64
+
+
+def test_settings_change_the_picture(client):
+    client.send(sources={"lip": "still", "eye": "open", "head": "still"})
+    client.frames(60)
+    before = client.pictures[-1]
+    client.send(background="#00ff00", map="regions", controls={"yaw": 8, "lip": [1]})
+    client.frames(40)
+    after = client.pictures[-1]
+    assert after.shape[1] == 2 * after.shape[0]  # with the map to its right
+    side = after[:, : after.shape[0]].astype(float)
+    assert side[..., 1].mean() > before[..., 1].mean() + 5
+
+
+def test_an_interruption_silences_a_file_that_plays(client, spoken_run):
+    client.send(play={"clip": "nobody"})
+    with pytest.raises(AssertionError, match="no sound"):
+        client.frames(60)
+    minute = np.full(16000 * 20, 8000, "<i2")
+    client.socket.send(minute.tobytes())
+    client.read(lambda: any(sound.any() for sound in client.sound))
+    client.send(interrupt=True)
+    client.read(lambda: {"interrupted": True} in client.messages)
+    client.frames(60)
+    assert not np.concatenate(client.sound[-10:]).any()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"gain": {"nose": 1}},
+        {"gain": 3},
+        {"controls": {"yaw": "x"}},
+        {"controls": {"wings": 1}},
+        {"background": "/etc/passwd"},
+        {"background": "clouds"},
+        {"map": "gold"},
+        {"sources": {"lip": "/etc/lip.csv"}},
+        [],
+    ],
+)
+def test_what_cannot_be_set_is_answered_with_a_sentence(client, message):
+    client.socket.send(json.dumps(message))
+    with pytest.raises(AssertionError, match="error"):
+        client.frames(60)
+    client.frames(3)  # and it goes on
+
+
+def test_only_so_many_avatars_talk_at_once(client, studio, spoken_run):
+    address = studio.address.replace("http", "ws")
+    address += f"/api/live/me?identity={spoken_run.name}"
+    with websockets.sync.client.connect(address) as second:
+        assert "opening" in second.recv()
+        with websockets.sync.client.connect(address) as third:
+            assert "2 avatars are talking already" in third.recv()

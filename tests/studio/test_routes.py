@@ -1,0 +1,114 @@
+"""REST: people, uploads, jobs and files."""
+
+import errno
+
+import numpy as np
+import pytest
+import scipy.io.wavfile
+import tiny_folder
+import video_files
+
+from lokitalk_jax.studio import uploads
+
+
+@pytest.fixture
+def sound(tmp_path):
+    path = tmp_path / "said.wav"
+    wave = np.sin(np.arange(16000) / 9).astype(np.float32)
+    scipy.io.wavfile.write(path, 16000, wave)
+    return path.read_bytes()
+
+
+def test_a_clip_is_kept_and_prepared(studio, scripts, tmp_path):
+    pictures = [video_files.blob(40 + at, 30) for at in range(4)]
+    video = video_files.encode(tmp_path / "me.mp4", pictures, np.arange(4) / 25)
+    status, answer = studio.post("/api/people/me/clip?file=x.mp4", video.read_bytes())
+    assert (status, answer) == (201, {"name": "me"})
+    scripts["prepare"] = "report('frames', 4, 4)"
+    status, answer = studio.post("/api/people/me/prepare", {"start": 1.5, "end": None})
+    assert status == 202
+    assert answer["command"] == (
+        "lokitalk prepare --video=clips/me.mp4 --out=data/me --start=1.5"
+    )
+    assert studio.wait(answer["job"], "done")["person"] == "me"
+    (person,) = studio.get("/api/state")[1]["people"]
+    assert person["clip"] and not person["prepared"] and person["run"] is None
+    status, body = studio.get("/files/clip/me", range="bytes=0-9")
+    assert status == 206 and body == video.read_bytes()[:10]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "words"),
+    [
+        ("/api/people/me/clip?file=x.mp4", b"no video at all", 422, "the file"),
+        ("/api/people/me/clip?file=x.txt", b"text", 415, ".txt is not among"),
+        ("/api/people/me/clip?file=x.mp4", b"", 422, "empty"),
+        ("/api/people/a%20b/clip?file=x.mp4", b"x", 422, "must be 1 to 64 letters"),
+        ("/api/sounds?file=x.wav", b"no sound", 422, "the file"),
+    ],
+)
+def test_files_that_cannot_be_used_leave_nothing(studio, path, body, status, words):
+    found, answer = studio.post(path, body)
+    assert found == status and words in answer["error"]
+    assert str(studio.root) not in answer["error"]
+    assert not [p for p in studio.root.rglob("*") if p.is_file()]
+
+
+def test_a_large_upload_is_cut_off(studio, monkeypatch):
+    monkeypatch.setattr(uploads, "MOST_BYTES", 1000)
+    status, answer = studio.post("/api/people/me/clip?file=x.mp4", bytes(5000))
+    assert status == 413 and "larger than" in answer["error"]
+    assert not list((studio.root / "clips").iterdir())
+
+
+def test_a_full_disk_is_said(studio, monkeypatch):
+    async def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(uploads, "_write", full)
+    status, answer = studio.post("/api/people/me/clip?file=x.mp4", b"x")
+    assert status == 507 and "disk is full" in answer["error"]
+
+
+def test_training_needs_consent_and_numbers(studio, scripts):
+    tiny_folder.write(studio.root / "data" / "me")
+    scripts["train"] = "pass"
+    ask = "/api/people/me/train"
+    assert "consent" in studio.post(ask, {"preset": "draft"})[1]["error"]
+    given = {"preset": "draft", "consent": True}
+    assert "none of draft" in studio.post(ask, given | {"preset": "x"})[1]["error"]
+    for fields in {"data.root": "/etc"}, {"train.steps": "1;x"}, {"prior": 3}:
+        assert studio.post(ask, given | {"fields": fields})[0] == 422
+    status, answer = studio.post(ask, given | {"fields": {"train.steps": 30}})
+    assert status == 202
+    assert answer["command"].startswith(
+        "lokitalk train --config=single_id:draft --workdir=runs/me"
+    )
+    assert "--config.train.steps=30" in answer["command"]
+    assert studio.post("/api/people/you/train", given)[0] == 422
+
+
+def test_an_avatar_speaks_an_uploaded_sound(studio, scripts, sound, spoken_run):
+    (studio.root / "runs" / "me").symlink_to(spoken_run.workdir)
+    key = studio.post("/api/sounds?file=said.wav", sound)[1]["sound"]
+    scripts["speak"] = "pass"
+    given = {"sound": key, "identity": spoken_run.name, "gain": {"lip": 1.5, "eye": 1}}
+    status, answer = studio.post("/api/people/me/speak", given)
+    assert status == 202
+    assert f"--audio=sounds/{key}.wav" in answer["command"]
+    assert "--gain=lip:1.5" in answer["command"]
+    assert f"--out=speech/{answer['job']}.mp4" in answer["command"]
+    for wrong in {"sound": "../x"}, {"sound": "none"}, given | {"head": "/etc/x"}:
+        assert studio.post("/api/people/me/speak", wrong)[0] == 422
+    (person,) = studio.get("/api/state")[1]["people"]
+    assert person["run"]["voice"] and spoken_run.name in person["run"]["identities"]
+    assert studio.get("/api/people/me/training")[1]["curve"]
+
+
+def test_unknown_things_are_404_and_bad_bodies_are_refused(studio):
+    assert studio.post("/api/jobs/none/stop")[0] == 404
+    assert studio.post("/api/people/me/dance")[0] == 404
+    assert studio.get("/api/people/me/findings")[0] == 404
+    assert studio.post("/api/people/me/train", b"[1")[0] == 422
+    assert studio.post("/api/people/me/train", b"[1]")[0] == 422
+    assert studio.post("/api/people/me/train", b" " * 100_000)[0] == 413
