@@ -51,7 +51,7 @@ export function clipStep({ name, go, refresh }) {
     el("h2", {}, name ? `A clip of ${name}` : "Make a talking portrait"),
     el("p", { className: "faint" }, "A video of a person becomes an avatar that says whatever you want. Everything stays on this machine."),
     el("div", { className: "row" }, el("label", { htmlFor: "who" }, "Who is it?"), who),
-    drop, message, camera.node, known,
+    drop, file, message, camera.node, known,
     el("ul", { className: "plain faint" }, ...ADVICE.map((line) => el("li", {}, line))));
   return {
     node,

@@ -49,7 +49,7 @@ export function speakStep({ name, refresh, lastJob, state }) {
   const ask = el("div", { className: "stack" }, el("div", { className: "row" }, choose, el("label", { className: "row" }, "Head", head),
     el("label", { className: "row" }, "Lips", lips)), drop);
   const missing = el("p", { className: "note", hidden: true });
-  const node = el("div", { className: "stack" }, el("div", { className: "row" }, el("h2", {}, `${name} speaks`), live), missing, ask, message, job.node, results);
+  const node = el("div", { className: "stack" }, el("div", { className: "row" }, el("h2", {}, `${name} speaks`), live), missing, ask, file, message, job.node, results);
   let shown = "";
 
   function fill(select, names) {

@@ -136,7 +136,7 @@ function sourceGroup() {
     file.value = "";
   };
   aloud.onchange = () => { portrait.muted = state.source === "microphone" && !aloud.checked; };
-  return group("What moves it", choose, el("div", { className: "row" }, stop, el("label", { className: "row faint" }, aloud, "hear the microphone (headphones)")), message);
+  return group("What moves it", choose, el("div", { className: "row" }, stop, el("label", { className: "row faint" }, aloud, "hear the microphone (headphones)")), file, message);
 }
 
 function cameraGroup({ ranges }) {

@@ -1,0 +1,184 @@
+"""The pages in Chromium: no error, nothing from elsewhere, everything has an effect."""
+
+import pathlib
+import shutil
+import time
+
+import numpy as np
+import pytest
+import scipy.io.wavfile
+import tiny_folder
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium")
+
+
+@pytest.fixture(scope="module")
+def microphone(tmp_path_factory):
+    """Two seconds of a loud voice, again and again."""
+    path = tmp_path_factory.mktemp("microphone") / "said.wav"
+    at = np.arange(2 * 16000) / 16000
+    wave = np.sin(2 * np.pi * 140 * at) * (np.sin(2 * np.pi * 3 * at) > 0)
+    scipy.io.wavfile.write(path, 16000, np.int16(20000 * wave))
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(microphone):
+    with sync_api.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-dev-shm-usage",
+                "--mute-audio",
+                "--autoplay-policy=no-user-gesture-required",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-audio-capture={microphone}",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, studio):
+    """A page whose errors and foreign requests fail the test."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(60_000)
+    wrong = []
+    page.on("console", lambda m: m.type == "error" and wrong.append(m.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda r: foreign(r.url, studio) and wrong.append(r.url))
+    yield page
+    page.close()
+    assert not wrong
+
+
+def foreign(url, studio):
+    return not url.startswith((studio.address, "blob:", "data:"))
+
+
+def until(page, script, seconds=90):
+    """Waits for a true value; a policy without eval forbids Playwright's own way."""
+    end = time.monotonic() + seconds
+    while not (value := page.evaluate(script)):
+        assert time.monotonic() < end, (script, page.inner_text("body"))
+        page.wait_for_timeout(50)
+    return value
+
+
+def test_four_steps_lead_from_a_file_to_a_video(page, studio, scripts, tmp_path):
+    import video_files
+
+    pictures = [video_files.blob(40 + at, 30) for at in range(4)]
+    clip = video_files.encode(tmp_path / "x.mp4", pictures, np.arange(4) / 25)
+    scripts["prepare"] = (
+        "report('frames', 2, 4, 1.0); time.sleep(1.5); report('frames', 4, 4, 0.0)"
+    )
+    page.goto(studio.address)
+    page.set_input_files("input[type=file]", clip)
+    page.get_by_text("Give the person a name first").wait_for()
+    page.fill("#who", "anna")
+    page.set_input_files("input[type=file]", clip)
+    page.get_by_role("button", name="Prepare").click()
+    page.get_by_text("1 s left").wait_for()
+    page.reload()  # nothing is lost
+    page.get_by_text("Preparing: done").wait_for()
+    tiny_folder.write(studio.root / "data" / "anna")  # as the command would
+    page.get_by_text("What to know about this clip").wait_for()
+    page.get_by_role("button", name="Use it").click()
+    start = page.get_by_role("button", name="Start training")
+    assert start.is_disabled()
+    page.check("#consent")
+    scripts["train"] = "sys.exit('lokitalk train: the disk is full')"
+    start.click()
+    page.get_by_text("The disk is full.").wait_for()
+    assert page.evaluate("location.hash") == "#anna/train"
+
+
+def test_a_video_without_pictures_is_refused_in_words(page, studio, tmp_path):
+    (tmp_path / "x.mp4").write_text("this is no video", "utf-8")
+    page.goto(studio.address)
+    page.fill("#who", "anna")
+    with page.expect_console_message(lambda m: "422" in m.text):
+        page.set_input_files("input[type=file]", tmp_path / "x.mp4")
+    page.get_by_role("alert").filter(has_text="The file").wait_for()
+
+
+def test_a_page_without_its_server_says_so(browser, scripts, tmp_path):
+    import served_studio
+
+    page = browser.new_page()
+    with served_studio.serving(tmp_path) as studio:
+        page.goto(studio.address)
+        page.get_by_text("Make a talking portrait").wait_for()
+    page.get_by_text("The studio does not answer").wait_for()
+    page.close()
+
+
+@pytest.mark.heavy
+def test_every_control_changes_the_picture_and_the_microphone_is_heard(
+    page, studio, spoken_run
+):
+    (studio.root / "runs" / "me").symlink_to(spoken_run.workdir)
+    page.goto(f"{studio.address}/viewer.html?run=me&identity={spoken_run.name}")
+    page.click("#start")
+    until(page, "document.querySelectorAll('fieldset').length >= 5", 180)
+    page.get_by_role("button", name="Still").click()
+
+    def picture():
+        page.wait_for_timeout(400)
+        until(page, "portrait.playing.drawn > 0")
+        pixels = page.evaluate(
+            """() => {
+              const { width, height } = document.querySelector('#face');
+              const paper = document.querySelector('#face').getContext('2d');
+              return Array.from(paper.getImageData(0, 0, width, height).data)
+                .filter((_, at) => at % 397 === 0);
+            }"""
+        )
+        return np.array(pixels, float)
+
+    def settled():
+        before = picture()
+        for _ in range(30):
+            page.wait_for_timeout(300)
+            now = picture()
+            if np.array_equal(before, now):
+                return now
+            before = now
+        raise AssertionError("the picture does not settle")
+
+    before = settled()
+    sliders = page.locator(".panel input[type=range]:visible")
+    names = page.locator(".panel .slider:visible > span").all_inner_texts()
+    assert len(names) == sliders.count() >= 12
+    still = ("Lips", "Eyes", "Head", "Torso")  # gains, of what does not move
+    for number, name in enumerate(names):
+        if name in still:
+            continue
+        low = sliders.nth(number).get_attribute("min")
+        sliders.nth(number).evaluate(
+            "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", low
+        )
+        after = settled()
+        assert np.abs(after - before).max() > 0, name
+        before = after
+    page.get_by_role("button", name="Green").click()
+    assert np.abs(settled() - before).max() > 10
+    page.get_by_role("button", name="Depth").click()
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Reset").click()
+
+    page.get_by_role("button", name="Microphone").click()
+    page.wait_for_timeout(3000)
+    drawn = page.evaluate("portrait.playing.drawn")
+    page.wait_for_timeout(2000)
+    assert page.evaluate("portrait.playing.drawn") > drawn + 5
+    offsets = np.array(page.evaluate("portrait.playing.offsets"))
+    assert abs(np.median(offsets)) < 0.02
+    until(page, "document.querySelector('#status').innerText.includes('behind')")
+    assert pathlib.Path(spoken_run.workdir).exists()
