@@ -115,6 +115,8 @@ class Session:
             samples = np.frombuffer(sound[: len(sound) // 2 * 2], "<i2")
             return self._stream.feed(samples.astype(np.float32) / 32768)
         given = json.loads(message["text"])
+        if not isinstance(given, dict):
+            raise ValueError("a message must be an object")
         if "received" in given:
             self._in_flight = max(self._in_flight - 1, 0)
         if "interrupt" in given:

@@ -37,7 +37,8 @@ export function clipStep({ name, go, refresh }) {
       button("Record one", () => camera.open(), { message }),
       button("Use an example", async () => { const made = await post("/api/example"); await refresh(); go(made.name, "prepare"); }, { message })),
     bar);
-  file.onchange = () => file.files[0] && send(file.files[0]);
+  // Emptied, so that the same file can be chosen again.
+  file.onchange = () => { const [chosen] = file.files; file.value = ""; if (chosen) send(chosen); };
   drop.ondragover = (event) => { event.preventDefault(); drop.classList.add("over"); };
   drop.ondragleave = () => drop.classList.remove("over");
   drop.ondrop = (event) => {

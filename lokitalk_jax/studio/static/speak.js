@@ -34,7 +34,8 @@ export function speakStep({ name, refresh, lastJob, state }) {
     record.textContent = "Stop and use it";
     running.file.then((recorded) => { running = null; record.textContent = "Record"; send(recorded); });
   }, { message });
-  file.onchange = () => file.files[0] && send(file.files[0]);
+  // Emptied, so that the same file can be chosen again.
+  file.onchange = () => { const [chosen] = file.files; file.value = ""; if (chosen) send(chosen); };
   const drop = el("div", { className: "drop" }, el("b", {}, "Drop a sound here"),
     el("div", { className: "row" }, button("Choose a file", () => file.click(), { main: true, message }), record), bar,
     el("div", { className: "row" }, "or say what", clips, "says", button("Use it", () => speak({ clip: clips.value }), { message })));
