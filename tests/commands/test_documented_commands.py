@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.summary import ROOT
 from lokitalk_jax import config as configs
-from lokitalk_jax.cli import compare, main, prepare, render, train
+from lokitalk_jax.cli import compare, main, prepare, render, studio, train
 
 PAGES = [ROOT / "Makefile", ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 PAGES += [
@@ -60,6 +60,11 @@ def test_train_takes(words):
     config = configs.load(flags.config)
     for field, text in train._texts(rest, parser).items():
         train._value(config, field, text)
+
+
+@pytest.mark.parametrize("words", commands("studio"))
+def test_the_studio_takes(words):
+    assert studio._parser("lokitalk studio").parse_args(words).port
 
 
 def test_pages_have_commands_of_all_programs():
