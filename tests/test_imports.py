@@ -17,7 +17,7 @@ MODULES = {
 LAYERS = (
     ("structs", "presets"),
     ("base_config", "config", "process", "progress"),
-    ("files", "face_mesh", "sharding", "lpips"),
+    ("files", "face_mesh", "sharding", "lpips", "torch_file"),
     ("checkpoint", "media"),
     ("data",),
     ("preparation", "speech"),

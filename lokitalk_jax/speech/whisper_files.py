@@ -9,18 +9,15 @@ Both give the same flat dict, which `whisper` describes as a tree:
 """
 
 import pathlib
-import pickle
 import struct
-import zipfile
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-# Element types of the two formats.
+from lokitalk_jax import torch_file
+
+# Element types of CTranslate2.
 _TYPES = dict(enumerate((np.float32, np.int8, np.int16, np.int32, np.float16)))
-_STORAGES = {"HalfStorage": np.float16, "FloatStorage": np.float32}
 
 # Names of a layer's parts: ours, then OpenAI's.
 _PARTS = {
@@ -38,25 +35,12 @@ _PARTS = {
 def of_pytorch(path: pathlib.Path, layers: int) -> dict[str, np.ndarray]:
     """Stem and first layers of a file of OpenAI's release.
 
-    The pickle inside can name tensors and ordinary dicts only.
-
     Raises:
       ValueError: the file is of another kind.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            [name] = [n for n in archive.namelist() if n.endswith("/data.pkl")]
-            loaded = _Tensors(archive, name.removesuffix("data.pkl")).load()
-        state = loaded["model_state_dict"]
-        return _from_openai(state, layers)
-    except (
-        AttributeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-    ) as error:
+        return _from_openai(torch_file.read(path, "model_state_dict"), layers)
+    except (KeyError, ValueError) as error:
         raise ValueError(
             f"{path} is not a Whisper model of OpenAI's release ({error})"
         ) from error
@@ -76,43 +60,6 @@ def _from_openai(state: Mapping[str, np.ndarray], layers: int) -> dict:
             bias = state.get(f"encoder.blocks.{n}.{theirs}.bias", zero)
             params[f"layers_{n}/{part}/bias"] = bias
     return params
-
-
-class _Tensors(pickle.Unpickler):
-    """Reads PyTorch's pickle of tensors as NumPy arrays."""
-
-    def __init__(self, archive: zipfile.ZipFile, root: str):
-        self._archive, self._root = archive, root
-        self._file = archive.open(f"{root}data.pkl")
-        super().__init__(self._file)
-
-    def load(self) -> Any:
-        with self._file:
-            return super().load()
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _tensor
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch" and name in _STORAGES:
-            return _STORAGES[name]
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
-
-    def persistent_load(self, pid: Any) -> np.ndarray:
-        _, kind, key, _, count = pid
-        data = self._archive.read(f"{self._root}data/{key}")
-        return np.frombuffer(data, kind, count)
-
-
-def _tensor(storage: np.ndarray, offset: int, shape, strides, *_) -> np.ndarray:
-    steps = [stride * storage.itemsize for stride in strides]
-    needed = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1
-    if not 0 <= offset < needed <= len(storage):
-        raise ValueError(f"a tensor {tuple(shape)} leaves its {len(storage)} numbers")
-    return np.lib.stride_tricks.as_strided(
-        storage[offset:], shape, steps, writeable=False
-    )
 
 
 def of_ctranslate2(path: pathlib.Path, layers: int) -> dict[str, np.ndarray]:

@@ -9,7 +9,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from lokitalk_jax.evaluation.contrib import syncnet, syncnet_network, torch_file
+from lokitalk_jax import torch_file
+from lokitalk_jax.evaluation.contrib import syncnet, syncnet_network
 
 WIDTHS = {
     "aud": ([1, 4, 5, 4, 3, 4, 6], [(3, 3)] * 5 + [(5, 4)]),

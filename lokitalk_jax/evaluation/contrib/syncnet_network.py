@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lokitalk_jax.evaluation.contrib import torch_file
+from lokitalk_jax import torch_file
 
 # A convolution: its number in the file, stride and padding; batch normalisation and a
 # ReLU follow it. A max pool: its window, stride and padding.

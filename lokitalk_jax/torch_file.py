@@ -24,8 +24,12 @@ _DTYPES = {
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
-def read(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read(path: pathlib.Path, key: str | None = None) -> dict[str, np.ndarray]:
     """Reads a state dict, of the zip format or of the one before it.
+
+    Args:
+      path: the file.
+      key: of the state dict, if it is one of several things in the file.
 
     Returns:
       arrays by name.
@@ -36,9 +40,11 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
         data = pathlib.Path(path).read_bytes()
         tensors = _zipped(data) if zipfile.is_zipfile(path) else _legacy(data)
-    except (pickle.UnpicklingError, EOFError, KeyError, struct.error) as error:
-        raise ValueError(f"{path} is not a file of weights: {error}") from error
-    except (AttributeError, IndexError, TypeError) as error:
+        tensors = tensors if key is None else tensors[key]
+    except (
+        *(AttributeError, EOFError, IndexError, KeyError, TypeError),
+        *(pickle.UnpicklingError, struct.error, zipfile.BadZipFile),
+    ) as error:
         raise ValueError(f"{path} is not a file of weights: {error}") from error
     if not isinstance(tensors, dict) or not all(
         isinstance(value, _Tensor) for value in tensors.values()
