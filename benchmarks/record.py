@@ -53,10 +53,15 @@ def lines(text: str, common: dict) -> list[dict]:
             flat(json.loads(line)) for line in text.splitlines() if line[:1] == "{"
         ]
         return [common | line for line in found]
-    clips = whole.pop("identities")
-    facts = {k: v for k, v in whole.items() if k not in _LEFT_OUT}
+    # Scores of the truth itself are lines of their own.
+    parts = whole.pop("identities"), whole.pop("reachable", {})
+    facts = {
+        k: v
+        for k, v in whole.items()
+        if k not in _LEFT_OUT and not isinstance(v, dict | list)
+    }
     found = []
-    for clip, columns in clips.items():
+    for clip, columns in [item for part in parts for item in part.items()]:
         for driven_by, scores in columns.items():
             scores = {k: v for k, v in scores.items() if k not in _LEFT_OUT}
             names = {"clip": clip, "driven_by": driven_by}

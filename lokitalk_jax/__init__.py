@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lokitalk_jax.evaluation.pair import PairOptions, evaluate_pair
     from lokitalk_jax.evaluation.results import Scores
     from lokitalk_jax.evaluation.score import EvaluateOptions
+    from lokitalk_jax.evaluation.systems import evaluate_panels, evaluate_systems
     from lokitalk_jax.media.sound_file import Sound, open_sound
     from lokitalk_jax.progress import Bar, Progress
 
@@ -51,6 +52,8 @@ _HOMES = {
     "Speech": "api.avatar",
     "evaluate": "api.actions",
     "evaluate_pair": "evaluation.pair",
+    "evaluate_panels": "evaluation.systems",
+    "evaluate_systems": "evaluation.systems",
     "open_sound": "media.sound_file",
     "prepare": "api.prepare",
     "prepare_all": "api.prepare",
@@ -75,6 +78,8 @@ __all__ = [
     "Speech",
     "evaluate",
     "evaluate_pair",
+    "evaluate_panels",
+    "evaluate_systems",
     "open_sound",
     "prepare",
     "prepare_all",

@@ -25,8 +25,8 @@ usage: lokitalk COMMAND ...
   train      train a run on identity folders
   reenact    render frames of a clip again, moved as they were or by someone else
   speak      render an identity speaking the words of a sound file
-  evaluate   score held-out frames of a run
-  compare    score a video of any program against the true one
+  evaluate   score held-out frames of a run; with --truth and --pred, compare
+  compare    score videos of any programs against the true ones
   render     reenact, speak or evaluate, by its flags
   demo       make animated heads to train on
   studio     serve a page that does all this in a browser
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the first argument names; returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if name == "evaluate" and any(one.startswith("--truth") for one in rest):
+        name = "compare"  # videos instead of a run
     if name in _COMMANDS:
         module, before = _COMMANDS[name]
         command = importlib.import_module(f"lokitalk_jax.cli.{module}")

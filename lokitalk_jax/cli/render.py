@@ -141,7 +141,12 @@ def _evaluate(flags: argparse.Namespace) -> None:
 
     whole_run = not flags.identity and not flags.reference
     options = EvaluateOptions(
-        flags.max_frames, flags.signals, flags.protocol, flags.vgg, flags.exact
+        flags.max_frames,
+        flags.signals,
+        flags.protocol,
+        flags.vgg,
+        flags.exact,
+        flags.recode,
     )
     with progress.Bar() as bar:
         scores = actions.evaluate(
@@ -217,6 +222,7 @@ def _add_evaluate(parser: terminal.Parser) -> None:
         help="everything synthesised (default), or the head over the true torso",
     )
     add("--vgg", action="store_true", help="LPIPS by VGG16 too; slow")
+    add("--recode", help="crf23 or the like: code truth and render by H.264 first")
     add("--data", type=pathlib.Path, help="identity folders, where they have moved")
     add("--max-frames", type=int, help="score so many, spread over the held-out ones")
 

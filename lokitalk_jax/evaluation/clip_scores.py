@@ -26,6 +26,8 @@ class ClipScores:
     Attributes:
       frames: numbers of the frames added.
       faces: their faces.
+      masks: region masks of the last frame added.
+      scorer: of their pictures.
       more: further scores of the whole clip, ready for JSON.
     """
 
@@ -45,7 +47,8 @@ class ClipScores:
             frame 0 of the clip on; None without sound.
           true_sound: the speech of the truth, if it differs.
         """
-        self._scorer = FrameScorer(vgg)
+        self.scorer = FrameScorer(vgg)
+        self.masks = np.zeros((0, 0, 4), np.float32)
         self._sounds = sound, sound if true_sound is None else true_sound
         self._rows: list[Row] = []
         self.faces = FacePairs(detectors)
@@ -72,14 +75,16 @@ class ClipScores:
           the frame's image scores, see `FrameScorer`.
         """
         face = self.faces.add(truth, image_grid.to_uint8(prediction))
-        row = self._scorer(truth / np.float32(255), prediction, regions(face))
+        self.masks = regions(face)
+        row = self.scorer(truth / np.float32(255), prediction, self.masks)
         self._rows.append(row)
         self.frames.append(int(number))
         return row
 
     def rows(self) -> list[Row]:
         """Image and landmark scores of each frame; None if a score does not exist."""
-        faces = landmark_rows(self.faces, np.array(self.frames))
+        of = self.faces.truth, self.faces.prediction, np.array(self.frames)
+        faces = landmark_rows(*of, self.faces.blendshapes())
         return [row | face for row, face in zip(self._rows, faces, strict=True)]
 
     def result(self) -> dict:
@@ -157,16 +162,20 @@ def _by_path(scores: dict) -> dict:
     return flat
 
 
-def landmark_rows(faces: FacePairs, frames: np.ndarray) -> list[Row]:
+def landmark_rows(
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    frames: np.ndarray,
+    shapes: expression.Blendshapes | None = None,
+) -> list[Row]:
     """Landmark scores of each frame; None if a face is missing.
 
     Args:
-      faces: of F frames.
+      truth, prediction: landmarks [F, 478, 3], pixels; NaN in frames without a face.
       frames: [F], their numbers.
+      shapes: blendshapes of both; None where there are none.
     """
-    truth, prediction = faces.truth, faces.prediction
     distance = mouth.landmark_distance(truth, prediction)
-    shapes = faces.blendshapes()
     unknown = np.full(len(truth), np.nan)
     upper, lower = expression.blendshape_errors(shapes) if shapes else (unknown,) * 2
     columns = {

@@ -1,6 +1,8 @@
 """Renders frames of a clip, to be scored against the true ones."""
 
-from collections.abc import Iterator, Sequence
+import collections
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -9,7 +11,25 @@ from lokitalk_jax.avatar import frame_stream, motion
 from lokitalk_jax.avatar.run import OpenAvatar
 from lokitalk_jax.data import torso_inpainting
 from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.media import image_grid, recoding
 from lokitalk_jax.model.rendering import Rendered
+
+
+class Pair(NamedTuple):
+    """A true and a rendered frame.
+
+    Attributes:
+      index: its number.
+      maps: of the renderer, in host memory.
+      truth: uint8 [H, W, 3].
+      prediction: float32 [H, W, 3] in [0, 1].
+    """
+
+    index: int
+    maps: Rendered
+    truth: np.ndarray
+    prediction: np.ndarray
+
 
 Frames = Sequence[int] | np.ndarray  # frame numbers
 
@@ -52,3 +72,44 @@ def _over_torsos(
         rgb, labels = (np.asarray(x[index]) for x in (clip.frames, clip.labels))
         behind = torso_inpainting.backdrop(rgb, labels, avatar.record.plate)
         yield avatar.renderer(pose, signals, behind, torso=False)
+
+
+def pairs(
+    rendered: Iterable[tuple[int, Rendered, np.ndarray]],
+    clip: Dataset,
+    factor: int | None = None,
+) -> Iterator[Pair]:
+    """Puts the true frame to each rendered one.
+
+    Args:
+      rendered: see `rendered_frames`.
+      clip: the true clip.
+      factor: codes both alike by H.264 of this rate factor; None codes neither.
+    """
+    plain = (
+        Pair(index, maps, np.asarray(clip.frames[index]), prediction)
+        for index, maps, prediction in rendered
+    )
+    return plain if factor is None else _coded(plain, factor)
+
+
+def _coded(plain: Iterable[Pair], factor: int) -> Iterator[Pair]:
+    coders = recoding.Coder(factor), recoding.Coder(factor)
+    waiting: collections.deque[Pair] = collections.deque()
+    done: tuple[list, list] = [], []
+
+    def complete() -> Iterator[Pair]:
+        while all(done):
+            truth, prediction = (side.pop(0) for side in done)
+            prediction = prediction / np.float32(255)
+            yield waiting.popleft()._replace(truth=truth, prediction=prediction)
+
+    for pair in plain:
+        waiting.append(pair)
+        frames = pair.truth, image_grid.to_uint8(pair.prediction)
+        for side, coder, frame in zip(done, coders, frames, strict=True):
+            side += coder.push(frame)
+        yield from complete()
+    for side, coder in zip(done, coders, strict=True):
+        side += coder.finish()
+    yield from complete()

@@ -3,24 +3,30 @@
 import contextlib
 import os
 import pathlib
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from lokitalk_jax.data import label_images, layout, regions
-from lokitalk_jax.evaluation import face_pairs, results
+from lokitalk_jax.data import references
+from lokitalk_jax.evaluation import (
+    face_pairs,
+    framing,
+    pair_inputs,
+    pair_masks,
+    results,
+)
 from lokitalk_jax.evaluation.clip_scores import ClipScores
 from lokitalk_jax.evaluation.comparison import Comparison
 from lokitalk_jax.evaluation.contrib import syncnet, syncnet_network
 from lokitalk_jax.evaluation.face_pairs import Detectors
+from lokitalk_jax.evaluation.pair_inputs import Pair
+from lokitalk_jax.evaluation.reachable import PICTURES, Reachable
+from lokitalk_jax.evaluation.report.clip import Clip
 from lokitalk_jax.evaluation.results import Scores
-from lokitalk_jax.media import frame_match, frame_source, media_file, sound_file
-from lokitalk_jax.preparation import source_video
+from lokitalk_jax.media import recoding
 from lokitalk_jax.progress import Progress, track
 
 UNSTATED = "unstated"
-_WHOLE = 255  # a person mask that covers the frame
 
 
 class PairOptions(NamedTuple):
@@ -31,6 +37,9 @@ class PairOptions(NamedTuple):
       signals: the lips' driving signal: tracked, audio or unstated; only written down.
       labels: label images of the true frames: an identity folder, or a folder of
         labels or parsing maps. Without them head and torso have no scores.
+      align: cuts both to the moments that both show and scales the prediction to the
+        truth's size, and writes down how.
+      recode: crf23 or the like codes both by H.264 first; None leaves them.
       any_lag: scores a prediction that is early or late instead of refusing it.
       vgg: adds LPIPS by VGG16, which is slow.
       syncnet: file of SyncNet's weights, for Sync-C and Sync-D; None leaves them out.
@@ -44,6 +53,24 @@ class PairOptions(NamedTuple):
     vgg: bool = False
     syncnet: str | os.PathLike | None = None
     face_model: str | os.PathLike | None = None
+    align: bool = False
+    recode: str | None = None
+
+
+class Named(NamedTuple):
+    """A pair with its place in the report.
+
+    Attributes:
+      clip: name of the clip.
+      system: name of the program, or the driving signal.
+      pair: the videos.
+      rows: whether to score what is reachable too, once for each truth.
+    """
+
+    clip: str
+    system: str
+    pair: Pair
+    rows: bool = True
 
 
 def evaluate_pair(
@@ -76,56 +103,111 @@ def evaluate_pair(
     """
     truth, pred = pathlib.Path(truth), pathlib.Path(pred)
     out = pathlib.Path(out) if out is not None else default_folder(pred, options)
+    sides = (pair_inputs.open_side(path) for path in (truth, pred))
+    pair = pair_inputs.match(*sides, options.any_lag, options.align)
+    named = Named(pred.stem, options.signals, pair)
+    clip, rows = score(named, options, out, progress, detectors)
+    stated = header([pair], options) | {
+        "truth": str(truth),
+        "prediction": str(pred),
+        "late_frames": pair.late,
+        "sound": clip.scores["sound"],
+    }
+    return results.write(out, stated, [clip], rows)
+
+
+def header(pairs: list[Pair], options: PairOptions) -> dict:
+    """Facts about all pairs, see `results.write`."""
+    surveys = [pair.truth.survey for pair in pairs]
+    sizes = {max(one.height, one.width) for one in surveys}
+    lossless = all(pair.prediction.lossless for pair in pairs)
+    return {
+        "config_hash": None,
+        "step": None,
+        "size": sizes.pop() if len(sizes) == 1 else None,
+        "protocol": options.protocol,
+        "signals": options.signals,
+        "coding": options.recode or ("lossless" if lossless else "coded as stored"),
+    }
+
+
+def score(
+    named: Named,
+    options: PairOptions,
+    out: pathlib.Path,
+    progress: Progress | None = None,
+    detectors: Detectors | None = None,
+) -> tuple[Clip, list[Clip]]:
+    """Scores a pair.
+
+    Args:
+      named: the pair.
+      options: how to score.
+      out: folder for a video of both, made if missing.
+      progress: called after each frame.
+      detectors: see `evaluate_pair`.
+
+    Returns:
+      the clip, and the rows of what is reachable.
+
+    Raises:
+      ValueError: labels, weights or face model cannot be used.
+    """
+    pair = named.pair
     weights = None
     if options.syncnet is not None:
         weights = syncnet_network.load(pathlib.Path(options.syncnet))
-    sources = [frame_source.open_source(_frames(path)) for path in (truth, pred)]
-    surveys = [frame_match.survey(source) for source in sources]
-    true_side, side = zip(sources, surveys, strict=True)
-    late = frame_match.check_pair(true_side, side, options.any_lag)
-    count, height, width, _ = surveys[0]
-    labels = _label_files(options.labels, count)
-    true_sound, sound = _sound(truth), _sound(pred)
+    if options.recode is not None:
+        pair = pair_inputs.coded(pair, recoding.rate_factor(options.recode))
+    count, height, width, _ = pair.truth.survey
+    labels = pair_masks.label_files(options.labels, count)
+    true_sound, sound = pair.truth.sound, pair.prediction.sound
     sound_of = "prediction" if sound is not None else "truth"
     sound = true_sound if sound is None else sound
     if weights and sound is None:
-        raise ValueError(f"neither {truth} nor {pred} has sound for SyncNet")
+        paths = pair.truth.frames.path, pair.prediction.frames.path
+        raise ValueError(f"neither {paths[0]} nor {paths[1]} has sound for SyncNet")
+    name = named.clip if named.system == options.signals else "_".join(named[:2])
+    sources = pair.truth.frames, pair.prediction.frames
     with contextlib.ExitStack() as stack:
-        detectors = detectors or stack.enter_context(
-            face_pairs.open_detectors(options.face_model)
-        )
-        scores = ClipScores(detectors, options.vgg, sound, true_sound)
+        both = detectors or stack.enter_context(_detectors(options))
+        scores = ClipScores(both, options.vgg, sound, true_sound)
+        rows = None
+        if named.rows:
+            chosen = references.spread(np.arange(count), PICTURES).tolist()
+            more = detectors or stack.enter_context(_detectors(options))
+            rows = Reachable(more, scores.scorer, chosen)
         out.mkdir(parents=True, exist_ok=True)
-        shown = Comparison(out / f"{pred.stem}.mp4", (height, width))
-        stack.enter_context(shown)
+        shown = stack.enter_context(Comparison(out / f"{name}.mp4", (height, width)))
         frames = zip(*(source.frames() for source in sources), strict=True)
-        frames = track(frames, progress, f"scoring {pred.stem}", count)
+        frames = track(frames, progress, f"scoring {name}", count)
         for index, (true, rendered) in enumerate(frames):
             rendered = rendered / np.float32(255)
-            masks = _region_masks(labels[index], height, width)
+            masks = pair_masks.region_masks(labels[index], height, width)
             row = scores.add(index, true, rendered, masks)
+            if rows is not None:
+                rows.add(index, true, scores.masks)
             shown.add(index, true / np.float32(255), rendered, row["frame.psnr"])
-    if weights and sound is not None:
         faces = scores.faces.truth, scores.faces.prediction
+        reachable = []
+        if rows is not None:
+            of = scores.frames, faces[0], scores.events()
+            reachable = rows.clips(named.clip, *of)
+    if weights and sound is not None:
         for key, source, landmarks in zip(
             ("syncnet_truth", "syncnet"), sources, faces, strict=True
         ):
             found = syncnet.score(weights, source.frames(), landmarks, sound)
             scores.more[key] = found
-    header = {
-        "config_hash": None,
-        "step": None,
-        "size": max(height, width),
-        "protocol": options.protocol,
-        "signals": options.signals,
-        "truth": str(truth),
-        "prediction": str(pred),
-        "late_frames": late,
-        "sound": None if sound is None else sound_of,
-    }
-    clip = results.clip(pred.stem, options.signals, scores)
+    scores.more["same_framing"] = framing.same(*faces)
+    scores.more["late_frames"] = pair.late
+    scores.more["aligned"] = pair.aligned or None
+    scores.more["sound"] = None if sound is None else sound_of
+    clip = results.clip(named.clip, named.system, scores)
     clip = clip._replace(extremes=shown.extremes, video=shown.path)
-    return results.write(out, header, [clip])
+    if not scores.more["same_framing"]:
+        clip = framing.without_pixels(clip)
+    return clip, reachable
 
 
 def default_folder(pred: pathlib.Path, options: PairOptions) -> pathlib.Path:
@@ -134,66 +216,5 @@ def default_folder(pred: pathlib.Path, options: PairOptions) -> pathlib.Path:
     return pred.with_name("_".join([pred.stem, "scores", *stated]))
 
 
-def _frames(path: pathlib.Path) -> pathlib.Path:
-    """The folder of frames of an identity folder; another path unchanged."""
-    return path / layout.FRAMES if layout.is_identity(path) else path
-
-
-def _sound(path: pathlib.Path) -> np.ndarray | None:
-    """Sound of a video or identity folder, float [S], 16 kHz mono, or None."""
-    if layout.is_identity(path):
-        path = path / layout.SOUND
-    if not path.is_file():
-        return None
-    with media_file.open_media(path) as container:
-        pictures = media_file.picture_streams(container)
-        if not container.streams.audio:
-            return None
-    # On the clock of the frames: a video may start later than its sound.
-    zero = source_video.probe(path).origin if pictures else None
-    return np.concatenate(list(sound_file.open_sound(path).read(zero)))
-
-
-def _label_files(
-    path: str | os.PathLike | None, count: int
-) -> list[pathlib.Path] | list[None]:
-    """The label image of each frame; None without labels."""
-    if path is None:
-        return [None] * count
-    source = pathlib.Path(path)
-    if layout.is_identity(source):
-        source = source / layout.LABELS
-    found = frame_source.open_source(source).pictures
-    if found is None or len(found) != count:
-        raise ValueError(
-            f"{source} holds {len(found or ())} label images, the videos {count} "
-            "frames; give one for each frame of the truth"
-        )
-    return list(found)
-
-
-def _region_masks(
-    path: pathlib.Path | None, height: int, width: int
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Makes region masks from a face's landmarks, see `ClipScores.add`."""
-
-    def masks(face: np.ndarray) -> np.ndarray:
-        valid = np.isfinite(face).all()
-        shapes = regions.fit_shapes(face[None], np.array([valid]))
-        row, column = np.mgrid[:height, :width]
-        pixels = np.stack([column, row], -1).reshape(-1, 2).astype(np.float32) + 0.5
-        inner = regions.ellipses(shapes, np.array(0), pixels).reshape(height, width, 2)
-        return np.concatenate([inner, body], -1).astype(np.float32)
-
-    body = np.zeros((height, width, 2), np.float32)
-    if path is not None:
-        labels = label_images.read(path)
-        if labels.shape != (height, width):
-            raise ValueError(
-                f"{path} is {labels.shape[1]}x{labels.shape[0]} pixels, the frames "
-                f"{width}x{height}; scale labels without blending colours"
-            )
-        shares = [labels == layout.HEAD, labels == layout.TORSO]
-        everywhere = np.full((height, width), _WHOLE, np.uint8)
-        body = regions.soften(np.stack(shares, -1).astype(np.float32), everywhere) / 255
-    return masks
+def _detectors(options: PairOptions):
+    return face_pairs.open_detectors(options.face_model)

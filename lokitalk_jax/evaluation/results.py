@@ -16,7 +16,7 @@ from lokitalk_jax.evaluation.report import frame_table, page
 from lokitalk_jax.evaluation.report.clip import Clip
 
 # Scores are comparable only if these agree, so every row of frames.csv repeats them.
-_FACTS = ("protocol", "signals", "size", "config_hash", "step")
+_FACTS = ("protocol", "coding", "signals", "size", "config_hash", "step")
 
 
 class Scores(NamedTuple):
@@ -41,29 +41,34 @@ def clip(identity: str, driven_by: str, scores: ClipScores) -> Clip:
 
 
 def write(
-    out: pathlib.Path, header: Mapping[str, object], clips: Sequence[Clip]
+    out: pathlib.Path,
+    header: Mapping[str, object],
+    clips: Sequence[Clip],
+    reachable: Sequence[Clip] = (),
 ) -> Scores:
     """Writes the three files.
 
     Args:
       out: an existing folder.
-      header: "config_hash", "step", "size", "protocol" and "signals" of all clips.
+      header: "config_hash", "step", "size", "protocol", "coding" and "signals" of all
+        clips.
       clips: the scored clips.
+      reachable: scores of the truth itself, see `reachable`.
 
     Returns:
       with metrics {**header, "identities": {name: {driven_by: see
-      `ClipScores.result`}}}.
+      `ClipScores.result`}}, "reachable": {name: {row: scores}}}.
 
     Raises:
       OSError: a file could not be written.
     """
-    identities: dict = {}
-    for one in clips:
-        identities.setdefault(one.identity, {})[one.driven_by] = one.scores
-    result = {**header, "identities": identities}
+    result: dict = {**header, "identities": {}, "reachable": {}}
+    for key, scored in ("identities", clips), ("reachable", reachable):
+        for one in scored:
+            result[key].setdefault(one.identity, {})[one.driven_by] = one.scores
     # Both texts are made before any file is replaced.
     text = json.dumps(result, indent=2, allow_nan=False) + "\n"
-    html = page.render(header, clips)
+    html = page.render(header, clips, reachable)
     frame_table.write(out / "frames.csv", {k: header[k] for k in _FACTS}, clips)
     for name, content in ("report.html", html), ("metrics.json", text):
         with files.replacing(out / name) as temporary:
@@ -84,5 +89,6 @@ def _lines(result: dict) -> Iterator[str]:
                 parts.append(
                     f"no face in {found['missed_faces']} of {found['frames']} frames"
                 )
-            mode = f"{result['protocol']}, {driven_by}, {result['size']} px"
+            protocol = f"{result['protocol']}, {result['coding']}"
+            mode = f"{protocol}, {driven_by}, {result['size']} px"
             yield f"{name} ({mode}): {', '.join(parts)}"

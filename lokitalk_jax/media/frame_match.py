@@ -7,6 +7,7 @@ import numpy as np
 
 from lokitalk_jax import structs
 from lokitalk_jax.media.frame_source import FrameSource
+from lokitalk_jax.media.frame_view import FrameView
 
 _THUMBNAIL = 32  # pixels
 _MAX_LAG = 12  # frames
@@ -28,7 +29,7 @@ class Survey(NamedTuple):
     thumbnails: np.ndarray
 
 
-def survey(source: FrameSource) -> Survey:
+def survey(source: FrameSource | FrameView) -> Survey:
     """Decodes every frame once; keeps 4 KB of each.
 
     Raises:
@@ -79,8 +80,8 @@ def _correlation(one: np.ndarray, other: np.ndarray, by: int) -> float:
 
 
 def check_pair(
-    truth: tuple[FrameSource, Survey],
-    prediction: tuple[FrameSource, Survey],
+    truth: tuple[FrameSource | FrameView, Survey],
+    prediction: tuple[FrameSource | FrameView, Survey],
     any_lag: bool = False,
 ) -> int:
     """Refuses two sources whose frames do not correspond one by one.

@@ -42,6 +42,13 @@ class FrameSource(NamedTuple):
             yield image_file.read_rgb(path)
 
 
+def pictures(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The pictures of a folder in order; empty where there is none."""
+    found = [p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES]
+    # 2.jpg before 10.jpg: not every program pads its numbers.
+    return sorted(found, key=lambda p: [int(n) for n in re.findall(r"\d+", p.stem)])
+
+
 def open_source(path: str | os.PathLike) -> FrameSource:
     """Opens a video or a folder of images.
 
@@ -50,14 +57,12 @@ def open_source(path: str | os.PathLike) -> FrameSource:
     """
     path = pathlib.Path(path)
     if path.is_dir():
-        files = [p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES]
+        files = pictures(path)
         if not files:
             raise ValueError(
                 f"{path} holds no picture ({', '.join(_SUFFIXES)}); give a video or a "
                 "folder of frames"
             )
-        # 2.jpg before 10.jpg: not every program pads its numbers.
-        files.sort(key=lambda p: [int(n) for n in re.findall(r"\d+", p.stem)])
         return FrameSource(path, tuple(files), None)
     if not path.is_file():
         raise ValueError(f"no such file or folder: {path}")

@@ -35,7 +35,9 @@ def pairs_of(truth, prediction):
 
 
 def rows_of(truth, prediction):
-    return landmark_rows(pairs_of(truth, prediction), np.arange(len(truth)))
+    pairs = pairs_of(truth, prediction)
+    of = pairs.truth, pairs.prediction, np.arange(len(truth))
+    return landmark_rows(*of, pairs.blendshapes())
 
 
 def test_missed_faces_are_left_out():

@@ -13,6 +13,7 @@ HEADER = {
     "step": None,
     "size": 64,
     "protocol": "full",
+    "coding": "lossless",
     "signals": "audio",
 }
 
@@ -75,6 +76,19 @@ def test_clips_of_an_identity_share_one_drawing(tmp_path):
     text = page.render(HEADER, [*clips, clip(tmp_path, "you")])
     assert text.count("<svg") == 2
     assert "me, audio" in text and "me, still mouth" in text
+
+
+def test_rows_of_the_truth_stand_next_to_those_of_the_clips(tmp_path):
+    late = {"frame": {"psnr": 27.5}, "motion": {"lip_lag_ms": 40.0}, "intervals": {}}
+    rows = [Clip("me", "one_frame_late", late, [], [])]
+    text = page.render(HEADER, [clip(tmp_path)], rows)
+    shown = Page(text).text
+    reachable = shown[shown.index("What is reachable") : shown.index("By region")]
+    for one in ("me, audio", "31.23", "me, one frame late", "27.50", "(40 ms) late"):
+        assert one in reachable
+    assert "Retracked" not in shown and "full, lossless" in shown
+    assert text.count("<svg") == 1  # not drawn frame by frame
+    assert "What is reachable" not in page.render(HEADER, [clip(tmp_path)])
 
 
 def test_names_are_no_markup(tmp_path):

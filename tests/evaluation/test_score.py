@@ -40,12 +40,13 @@ def test_evaluation_writes_scores_and_pictures(tiny_run, evaluated):
     out, reports = evaluated
     result = scores_in(out)
     run = OpenRun(tiny_run.workdir)
-    identities = result.pop("identities")
+    identities, reachable = result.pop("identities"), result.pop("reachable")
     assert result == {
         "config_hash": run.config_hash,
         "step": 12,
         "size": 32,
         "protocol": "full",
+        "coding": "lossless",
         "signals": "tracked",
     }
     assert list(identities) == tiny_run.names
@@ -61,6 +62,15 @@ def test_evaluation_writes_scores_and_pictures(tiny_run, evaluated):
         assert len(list(video_reader.read_frames(out / f"{name}.mp4"))) == 5
         sheet = cv2.imread(str(out / f"{name}.png"))
         assert sheet.shape[1] == 6 * 160 and sheet.shape[0] > 5 * 160
+        rows = reachable[name]
+        assert rows.keys() == {
+            "retracked", "recoded", "one_frame_late", "nearest_training", "still_mouth",
+            "shuffled_lips",
+        }  # fmt: skip
+        assert 25 < rows["recoded"]["frame"]["psnr"] < 60
+        assert rows["nearest_training"]["picture_frames"] == 5
+        assert rows["one_frame_late"]["picture_frames"] == 4
+        assert "frame" not in rows["still_mouth"]
         done = [one[1] for one in reports if one[0] == f"scoring {name}, tracked"]
         assert done == list(range(6))
 
@@ -103,9 +113,25 @@ def test_the_peer_protocol_keeps_the_true_torso(tiny_run, tmp_path, evaluated):
     assert peer["frame"]["psnr"] > full["frame"]["psnr"]
 
 
+@pytest.mark.usefixtures("in_process")
+def test_recoding_spoils_truth_and_render_alike(tiny_run, tmp_path, evaluated):
+    run = OpenRun(tiny_run.workdir)
+    options = score.EvaluateOptions(recode="crf23")
+    result = score.evaluate(run, tmp_path, ["demo_00"], options=options).metrics
+    assert result["coding"] == "crf23"
+    scores = result["identities"]["demo_00"]["tracked"]
+    plain = scores_in(evaluated[0])["identities"]["demo_00"]["tracked"]
+    assert scores["frames"] == plain["frames"]
+    assert 0 < abs(scores["frame"]["psnr"] - plain["frame"]["psnr"]) < 3
+    folder = score.default_folder(run, options)
+    assert folder.name == "full_tracked_crf23"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"recode": "h264"}, "recode=h264 must be crf0 to crf51"),
+        ({"recode": "crf23", "max_frames": 2}, "max_frames=2 leaves some out"),
         ({"protocol": "both"}, "protocol=both must be full or peer"),
         ({"signals": "sound"}, "signals=sound must be tracked or audio"),
         ({"max_frames": 0}, "max_frames=0 must be"),

@@ -9,7 +9,14 @@ import cv2
 import jinja2
 import markupsafe
 
-from lokitalk_jax.evaluation.report import curves, motion_list, score_list, tables
+from lokitalk_jax.evaluation.report import (
+    averages,
+    curves,
+    motion_list,
+    reachable_list,
+    score_list,
+    tables,
+)
 from lokitalk_jax.evaluation.report.clip import Clip
 from lokitalk_jax.evaluation.report.extremes import Picture
 from lokitalk_jax.media import image_file
@@ -42,12 +49,17 @@ class Shown(NamedTuple):
     maps: str | None
 
 
-def render(header: Mapping[str, object], clips: Sequence[Clip]) -> str:
+def render(
+    header: Mapping[str, object],
+    clips: Sequence[Clip],
+    reachable: Sequence[Clip] = (),
+) -> str:
     """Renders the page.
 
     Args:
       header: facts about all clips, see `results.write`.
       clips: the scored clips; those of an identity show the same frames.
+      reachable: scores of the truth itself, see `evaluation.reachable`.
 
     Returns:
       a whole HTML document.
@@ -57,7 +69,8 @@ def render(header: Mapping[str, object], clips: Sequence[Clip]) -> str:
         by_identity.setdefault(clip.identity, []).append(clip)
     names = list(by_identity)
     title = ", ".join(names[:_NAMED]) + (" and others" if names[_NAMED:] else "")
-    frame_scores = tables.frame_table(header, clips)
+    rows = [*averages.by_driver(clips), *clips] if header.get("systems") else clips
+    frame_scores = tables.frame_table(header, rows)
     clip_tables = {
         title: table
         for title, scores in (
@@ -66,7 +79,7 @@ def render(header: Mapping[str, object], clips: Sequence[Clip]) -> str:
             ("Face", score_list.FACE),
             ("Lips and sound", score_list.SYNC),
         )
-        if (table := tables.clip_table(scores, clips)) is not None
+        if (table := tables.clip_table(scores, rows)) is not None
     }
     explained = [*frame_scores.columns]
     for table in clip_tables.values():
@@ -83,6 +96,15 @@ def render(header: Mapping[str, object], clips: Sequence[Clip]) -> str:
             tables.clip_name(clip): tables.region_table(clip) for clip in clips
         },
         clip_tables=clip_tables,
+        reachable=tables.clip_table(reachable_list.SCORES, [*rows, *reachable])
+        if reachable
+        else None,
+        notes=_notes(clips),
+        row_meanings={
+            name.replace("_", " "): meaning
+            for name, meaning in reachable_list.ROWS.items()
+            if any(clip.driven_by == name for clip in reachable)
+        },
         identities={name: _identity(mine) for name, mine in by_identity.items()},
         baselines=any(clip.driven_by in _BASELINES for clip in clips),
         intervals=any(cell.interval for row in frame_scores.rows for cell in row.cells),
@@ -95,13 +117,30 @@ def _facts(header: Mapping[str, object]) -> dict[str, object]:
     facts = {
         "protocol": header["protocol"],
         "signals": header["signals"],
-        "size": f"{header['size']} pixels",
+        "coding": header.get("coding"),
+        "size": f"{header['size']} pixels" if header["size"] else None,
         "configuration": header["config_hash"],
         "step": header["step"],
         "late by": f"{late} frames" if late else None,
+        "not predicted": ", ".join(header.get("not_predicted") or ()) or None,
         "sound of": header.get("sound"),
     }
     return {key: value for key, value in facts.items() if value is not None}
+
+
+def _notes(clips: Sequence[Clip]) -> list[str]:
+    """What was done to clips, and which scores they cannot have."""
+    notes = []
+    for clip in clips:
+        name = tables.clip_name(clip)
+        if clip.scores.get("aligned"):
+            notes.append(f"{name}: {clip.scores['aligned']}.")
+        if clip.scores.get("same_framing") is False:
+            notes.append(
+                f"{name} shows the face elsewhere in the frame than the truth: scores "
+                "that compare pixels are left out."
+            )
+    return notes
 
 
 def _identity(clips: Sequence[Clip]) -> dict[str, object]:

@@ -35,8 +35,9 @@ class Table(NamedTuple):
 def frame_table(header: Mapping[str, object], clips: Sequence[Clip]) -> Table:
     """Scores of the whole frame with protocol, size and frames, and published rows."""
     columns = _present(score_list.FRAME, clips)
+    protocol = f"{header['protocol']}, {header['coding']}"
     rows = [
-        row._replace(facts=(header["protocol"], header["size"], len(clip.frames)))
+        row._replace(facts=(protocol, header["size"], len(clip.frames)))
         for row, clip in zip(_rows(columns, clips), clips, strict=True)
     ]
     facts = "not published", score_list.PUBLISHED_SIZE, ""

@@ -1,0 +1,97 @@
+"""Frames of a source, cut out, cut off, scaled or coded; and panels of a strip."""
+
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from lokitalk_jax.media import frame_source, recoding
+from lokitalk_jax.media.frame_source import FrameSource
+
+_SAME = 24  # levels by which pixels of one colour may differ after encoding
+
+
+class FrameView(NamedTuple):
+    """A source whose frames are changed as they are read.
+
+    Attributes:
+      source: the source.
+      box: (top, bottom, left, right) of the part that is shown, pixels; None shows all.
+      first: number of the first frame.
+      count: number of frames; None for all from there on.
+      size: (height, width) to which they are scaled; None leaves their size.
+      factor: rate factor by which they are coded, see `recoding`; None leaves them.
+    """
+
+    source: FrameSource
+    box: tuple[int, int, int, int] | None = None
+    first: int = 0
+    count: int | None = None
+    size: tuple[int, int] | None = None
+    factor: int | None = None
+
+    @property
+    def path(self) -> pathlib.Path:
+        """Of the source."""
+        return self.source.path
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second of the source; None for a folder."""
+        return self.source.fps
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Frames, RGB uint8 [H, W, 3]."""
+        stop = None if self.count is None else self.first + self.count
+        found = itertools.islice(self.source.frames(), self.first, stop)
+        shown = map(self._shown, found)
+        if self.factor is None:
+            return shown
+        return recoding.recoded(shown, self.factor)
+
+    def _shown(self, frame: np.ndarray) -> np.ndarray:
+        if self.box is not None:
+            top, bottom, left, right = self.box
+            frame = np.ascontiguousarray(frame[top:bottom, left:right])
+        if self.size is None or frame.shape[:2] == self.size:
+            return frame
+        smaller = self.size[0] < frame.shape[0]
+        how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+        return cv2.resize(frame, self.size[::-1], interpolation=how)
+
+
+def panels(path: str | os.PathLike, count: int) -> list[FrameView]:
+    """Panels of a video that shows several pictures next to each other.
+
+    The strip is cut into equal cells; what all cells have of one colour around their
+    pictures is cut off.
+
+    Raises:
+      ValueError: it cannot be cut into so many cells, or a cell shows nothing.
+    """
+    source = frame_source.open_source(path)
+    first = next(iter(source.frames()), None)
+    if first is None:
+        raise ValueError(f"{path} holds no frame")
+    height, width = first.shape[:2]
+    if count < 2 or width % count:
+        raise ValueError(
+            f"{path} is {width} pixels wide, which panels={count} does not divide into "
+            "cells; give the number of pictures that it shows next to each other"
+        )
+    cell = width // count
+    cells = first.reshape(height, count, cell, 3).astype(int)
+    other = np.abs(cells - cells[0, 0, 0]).max(-1) > _SAME
+    rows, columns = np.flatnonzero(other.any((1, 2))), np.flatnonzero(other.any((0, 1)))
+    if not len(rows):
+        raise ValueError(f"{path} shows one colour; panels={count} has no picture")
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    boxes = [
+        (int(top), int(bottom), k * cell + int(left), k * cell + int(right))
+        for k in range(count)
+    ]
+    return [FrameView(source, box) for box in boxes]

@@ -1,0 +1,186 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+from picture_folder import picture, write_folder
+
+from lokitalk_jax.cli import compare
+from lokitalk_jax.cli import main as command
+from lokitalk_jax.evaluation import framing, pair, pair_inputs, systems
+from lokitalk_jax.evaluation.report import averages
+from lokitalk_jax.evaluation.report.clip import Clip
+from lokitalk_jax.media import video_writer
+from lokitalk_jax.preparation import face_model, faces
+
+
+class OneFace:
+    """A face in the picture's middle, 30 pixels wide."""
+
+    def faces(self, rgb):
+        points = np.random.default_rng(0).uniform(17, 47, (478, 3))
+        return [faces.Face(points.astype(np.float32))]
+
+
+def soft(frame):
+    return cv2.GaussianBlur(frame, None, 1.5)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Folders of two true clips, of two systems' predictions, and of one clip."""
+    for name, change in ("true", None), ("good", None), ("soft", soft):
+        (tmp_path / name).mkdir()
+        for clip in "one", "two":
+            more = {"change": change} if change else {}
+            write_folder(tmp_path / name / clip, count=6, **more)
+    write_folder(tmp_path / "true" / "three", count=6)
+    return tmp_path
+
+
+def test_systems_are_paired_by_name_and_stand_side_by_side(folders):
+    both = {name: folders / name for name in ("good", "soft")}
+    out, faces_of = folders / "out", (OneFace(), OneFace())
+    result = systems.evaluate_systems(
+        folders / "true", both, out, detectors=faces_of
+    ).metrics
+    assert result == json.loads((out / "metrics.json").read_text())
+    assert result["identities"].keys() == {"one", "two"}
+    assert result["not_predicted"] == ["three"] and result["coding"] == "lossless"
+    for clip in result["identities"].values():
+        assert clip["good"]["frame"]["psnr"] == 100 > clip["soft"]["frame"]["psnr"]
+    mean = result["means"]["soft"]["frame"]["psnr"]
+    each = [x["soft"]["frame"]["psnr"] for x in result["identities"].values()]
+    assert mean == pytest.approx(np.mean(each))
+    # What is reachable depends on the truth alone.
+    assert result["reachable"]["one"]["recoded"]["frame"]["psnr"] > 20
+    page = (out / "report.html").read_text()
+    for text in "mean of 2 clips, soft", "one, good", "not predicted":
+        assert text in page
+    assert (out / "two_soft.mp4").is_file()
+
+
+def test_systems_that_predict_other_clips_are_refused(folders):
+    both = {name: folders / name for name in ("good", "soft")}
+    (folders / "soft" / "two").rename(folders / "soft" / "three")
+    with pytest.raises(ValueError, match="three, two: predicted by good or soft alone"):
+        systems.evaluate_systems(folders / "true", both, folders / "out")
+    (folders / "soft" / "three").rename(folders / "soft" / "four")
+    with pytest.raises(ValueError, match="soft predicts four, and .* holds no clip"):
+        systems.evaluate_systems(folders / "true", both, folders / "out")
+    (folders / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no video, pictures or identity"):
+        systems.clips_in(folders / "empty")
+
+
+def test_alignment_cuts_scales_and_says_so(tmp_path):
+    truth = write_folder(tmp_path / "truth", count=30)
+    larger = write_folder(
+        tmp_path / "late",
+        count=28,
+        shift=3,
+        change=lambda x: cv2.resize(x, (128, 128), interpolation=cv2.INTER_CUBIC),
+    )
+    sides = [pair_inputs.open_side(path) for path in (truth, larger)]
+    with pytest.raises(ValueError, match="scale"):
+        pair_inputs.match(*sides, any_lag=True, align=False)
+    matched = pair_inputs.match(*sides, any_lag=False, align=True)
+    assert "5 from the end" in matched.aligned and matched.late == 0
+    assert "3 from the start" in matched.aligned.partition("prediction")[2]
+    assert "scaled from 128x128 to 64x64" in matched.aligned
+    frames = zip(
+        matched.truth.frames.frames(), matched.prediction.frames.frames(), strict=True
+    )
+    apart = [np.abs(a.astype(int) - b).mean() for a, b in frames]
+    assert len(apart) == 25 and max(apart) < 6
+    same = [pair_inputs.open_side(truth)] * 2
+    assert pair_inputs.match(*same, any_lag=False, align=True).aligned == ""
+
+
+def test_alignment_stands_in_the_report(tmp_path):
+    truth = write_folder(tmp_path / "truth", count=30)
+    late = write_folder(tmp_path / "late", count=30, shift=3)
+    options = pair.PairOptions(align=True, recode="crf23")
+    faces_of = (OneFace(), OneFace())
+    result = pair.evaluate_pair(
+        truth, late, tmp_path / "out", options=options, detectors=faces_of
+    ).metrics
+    scores = result["identities"]["late"]["unstated"]
+    assert "3 from the start" in scores["aligned"] and scores["frames"] == 27
+    assert result["coding"] == "crf23" and scores["frame"]["psnr"] > 30
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "3 from the start" in page and "unstated, crf23" in page
+
+
+def test_pixels_are_not_compared_where_the_face_is_elsewhere():
+    truth = np.random.default_rng(0).uniform(0, 100, (8, 478, 3))
+    assert framing.same(truth, truth + [1, 2, 0])
+    assert not framing.same(truth, truth + [20, 0, 0])
+    assert not framing.same(truth, 50 + 1.2 * (truth - 50))
+    assert framing.same(truth, truth * np.nan)
+    scores = {
+        "frame": {"psnr": 20.0, "cpbd": 0.4}, "lip": {"psnr": 18.0, "seam": 1.0},
+        "lmd_px": 2.0, "shape_error": 0.02, "motion": {"lip_amplitude": 0.9},
+        "intervals": {"frame": {"psnr": [19.0, 21.0], "cpbd": [0.3, 0.5]}},
+    }  # fmt: skip
+    row = {"frame.psnr": 20.0, "frame.cpbd": 0.4, "shape_error": 0.02}
+    found = framing.without_pixels(Clip("a", "b", scores, [0], [row]))
+    assert found.scores["frame"] == {"psnr": None, "cpbd": 0.4}
+    assert found.scores["lip"] == {"psnr": None, "seam": None}
+    assert found.scores["lmd_px"] is None and found.scores["shape_error"] == 0.02
+    assert found.scores["motion"] == {"lip_amplitude": 0.9}
+    assert found.scores["intervals"]["frame"]["psnr"] is None
+    assert found.rows == [{"frame.psnr": None, "frame.cpbd": 0.4, "shape_error": 0.02}]
+
+
+def test_means_leave_out_scores_that_a_clip_lacks():
+    def clip(name, value, leak):
+        scores = {"frame": {"psnr": value}, "motion": {"leak": leak}, "sync": None}
+        return Clip(name, "ours", scores | {"intervals": {}}, [0], [{}])
+
+    (mean,) = averages.by_driver([clip("a", 20.0, None), clip("b", 30.0, 0.5)])
+    assert mean.scores["frame"]["psnr"] == 25 and mean.scores["motion"]["leak"] == 0.5
+    assert mean.identity == "mean of 2 clips"
+    assert averages.by_driver([clip("a", 20.0, 1.0)]) == []
+
+
+def strips(path):
+    """A video of three panels, truth first; the last one is blurred."""
+    with video_writer.VideoWriter(path, size=(192, 64)) as writer:
+        for index in range(6):
+            true = picture(index)
+            writer.write(np.concatenate([true, true, soft(true)], 1))
+    return path
+
+
+def test_the_command_scores_folders_and_panels(folders, monkeypatch, capsys):
+    monkeypatch.setattr(face_model, "find", lambda _: None)
+    out = folders / "page"
+    flags = [f"--pred={folders}/{name}" for name in ("good", "soft")]
+    flags += [f"--truth={folders}/true", f"--out={out}"]
+    assert command.main(["evaluate", *flags]) == 0
+    result = json.loads((out / "metrics.json").read_text())
+    assert result["identities"]["one"].keys() == {"good", "soft"}
+    assert "open report.html" in capsys.readouterr().out
+    strip = strips(folders / "strip.mp4")
+    flags = [f"--truth={strip}", "--panels=3", "--systems=sharp, soft"]
+    assert compare.main(flags) == 0
+    result = json.loads((folders / "strip_scores" / "metrics.json").read_text())
+    found = result["identities"]["strip"]
+    assert found["sharp"]["frame"]["psnr"] > found["soft"]["frame"]["psnr"] + 3
+    assert result["coding"] == "coded as stored"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "give --pred=PATH for each program, or --panels"),
+        (["--pred=a", "--panels=3"], "give --pred=PATH for each program"),
+        (["--pred=a", "--systems=x,y"], "names 2 programs, and there are 1"),
+        (["--panels=3", "--systems=x,x"], "names a program twice"),
+        (["--panels=3", "--systems=x"], "names 1 programs, and there are 2"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(tmp_path, capsys, flags, message):
+    assert compare.main([f"--truth={tmp_path}", *flags]) == 1
+    assert message in capsys.readouterr().err
