@@ -1,5 +1,6 @@
 """What a pair of videos is made of: frames, sound, and how they were made to match."""
 
+import logging
 import pathlib
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from lokitalk_jax.media import frame_match, frame_source, media_file, sound_file
 from lokitalk_jax.media.frame_match import Survey
 from lokitalk_jax.media.frame_view import FrameView
 from lokitalk_jax.preparation import source_video
+
+_LOG = logging.getLogger(__name__)
 
 _LOSSLESS = (".png", ".bmp")
 
@@ -159,4 +162,9 @@ def _sound(path: pathlib.Path) -> np.ndarray | None:
             return None
     # On the clock of the frames: a video may start later than its sound.
     zero = source_video.probe(path).origin if pictures else None
-    return np.concatenate(list(sound_file.open_sound(path).read(zero)))
+    try:
+        sound = sound_file.open_sound(path)
+    except ValueError as error:
+        _LOG.warning("%s; nothing is scored by its sound", error)
+        return None
+    return np.concatenate([np.zeros(0, np.float32), *sound.read(zero)])

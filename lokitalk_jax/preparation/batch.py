@@ -7,6 +7,7 @@ resume at the stage that they had reached.
 
 import dataclasses
 import json
+import logging
 import mimetypes
 import os
 import pathlib
@@ -20,6 +21,8 @@ from typing import NamedTuple
 from lokitalk_jax.data import layout
 from lokitalk_jax.preparation import pipeline
 from lokitalk_jax.preparation.options import Options
+
+_LOG = logging.getLogger(__name__)
 
 # Containers that Python's table of types does not know on every system.
 _SUFFIXES = (".mkv", ".webm", ".m4v", ".ts", ".mts", ".m2ts", ".flv", ".wmv", ".3gp")
@@ -150,7 +153,21 @@ def _in_process(running, video, out, options, model, workers) -> str:
     running.discard(process)
     if process.returncode:
         return answer.strip() or f"its process ended with status {process.returncode}"
+    for line in answer.splitlines():
+        _LOG.warning("%s: %s", video.name, line)
     return ""
+
+
+class _Warnings(logging.Handler):
+    """Keeps warnings, for the process that asked."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith("lokitalk_jax"):
+            self.lines.append(record.getMessage())
 
 
 class _Orphaned(Exception):
@@ -161,6 +178,8 @@ def _main() -> int:
     """Prepares the video that standard input asks for."""
     request = json.load(sys.stdin)
     parent = os.getppid()
+    warnings = _Warnings()
+    logging.getLogger().addHandler(warnings)
 
     def progress(*_) -> None:
         if os.getppid() != parent:
@@ -179,6 +198,7 @@ def _main() -> int:
         expected = isinstance(error, (ValueError, OSError))
         print(error if expected else f"{type(error).__name__}: {error}")
         return 1
+    print("\n".join(warnings.lines))
     return 0
 
 

@@ -20,6 +20,8 @@ HUBER = 4.0
 
 MAX_STEPS = 30
 STEP_TOLERANCE = 1e-6  # radians and metres
+_PARTS = 0.5 ** np.arange(8)  # of a step, tried until one is better
+_RISE = 1.01  # of the cost, which rounding and the loss's weights may cause
 
 
 class Seen(NamedTuple):
@@ -123,11 +125,23 @@ def fit_points(prior, rotations, translations, seen, spread):
         pose_step = -np.linalg.solve(pose_pose, pose_gradient[..., None])[..., 0]
         pose_step -= eliminated @ point_step
 
-        points = points + point_step.reshape(count, 3)
-        rotations, translations = _moved(rotations, translations, pose_step)
+        cost = _cost(errors, points, prior, stiffness)
+        for part in _PARTS:
+            tried = points + part * point_step.reshape(count, 3)
+            turned, moved = _moved(rotations, translations, part * pose_step)
+            errors, _, _ = _linearise(tried, turned, moved, seen)
+            if _cost(errors, tried, prior, stiffness) < _RISE * cost:
+                break
+        else:
+            break  # no step along this way is better
+        points, rotations, translations = tried, turned, moved
         if np.abs(point_step).max() < STEP_TOLERANCE:
             break
     return points
+
+
+def _cost(errors, points, prior, stiffness):
+    return np.square(errors).sum() + stiffness * np.square(points - prior).sum()
 
 
 def fit_poses(points, rotations, translations, seen, frames):
