@@ -5,8 +5,8 @@ import pathlib
 
 from lokitalk_jax import process
 from lokitalk_jax.api.avatar import Avatar
+from lokitalk_jax.avatar import prior_export, zero_shot
 from lokitalk_jax.avatar import run as runs
-from lokitalk_jax.avatar import zero_shot
 
 
 class Run:
@@ -59,6 +59,19 @@ class Run:
         """
         opened, clip = zero_shot.build_avatar(self.opened, pathlib.Path(folder))
         return _resized(Avatar(self.opened, opened, clip), size)
+
+    def export_prior(self, out: str | os.PathLike) -> "Run":
+        """Writes what new identities start from, without any identity of this run.
+
+        A few megabytes, to be given as `prior` to `train("adapt", ...)`.
+
+        Args:
+          out: a new folder.
+
+        Raises:
+          ValueError: the folder holds something, or this run has a single identity.
+        """
+        return Run(prior_export.export(self.opened, out))
 
 
 def _resized(avatar: Avatar, size: int | None) -> Avatar:

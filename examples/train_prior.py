@@ -1,0 +1,117 @@
+"""Trains a prior that may be given away, on identities of your own and animated ones.
+
+    lokitalk prepare --video=clips --out=data
+    python examples/train_prior.py --data=data --names=names.txt --out=runs/base
+    lokitalk train --config=adapt --config.prior=runs/base/prior \
+        --config.data.root=data/me --workdir=runs/me
+
+`names.txt` names, one on each line, the identities whose footage permits it; without
+it all of them are taken. The prior holds shared parameters and the encoder only, no
+person. `trained_on.json` says what it was trained on; give it along, with the
+attributions that the licences of the footage ask for. Called again after an
+interruption, it continues.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+import lokitalk_jax as lokitalk
+from lokitalk_jax import demo
+from lokitalk_jax.data import folder
+
+MOST_BYTES = 12_000_000
+_CAST_SECONDS, _CAST_SIZE = 4, 128
+
+
+def chosen(
+    data: pathlib.Path, names: pathlib.Path | None
+) -> list[folder.IdentityFolder]:
+    """The identity folders below `data` that `names` lists, or all.
+
+    Raises:
+      ValueError: one of the names is not there.
+    """
+    found = {one.name: one for one in folder.find_identities(data)}
+    if names is None:
+        return list(found.values())
+    wanted = [line.strip() for line in names.read_text("utf-8").splitlines()]
+    wanted = [name for name in wanted if name]
+    missing = sorted(set(wanted) - set(found))
+    if missing:
+        raise ValueError(f"{data} has no identity {', '.join(missing)}")
+    return [found[name] for name in wanted]
+
+
+def train(flags: argparse.Namespace) -> pathlib.Path:
+    """Trains the run and exports its prior; returns the prior's folder.
+
+    Raises:
+      ValueError: an identity is not there, or the prior is larger than 12 MB.
+    """
+    root = flags.out / "identities"
+    root.mkdir(parents=True, exist_ok=True)
+    people = chosen(flags.data, flags.names)
+    for one in people:
+        link = root / one.name
+        if not link.exists():
+            link.symlink_to(one.path.resolve(), target_is_directory=True)
+    if flags.animated:
+        demo.make_cast(
+            root, identities=flags.animated, seconds=_CAST_SECONDS, size=_CAST_SIZE
+        )
+    with lokitalk.Bar() as bar:
+        run = lokitalk.train(
+            f"multi_id:{flags.preset}",
+            data=root,
+            workdir=flags.out / "run",
+            overrides={
+                "train.steps": flags.steps,
+                "train.identities_per_step": flags.identities_per_step,
+                # Audio2Motion is no part of a prior.
+                "voice.steps": 0,
+            },
+            progress=bar,
+        )
+    if run.step < flags.steps:
+        raise ValueError(f"stopped at step {run.step}; run the same command again")
+    out = flags.out / "prior"
+    if not out.exists():
+        run.export_prior(out)
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    facts = {
+        "people": [one.name for one in people],
+        "animated": flags.animated,
+        "steps": run.step,
+        "bytes": size,
+    }
+    text = json.dumps(facts, indent=2) + "\n"
+    (flags.out / "trained_on.json").write_text(text, "utf-8")
+    if size > MOST_BYTES:
+        raise ValueError(f"{out} has {size} bytes, more than {MOST_BYTES}")
+    return out
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Reads the flags and trains."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add = parser.add_argument
+    add("--data", type=pathlib.Path, required=True, help="folder of identity folders")
+    add("--names", type=pathlib.Path, help="file with the names to train on")
+    add("--out", type=pathlib.Path, required=True)
+    add("--animated", type=int, default=8, help="identities of the demo cast to add")
+    add("--preset", default="draft")
+    add("--steps", type=int, default=6000)
+    add("--identities-per-step", type=int, default=8)
+    flags = parser.parse_args(arguments)
+    try:
+        print(train(flags))
+    except ValueError as error:
+        print(f"train_prior.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""examples/train_prior.py: its folders and what it says it was trained on."""
+
+import importlib.util
+import json
+import pathlib
+
+import pytest
+
+import lokitalk_jax as lokitalk
+
+_PATH = pathlib.Path(__file__).resolve().parents[1] / "examples" / "train_prior.py"
+
+
+@pytest.fixture
+def script(monkeypatch, tiny_run):
+    spec = importlib.util.spec_from_file_location("train_prior", _PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    calls = []
+
+    def train(config, data, workdir, **options):
+        calls.append((config, sorted(p.name for p in data.iterdir()), options))
+        return lokitalk.Run(tiny_run.workdir)
+
+    monkeypatch.setattr(module.lokitalk, "train", train)
+    module.calls = calls
+    return module
+
+
+def test_it_trains_on_the_named_people_and_says_so(script, tiny_run, tmp_path, capsys):
+    first = tiny_run.names[0]
+    names = tmp_path / "names.txt"
+    names.write_text(f"{first}\n\n")
+    flags = [f"--data={tiny_run.data}", f"--names={names}", f"--out={tmp_path / 'o'}"]
+    flags += ["--steps=12", "--animated=0"]
+    for _ in range(2):  # the second call finds everything there
+        assert script.main(flags) == 0
+    prior = tmp_path / "o" / "prior"
+    assert capsys.readouterr().out.split() == [str(prior)] * 2
+    config, people, options = script.calls[0]
+    assert (config, people) == ("multi_id:draft", [first])
+    assert options["overrides"]["train.identities_per_step"] == 8
+    facts = json.loads((tmp_path / "o" / "trained_on.json").read_text())
+    assert facts["people"] == [first] and facts["steps"] == 12
+    assert 0 < facts["bytes"] < script.MOST_BYTES
+    assert lokitalk.Run(prior).identities == ["mean"]
+
+
+def test_refusals(script, tiny_run, tmp_path, capsys):
+    flags = [f"--data={tiny_run.data}", f"--out={tmp_path / 'o'}", "--animated=0"]
+    assert script.main([*flags, "--steps=20"]) == 1
+    assert "stopped at step 12" in capsys.readouterr().err
+    names = tmp_path / "names.txt"
+    names.write_text("nobody")
+    assert script.main([*flags, f"--names={names}"]) == 1
+    assert "no identity nobody" in capsys.readouterr().err
