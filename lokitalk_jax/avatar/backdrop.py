@@ -61,7 +61,7 @@ def find(text: str | os.PathLike, record: ClipRecord) -> np.ndarray | None:
 
 def _over_plate(image: np.ndarray, plate: np.ndarray) -> np.ndarray:
     """An image with alpha, in front of the clip's own background."""
-    image = np.float32(image) / np.iinfo(image.dtype).max
+    image = image.astype(np.float32) / np.iinfo(image.dtype).max
     # Scaled with their alpha, so that hidden colours do not leak over edges.
     image[..., :3] *= image[..., 3:]
     scaled = np.clip(_cover(image, plate.shape[:2]), 0, 1)

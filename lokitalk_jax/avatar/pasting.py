@@ -132,4 +132,4 @@ def _shares(window: Window, height: int, width: int) -> np.ndarray:
         ramps.append(np.minimum(after, until))
     share = np.minimum(ramps[0][:, None], ramps[1])
     # Eased, so that no edge is seen where the mixture begins.
-    return np.float32(share * share * (3 - 2 * share))[..., None]
+    return (share * share * (3 - 2 * share)).astype(np.float32)[..., None]

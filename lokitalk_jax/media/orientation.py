@@ -1,7 +1,7 @@
 """How a player turns and mirrors the frames of a video, by its display matrix."""
 
 import math
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import av
 import numpy as np
@@ -22,8 +22,9 @@ class Orientation(NamedTuple):
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Self:
         """The orientation of a decoded frame."""
+        side_data: Any = frame.side_data
         try:
-            stored = bytes(frame.side_data[Type.DISPLAYMATRIX])
+            stored = bytes(side_data[Type.DISPLAYMATRIX])
         except KeyError:
             return cls()
         # x' = a x + c y and y' = b x + d y, with y down.

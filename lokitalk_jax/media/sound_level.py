@@ -58,4 +58,4 @@ def _floats(frame: av.AudioFrame) -> np.ndarray:
         return samples.astype(np.float64)
     if samples.dtype == np.uint8:
         return (samples.astype(np.float64) - 128) / 128
-    return samples / float(-np.iinfo(samples.dtype).min)
+    return samples / 2.0 ** (8 * samples.dtype.itemsize - 1)

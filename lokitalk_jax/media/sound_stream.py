@@ -1,6 +1,7 @@
 """Sound decoded with its timestamps: late starts and holes become silence."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import av
 import numpy as np
@@ -155,8 +156,7 @@ def _only(frame: av.AudioFrame, channel: int) -> av.AudioFrame:
     if not frame.format.is_planar:
         samples = samples.reshape(-1, count).T
     kind = frame.format.name.removesuffix("p") + "p"
-    one = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(samples[[channel]]), kind, "mono"
-    )
+    chosen: Any = np.ascontiguousarray(samples[[channel]])
+    one = av.AudioFrame.from_ndarray(chosen, kind, "mono")
     one.sample_rate = frame.sample_rate
     return one

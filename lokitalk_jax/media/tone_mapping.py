@@ -19,7 +19,7 @@ _HLG_A, _HLG_B, _HLG_C = 0.17883277, 0.28466892, 0.55991073
 # Chromaticities (x, y) of red, green, blue and white.
 _D65 = (0.3127, 0.3290)
 _BT709 = (0.64, 0.33), (0.30, 0.60), (0.15, 0.06), _D65
-_GAMUTS = {
+_GAMUTS: dict[int, tuple] = {
     ColorPrimaries.BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
     ColorPrimaries.SMPTE432: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
 }
@@ -58,7 +58,8 @@ def _tables(transfer: int) -> tuple[np.ndarray, np.ndarray]:
     to_light, to_signal = _TRANSFERS.get(transfer, (_bt709_light, _bt709_signal))
     codes = np.linspace(0, 1, _CODES)
     signal = np.clip(to_signal(np.square(codes)), 0, 1)
-    return np.float32(to_light(codes)), np.uint8(np.rint(255 * signal))
+    light = to_light(codes).astype(np.float32)
+    return light, np.rint(255 * signal).astype(np.uint8)
 
 
 @functools.cache

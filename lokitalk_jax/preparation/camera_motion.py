@@ -66,7 +66,8 @@ def _shift(
     points = cv2.goodFeaturesToTrack(before, _POINTS, 0.01, 5, mask=both)
     if points is None or len(points) < _FEWEST:
         return None
-    found, known, _ = cv2.calcOpticalFlowPyrLK(before, now, points, None)
+    start = points.copy()
+    found, known, _ = cv2.calcOpticalFlowPyrLK(before, now, points, start)
     flow = (found - points)[known.ravel() == 1].reshape(-1, 2)
     if len(flow) < _FEWEST:
         return None

@@ -30,7 +30,7 @@ def find(
     if in_parts and not found:
         found = _boxes_in_tiles(rgb, detect)
     scale = [clip.width / rgb.shape[1], clip.height / rgb.shape[0]]
-    boxes = np.array(found, np.float32).reshape(-1, 4) * np.float32(scale * 2)
+    boxes = np.array(found, np.float32).reshape(-1, 4) * np.array(scale * 2, np.float32)
     return boxes, rgb
 
 

@@ -1,5 +1,7 @@
 """Idle motion: blinks as often as people's, and a head that never jumps."""
 
+import itertools
+
 import numpy as np
 
 from lokitalk_jax import structs
@@ -25,3 +27,13 @@ def test_the_head_moves_endlessly_without_a_jump(tiny_run):
     seen = record.signals.head[record.train_frames]
     assert steps <= np.abs(np.diff(seen, axis=0)).max() * 1.5 + 1e-6
     assert values.min() >= seen.min() - 1e-6 and values.max() <= seen.max() + 1e-6
+
+
+def test_training_frames_are_nearest_to_the_training_poses(avatar):
+    record = avatar.record
+    poses = itertools.islice(idle_motion.training_poses(record), 80)
+    frames = itertools.islice(idle_motion.training_frames(record), 80)
+    for (head, _), frame in zip(poses, frames, strict=True):
+        around = record.signals.head[max(frame - 1, 0) : frame + 2]
+        assert (head >= around.min(0) - 1e-5).all()
+        assert (head <= around.max(0) + 1e-5).all()

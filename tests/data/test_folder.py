@@ -85,3 +85,21 @@ def test_identities_are_found_at_a_folder_or_in_it(tmp_path):
     for empty in (tmp_path / "other", tmp_path / "gone"):
         with pytest.raises(ValueError, match="no identity folder at"):
             folder.find_identities(empty)
+
+
+@pytest.mark.parametrize(
+    ("faceless", "expected"),
+    [
+        ((0, 0), 100),
+        ((105, 110), 100),
+        ((90, 110), 81),
+        ((0, 60), 100),
+        ((50, 110), 45),
+    ],
+)
+def test_frames_with_a_face_are_held_out(faceless, expected):
+    valid = np.ones(110, bool)
+    valid[slice(*faceless)] = False
+    split = layout.split(valid)
+    assert split == expected
+    assert valid[:split].any() and valid[split:].any()
