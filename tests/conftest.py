@@ -25,7 +25,11 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import filelock  # noqa: E402
+import jax  # noqa: E402
 import pytest  # noqa: E402 (what it loads may import JAX)
+
+# Shapes that broadcast by adding axes hide mistakes; they are spelled out instead.
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def _once(factory, name: str, make: Callable[[pathlib.Path], object]) -> pathlib.Path:

@@ -15,7 +15,7 @@ MODULES = {
 # A module imports from its own layer and from those above it. Layers of one line
 # are folders or modules that do not import each other.
 LAYERS = (
-    ("structs", "presets"),
+    ("structs", "presets", "broadcasting"),
     ("base_config", "config", "process", "progress"),
     ("files", "face_mesh", "sharding", "lpips", "torch_file"),
     ("checkpoint", "media"),

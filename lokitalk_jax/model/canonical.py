@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lokitalk_jax.broadcasting import trailing
 from lokitalk_jax.model import encodings
 from lokitalk_jax.model.deformation import Deformed
 
@@ -66,7 +67,7 @@ class Decoder(nn.Module):
           density [B, Q], per unit of `UNIT`, and geometry features [B, Q, G].
         """
         hidden = self.from_grid(self.feature_scale * features)
-        hidden += self.from_geometry_code(codes["geometry"])
+        hidden += trailing(self.from_geometry_code(codes["geometry"]), hidden)
         if self.conditioned:
             moved = jnp.stack(
                 [
@@ -107,7 +108,7 @@ class Decoder(nn.Module):
         torso = jax.lax.stop_gradient(deformed.gates[..., 3:])
         harmonics = on_head + torso * (on_torso - on_head)
         hidden = self.from_density(geometry) + self.from_direction(harmonics)
-        hidden += self.from_appearance_code(codes["appearance"])
+        hidden += trailing(self.from_appearance_code(codes["appearance"]), hidden)
         hidden = nn.relu(self.colour_hidden(nn.relu(hidden)))
         return nn.sigmoid(self.colour_out(hidden))
 

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lokitalk_jax.broadcasting import trailing
 from lokitalk_jax.model import encodings
 from lokitalk_jax.structs import UNIT, Signals
 
@@ -89,7 +90,8 @@ class RegionFields(nn.Module):
         trunk = dense(self.width, name="position")(
             encodings.positional(points, self.octaves)
         )
-        trunk = nn.relu(trunk + dense(self.width, use_bias=False, name="code")(code))
+        from_code = dense(self.width, use_bias=False, name="code")(code)
+        trunk = nn.relu(trunk + trailing(from_code, trunk))
         trunk = nn.relu(dense(self.width, name="trunk")(trunk))
         offsets = {}
         for region in self.regions:
@@ -121,7 +123,7 @@ class GateLogits(nn.Module):
         """Logits [B, Q, count] at points [B, Q, 3] for a dynamic code [D]."""
         dense = functools.partial(nn.Dense, self.width, dtype=self.compute)
         hidden = dense(name="position")(encodings.positional(points, self.octaves))
-        hidden += dense(use_bias=False, name="code")(code)
+        hidden += trailing(dense(use_bias=False, name="code")(code), hidden)
         zeros = nn.initializers.zeros
         return nn.Dense(
             self.count, dtype=jnp.float32, kernel_init=zeros, name="logits"
@@ -129,7 +131,8 @@ class GateLogits(nn.Module):
 
 
 def _ellipsoid(points: Array, centre, radii) -> Array:
-    scaled = (points - np.array(centre) / UNIT) / (np.array(radii) / UNIT)
+    centre, radii = (trailing(np.array(x) / UNIT, points) for x in (centre, radii))
+    scaled = (points - centre) / radii
     # Summed by hand: XLA's CPU backend is slow at reducing an axis of three.
     x, y, z = (scaled[..., axis] for axis in range(3))
     return _ELLIPSOID_LOGIT * (1 - (x * x + y * y + z * z))
@@ -168,10 +171,10 @@ def torso_motion(points: Array, pose: Array, pivot: Array, gains: Array):
       resting points [B, Q, 3] and the rotation [B, 3, 3].
     """
     rotation = encodings.rotation_matrix(pose[:, :3])
-    turned = jnp.einsum("bij,bqj->bqi", rotation, points - pivot)
-    moved = jnp.einsum("bij,j->bi", rotation, pivot) + pose[:, 3:6] - pivot
+    turned = jnp.einsum("bij,bqj->bqi", rotation, points - trailing(pivot, points))
+    moved = jnp.einsum("bij,j->bi", rotation, pivot) + pose[:, 3:6] - pivot[None]
     # Undo the part of the pivot's motion that the torso does not follow.
-    return turned + pivot + (gains * moved)[:, None], rotation
+    return turned + trailing(pivot, turned) + (gains[None] * moved)[:, None], rotation
 
 
 class Deformation(nn.Module):

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lokitalk_jax.broadcasting import trailing
+
 Array = jax.Array
 
 
@@ -75,4 +77,4 @@ def rotation_matrix(vector: Array) -> Array:
     zero = jnp.zeros_like(x)
     cross = jnp.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1)
     cross = cross.reshape(*vector.shape, 3)
-    return jnp.eye(3) + first * cross + second * (cross @ cross)
+    return trailing(jnp.eye(3), cross) + first * cross + second * (cross @ cross)

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lokitalk_jax.broadcasting import trailing
+
 Array = jax.Array
 
 # Mueller et al. (2022), equation 4; the first axis is left as it is.
@@ -128,7 +130,7 @@ def _cells_at_once(points: Array, level: _Levels) -> _Cells:
     A GPU then looks features up in one kernel. If axes were split, or points moved,
     before they are scaled, a kernel of its own would write them out first.
     """
-    scale = jnp.asarray(level.cells, points.dtype)
+    scale = trailing(jnp.asarray(level.cells, points.dtype), points)
     return _cells_at(jnp.clip(points * scale, 0, scale), scale)
 
 
@@ -253,7 +255,7 @@ def _backward_scan(table: Array, points: Array, cotangent: Array, spec: GridSpec
 def _backward_by_axis(table: Array, points: Array, cotangent: Array, spec: GridSpec):
     levels, _ = _levels(spec)
     columns = _columns(levels)
-    cells = _cells_by_axis(points, columns)
+    cells = _cells_by_axis(points[:, None], columns)
     rows, weights, d_points = [], [], 0
     for corner in _CORNERS:
         row, weight, derivatives = _corner(cells, columns, corner, 2**spec.log2_entries)
@@ -263,7 +265,7 @@ def _backward_by_axis(table: Array, points: Array, cotangent: Array, spec: GridS
         )
         rows.append(row)
         weights.append(weight)
-    updates = jnp.stack(weights)[..., None] * cotangent
+    updates = jnp.stack(weights)[..., None] * cotangent[None]
     d_table = (
         jnp.zeros_like(table).at[jnp.stack(rows)].add(updates, mode="promise_in_bounds")
     )

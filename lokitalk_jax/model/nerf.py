@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 
+from lokitalk_jax.broadcasting import trailing
 from lokitalk_jax.model import hashgrid, rendering, sampling, shapes
 from lokitalk_jax.model.architecture import Model
 from lokitalk_jax.model.canonical import Decoder
@@ -67,7 +68,8 @@ def grid_features(model: Model, params: AvatarParams, points: Array) -> Array:
     """Features of canonical points [B, Q, 3] -> [B, Q, L * C]."""
     low, high = jnp.array(model.sampling.low), jnp.array(model.sampling.high)
     # Cells are cubes: the box's longest side spans the grid's unit cube.
-    cube = (points - (low + high) / 2) / jnp.max(high - low) + 0.5
+    middle = trailing((low + high) / 2, points)
+    cube = (points - middle) / jnp.max(high - low) + 0.5
     table = params.identity["grid"]
     features: Any = hashgrid.encode(table, cube.reshape(-1, 3).T, model.grid)
     inactive = model.grid.levels - len(features)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from lokitalk_jax.broadcasting import trailing
 from lokitalk_jax.structs import UNIT, Rays
 
 Array = jax.Array
@@ -21,8 +22,9 @@ def generate(pixels: Array, intrinsics: Array, head_to_camera: Array) -> Rays:
     """
     rotation = head_to_camera[..., :3, :3]
     translation = head_to_camera[..., :3, 3] / UNIT
+    centred = pixels - trailing(intrinsics[1:], pixels)
     in_camera = jnp.concatenate(
-        [(pixels - intrinsics[1:]) / intrinsics[0], jnp.ones_like(pixels[..., :1])], -1
+        [centred / intrinsics[0], jnp.ones_like(pixels[..., :1])], -1
     )
     in_camera = in_camera / jnp.linalg.norm(in_camera, axis=-1, keepdims=True)
     # Row vectors times R apply the inverse rotation, from the camera to the head.
@@ -44,6 +46,7 @@ def box_interval(rays: Rays, low: Array, high: Array) -> tuple[Array, Array]:
     # A direction parallel to a face would divide by zero; the sign of the small
     # number does not matter because both crossings are then far away.
     safe = jnp.where(jnp.abs(rays.directions) < 1e-9, 1e-9, rays.directions)
+    low, high = (trailing(corner, rays.origins) for corner in (low, high))
     a = (low - rays.origins) / safe
     b = (high - rays.origins) / safe
     near = jnp.maximum(jnp.max(jnp.minimum(a, b), axis=-1), 0.0)

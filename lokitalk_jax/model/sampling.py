@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lokitalk_jax.broadcasting import trailing
 from lokitalk_jax.structs import Rays
 
 Array = jax.Array
@@ -54,8 +55,9 @@ def init_density(spec: SamplingSpec) -> Array:
 
 def read_density(density: Array, points: Array, spec: SamplingSpec) -> Array:
     """Nearest cell's density. density [X, Y, Z], points [..., 3] -> [...]."""
-    low, high = jnp.array(spec.low), jnp.array(spec.high)
-    cells = jnp.array(spec.cells)
+    low, high, cells = (
+        trailing(jnp.array(x), points) for x in (spec.low, spec.high, spec.cells)
+    )
     index = jnp.floor((points - low) / (high - low) * cells).astype(jnp.int32)
     index = jnp.clip(index, 0, cells - 1)
     flat = (index[..., 0] * spec.cells[1] + index[..., 1]) * spec.cells[2]
@@ -81,8 +83,10 @@ def random_cells(key: Array, shape: tuple[int, ...], spec: SamplingSpec):
     flat = jax.random.randint(pick, shape, 0, x * y * z)
     index = jnp.stack([flat // (y * z), flat // z % y, flat % z], axis=-1)
     inside = jax.random.uniform(jitter, index.shape)
-    low, high = jnp.array(spec.low), jnp.array(spec.high)
-    return flat, low + (index + inside) / jnp.array(spec.cells) * (high - low)
+    low, high, cells = (
+        trailing(jnp.array(x), inside) for x in (spec.low, spec.high, spec.cells)
+    )
+    return flat, low + (index + inside) / cells * (high - low)
 
 
 def update_density(density: Array, flat: Array, values: Array, spec: SamplingSpec):
@@ -132,7 +136,7 @@ def guided_samples(
       distances [..., R, S], increasing, and widths [..., R, S].
     """
     length = (far - near)[..., None]
-    stations = (jnp.arange(spec.bins) + _STATION) / spec.bins
+    stations = trailing((jnp.arange(spec.bins) + _STATION) / spec.bins, length)
     points = (
         rays.origins[..., None, :]
         + rays.directions[..., None, :]
@@ -215,6 +219,6 @@ def _shares_below(share: Array, parts: int) -> Array:
     """
     upper = jnp.cumsum(share, axis=-1)
     lower = upper - share
-    wanted = jnp.arange(1, parts) / parts
-    part = (wanted[:, None] - lower[..., None, :]) / share[..., None, :]
+    wanted = trailing(jnp.arange(1, parts)[:, None] / parts, share[..., None])
+    part = (wanted - lower[..., None, :]) / share[..., None, :]
     return jnp.clip(part, 0, 1)

@@ -148,7 +148,7 @@ def landmarks(
         identity=params.identity | jax.lax.stop_gradient(torso),
     )
     found = nerf.deform(model, params, points, signals).points
-    squares = jnp.sum((found - jnp.mean(found, axis=0)) ** 2, axis=-1)
+    squares = jnp.sum((found - jnp.mean(found, axis=0, keepdims=True)) ** 2, axis=-1)
     return jnp.mean(squares / (1 + squares / (_LANDMARK_SLIP / UNIT) ** 2))
 
 

@@ -84,7 +84,7 @@ def test_without_key_samples_repeat_and_a_missed_box_has_no_width():
 
 def test_weights_and_transmittance_sum_to_one():
     rng = np.random.default_rng(2)
-    density, widths = rng.exponential(3, (2, 30, 9)), rng.uniform(0, 0.3, (30, 9))
+    density, widths = rng.exponential(3, (2, 30, 9)), rng.uniform(0, 0.3, (1, 30, 9))
     weights = composite_weights(density, widths)
     through = np.exp(-np.sum(density * widths, axis=-1))
     np.testing.assert_allclose(np.sum(weights, -1) + through, 1, atol=1e-6)
