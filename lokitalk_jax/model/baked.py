@@ -154,7 +154,7 @@ def at_frames(baked: BakedFields, signals: Signals) -> FrameFields:
         # matrices.
         parts = (
             amount[:, None, None] * slope
-            for amount, slope in zip(amounts.T, slopes[1:], strict=True)
+            for amount, slope in zip(amounts.T, slopes[1:, None], strict=True)
         )
         return sum(parts, slopes[:1])
 
@@ -251,8 +251,8 @@ def _resting(axes: Sequence[Array], pose: Array, identity: dict):
     """`deformation.torso_motion` with x, y and z apart."""
     pivot = identity["pivot"]
     rotation = encodings.rotation_matrix(pose[:, :3])
-    moved = jnp.einsum("bij,j->bi", rotation, pivot) + pose[:, 3:6] - pivot
-    shift = pivot + identity["gains"] * moved
+    moved = jnp.einsum("bij,j->bi", rotation, pivot) + pose[:, 3:6] - pivot[None]
+    shift = pivot[None] + identity["gains"][None] * moved
     away = [x - pivot[j] for j, x in enumerate(axes)]
     resting = [
         functools.reduce(

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lokitalk_jax.broadcasting import trailing
 from lokitalk_jax.model import baked, nerf
 from lokitalk_jax.model.architecture import Model
 from lokitalk_jax.model.baked import FrameFields, Moved
@@ -143,7 +144,7 @@ def _density(module: Decoder, features, gates, signals, codes):
     So XLA's CPU backend adds them on its way through the hidden units.
     """
     hidden = module.from_grid(module.feature_scale * features)
-    hidden += module.from_geometry_code(codes["geometry"])
+    hidden += trailing(module.from_geometry_code(codes["geometry"]), hidden)
     if module.conditioned:
         lip = module.from_lip(nn.relu(module.embed_lip(signals.lip)))
         eye = module.from_eye(nn.relu(module.embed_eye(signals.eye)))
