@@ -1,5 +1,7 @@
 """The loss terms at their limits, and their gradients."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -240,6 +242,18 @@ def test_random_numbers_belong_to_seed_step_and_identity():
         for step in range(4)
     ]
     assert len(set(several)) == len(several)
+
+
+def test_no_random_key_of_a_loss_serves_twice(case):
+    # JAX follows keys through the loss of one identity, but not through transposition,
+    # by which `lanes` orders identities.
+    shared, residual, density, batch = case
+    weights = tiny_model.weights(CONFIG)
+    with jax.debug_key_reuse(True):
+        value, _ = jax.jit(functools.partial(losses.identity_loss, MODEL, weights))(
+            shared, residual, density, batch, jax.random.key(0)
+        )
+    assert np.isfinite(value)
 
 
 def test_a_step_that_drops_residuals_trains_the_encoder_alone(case):
