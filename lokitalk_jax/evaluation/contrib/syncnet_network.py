@@ -81,7 +81,7 @@ def _embed(weights: Any, x: jax.Array, layers: tuple, part: str) -> jax.Array:
         return jax.nn.relu((x - mean) / jnp.sqrt(variance + _EPSILON) * scale + shift)
 
     def linear(x: jax.Array, name: str) -> jax.Array:
-        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"][None]
 
     for first, stride, padding in layers:
         pads = [(p, p) for p in padding]
