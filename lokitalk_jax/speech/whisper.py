@@ -16,6 +16,7 @@ import scipy.fft
 import scipy.signal
 
 from lokitalk_jax import structs
+from lokitalk_jax.broadcasting import trailing
 
 RATE = 50  # rows of features a second
 WIDTH = 384  # D, numbers in a row
@@ -88,7 +89,7 @@ def _convolved(params: dict, x: jax.Array, stride: int) -> jax.Array:
         ((1, 1),),
         dimension_numbers=("NWC", "WIO", "NWC"),
     )[0]
-    return jax.nn.gelu(rows + params["bias"], approximate=False)
+    return jax.nn.gelu(rows + params["bias"][None], approximate=False)
 
 
 def keys_values(layer: dict, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -112,7 +113,7 @@ def attend(layer: dict, rows: jax.Array, keys, values, seen=None) -> jax.Array:
     queries = _heads(_affine(layer["query"], normed))
     scores = queries @ keys.swapaxes(-1, -2) / math.sqrt(_HEAD)
     if seen is not None:
-        scores = jnp.where(seen, scores, -jnp.inf)
+        scores = jnp.where(seen[None], scores, -jnp.inf)
     mixed = (jax.nn.softmax(scores, -1) @ values).swapaxes(0, 1)
     rows = rows + _affine(layer["out"], mixed.reshape(rows.shape))
     normed = _normed(layer["mlp_norm"], rows)
@@ -146,11 +147,11 @@ def encode(params: dict, mel: jax.Array) -> jax.Array:
 def _normed(params: dict, x: jax.Array) -> jax.Array:
     x = x - x.mean(-1, keepdims=True)
     x = x * jax.lax.rsqrt((x**2).mean(-1, keepdims=True) + 1e-5)
-    return x * params["scale"] + params["bias"]
+    return x * trailing(params["scale"], x) + trailing(params["bias"], x)
 
 
 def _affine(params: dict, x: jax.Array) -> jax.Array:
-    return x @ params["kernel"] + params["bias"]
+    return x @ params["kernel"] + trailing(params["bias"], x)
 
 
 def _heads(x: jax.Array) -> jax.Array:
