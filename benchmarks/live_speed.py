@@ -67,7 +67,7 @@ def main(_) -> None:
 
 if __name__ == "__main__":
     _WORKDIR = flags.DEFINE_string("workdir", None, "A run with a voice.")
-    _IDENTITY = flags.DEFINE_string("identity", None, "Whom to render.")
+    _IDENTITY = flags.DEFINE_string("identity", None, "Identity to render.")
     _SIZE = flags.DEFINE_integer("size", None, "Longest side, pixels; as trained.")
     _MINUTES = flags.DEFINE_float("minutes", 10.0, "Of sound.")
     _CHUNK = flags.DEFINE_integer("chunk", 80, "Length of a piece, milliseconds.")

@@ -119,7 +119,7 @@ def _rounded(found: Cost) -> dict[str, float]:
 if __name__ == "__main__":
     process.tune_memory()
     _WORKDIR = flags.DEFINE_string("workdir", None, "A run.", required=True)
-    _IDENTITY = flags.DEFINE_string("identity", None, "Whom to render.")
+    _IDENTITY = flags.DEFINE_string("identity", None, "Identity to render.")
     _SIZES = flags.DEFINE_list(
         "sizes", ["64", "128", "256", "512"], "Longest sides, pixels."
     )

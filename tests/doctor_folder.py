@@ -91,15 +91,15 @@ def black(pictures, count):
 def found_in(path, name, words, capsys):
     """The finding, by way of the command for programs; never a traceback."""
     status = prepare.main([f"--check={path}", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    checks = {one["check"]: one for one in told["findings"]}
+    report = json.loads(capsys.readouterr().out)
+    checks = {one["check"]: one for one in report["findings"]}
     assert "internal" not in checks, checks["internal"]
     assert name in checks, list(checks)
     assert any(
         words in one["seen"] and one["remedy"]
-        for one in told["findings"]
+        for one in report["findings"]
         if one["check"] == name
     ), checks[name]
-    errors = [one for one in told["findings"] if one["severity"] == "error"]
-    assert status == bool(errors) and told["ok"] == (not errors)
+    errors = [one for one in report["findings"] if one["severity"] == "error"]
+    assert status == bool(errors) and report["ok"] == (not errors)
     return checks[name]["severity"]

@@ -47,7 +47,7 @@ def test_a_process_starts_with_a_cache_in_the_users_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (
             ["--config=configs/nowhere.py"],
@@ -64,8 +64,8 @@ def test_a_process_starts_with_a_cache_in_the_users_folder(tmp_path):
         ),
     ],
 )
-def test_a_config_that_does_not_exist_is_told_without_a_traceback(
-    flags, told, tmp_path
+def test_a_config_that_does_not_exist_is_reported_without_a_traceback(
+    flags, message, tmp_path
 ):
     workdir = tmp_path / "run"
     ended = subprocess.run(
@@ -74,5 +74,5 @@ def test_a_config_that_does_not_exist_is_told_without_a_traceback(
         text=True,
     )
     assert ended.returncode == 1 and not workdir.exists()
-    assert "train.py: " in ended.stderr and told in ended.stderr
+    assert "train.py: " in ended.stderr and message in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -14,11 +14,11 @@ def clock(monkeypatch):
 
 
 def test_a_stage_reports_its_start_each_item_and_the_seconds_left(clock):
-    heard = []
-    items = progress.track("abcd", lambda *given: heard.append(given), "spelling", 4)
+    reports = []
+    items = progress.track("abcd", lambda *given: reports.append(given), "spelling", 4)
     for _ in items:
         clock[0] += 2.0
-    assert heard == [
+    assert reports == [
         ("spelling", 0, 4, None),
         ("spelling", 1, 4, 6.0),
         ("spelling", 2, 4, 4.0),
@@ -28,18 +28,18 @@ def test_a_stage_reports_its_start_each_item_and_the_seconds_left(clock):
 
 
 def test_items_of_an_earlier_call_do_not_count_as_fast(clock):
-    heard = []
-    stage = progress.Stage(lambda *given: heard.append(given), "frames", 100, done=90)
+    reports = []
+    stage = progress.Stage(lambda *given: reports.append(given), "frames", 100, done=90)
     clock[0] = 3.0
     stage.advance()
-    assert heard == [("frames", 90, 100, None), ("frames", 91, 100, 27.0)]
+    assert reports == [("frames", 90, 100, None), ("frames", 91, 100, 27.0)]
 
 
 def test_nobody_need_listen_and_a_total_may_be_unknown():
     assert list(progress.track("ab", None, "spelling")) == ["a", "b"]
-    heard = []
-    list(progress.track("ab", lambda *given: heard.append(given), "spelling"))
-    assert [given[1:] for given in heard] == [(n, None, None) for n in range(3)]
+    reports = []
+    list(progress.track("ab", lambda *given: reports.append(given), "spelling"))
+    assert [given[1:] for given in reports] == [(n, None, None) for n in range(3)]
 
 
 def test_the_callback_can_end_the_call():

@@ -80,7 +80,8 @@ class _Member(nn.Module):
         x = drop(nn.Dense(spec.row_width)(windows))
         x = x.reshape(*x.shape[:-2], -1)
         hidden = drop(nn.gelu(nn.Dense(spec.width)(x)))
-        # Flax derives the key of a layer's first parameters from the layer's name.
+        # Flax derives a layer's first parameters from its name: another one would fit
+        # other networks than those that the results are of.
         output = nn.Dense(2 * spec.lip_dim, name="told")(hidden)
         mean, log_variance = jnp.split(output, 2, -1)
         mean += nn.Dense(spec.lip_dim, use_bias=False, name="linear")(x)

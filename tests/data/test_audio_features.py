@@ -1,4 +1,4 @@
-"""Features of other programs: told apart by shape, brought to one rate."""
+"""Features of other programs: distinguished by shape, brought to one rate."""
 
 import numpy as np
 import pytest

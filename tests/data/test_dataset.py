@@ -87,7 +87,7 @@ def _must_not_run(*_):
     raise AssertionError("the cache was built again")
 
 
-def test_cache_goes_where_it_is_told_and_names_do_not_clash(tmp_path):
+def test_the_cache_goes_to_the_given_folder_and_names_do_not_clash(tmp_path):
     one = tiny_folder.write(tmp_path / "a" / "x")
     two = tiny_folder.write(tmp_path / "b" / "x", frames=11)
     root = tmp_path / "caches"

@@ -91,9 +91,9 @@ def test_speech_that_goes_with_a_nod_stays_in_the_lips(spread):
     nodded = (head[:, :3] @ habit).reshape(-1, 40, 3).astype(np.float32)
     both = tracks._replace(lips=tracks.lips.mean(0) + nodded)
     fitted = _fit(both)
-    told = signals.apply(fitted, "x", both).lip * fitted.lip_scale[0]
+    reduced = signals.apply(fitted, "x", both).lip * fitted.lip_scale[0]
     moved = both.lips.reshape(FRAMES, 120) - fitted.lip_mean[0]
-    kept = np.mean(told**2) / np.mean((moved @ fitted.lip_basis.T) ** 2)
+    kept = np.mean(reduced**2) / np.mean((moved @ fitted.lip_basis.T) ** 2)
     assert kept > 0.9
 
 

@@ -224,7 +224,7 @@ MERELY_WARNED = {
 
 
 @pytest.mark.parametrize("fault", OWN)
-def test_every_fault_of_ours_is_told(own, fault, capsys):
+def test_every_fault_of_ours_is_reported(own, fault, capsys):
     spoil, name, words = OWN[fault]
     spoil(own)
     severity = found_in(own, name, words, capsys)
@@ -233,7 +233,7 @@ def test_every_fault_of_ours_is_told(own, fault, capsys):
         assert severity == wanted
 
 
-def test_other_places_are_told(tmp_path, monkeypatch):
+def test_other_places_are_reported(tmp_path, monkeypatch):
     assert check.examine(tmp_path / "gone")[0].check == "no_folder"
     assert check.examine(tmp_path)[0].check == "unknown_layout"
     # Even what nobody thought of ends as a finding.

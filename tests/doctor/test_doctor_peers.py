@@ -151,7 +151,7 @@ def peer(made, tmp_path):
 
 
 @pytest.mark.parametrize("fault", PEER)
-def test_every_fault_of_peers_is_told(peer, fault, capsys):
+def test_every_fault_of_peers_is_reported(peer, fault, capsys):
     spoil, name, words = PEER[fault]
     spoil(peer)
     found_in(peer, name, words, capsys)

@@ -29,7 +29,7 @@ def seen_late(late, labels_late):
     return [str(one) for one in moments.findings(landmarks, valid, "again")]
 
 
-def test_pictures_that_are_shifted_against_tracks_are_told():
+def test_pictures_that_are_shifted_against_tracks_are_reported():
     assert seen_late(0, 0) == []
     (found,) = seen_late(5, 0)
     assert found == "error: frames: they fit the tracks of 5 frames before; again"
@@ -39,8 +39,8 @@ def test_pictures_that_are_shifted_against_tracks_are_told():
 
 def test_too_little_is_not_judged():
     rng = np.random.default_rng(0)
-    told = rng.normal(size=(60, 1))
-    assert timing.shift(np.roll(told, 4, 0), told, 0.5) == 0
-    told = rng.normal(size=(160, 1))
-    assert timing.shift(np.roll(told, 4, 0), told, 0.5) == 4
-    assert timing.shift(rng.normal(size=(160, 1)), told, 0.5) == 0
+    tracked = rng.normal(size=(60, 1))
+    assert timing.shift(np.roll(tracked, 4, 0), tracked, 0.5) == 0
+    tracked = rng.normal(size=(160, 1))
+    assert timing.shift(np.roll(tracked, 4, 0), tracked, 0.5) == 4
+    assert timing.shift(rng.normal(size=(160, 1)), tracked, 0.5) == 0

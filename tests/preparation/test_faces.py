@@ -134,13 +134,13 @@ def test_small_and_oblong_frames(model, capfd):
     with faces.FaceDetector(model) as detector:
         (tiny,) = detector.detect(small)
     with faces.FaceDetector(model) as detector:
-        (beside,) = detector.detect(oblong)
+        (at_the_side,) = detector.detect(oblong)
     assert large.shape == (478, 3) and large.dtype == np.float32
     assert np.abs(tiny * 8 - large)[:, :2].mean() < 3
-    assert np.abs(beside - [200, 0, 0] - large)[:, :2].mean() < 2
+    assert np.abs(at_the_side - [200, 0, 0] - large)[:, :2].mean() < 2
     # Depth is in pixels too, smaller towards the viewer: the nose is in front.
     assert 20 < large[234, 2] - large[1, 2] < 300
-    assert np.abs(beside[:, 2] - large[:, 2]).mean() < 6
+    assert np.abs(at_the_side[:, 2] - large[:, 2]).mean() < 6
     assert capfd.readouterr().err == ""
 
 

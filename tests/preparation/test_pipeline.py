@@ -135,15 +135,15 @@ class TestPhoneVideo:
         assert (points[:, 152, 1] - points[:, 10, 1] > 0.25 * SIZE).all()
 
     def test_sound_is_late_by_as_much_as_in_the_video(self, phone_folder):
-        rate, heard = wavfile.read(phone_folder.audio_path)
-        assert (rate, len(heard)) == (16_000, 85 * 640)
+        rate, sound = wavfile.read(phone_folder.audio_path)
+        assert (rate, len(sound)) == (16_000, 85 * 640)
         expected = signal_processing.resample_poly(
             read_sound("speaker_b", 100, 185)[0], 160, 441
         )
-        expected, heard = expected[: len(heard)], heard[: len(expected)] / 32768
+        expected, sound = expected[: len(sound)], sound[: len(expected)] / 32768
         lags = np.arange(-3200, 3201)
         middle = slice(8000, 40_000)
-        match = [np.dot(np.roll(expected, k)[middle], heard[middle]) for k in lags]
+        match = [np.dot(np.roll(expected, k)[middle], sound[middle]) for k in lags]
         assert lags[np.argmax(match)] == pytest.approx(0.1 * rate, abs=20)
 
     def test_preview_has_every_frame_and_sound(self, phone_folder):
