@@ -1,27 +1,91 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 import contextlib
 import os
 import pathlib
+import re
+import shutil
+import socket
+import time
 import uuid
+import zlib
 from collections.abc import Iterator
+
+# .NAME-HOST-PROCESS-RANDOM.SUFFIX
+_SCRATCH = re.compile(r"\..*-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}(?:\.\w+)?", re.DOTALL)
+_LONGEST_STEM = 40  # characters, as file systems limit a name to 255 bytes
+_SECONDS_PER_DAY = 86400
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Yields a temporary name next to `path` that replaces it if the block succeeds."""
+    """Yields a temporary name next to `path` that replaces it if the block succeeds.
+
+    Raises:
+      OSError: a write of the block failed; names `path` where the block did not.
+    """
     path = pathlib.Path(path)
     temporary = scratch(path)
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Adds `path` to an OSError of the block that names no file, as of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and not error.filename and os.fspath(path) not in str(error):
+            error.filename = os.fspath(path)
+        raise
 
 
 def scratch(path: pathlib.Path) -> pathlib.Path:
     """An unused hidden name next to `path`, with its suffix.
 
-    The caller makes the file or folder, so that it gets the usual permissions.
+    The caller makes the file or folder, so that it gets the usual permissions. `sweep`
+    removes it if the process is killed.
     """
-    return path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}")
+    stem = path.stem[:_LONGEST_STEM]
+    owner = f"{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    return path.with_name(f".{stem}-{owner}{path.suffix}")
+
+
+def sweep(folder: str | os.PathLike) -> None:
+    """Removes the `scratch` of killed processes from a folder.
+
+    Whether a process of another host lives is unknown; its scratch stays for a day.
+    """
+    for path in pathlib.Path(folder).glob(".*-*-*-*"):
+        found = _SCRATCH.fullmatch(path.name)
+        if found is None:
+            continue
+        with contextlib.suppress(FileNotFoundError):  # another process was first
+            if found[1] == _host():
+                left = not _lives(int(found[2]))
+            else:
+                left = time.time() - path.stat().st_mtime > _SECONDS_PER_DAY
+            if left and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif left:
+                path.unlink()
+
+
+def _host() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _lives(process: int) -> bool:
+    """Whether there is a process of that number on this host."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to somebody else
+        return True
+    return True

@@ -1,17 +1,92 @@
-"""How a process starts: logs, memory, compilation cache, cluster."""
+"""How a process starts and ends: logs, memory, compilation cache, cluster, signals."""
 
+import contextlib
 import ctypes
 import functools
 import logging
 import os
 import pathlib
 import platform
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
 
 import jaxlib.version
 from absl import logging as absl_logging
 from tqdm import tqdm
 
 _SLOW_ATOMICS = ("0.10.2", "0.11.0")  # versions of jaxlib
+_LONGEST_WAIT = 6 * 3600 * 1000  # milliseconds
+
+
+STOPPED = 75  # "try again later" in sysexits.h: the same command continues
+
+
+class Terminated(SystemExit):
+    """SIGTERM arrived, and nothing that was done is lost.
+
+    Attributes:
+      state: of the work, for the last line that the process writes; or "".
+    """
+
+    def __init__(self, state: str = ""):
+        super().__init__(STOPPED)
+        self.state = state
+
+
+@contextlib.contextmanager
+def ending_on_term() -> Iterator[None]:
+    """Has SIGTERM raise `Terminated`, so that files in the making are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python lets the main thread alone handle signals
+        return
+
+    def end(*_):
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def name_in_cluster() -> str:
+    """Number and host of this process, or "" where it is the only one."""
+    cluster = sys.modules.get("jax._src.distributed")
+    if cluster is None or cluster.global_state.client is None:
+        return ""
+    return f"process {cluster.global_state.process_id} on {socket.gethostname()}"
+
+
+def leave_cluster(status: int) -> None:
+    """Ends a process of several at once; does nothing to a process on its own.
+
+    An ordinary exit would wait for the others, which wait for this one in a step.
+    """
+    if name_in_cluster():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def meet(name: str) -> None:
+    """Waits until all processes are here; unlike in a collective, for hours.
+
+    Collectives of CPUs wait for 30 seconds when they first run, and processes compile
+    for longer.
+
+    Args:
+      name: of the place, the same on all processes.
+    """
+    import jax
+    import orbax.checkpoint as ocp
+
+    if jax.process_count() > 1:
+        wait = ocp.multihost.get_barrier_sync_fn()
+        wait(key=name, timeout_ms=_LONGEST_WAIT)
 
 
 def start() -> None:

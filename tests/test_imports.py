@@ -17,7 +17,7 @@ MODULES = {
 LAYERS = (
     ("structs", "presets", "broadcasting"),
     ("base_config", "config", "process", "progress"),
-    ("files", "face_mesh", "sharding", "lpips", "torch_file"),
+    ("files", "folder_lock", "face_mesh", "sharding", "lpips", "torch_file"),
     ("checkpoint", "media"),
     ("data",),
     ("preparation", "speech"),
@@ -33,7 +33,15 @@ LAYERS = (
     ("__main__", "evaluation.__main__"),
 )
 # Trees and devices, not the model; data and preparation run without JAX.
-WITHOUT_JAX = ("files", "face_mesh", "media", "data", "preparation", "doctor")
+WITHOUT_JAX = (
+    "files",
+    "folder_lock",
+    "face_mesh",
+    "media",
+    "data",
+    "preparation",
+    "doctor",
+)
 WITHOUT_JAX += ("interop", "demo")
 
 

@@ -74,6 +74,7 @@ class OpenRun:
       step: training steps of the checkpoint.
       config: of the run, at that step.
       config_hash: of `config`.
+      digest: twelve digits of the checkpoint, wherever the run is.
       identities: names, in the order of the axis N.
       model: the model.
     """
@@ -101,6 +102,7 @@ class OpenRun:
                 f"checkpoint was trained with {meta['config_hash']}; restore the "
                 "config, or train again"
             )
+        self.digest = items.config_hash(meta)
         self.identities: list[str] = meta["identities"]
         self.config: Config = ml_collections.ConfigDict(stored)
         try:

@@ -12,8 +12,10 @@ N on disk is the number of identities: slots that only pad a mesh are not saved,
 fresh when a run is restored.
 """
 
+import contextlib
 import importlib.metadata
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import chex
@@ -52,6 +54,7 @@ class Checkpoints:
           keep: number of the latest checkpoints that are kept; None with `every`.
         """
         self.path = (workdir / "checkpoints").resolve()
+        self._keep = keep
         if every is None:
             options = ocp.CheckpointManagerOptions(
                 read_only=True, create=False, save_interval_steps=0
@@ -76,13 +79,14 @@ class Checkpoints:
         """Steps of the complete checkpoints that are kept, in order."""
         return sorted(self._manager.all_steps())
 
+    def prune(self) -> None:
+        """Removes checkpoints above `keep`, which killed processes have left."""
+        for step in self.steps()[: -self._keep]:
+            self._manager.delete(step)
+
     def due(self, step: int) -> bool:
         """Whether a checkpoint is due at `step`."""
         return self._manager.should_save(step)
-
-    def reached_preemption(self, step: int) -> bool:
-        """Whether the cluster asked this process to stop."""
-        return self._manager.reached_preemption(step)
 
     def save(
         self,
@@ -91,6 +95,7 @@ class Checkpoints:
         identities: list[str],
         fitted: dict,
         config: dict,
+        origin: dict,
     ) -> None:
         """Saves a state; returns before the files are written.
 
@@ -100,6 +105,10 @@ class Checkpoints:
           identities: names, in the order of the axis N.
           fitted: arrays of `signals.Fitted`.
           config: resolved.
+          origin: what the run was trained from, see `Session.origin`.
+
+        Raises:
+          OSError: this or an earlier checkpoint could not be written.
         """
         if self.latest_step() == step:
             return
@@ -110,19 +119,27 @@ class Checkpoints:
         meta = {
             "step": step,
             "identities": identities,
+            "origin": origin,
             "config_hash": items.config_hash(config),
             "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},
         }
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                **parts,
-                signals=ocp.args.StandardSave(fitted),
-                config=ocp.args.JsonSave(config),
-                meta=ocp.args.JsonSave(meta),
-            ),
-            force=True,
+        args = ocp.args.Composite(
+            **parts,
+            signals=ocp.args.StandardSave(fitted),
+            config=ocp.args.JsonSave(config),
+            meta=ocp.args.JsonSave(meta),
         )
+        with self._writing():
+            self._manager.save(step, args=args, force=True)
+
+    def wait(self) -> None:
+        """Waits until the last checkpoint is written.
+
+        Raises:
+          OSError: it could not be written.
+        """
+        with self._writing():
+            self._manager.wait_until_finished()
 
     def restore(self, step: int, template: TrainState, mesh: Mesh) -> TrainState:
         """Restores a state onto a mesh, whatever mesh it was saved from.
@@ -223,8 +240,27 @@ class Checkpoints:
         return self.path / str(step)
 
     def close(self) -> None:
-        """Finishes writing."""
-        self._manager.close()
+        """Finishes writing.
+
+        Raises:
+          OSError: a checkpoint could not be written.
+        """
+        with self._writing():
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Gives errors of writing the folder's name."""
+        try:
+            yield
+        except Exception as error:
+            raise
+
+
+def last_saved(workdir: pathlib.Path) -> int:
+    """Step of the newest complete checkpoint of a run, or 0; does not open it."""
+    names = [path.name for path in (workdir / "checkpoints").glob("[0-9]*")]
+    return max((int(name) for name in names if name.isdigit()), default=0)
 
 
 def open_run(workdir: pathlib.Path, step: int | None = None) -> tuple[Checkpoints, int]:

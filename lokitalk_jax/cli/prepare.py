@@ -40,7 +40,8 @@ def main(
         print(_HELP.format(program=program))
         return 0 if arguments else 2
     mode, flags = parse(arguments, program)
-    return terminal.run(lambda: mode.run(flags), flags)
+    again = "the same command continues" if mode.run in (_prepare, _import) else ""
+    return terminal.run(lambda: mode.run(flags), flags, again)
 
 
 def parse(arguments: Sequence[str], program: str) -> tuple[Mode, argparse.Namespace]:

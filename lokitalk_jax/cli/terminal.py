@@ -4,6 +4,7 @@ import argparse
 import errno
 import re
 import sys
+import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,12 +14,17 @@ INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 _VALUE = r"(?<![\w.\-/'\"])({names})=(?:'([^']*)'|([^\s,;)]+))"
 
 
-def run(command: Callable[[], int | None], flags: argparse.Namespace) -> int:
-    """Runs a command; a bad request or a failed write ends in one line.
+def run(
+    command: Callable[[], int | None], flags: argparse.Namespace, again: str = ""
+) -> int:
+    """Runs a command; a bad request, a failed write or a signal ends in one line.
+
+    A process of several ends here where it fails, and `srun` then ends the others.
 
     Args:
       command: returns the exit status, or None for success.
       flags: of `parse`.
+      again: what the same command does after Ctrl-C or SIGTERM.
 
     Returns:
       the exit status.
@@ -27,6 +33,22 @@ def run(command: Callable[[], int | None], flags: argparse.Namespace) -> int:
 
     process.show_log()
     try:
+        with process.ending_on_term():
+            return _status(command, flags, again)
+    except BaseException:
+        if process.name_in_cluster():
+            traceback.print_exc()
+            process.leave_cluster(1)
+        raise
+
+
+def _status(
+    command: Callable[[], int | None], flags: argparse.Namespace, again: str
+) -> int:
+    """The exit status of a command, whose errors become lines."""
+    from lokitalk_jax import process
+
+    try:
         return command() or 0
     except OSError as error:
         message = str(error)
@@ -34,10 +56,20 @@ def run(command: Callable[[], int | None], flags: argparse.Namespace) -> int:
             message = f"the disk is full ({error}); free some space and run it again"
     except (ValueError, FloatingPointError) as error:
         message = str(error)
-    except KeyboardInterrupt:
-        print(f"\n{flags.program}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        state = str(stopped) or again
+        ending = f"interrupted: {state}" if state else "interrupted"
+        print(f"\n{flags.program}: {ending}", file=sys.stderr)
         return INTERRUPTED
-    print(f"{flags.program}: {as_flags(message, flags.names)}", file=sys.stderr)
+    except process.Terminated as stopped:
+        state = stopped.state or again
+        ending = f"stopped by SIGTERM: {state}" if state else "stopped by SIGTERM"
+        print(f"\n{flags.program}: {ending}", file=sys.stderr)
+        return process.STOPPED
+    where = process.name_in_cluster()
+    program = f"{flags.program}: {where}" if where else flags.program
+    print(f"{program}: {as_flags(message, flags.names)}", file=sys.stderr)
+    process.leave_cluster(1)
     return 1
 
 

@@ -53,7 +53,7 @@ def main(
         given = {field: _value(config, field, text) for field, text in texts.items()}
         _train(flags, config, given)
 
-    return terminal.run(command, flags)
+    return terminal.run(command, flags, "the same command resumes")
 
 
 def _parser(program: str) -> terminal.Parser:

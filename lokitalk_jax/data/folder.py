@@ -1,5 +1,6 @@
 """Reads identity folders; `layout` describes them."""
 
+import hashlib
 import os
 import pathlib
 import zipfile
@@ -88,6 +89,20 @@ class IdentityFolder(FolderImages):
             where = self.path / layout.TRACKS
             raise ValueError(f"{where}: {fault}; {_AGAIN}") from fault
         return tracks
+
+    def digest(self) -> str:
+        """Twelve digits of identity.json and the tracks, wherever the folder is.
+
+        Raises:
+          ValueError: tracks.npz cannot be read.
+        """
+        digest = hashlib.sha256(layout.encode_meta(self.meta))
+        try:
+            digest.update((self.path / layout.TRACKS).read_bytes())
+        except OSError as error:
+            where = self.path / layout.TRACKS
+            raise ValueError(f"{where} cannot be read ({error}); {_AGAIN}") from error
+        return digest.hexdigest()[:12]
 
     @property
     def audio_path(self) -> pathlib.Path | None:

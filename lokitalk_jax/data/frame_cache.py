@@ -6,13 +6,10 @@ place), so two processes may open it at once, and it is built again when the ide
 folder has changed.
 """
 
-import contextlib
 import hashlib
 import os
 import pathlib
 import shutil
-import time
-import uuid
 import zlib
 from collections.abc import Iterator
 from concurrent import futures
@@ -22,6 +19,7 @@ import cv2
 import numpy as np
 import pooch
 
+from lokitalk_jax import files
 from lokitalk_jax.data import layout, regions
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.progress import Progress, track
@@ -32,7 +30,6 @@ RGB, MASK, LABEL, REGIONS = slice(0, 3), 3, 4, slice(5, 7)
 _CHANNELS = 7
 
 _VERSION = 2  # part of a cache's name: raise it when its contents change
-_SECONDS_PER_DAY = 86400
 
 
 class Images(NamedTuple):
@@ -94,10 +91,7 @@ def _make(
     progress: Progress | None,
 ) -> None:
     root = target.parent
-    for left in root.glob(".building-*"):  # by a process that was killed
-        with contextlib.suppress(FileNotFoundError):  # or that has just finished
-            if time.time() - left.stat().st_mtime > _SECONDS_PER_DAY:
-                shutil.rmtree(left, ignore_errors=True)
+    files.sweep(root)
     need = folder.meta.frame_count * shape[0] * shape[1] * _CHANNELS
     free = shutil.disk_usage(root).free
     if need > free:
@@ -106,7 +100,7 @@ def _make(
             f"{need / 1e9:.1f} GB, {root} has {free / 1e9:.1f} GB free; free some, "
             "lower data.size or set data.cache to another disk"
         )
-    building = root / f".building-{uuid.uuid4().hex[:12]}"
+    building = files.scratch(root / "building")
     try:
         building.mkdir()
         _build(folder, shape, building, progress)

@@ -61,6 +61,7 @@ def export_folder(
             "programs shift all frames after such a gap: prepare a stretch without one"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
+    files.sweep(out.parent)
     scratch = files.scratch(out)
     try:
         _write(identity, tracks, scratch, progress)

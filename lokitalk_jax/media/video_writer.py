@@ -114,6 +114,7 @@ class VideoWriter:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack, self._failing():
+            files.sweep(self.path.absolute().parent)
             temporary = stack.enter_context(files.replacing(self.path))
             self._container = stack.enter_context(self._container_at(temporary))
             self._video = self._add_video_stream()

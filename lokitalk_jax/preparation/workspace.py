@@ -4,6 +4,7 @@ The subfolder `layout.WORKSPACE` holds the source (video and options) and the re
 stages that have no file of their own. It is deleted when the folder is complete.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -14,7 +15,7 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from lokitalk_jax import files
+from lokitalk_jax import files, folder_lock
 from lokitalk_jax.data import layout
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.preparation.source_video import UnusableVideo
@@ -62,7 +63,7 @@ class Workspace:
             self._compare(IdentityFolder(path).meta.source)
         elif self._source_file.is_file():
             self._compare(json.loads(self._source_file.read_text("utf-8")))
-        elif path.exists() and any(path.iterdir()):
+        elif path.exists() and {p.name for p in path.iterdir()} - {layout.WORKSPACE}:
             raise ValueError(
                 f"out={path} holds files that are not an identity's; give a new or "
                 "empty folder"
@@ -82,8 +83,17 @@ class Workspace:
             )
 
     def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            if not self.finished:
+                stack.enter_context(folder_lock.hold(self.path, layout.WORKSPACE))
+                # Another process may have finished it in the meantime.
+                self.finished = layout.is_identity(self.path)
+            self._begin()
+            self._stack = stack.pop_all()
+        return self
+
+    def _begin(self) -> None:
         if not self.finished:
-            self._cache.mkdir(parents=True, exist_ok=True)
             for stray in self.path.rglob(".*-*"):  # of a run that was killed
                 if stray.is_file():
                     stray.unlink()
@@ -92,9 +102,12 @@ class Workspace:
             with files.replacing(self._source_file) as temporary:
                 text = json.dumps(self.source, indent=2) + "\n"
                 temporary.write_text(text, "utf-8")
-        return self
 
     def __exit__(self, kind, error, traceback) -> None:
+        with self._stack:
+            self._end(kind)
+
+    def _end(self, kind: type[BaseException] | None) -> None:
         if kind is None:
             shutil.rmtree(self._cache, ignore_errors=True)
         elif issubclass(kind, UnusableVideo):

@@ -3,12 +3,15 @@
 import json
 import logging
 import math
+import os
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorboardX
+
+from lokitalk_jax import files
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,9 +29,9 @@ class MetricLog:
         self._lines = self._events = None
         if enabled:
             workdir.mkdir(parents=True, exist_ok=True)
-            self._lines = open(
-                workdir / "metrics.jsonl", "a", buffering=1, encoding="utf-8"
-            )
+            self._path = workdir / "metrics.jsonl"
+            _cut_torn_line(self._path)
+            self._lines = open(self._path, "a", buffering=1, encoding="utf-8")
             self._events = tensorboardX.SummaryWriter(str(workdir / "events"))
 
     def training_step(
@@ -56,12 +59,17 @@ class MetricLog:
             )
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Logs scalars of a step; values that are not finite become null."""
+        """Logs scalars of a step; values that are not finite become null.
+
+        Raises:
+          OSError: the line could not be written; names the file.
+        """
         if self._lines is None or self._events is None:
             return
         numbers = {k: float(v) if math.isfinite(v) else None for k, v in values.items()}
         line = {"step": step, "time": round(time.time(), 3), **numbers}
-        self._lines.write(json.dumps(line) + "\n")
+        with files.naming(self._path):
+            self._lines.write(json.dumps(line) + "\n")
         for name, value in numbers.items():
             if value is not None:
                 self._events.add_scalar(name, value, step)
@@ -74,5 +82,16 @@ class MetricLog:
     def close(self) -> None:
         """Flushes and closes the files."""
         if self._lines is not None and self._events is not None:
-            self._lines.close()
+            with files.naming(self._path):
+                self._lines.close()
             self._events.close()
+
+
+def _cut_torn_line(path: pathlib.Path) -> None:
+    """Removes a last line without an end, of a process that could not finish it."""
+    if not path.is_file():
+        return
+    whole = path.read_bytes()
+    end = whole.rfind(b"\n") + 1
+    if end < len(whole):
+        os.truncate(path, end)

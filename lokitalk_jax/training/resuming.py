@@ -31,10 +31,11 @@ def restore(
     step = checkpoints.latest_step()
     if not step:
         return 0, session.state
-    _refuse_other_identities(
-        workdir, checkpoints.meta(step)["identities"], session.training_set.names
-    )
-    _refuse_other_fields(workdir, checkpoints.config(step), session.config.to_dict())
+    meta = checkpoints.meta(step)
+    _refuse_other_identities(workdir, meta["identities"], session.training_set.names)
+    moved = _movable(meta.get("origin", {}), session.origin)
+    before, now = checkpoints.config(step), session.config.to_dict()
+    _refuse_other_fields(workdir, before, now, moved)
     state = checkpoints.restore(step, session.state, session.training_set.mesh)
     _LOG.info("resuming %s at step %d", workdir, step)
     return step, state
@@ -50,9 +51,17 @@ def _refuse_other_identities(
         )
 
 
-def _refuse_other_fields(workdir: pathlib.Path, before: dict, now: dict) -> None:
+def _movable(before: dict, now: dict) -> tuple[str, ...]:
+    """Fields of paths that may change, since the same files are there."""
+    fields = {"data": "data.root", "prior": "prior"}
+    return tuple(fields[k] for k in fields if now[k] and now[k] == before.get(k))
+
+
+def _refuse_other_fields(
+    workdir: pathlib.Path, before: dict, now: dict, moved: tuple[str, ...]
+) -> None:
     before, now = _flat(before), _flat(now)
-    free = _FREE_FIELDS
+    free = _FREE_FIELDS + moved
     if now.get("lips") != "tracked":
         # The lip signal of training then depends on the section `voice`.
         free = tuple(field for field in free if field != "voice.")
@@ -64,7 +73,8 @@ def _refuse_other_fields(workdir: pathlib.Path, before: dict, now: dict) -> None
     if changed:
         raise ValueError(
             f"the run in {workdir} has another config: {'; '.join(changed)}; resume "
-            "it with the same fields, or give another workdir"
+            "it with the same fields (folders may move, with the same identity.json "
+            "and tracks in them), or give another workdir"
         )
 
 

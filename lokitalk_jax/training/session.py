@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from lokitalk_jax import lpips, sharding, structs
+from lokitalk_jax import lpips, process, sharding, structs
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data.turns import Turns
 from lokitalk_jax.model import architecture
@@ -32,6 +32,8 @@ class Session(NamedTuple):
       config: resolved, with the fields of a prior.
       training_set: the identities.
       model: the model.
+      origin: digests of the identity folders and of the prior, by which they are
+        recognised wherever they are.
       state: before the first step.
       stages: of training, in their order.
       batches: of all steps.
@@ -42,6 +44,7 @@ class Session(NamedTuple):
 
     config: Config
     training_set: TrainingSet
+    origin: dict
     model: architecture.Model
     state: structs.TrainState
     stages: tuple[TrainingStage, ...]
@@ -93,7 +96,7 @@ def build_session(
 
     in_order = stages.from_config(config)
     by_identity = sharding.by_identity(training_set.mesh)
-    programs = {}
+    programs, compiled = {}, set()
     for stage in in_order:
         its_spec = spec._replace(model=spec.model.reading_levels(stage.levels))
         programs[stage] = train_step.compile_steps(its_spec, shardings, by_identity)
@@ -113,14 +116,35 @@ def build_session(
 
     def advance(state, step: int, batch: Batch):
         stage = stages.at(in_order, step)
+        patch_params = lpips_params if stage.patch else None
+        if jax.process_count() > 1 and stage not in compiled:
+            train, density = programs[stage]
+            compiled.add(stage)
+            programs[stage] = (
+                train.lower(state, batch, patch_params).compile(),
+                density.lower(state, batch).compile(),
+            )
+            process.meet("compiled")
         train, density = programs[stage]
         visit = step if turn is None else turn.round(step)
         if visit % config.train.density_every == 0:
             state = density(state, batch)
         # Any transfer to the devices here would delay every step.
         with jax.transfer_guard("disallow"):
-            return train(state, batch, lpips_params if stage.patch else None)
+            return train(state, batch, patch_params)
 
+    origin = {
+        "data": {folder.name: folder.digest() for folder in training_set.folders},
+        "prior": prior.digest if prior else "",
+    }
     return Session(
-        config, training_set, spec.model, state, in_order, batches, turn, advance
+        config,
+        training_set,
+        origin,
+        spec.model,
+        state,
+        in_order,
+        batches,
+        turn,
+        advance,
     )

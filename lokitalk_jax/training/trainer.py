@@ -1,5 +1,6 @@
 """The training loop: steps, logs, previews, checkpoints, and when it ends."""
 
+import contextlib
 import functools
 import logging
 import pathlib
@@ -8,7 +9,8 @@ import time
 import jax
 import numpy as np
 
-from lokitalk_jax import sharding
+from lokitalk_jax import files, folder_lock, sharding
+from lokitalk_jax.checkpoint import store
 from lokitalk_jax.checkpoint.store import Checkpoints
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.progress import Progress, Stage
@@ -17,6 +19,7 @@ from lokitalk_jax.training import (
     bad_values,
     previews,
     resuming,
+    shared_folder,
     stages,
     stopping,
     voice_fitting,
@@ -44,33 +47,58 @@ def train(
       steps done.
 
     Raises:
-      ValueError: config, data and the run in `workdir` do not fit together.
+      ValueError: config, data and the run in `workdir` do not fit together, or another
+        process trains it.
+      KeyboardInterrupt: Ctrl-C arrived; the run is saved.
+      process.Terminated: SIGTERM arrived; the run is saved.
       FloatingPointError: a loss was not finite; names the step. The checkpoints before
         it are kept.
     """
     if config.train.steps < 1:
         raise ValueError(f"train.steps is {config.train.steps}; it must be at least 1")
+    stopping.watch(store.last_saved(workdir))
     first = jax.process_index() == 0
-    progress = progress if first else None
-    session = build_session(config, workdir, progress)
-    checkpoints = Checkpoints(workdir, config.train.checkpoint_every, config.train.keep)
-    start, state = resuming.restore(session, checkpoints, workdir)
-    training_set = session.training_set
-    for data in filter(None, training_set.datasets):
-        clip_records.save(workdir, training_set.record(data))
+    with folder_lock.hold(workdir) if first else contextlib.nullcontext():
+        shared_folder.check(workdir)
+        if first:
+            files.sweep(workdir)
+        session = build_session(config, workdir, progress if first else None)
+        step, reason = _run(session, workdir, progress if first else None)
+        stopping.leave(reason, step)
+        voice_fitting.finish(config, workdir, progress if first else None)
+    return step
 
-    log = MetricLog(workdir, enabled=first)
-    stop = stopping.Stop(config.train.max_minutes)
-    batches = session.batches.iterate(start)
-    save = functools.partial(
-        checkpoints.save,
-        identities=training_set.names,
-        fitted=training_set.fitted.to_arrays(),
-        config=session.config.to_dict(),
-    )
-    step, began = start, time.monotonic()
-    try:
-        while step < config.train.steps:
+
+def _run(
+    session: Session, workdir: pathlib.Path, progress: Progress | None
+) -> tuple[int, str]:
+    """Trains from the last checkpoint; returns the steps done, and why it stopped."""
+    config, training_set = session.config, session.training_set
+    train = config.train
+    with contextlib.ExitStack() as stack:
+        stop = stopping.Stop(train.max_minutes, train.log_every)
+        stack.callback(stop.restore_handlers)
+        checkpoints = Checkpoints(workdir, train.checkpoint_every, train.keep)
+        stack.callback(checkpoints.close)
+        start, state = resuming.restore(session, checkpoints, workdir)
+        checkpoints.prune()
+        for data in filter(None, training_set.datasets):
+            clip_records.save(workdir, training_set.record(data))
+        log = MetricLog(workdir, enabled=jax.process_index() == 0)
+        stack.callback(log.close)
+        save = functools.partial(
+            checkpoints.save,
+            identities=training_set.names,
+            fitted=training_set.fitted.to_arrays(),
+            config=config.to_dict(),
+            origin=session.origin,
+        )
+        batches = stack.enter_context(
+            contextlib.closing(session.batches.iterate(start))
+        )
+        step, began = start, time.monotonic()
+        reason = ""
+        while step < train.steps and not reason:
             now = stages.at(session.stages, step)
             label = f", {now.name}" if len(session.stages) > 1 else ""
             compiles = step in (start, now.first)
@@ -80,11 +108,10 @@ def train(
             step += 1
             bar.advance()
             if compiles:
-                bar = Stage(progress, f"training{label}", config.train.steps, done=step)
-            ending = stopping.agreed(stop(), step, config.train.log_every)
-            ending |= checkpoints.reached_preemption(step)
-            last = step == config.train.steps or ending
-            if step % config.train.log_every == 0 or last:
+                bar = Stage(progress, f"training{label}", train.steps, done=step)
+            reason = stop(step)
+            last = step == train.steps or bool(reason)
+            if step % train.log_every == 0 or last:
                 rate = (step - start) / (time.monotonic() - began)
                 log.training_step(
                     step, *_named(session, step - 1, sharding.fetch(metrics)), rate
@@ -93,19 +120,15 @@ def train(
             if checkpoints.due(step) or last:
                 bad_values.refuse(state, step, training_set.names)
                 save(step, state)
-            if step % config.train.preview_every == 0 or last:
+            # Whoever stops a run by a signal may give it little time.
+            if (step % train.preview_every == 0 or last) and not stopping.urgent(
+                reason
+            ):
+                checkpoints.wait()
                 previews.write(session.model, state, training_set, step, log, now.name)
-            if ending:
-                _LOG.info("stopping at step %d: %s", step, stop.reason or "preempted")
-                break
-    finally:
-        batches.close()
-        log.close()
-        stop.restore_handler()
-        checkpoints.close()
-    if step == config.train.steps or stop.reason == stopping.TIME_IS_UP:
-        voice_fitting.finish(config, workdir, progress)
-    return step
+        if reason:
+            _LOG.info("stopping at step %d: %s", step, reason)
+    return step, reason
 
 
 def _named(session: Session, step: int, metrics: dict) -> tuple[dict, list[str]]:

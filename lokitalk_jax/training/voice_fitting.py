@@ -22,7 +22,7 @@ def fit_voice(
     All processes call it, as reading a run waits for all of them; the first one writes.
 
     Args:
-      config: its fields `voice` and `seed` are used.
+      config: its fields `voice`, `seed` and `prior` (which may have moved) are used.
       workdir: of a trained run.
       progress: receives the stage "fitting Audio2Motion".
 
@@ -31,8 +31,8 @@ def fit_voice(
     """
     run = OpenRun(workdir)
     known = []
-    if run.config.prior:
-        prior = pathlib.Path(run.config.prior)
+    if path := config.prior or run.config.prior:
+        prior = pathlib.Path(path)
         known = clip_records.load_all(prior, besides=run.identities)
     others = [spoken_clip.of_record(one) for one in known]
     clip_fitting.fit_run(
