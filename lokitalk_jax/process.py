@@ -113,14 +113,15 @@ class _AboveBars(logging.StreamHandler):
 
 @functools.cache
 def show_log() -> None:
-    """Shows the log of this package, and only errors of Orbax, which warns often."""
+    """Shows the log of this package alone: errors of Orbax are raised as well."""
     own = logging.getLogger("lokitalk_jax")
     handler = _AboveBars()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     own.addHandler(handler)
     own.setLevel(logging.INFO)
     own.propagate = False
-    absl_logging.set_verbosity(absl_logging.ERROR)
+    absl_logging.set_verbosity(absl_logging.FATAL)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 def tune_memory() -> None:

@@ -1,13 +1,17 @@
 """How a command's process starts."""
 
+import argparse
 import os
+import signal
+import socket
 import subprocess
 import sys
 
 import jaxlib.version
 import pytest
 
-from lokitalk_jax import process
+from lokitalk_jax import files, process
+from lokitalk_jax.cli import terminal
 
 _SEEN = """
 import os
@@ -76,3 +80,108 @@ def test_a_config_that_does_not_exist_is_reported_without_a_traceback(
     assert ended.returncode == 1 and not workdir.exists()
     assert "train.py: " in ended.stderr and message in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+_FAILS = """
+import argparse, time
+from lokitalk_jax import process
+from lokitalk_jax.cli import terminal
+def command():
+    process.start()
+    raise {error}
+print(terminal.run(command, argparse.Namespace(program="x", names=[])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("ValueError('no data')", "x: process 0 on {host}: no data"),
+        ("ZeroDivisionError", "ZeroDivisionError"),
+    ],
+)
+def test_a_process_of_a_cluster_that_fails_ends_at_once(error, words):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "LOKITALK_COORDINATOR": f"localhost:{port}",
+        "LOKITALK_PROCESSES": "1",
+        "LOKITALK_PROCESS": "0",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", _FAILS.format(error=error)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1 and not ended.stdout
+    assert words.format(host=socket.gethostname()) in ended.stderr
+
+
+def test_sigterm_ends_in_one_line_and_files_in_the_making_go(tmp_path, capsys):
+    def command():
+        with files.replacing(tmp_path / "film.mp4") as temporary:
+            temporary.touch()
+            signal.raise_signal(signal.SIGTERM)
+
+    flags = argparse.Namespace(program="x", names=[])
+    before = signal.getsignal(signal.SIGTERM)
+    assert terminal.run(command, flags, "the same command continues") == 75
+    written = capsys.readouterr().err.strip()
+    assert written == "x: stopped by SIGTERM: the same command continues"
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+_APART = """
+import argparse, pathlib, sys
+from lokitalk_jax import process
+from lokitalk_jax.cli import terminal
+def command():
+    process.start()
+    from lokitalk_jax.training import shared_folder
+    shared_folder._SECONDS = 1
+    workdir = pathlib.Path(sys.argv[1])
+    workdir.mkdir(exist_ok=True)
+    shared_folder.check(workdir)
+    print("shared", flush=True)
+sys.exit(terminal.run(command, argparse.Namespace(program="x", names=["workdir"])))
+"""
+
+
+@pytest.mark.parametrize("names", [("run", "run"), ("run", "other")])
+def test_a_workdir_that_is_not_shared_is_noticed(names, tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    pair = [
+        subprocess.Popen(
+            [sys.executable, "-c", _APART, str(tmp_path / name)],
+            env=os.environ
+            | {
+                "LOKITALK_COORDINATOR": f"localhost:{port}",
+                "LOKITALK_PROCESSES": "2",
+                "LOKITALK_PROCESS": str(index),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for index, name in enumerate(names)
+    ]
+    apart = names[0] != names[1]
+    try:
+        said = pair[1].stdout.readlines()
+        if apart:
+            wanted = f"x: process 1 on {socket.gethostname()}: "
+            wanted += f"--workdir={tmp_path / 'other'} is not shared: host "
+            assert any(wanted in line for line in said), said
+        else:
+            assert "shared\n" in said and "shared\n" in pair[0].stdout.readlines()
+            assert not list((tmp_path / "run").iterdir())
+    finally:
+        for process_ in pair:
+            process_.kill()
+            process_.stdout.close()
+            process_.wait()

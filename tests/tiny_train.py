@@ -108,8 +108,15 @@ def wait_for_checkpoint(process: subprocess.Popen, workdir: pathlib.Path, after:
         time.sleep(0.005)
 
 
-def finish(process: subprocess.Popen, workdir: pathlib.Path) -> None:
-    assert process.wait() == 0, log(workdir)
+def wait_for_words(process: subprocess.Popen, workdir: pathlib.Path, words: str):
+    """Returns as soon as the log has these words."""
+    while words not in log(workdir):
+        assert process.poll() is None, log(workdir)
+        time.sleep(0.005)
+
+
+def finish(process: subprocess.Popen, workdir: pathlib.Path, status: int = 0) -> None:
+    assert process.wait() == status, log(workdir)
 
 
 def log(workdir: pathlib.Path) -> str:

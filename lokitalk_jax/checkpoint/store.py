@@ -14,7 +14,9 @@ fresh when a run is restored.
 
 import contextlib
 import importlib.metadata
+import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,10 +28,11 @@ from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 from orbax.checkpoint import checkpoint_managers as policies
 
-from lokitalk_jax import sharding
+from lokitalk_jax import files, sharding
 from lokitalk_jax.checkpoint import items
 from lokitalk_jax.structs import TrainState
 
+_OS_ERROR = re.compile(r"os_error_code='(\d+)'")
 _VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -250,11 +253,16 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Gives errors of writing the folder's name."""
+        """Turns TensorStore's errors of the operating system into an OSError."""
         try:
-            yield
-        except Exception as error:
-            raise
+            with files.naming(self.path):
+                yield
+        except ValueError as error:
+            code = _OS_ERROR.search(str(error))
+            if code is None:
+                raise
+            number = int(code[1])
+            raise OSError(number, os.strerror(number), str(self.path)) from error
 
 
 def last_saved(workdir: pathlib.Path) -> int:

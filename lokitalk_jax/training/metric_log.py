@@ -1,5 +1,6 @@
 """Metrics of a run, as JSON lines, TensorBoard events and lines of the log."""
 
+import contextlib
 import json
 import logging
 import math
@@ -9,7 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import tensorboardX
+from tensorboardX import event_file_writer, summary
+from tensorboardX.proto import event_pb2
 
 from lokitalk_jax import files
 
@@ -19,6 +21,8 @@ _LOG = logging.getLogger(__name__)
 class MetricLog:
     """Appends scalars and images to a run's `metrics.jsonl` and `events/`.
 
+    All that is written raises OSError if it cannot be, with the name of the file.
+
     Attributes:
       workdir: the run.
     """
@@ -26,13 +30,14 @@ class MetricLog:
     def __init__(self, workdir: pathlib.Path, enabled: bool = True):
         """Opens the files; if not `enabled` (all processes but the first), none."""
         self.workdir = workdir
+        self._path, events = workdir / "metrics.jsonl", workdir / "events"
         self._lines = self._events = None
         if enabled:
-            workdir.mkdir(parents=True, exist_ok=True)
-            self._path = workdir / "metrics.jsonl"
+            events.mkdir(parents=True, exist_ok=True)
             _cut_torn_line(self._path)
             self._lines = open(self._path, "a", buffering=1, encoding="utf-8")
-            self._events = tensorboardX.SummaryWriter(str(workdir / "events"))
+            # The package's usual writer is a thread that nobody hears of a full disk.
+            self._events = event_file_writer.EventsWriter(str(events / "events"))
 
     def training_step(
         self,
@@ -59,32 +64,38 @@ class MetricLog:
             )
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Logs scalars of a step; values that are not finite become null.
-
-        Raises:
-          OSError: the line could not be written; names the file.
-        """
+        """Logs scalars of a step; values that are not finite become null."""
         if self._lines is None or self._events is None:
             return
         numbers = {k: float(v) if math.isfinite(v) else None for k, v in values.items()}
         line = {"step": step, "time": round(time.time(), 3), **numbers}
         with files.naming(self._path):
             self._lines.write(json.dumps(line) + "\n")
-        for name, value in numbers.items():
-            if value is not None:
-                self._events.add_scalar(name, value, step)
+        shown = {k: v for k, v in numbers.items() if v is not None}
+        self._add(step, [summary.scalar(k, v) for k, v in shown.items()])
 
     def image(self, step: int, name: str, rgb: np.ndarray) -> None:
         """Logs an image, uint8 [H, W, 3]."""
         if self._events is not None:
-            self._events.add_image(name, rgb, step, dataformats="HWC")
+            self._add(step, [summary.image(name, rgb, dataformats="HWC")])
+
+    def _add(self, step: int, summaries: Sequence) -> None:
+        """Adds summaries to the events."""
+        assert self._events is not None
+        with files.naming(self.workdir / "events"):
+            for one in summaries:
+                event = event_pb2.Event(wall_time=time.time(), step=step, summary=one)
+                self._events.write_event(event)
+            self._events.flush()
 
     def close(self) -> None:
-        """Flushes and closes the files."""
+        """Closes the files."""
         if self._lines is not None and self._events is not None:
-            with files.naming(self._path):
-                self._lines.close()
-            self._events.close()
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(files.naming(self.workdir / "events"))
+                stack.callback(self._events.close)
+                stack.enter_context(files.naming(self._path))
+                stack.callback(self._lines.close)
 
 
 def _cut_torn_line(path: pathlib.Path) -> None:

@@ -17,13 +17,25 @@ def test_two_processes_equal_one(people, whole_run, tmp_path):
         tiny_train.wait_for_checkpoint(pair[0], run, after=12)
         pair[1].terminate()
         for process in pair:
-            tiny_train.finish(process, run)
+            tiny_train.finish(process, run, status=75)
     finally:
         for process in pair:
             process.kill()
     left = tiny_train.saved(run)[-1]
     assert 12 < left < tiny_train.STEPS
-    assert tiny_train.log(run).count(f"stopping at step {left}: preempted") == 2
+    assert tiny_train.log(run).count(f"stopping at step {left}: SIGTERM") == 2
+
+    # Again, before the first step: as soon as it is resumed, while it compiles.
+    pair = tiny_train.start_pair(people, run)
+    try:
+        tiny_train.wait_for_words(pair[0], run, f"resuming {run} at step {left}")
+        pair[1].terminate()
+        for process in pair:
+            tiny_train.finish(process, run, status=75)
+    finally:
+        for process in pair:
+            process.kill()
+    assert tiny_train.saved(run)[-1] == left + 1
 
     ours, theirs = metrics(run), metrics(whole_run)
     shared = sorted(ours.keys() & theirs.keys())

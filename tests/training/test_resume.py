@@ -1,6 +1,7 @@
 """A run that was stopped, in whatever way, resumes to the same result."""
 
 import json
+import shutil
 import signal
 
 import jax
@@ -67,14 +68,27 @@ def test_a_run_stopped_in_every_way_resumes_to_the_same_result(
     # It is asked to stop: it saves where it is.
     asked = tiny_train.start(people, run)
     tiny_train.wait_for_checkpoint(asked, run, after=reached)
+    with pytest.raises(ValueError, match=f"{run} is in use by process {asked.pid} on"):
+        trainer.train(resume_config(people), run)
     asked.terminate()
-    tiny_train.finish(asked, run)
+    tiny_train.finish(asked, run, status=75)
     left = tiny_train.saved(run)[-1]
     assert reached < left < tiny_train.STEPS
-    assert f"stopping at step {left}: SIGTERM" in tiny_train.log(run)
+    assert f"train.py: stopped by SIGTERM: saved at step {left}" in tiny_train.log(run)
+    # Ctrl-C does the same, before the first step too. The data has moved.
+    moved = tmp_path / "moved"
+    shutil.copytree(people, moved)
+    interrupted = tiny_train.start(f"{moved}/", run)
+    tiny_train.wait_for_words(interrupted, run, f"resuming {run} at step {left}")
+    interrupted.send_signal(signal.SIGINT)
+    tiny_train.finish(interrupted, run, status=130)
+    assert f"train.py: interrupted: saved at step {left + 1}" in tiny_train.log(run)
+    assert tiny_train.saved(run)[-1] == left + 1
+    assert "Traceback" not in tiny_train.log(run)
+    assert not (run / ".lock").exists()
 
     # Both saved at every fourth step; this one comes after all that was resumed.
-    step = tiny_train.saved(run)[-2]
+    step = [one for one in tiny_train.saved(run) if one % 4 == 0][-1]
     assert step > reached
     got, wanted = load(run, step), load(whole_run, step)
     assert got.step == step
@@ -104,6 +118,14 @@ def test_other_identities_are_refused_by_name(people, whole_run, tmp_path):
     c = resume_config(tmp_path)
     with pytest.raises(ValueError, match="trained on anna, bert, carl.*holds anna"):
         trainer.train(c, whole_run)
+
+
+def test_other_folders_of_the_same_names_are_refused(people, whole_run, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(people, moved)
+    shutil.copy(moved / "anna" / "tracks.npz", moved / "bert" / "tracks.npz")
+    with pytest.raises(ValueError, match="data.root was .*; resume it with the same"):
+        trainer.train(resume_config(moved), whole_run)
 
 
 def test_a_run_of_no_steps_is_refused(people, tmp_path):
@@ -136,7 +158,7 @@ def five_identities(tmp_path_factory):
     checkpoints = Checkpoints(workdir, every=1, keep=2)
     names = ["a", "b", "c", "d", "e"]
     config = multi_id.get_config("draft_cpu").to_dict()
-    checkpoints.save(7, state, names, {"lip_basis": np.eye(3)}, config)
+    checkpoints.save(7, state, names, {"lip_basis": np.eye(3)}, config, {})
     checkpoints.close()
     return workdir, jax.device_get(state)
 
