@@ -32,9 +32,8 @@ down() {
   # The last first; what still runs after two seconds is killed.
   kill "${pids[@]:1}" 2>/dev/null || true
   sleep 2
-  steps=$(pgrep -u "$user" slurmstepd || true)
-  for pid in $steps; do
-    grep -qs "$folder" "/proc/$pid/environ" && pids+=("$pid")
+  for process in /proc/[0-9]*; do # steps and jobs
+    grep -qs "SLURM_CONF=$folder/" "$process/environ" && pids+=("${process#/proc/}")
   done
   kill -KILL "${pids[@]}" 2>/dev/null || true
   wait 2>/dev/null || true
