@@ -20,36 +20,19 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from absl import logging as absl_logging
+
+from benchmarks import small_model
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 STEPS, EVERY = 200, 20
-FIELDS = {
-    "data.size": 32,
-    "data.frames_per_step": 2,
-    "data.rays_per_frame": 16,
-    "data.landmarks": 8,
-    "grid.levels": 2,
-    "grid.finest": 24,
-    "grid.log2_entries": 8,
-    "sampling.samples": 4,
-    "sampling.cells": "(8,8,4)",
-    "model.encoder": False,
-    "model.residual_dropout": 0.0,
-    "model.deform_width": 8,
-    "model.decoder_width": 8,
+FIELDS = small_model.FIELDS | {
     "train.steps": STEPS,
-    "train.coarse": 0.0,
-    "train.perceptual": 0.0,
-    "train.density_every": 2,
-    "train.density_points": 32,
     "train.log_every": 10,
-    "train.preview_every": 10_000,
     "train.checkpoint_every": EVERY,
     "train.keep": 100,
-    "voice.steps": 0,
 }
-# Programs that run for seconds need not be compiled well.
-XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 LONGEST = 900  # seconds that a drill waits for anything
 
 
@@ -461,8 +444,8 @@ def main() -> int:
     chosen = flags.only.split(",")
     if unknown := set(chosen) - set(names):
         parser.error(f"no drill {', '.join(unknown)}; there are {', '.join(names)}")
-    os.environ |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": XLA_FLAGS}
-    # Half of a process's start, and the same programs in all drills.
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    os.environ |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": small_model.XLA_FLAGS}
     failed = 0
     with tempfile.TemporaryDirectory(prefix="drill_runs.") as temporary:
         folder = flags.runs or pathlib.Path(temporary)
