@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from absl import logging as absl_logging
 
-from benchmarks import small_model
+from benchmarks import checkpoint_arrays, small_model
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -225,7 +225,9 @@ class Field:
         expect(steps and steps[-1] == STEPS, f"saved {job.saved()}")
         count = 0
         for step in steps:
-            count, different = differing(base.workdir, job.workdir, step)
+            count, different = checkpoint_arrays.differing(
+                base.workdir, job.workdir, step
+            )
             expect(not different, f"{len(different)} of {count} arrays differ: {step}")
         return f"{len(steps)} checkpoints of {count} arrays equal"
 
@@ -233,39 +235,6 @@ class Field:
         """A job of high priority takes the whole cluster for some seconds."""
         options = ("--partition=high", "--exclusive", "--nodes=4", "--output=/dev/null")
         command("sbatch", *options, "--wrap=sleep 3")
-
-
-def arrays(workdir: pathlib.Path, step: int) -> dict:
-    """All arrays of a checkpoint, by their names."""
-    import jax
-    import numpy as np
-    import orbax.checkpoint as ocp
-
-    found = {}
-    for item in ("shared", "identity", "optimizer", "state", "signals"):
-        path = workdir / "checkpoints" / str(step) / item
-        with ocp.PyTreeCheckpointer() as reader:
-            tree = reader.metadata(path).item_metadata.tree
-            as_numpy = jax.tree.map(
-                lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree
-            )
-            restored = reader.restore(path, restore_args=as_numpy)
-        for name, leaf in jax.tree_util.tree_leaves_with_path(restored):
-            found[item + jax.tree_util.keystr(name)] = np.asarray(leaf)
-    return found
-
-
-def differing(one: pathlib.Path, other: pathlib.Path, step: int) -> tuple[int, dict]:
-    """Number of arrays of a checkpoint, and the largest difference of unequal ones."""
-    import numpy as np
-
-    ours, theirs = arrays(one, step), arrays(other, step)
-    expect(ours.keys() == theirs.keys(), "they hold other arrays")
-    return len(ours), {
-        name: float(np.abs(ours[name].astype(float) - theirs[name]).max())
-        for name in ours
-        if ours[name].tobytes() != theirs[name].tobytes()
-    }
 
 
 def uninterrupted(field: Field) -> str:
@@ -411,7 +380,7 @@ def node_count(field: Field) -> str:
         job = field.submit(name, nodes=nodes)
         job.finish()
         expect(f"at step {STEPS // 2}" in job.log(), "did not resume")
-        _, apart = differing(field.base().workdir, job.workdir, STEPS)
+        _, apart = checkpoint_arrays.differing(field.base().workdir, job.workdir, STEPS)
         found.append(
             f"{nodes}: differs by {max(apart.values(), default=0):.1e} at most"
         )

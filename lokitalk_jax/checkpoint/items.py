@@ -14,6 +14,10 @@ from lokitalk_jax import sharding
 from lokitalk_jax.structs import TrainState
 
 
+class Misfit(ValueError):
+    """A checkpoint of another model."""
+
+
 def split(state: TrainState) -> dict[str, Any]:
     """The items of a state, by name."""
     return {
@@ -57,18 +61,18 @@ def refuse_misfit(folder: pathlib.Path, wanted: Mapping[str, Any]) -> None:
         hold more.
 
     Raises:
-      ValueError: an item is missing, or a leaf is missing or has another shape.
+      Misfit: an item is missing, or a leaf is missing or has another shape.
     """
     handler = ocp.PyTreeCheckpointHandler()
     for item, tree in wanted.items():
         path: Any = folder / item
         if not path.is_dir():
-            raise ValueError(f"{path} is missing; the checkpoint is not complete")
+            raise Misfit(f"{path} is missing; the checkpoint is not complete")
         asked, stored = _shapes(tree), _shapes(handler.metadata(path).tree)
         names = asked.keys() if item == "state" else asked.keys() | stored.keys()
         for name in sorted(names):
             if asked.get(name) != stored.get(name):
-                raise ValueError(
+                raise Misfit(
                     f"the checkpoint {path} does not fit this config's model: {name} "
                     f"is {stored.get(name, 'absent')}, the config's "
                     f"{asked.get(name, 'absent')}; use the config of the run, or "

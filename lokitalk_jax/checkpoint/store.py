@@ -17,6 +17,7 @@ import importlib.metadata
 import os
 import pathlib
 import re
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -169,11 +170,13 @@ class Checkpoints:
 
         wanted = jax.tree_util.tree_map_with_path(target, template)
         grids = {"state": {"density": wanted.density}}
-        items.refuse_misfit(self._folder(step), {**wanted.params, **grids})
+        with self._reading(step):
+            items.refuse_misfit(self._folder(step), {**wanted.params, **grids})
         parts = items.split(wanted)
         args = {k: ocp.args.StandardRestore(v) for k, v in parts.items()}
-        restored = self._manager.restore(step, args=ocp.args.Composite(**args))
-        state = items.join({k: restored[k] for k in args}, template)
+        with self._reading(step):
+            restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+            state = items.join({k: restored[k] for k in args}, template)
         if count != slots:
             state = jax.jit(
                 items.resize_slots,
@@ -201,7 +204,8 @@ class Checkpoints:
           ValueError: the checkpoint holds other parameters than `params`.
         """
         wanted = {**params, "state": {"density": density}}
-        items.refuse_misfit(self._folder(step), wanted)
+        with self._reading(step):
+            items.refuse_misfit(self._folder(step), wanted)
         host = SingleDeviceSharding(_host_device())
         placed = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=host),
@@ -215,14 +219,20 @@ class Checkpoints:
             )
             for k, v in placed.items()
         }
-        restored = self._manager.restore(step, args=ocp.args.Composite(**args))
-        restored = {k: restored[k] for k in args}
+        with self._reading(step):
+            restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+            restored = {k: restored[k] for k in args}
         chex.assert_trees_all_equal_shapes_and_dtypes(restored, wanted)
         return {k: restored[k] for k in params}, restored["state"]["density"]
 
     def meta(self, step: int) -> dict:
         """The item `meta`."""
-        return self._json(step, "meta")
+        found = self._json(step, "meta")
+        names, config_hash = found.get("identities"), found.get("config_hash")
+        named = isinstance(names, list) and all(isinstance(n, str) for n in names)
+        if not (names and named and isinstance(config_hash, str)):
+            raise ValueError(self._damaged(step, f"identities {names!r} in its meta"))
+        return found
 
     def config(self, step: int) -> dict:
         """The item `config`."""
@@ -230,13 +240,34 @@ class Checkpoints:
 
     def _json(self, step: int, item: str) -> dict:
         args = ocp.args.Composite(**{item: ocp.args.JsonRestore()})
-        return self._manager.restore(step, args=args)[item]
+        with self._reading(step):
+            found = self._manager.restore(step, args=args)[item]
+        if not isinstance(found, dict):
+            raise ValueError(self._damaged(step, f"its {item} is {found!r}"))
+        return found
 
     def signals(self, step: int) -> dict:
         """The item `signals`, NumPy arrays."""
         args = ocp.args.Composite(signals=ocp.args.StandardRestore())
-        return jax.tree.map(
-            np.asarray, self._manager.restore(step, args=args)["signals"]
+        with self._reading(step):
+            found = self._manager.restore(step, args=args)["signals"]
+        return jax.tree.map(np.asarray, found)
+
+    @contextlib.contextmanager
+    def _reading(self, step: int) -> Iterator[None]:
+        """Turns errors of Orbax and TensorStore, of many types, into a ValueError."""
+        try:
+            yield
+        except (items.Misfit, jax.errors.JaxRuntimeError):
+            raise
+        except Exception as error:
+            found = textwrap.shorten(str(error) or type(error).__name__, 200)
+            raise ValueError(self._damaged(step, found)) from error
+
+    def _damaged(self, step: int, found: str) -> str:
+        return (
+            f"the checkpoint {self._folder(step)} is damaged ({found}); move that "
+            "folder away, and the checkpoint before it is used"
         )
 
     def _folder(self, step: int) -> pathlib.Path:

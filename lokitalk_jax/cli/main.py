@@ -5,6 +5,8 @@ import importlib.metadata
 import sys
 from collections.abc import Sequence
 
+from lokitalk_jax.cli import terminal
+
 # By its first word: the module that a command is in, and the words put before the
 # other ones.
 _COMMANDS = {
@@ -43,7 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = "compare"  # videos instead of a run
     if name in _COMMANDS:
         module, before = _COMMANDS[name]
-        command = importlib.import_module(f"lokitalk_jax.cli.{module}")
+        try:
+            command = importlib.import_module(f"lokitalk_jax.cli.{module}")
+        except KeyboardInterrupt:
+            return terminal.INTERRUPTED  # before anything began
         program = "lokitalk" if before else f"lokitalk {name}"
         return command.main([*before, *rest], program)
     if name == "--version":

@@ -15,11 +15,26 @@ import cv2
 import numpy as np
 
 from lokitalk_jax import files, structs
-from lokitalk_jax.data import signals
+from lokitalk_jax.data import npz_file, signals
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.media import image_file
 
 _ARRAYS = ("head_to_camera", "rest_pose", "train_frames", "test_frames")
+
+_SIGNAL_SHAPES = {
+    "lip": (None,),
+    "eye": (2,),
+    "head": (6,),
+    "torso": (6 * len(structs.TORSO_LAGS),),
+}
+_SHAPES = {
+    "size": (2,),
+    "intrinsics": (3,),
+    "head_to_camera": (None, 4, 4),
+    "rest_pose": (4, 4),
+    "train_frames": (None,),
+    "test_frames": (None,),
+} | {f"rest_{k}": shape for k, shape in _SIGNAL_SHAPES.items()}
 
 _LEAST_SIZE = 16  # pixels along the longest side
 
@@ -140,8 +155,20 @@ def load(workdir: pathlib.Path, name: str) -> ClipRecord:
             f"{workdir} holds no identity {name!r}; it holds "
             f"{', '.join(known) or 'none'}"
         )
-    with np.load(target / "portrait.npz") as stored:
-        arrays = dict(stored)
+    path = target / "portrait.npz"
+    try:
+        arrays = npz_file.read(path)
+        frames = arrays["head_to_camera"].shape[:1]
+        shapes = _SHAPES | {
+            f"signals_{k}": (*frames, *v) for k, v in _SIGNAL_SHAPES.items()
+        }
+        npz_file.refuse_other(arrays, shapes)
+        source = pathlib.Path(json.loads(str(arrays["source"])))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); run the training of {workdir} again, which "
+            "writes it"
+        ) from error
 
     def stored_signals(prefix: str) -> structs.Signals:
         return structs.Signals(
@@ -152,7 +179,7 @@ def load(workdir: pathlib.Path, name: str) -> ClipRecord:
     height, width = arrays["size"].tolist()
     return ClipRecord(
         name=name,
-        source=pathlib.Path(json.loads(str(arrays["source"]))),
+        source=source,
         camera=structs.Camera(height, width, arrays["intrinsics"]),
         signals=stored_signals("signals"),
         rest=stored_signals("rest"),

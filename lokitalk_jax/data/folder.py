@@ -3,11 +3,10 @@
 import hashlib
 import os
 import pathlib
-import zipfile
 
 import numpy as np
 
-from lokitalk_jax.data import layout
+from lokitalk_jax.data import layout, npz_file
 from lokitalk_jax.media import image_file
 
 _AGAIN = "prepare the video again"
@@ -118,15 +117,10 @@ def read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
       Fault: the file is missing or damaged.
     """
     try:
-        # NumPy leaves a damaged file open, so it is opened here.
-        with (
-            open(folder / layout.TRACKS, "rb") as file,
-            np.load(file, allow_pickle=False) as stored,
-        ):
-            return {name: stored[name] for name in stored.files}
+        return npz_file.read(folder / layout.TRACKS)
     except FileNotFoundError as error:
         raise layout.Fault("no_tracks", "there is no such file") from error
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
+    except (ValueError, OSError) as error:
         seen = f"cannot be read ({error})"
         raise layout.Fault("tracks_unreadable", seen) from error
 

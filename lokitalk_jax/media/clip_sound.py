@@ -1,16 +1,23 @@
 """The sound of a clip: the 16 kHz mono WAV file that identity folders and runs keep."""
 
 import os
+import warnings
 
 import numpy as np
 import scipy.io.wavfile
 
 from lokitalk_jax import structs
 
+_REMEDY = "prepare the video again, or resume the training of the run"
+
 
 def samples(path: str | os.PathLike) -> np.ndarray:
-    """All samples, float32 [S] in [-1, 1]."""
-    return scipy.io.wavfile.read(path)[1].astype(np.float32) / 32768
+    """All samples, float32 [S] in [-1, 1].
+
+    Raises:
+      ValueError: the file is damaged.
+    """
+    return _read(path)[1].astype(np.float32) / 32768
 
 
 def of_frames(
@@ -19,7 +26,24 @@ def of_frames(
     """The samples during some frames, int16, and their rate; None where none are."""
     if path is None:
         return None
-    rate, found = scipy.io.wavfile.read(path, mmap=True)
+    rate, found = _read(path, mmap=True)
     start, stop = (round(i * rate / structs.FPS) for i in (frames.start, frames.stop))
     found = found[start:stop]
     return (found, rate) if len(found) else None
+
+
+def _read(path: str | os.PathLike, mmap: bool = False) -> tuple[int, np.ndarray]:
+    """The rate and the samples, int16 [S]."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of chunks that it skips
+            rate, found = scipy.io.wavfile.read(path, mmap=mmap)
+    except OSError:
+        raise
+    except Exception as error:  # of many types, by where the damage is
+        raise ValueError(f"{path} is damaged ({error}); {_REMEDY}") from error
+    if (rate, found.dtype, found.ndim) != (structs.AUDIO_RATE, np.int16, 1):
+        raise ValueError(
+            f"{path} is {found.dtype} {found.shape} at {rate} Hz, not 16-bit mono at "
+            f"{structs.AUDIO_RATE} Hz; {_REMEDY}"
+        )
+    return rate, found

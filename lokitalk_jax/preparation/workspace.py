@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 import numpy as np
 
 from lokitalk_jax import files, folder_lock
-from lokitalk_jax.data import layout
+from lokitalk_jax.data import layout, npz_file
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.preparation.source_video import UnusableVideo
 
@@ -62,12 +62,25 @@ class Workspace:
         if self.finished:
             self._compare(IdentityFolder(path).meta.source)
         elif self._source_file.is_file():
-            self._compare(json.loads(self._source_file.read_text("utf-8")))
+            self._compare(self._begun())
         elif path.exists() and {p.name for p in path.iterdir()} - {layout.WORKSPACE}:
             raise ValueError(
                 f"out={path} holds files that are not an identity's; give a new or "
                 "empty folder"
             )
+
+    def _begun(self) -> dict:
+        """The source of a preparation that was interrupted."""
+        try:
+            held = json.loads(self._source_file.read_text("utf-8"))
+        except ValueError:
+            held = None
+        if not isinstance(held, dict):
+            raise ValueError(
+                f"{self._source_file} is damaged; delete out={self.path} and prepare "
+                "the video again"
+            )
+        return held
 
     def _compare(self, held: dict) -> None:
         differing = [
@@ -140,8 +153,7 @@ class Workspace:
         if not path.exists():
             with files.replacing(path) as temporary:
                 np.savez(temporary, *compute())
-        with np.load(path) as stored:
-            return make([stored[key] for key in stored])
+        return make(list(npz_file.read(path).values()))
 
 
 def tool_versions(face_model: pathlib.Path | None) -> dict[str, str]:

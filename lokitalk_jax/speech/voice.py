@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from lokitalk_jax import files
+from lokitalk_jax.data import npz_file
 from lokitalk_jax.speech import audio2motion, spoken_clip
 from lokitalk_jax.speech.spoken_clip import SpokenClip
 
@@ -86,17 +87,16 @@ def load(workdir: str | os.PathLike) -> Voice:
     path = pathlib.Path(workdir, _FILE)
     if not path.is_file():
         raise ValueError(_missing(path.parent))
-    with np.load(path) as stored:
-        flat = dict(stored)
-    meta = json.loads(str(flat.pop("meta")))
-    params = flax.traverse_util.unflatten_dict(flat, sep="/")
+    flat = npz_file.read(path)
     try:
-        voice = Voice(
-            audio2motion.Spec(**meta["spec"]), params, meta["held_out_correlation"]
-        )
-    except (KeyError, TypeError):
-        voice = None
-    if voice is None or not _fits(voice):
+        meta = json.loads(str(flat.pop("meta")))
+        params = flax.traverse_util.unflatten_dict(flat, sep="/")
+        spec = audio2motion.Spec(**meta["spec"])
+        voice = Voice(spec, params, meta["held_out_correlation"])
+        fits = _fits(voice)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        fits = False
+    if not fits:
         raise ValueError(
             f"{path} was written by another version of this program; train the voice "
             f"again with config=audio2motion, workdir={workdir}"
@@ -107,7 +107,15 @@ def load(workdir: str | os.PathLike) -> Voice:
 def _fits(voice: Voice) -> bool:
     """Whether the parameters of a voice have the structure of its network."""
     wanted = jax.eval_shape(lambda: audio2motion.init(voice.spec, jax.random.key(0)))
-    return jax.tree.structure(voice.params) == jax.tree.structure(wanted)
+    if jax.tree.structure(voice.params) != jax.tree.structure(wanted):
+        return False
+    pairs = zip(jax.tree.leaves(voice.params), jax.tree.leaves(wanted), strict=True)
+    return all(
+        one.shape == other.shape
+        and np.issubdtype(one.dtype, np.floating)
+        and bool(np.isfinite(one).all())
+        for one, other in pairs
+    )
 
 
 def _missing(workdir: pathlib.Path) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from lokitalk_jax import files
 from lokitalk_jax.avatar.run import OpenRun
-from lokitalk_jax.data import clip_records
+from lokitalk_jax.data import clip_records, npz_file
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.speech import clip_fitting, cross_fit, lip_limits, spoken_clip
@@ -124,8 +124,7 @@ def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
     """A tree of arrays that is computed once for a run."""
     path = workdir / "lip_source.npz" if workdir else None
     if path and path.is_file():
-        with np.load(path) as stored:
-            return flax.traverse_util.unflatten_dict(dict(stored), sep="/")
+        return flax.traverse_util.unflatten_dict(npz_file.read(path), sep="/")
     _LOG.info("fitting Audio2Motion to the lips that the avatars are trained on")
     made = make()
     if path:

@@ -1,0 +1,227 @@
+"""Kills each command again and again, and compares its result with that of no kill.
+
+    python -m benchmarks.kills --kills=50 --seed=0 --video=me.mp4
+
+A command is started, ended at a random moment (by SIGKILL, SIGTERM or Ctrl-C) and
+started again, until it was ended so many times; then it runs undisturbed. Its result
+must have the bytes of an uninterrupted one, nothing may lie under a final name before
+that, and no temporary file may be left. The moments of a command are spread over the
+time that it takes, and rendering is also killed as its last step begins. Prints a JSON
+line for each command.
+"""
+
+import argparse
+import collections
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks import checkpoint_arrays, small_model
+
+STEPS = 60
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+
+class Task(NamedTuple):
+    """A command that is killed.
+
+    Attributes:
+      name: of the command.
+      arguments: with OUT in place of the result's path.
+      result: its final name below the folder of the task.
+      done: the file that marks the result as complete.
+    """
+
+    name: str
+    arguments: list[str]
+    result: str
+    done: str
+
+
+def tasks(video: pathlib.Path, data: pathlib.Path, run: pathlib.Path) -> list[Task]:
+    """The commands."""
+    train = small_model.flags(
+        train__steps=STEPS,
+        train__log_every=5,
+        train__checkpoint_every=5,
+        train__keep=2,
+        data__root=data,
+    )
+    config = "--config=single_id:draft_cpu"
+    return [
+        Task(
+            "prepare",
+            ["prepare", f"--video={video}", "--size=128", "--no-audio", "--out=OUT"],
+            "me",
+            "me/identity.json",
+        ),
+        Task(
+            "train",
+            ["train", config, *train, "--workdir=OUT"],
+            "run",
+            f"run/checkpoints/{STEPS}",
+        ),
+        Task(
+            "render",
+            ["speak", f"--workdir={run}", f"--audio={data / 'audio.wav'}", "--out=OUT"],
+            "film.mp4",
+            "film.mp4",
+        ),
+    ]
+
+
+def digest(folder: pathlib.Path, task: Task) -> dict[str, str]:
+    """Digests of a result, by file or array."""
+    place = folder / task.result
+    if task.name == "train":
+        arrays = checkpoint_arrays.read(place, STEPS)
+        return {k: hashlib.sha256(v.tobytes()).hexdigest() for k, v in arrays.items()}
+    files = [place] if place.is_file() else sorted(place.rglob("*"))
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if path.is_file()
+    }
+
+
+def start(task: Task, folder: pathlib.Path) -> subprocess.Popen:
+    """Starts the command."""
+    folder.mkdir(parents=True, exist_ok=True)
+    out = str(folder / task.result)
+    words = [one.replace("OUT", out) for one in task.arguments]
+    with open(folder.with_suffix(".log"), "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "lokitalk_jax", *words],
+            stdout=log,
+            stderr=log,
+            env=os.environ
+            | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": small_model.XLA_FLAGS}
+            | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"},
+        )
+
+
+def leftovers(folder: pathlib.Path) -> list[str]:
+    """Hidden files, which are locks and temporary files."""
+    hidden = [path for path in folder.rglob(".*") if path.name != ".prepare"]
+    unfinished = list(folder.rglob("*.orbax-checkpoint-tmp"))
+    return sorted(str(path.relative_to(folder)) for path in hidden + unfinished)
+
+
+def kill(task: Task, root: pathlib.Path, kills: int, seed: int) -> dict:
+    """Kills a task so many times; returns what was found."""
+    whole, folder = root / f"{task.name}_whole", root / f"{task.name}_killed"
+    began = time.monotonic()
+    first = start(task, whole)
+    if first.wait():
+        raise RuntimeError(whole.with_suffix(".log").read_text()[-3000:])
+    seconds = time.monotonic() - began
+    rng = np.random.default_rng([seed, len(task.name)])
+    count, ended, faults = collections.Counter(), 0, []
+    wanted = digest(whole, task)
+    while ended < kills:
+        process = start(task, folder)
+        if ended % 5 == 4 and task.name == "render":
+            _wait_for_last_frames(process, folder, rng)
+        else:
+            _sleep(process, seconds * rng.uniform(0.05, 1.0))
+        number = SIGNALS[rng.integers(len(SIGNALS))]
+        if process.poll() is None:
+            process.send_signal(number)
+            ended += 1
+        status = process.wait()
+        count[f"status_{status}"] += 1
+        if status not in (0, 75, 130, -number):
+            faults.append(f"exit status {status} of {number!r}")
+        if (folder / task.done).exists():
+            if digest(folder, task) != wanted:
+                faults.append(f"another result after kill {ended}")
+            # It was finished; the next kill meets a new one.
+            shutil.rmtree(folder)
+    last = start(task, folder)
+    if last.wait():
+        faults.append("it did not end well")
+    elif (found := digest(folder, task)) != wanted:
+        keys = wanted.keys() | found.keys()
+        other = [k for k in sorted(keys) if found.get(k) != wanted.get(k)]
+        faults.append(f"{len(other)} differ: {other[:5]}")
+    faults += leftovers(folder)
+    log = folder.with_suffix(".log").read_text(errors="replace")
+    if "Traceback" in log:
+        faults.append(log[log.index("Traceback") :][:1500])
+    return {
+        "command": task.name,
+        "kills": ended,
+        "compared": len(wanted),
+        "faults": faults,
+        "fault_count": len(faults),
+        "uninterrupted_s": round(seconds, 1),
+        **count,
+    }
+
+
+def _sleep(process: subprocess.Popen, seconds: float) -> None:
+    """Waits, unless the process ends before."""
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _wait_for_last_frames(
+    process: subprocess.Popen, folder: pathlib.Path, rng: np.random.Generator
+) -> None:
+    """Waits until the film in the making has its final size, nearly."""
+    whole = (folder.parent / "render_whole" / "film.mp4").stat().st_size
+    while process.poll() is None:
+        sizes = [path.stat().st_size for path in folder.glob(".film-*")]
+        if sizes and max(sizes) > 0.5 * whole:
+            time.sleep(rng.uniform(0, 0.05))
+            return
+        time.sleep(0.002)
+
+
+def main() -> int:
+    """Kills the commands; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add = parser.add_argument
+    add("--kills", type=int, default=50)
+    add("--seed", type=int, default=0)
+    add("--commands", default="prepare,train,render", help="with commas")
+    add("--video", type=pathlib.Path, required=True, help="of a person, a few seconds")
+    add("--root", type=pathlib.Path, help="keeps what was made there")
+    flags = parser.parse_args()
+    faults = 0
+    with tempfile.TemporaryDirectory(prefix="kills.") as temporary:
+        root = (flags.root or pathlib.Path(temporary)).resolve()
+        data, run = root / "data", root / "run"
+        if not (run / "voice.npz").exists():
+            from lokitalk_jax import demo
+
+            demo.make_cast(data, identities=1, seconds=3, size=48)
+            fields = small_model.flags(
+                train__steps=2, data__root=data / "demo_00", voice__steps=5
+            )
+            words = ["train", "--config=single_id:draft_cpu", "--workdir=OUT", *fields]
+            made = Task("run", words, "run", "")
+            if start(made, root).wait():
+                raise RuntimeError(root.with_suffix(".log").read_text()[-3000:])
+        for task in tasks(flags.video.resolve(), data / "demo_00", run):
+            if task.name in flags.commands.split(","):
+                found = kill(task, root, flags.kills, flags.seed)
+                faults += found["fault_count"]
+                print(json.dumps(found), flush=True)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

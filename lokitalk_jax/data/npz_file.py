@@ -1,0 +1,47 @@
+"""Reads .npz files, of which every kind of damage is one error."""
+
+import os
+
+import numpy as np
+
+
+def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays of a file, by name.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is damaged.
+    """
+    # NumPy leaves a damaged file open, so it is opened here.
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except Exception as error:  # of zipfile, zlib or NumPy, by where the damage is
+            raise ValueError(f"{os.fspath(path)} is damaged ({error})") from error
+
+
+def refuse_other(
+    arrays: dict[str, np.ndarray], wanted: dict[str, tuple[int | None, ...]]
+) -> None:
+    """Refuses arrays that are missing, of other shapes, or not finite numbers.
+
+    Args:
+      arrays: by name.
+      wanted: shapes, by name; None is any length.
+
+    Raises:
+      ValueError: one of them differs; names it.
+    """
+    for name, shape in wanted.items():
+        if name not in arrays:
+            raise ValueError(f"it holds no {name}")
+        array = arrays[name]
+        fits = array.ndim == len(shape) and all(
+            length in (None, found)
+            for length, found in zip(shape, array.shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(f"{name} has the shape {array.shape}, not {shape}")
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise ValueError(f"{name} does not hold finite numbers")
