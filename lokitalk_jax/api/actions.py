@@ -42,12 +42,14 @@ def train(
       progress: see `lokitalk_jax.progress`.
 
     Returns:
-      the run. It has fewer steps than its config where the time was up or SIGTERM
-      arrived; the same call then resumes it.
+      the run. It has fewer steps than its config where the time was up; the same call
+      then resumes it.
 
     Raises:
-      ValueError: there is no such config or field, or config, data, prior and the run
-        that is there do not fit together.
+      ValueError: there is no such config or field, config, data, prior and the run that
+        is there do not fit together, or another process trains that run.
+      KeyboardInterrupt: Ctrl-C arrived; the run is saved.
+      SystemExit: SIGTERM arrived; the run is saved. The status is 75.
       FloatingPointError: a loss was not finite.
       OSError: a file could not be written.
     """
