@@ -33,7 +33,7 @@ FIELDS = small_model.FIELDS | {
     "train.checkpoint_every": EVERY,
     "train.keep": 100,
 }
-LONGEST = 900  # seconds that a drill waits for anything
+LONGEST = 1800  # seconds that a drill waits for anything
 
 
 class Failure(Exception):
