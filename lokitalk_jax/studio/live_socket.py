@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _QUALITY = 90  # of JPEG
 _IN_FLIGHT = 3  # pictures that the client has not acknowledged
+_MOST_QUEUED = 50  # frames that wait for the connection
 _REPORT_EVERY = 12  # frames
 _MOST_SOUND = 600.0  # seconds that may wait to be heard
 _SETTINGS = ("gain", "controls", "sources", "map", "background")
@@ -58,6 +59,7 @@ class Session:
         self._in_flight = 0
         self._frames: asyncio.Queue[LiveFrame | None] = asyncio.Queue()
         self._playing = threading.Event()  # set to end the file that plays
+        self._ended = "the stream has ended"
 
     async def run(self) -> None:
         """Serves the client until it leaves."""
@@ -68,9 +70,11 @@ class Session:
         def read() -> None:
             try:
                 for frame in self._stream:
-                    loop.call_soon_threadsafe(self._frames.put_nowait, frame)
+                    loop.call_soon_threadsafe(self._queue, frame)
+            except Exception as error:  # the client is told in `_send_frames`
+                self._ended = str(error)
             finally:
-                loop.call_soon_threadsafe(self._frames.put_nowait, None)
+                loop.call_soon_threadsafe(self._queue, None)
 
         reader = asyncio.create_task(asyncio.to_thread(read))
         sender = asyncio.create_task(self._send_frames())
@@ -83,13 +87,18 @@ class Session:
                     self._receive(message)
                 except (ValueError, TypeError, KeyError, AttributeError) as error:
                     await self._send(error=str(error))
-        except WebSocketDisconnect:
-            pass
         finally:
             self._playing.set()
             await asyncio.to_thread(self._stream.close)
             sender.cancel()
             await asyncio.gather(reader, sender, return_exceptions=True)
+
+    def _queue(self, frame: "LiveFrame | None") -> None:
+        """Adds a frame; where the connection stands still, those before it go."""
+        if self._frames.qsize() > _MOST_QUEUED:
+            while not self._frames.empty():
+                self._frames.get_nowait()
+        self._frames.put_nowait(frame)
 
     async def _send_frames(self) -> None:
         number = 0
@@ -105,7 +114,7 @@ class Session:
                 report = self._stream.report._asdict()
                 report["waiting"] = self._stream.waiting
                 await self._send(report=report)
-        await self._send(error="the stream has ended")
+        await self._send(error=self._ended)
 
     def _receive(self, message: Mapping[str, Any]) -> None:
         sound = message.get("bytes")
@@ -264,8 +273,13 @@ class Avatars:
         try:
             await socket.send_text(json.dumps({"opening": True}))
             stream = await asyncio.to_thread(self.open, run, identity)
-            await asyncio.to_thread(stream.__enter__)
-            await Session(socket, self._folders, stream).run()
+            try:
+                await asyncio.to_thread(stream.__enter__)
+                await Session(socket, self._folders, stream).run()
+            finally:
+                await asyncio.to_thread(stream.close)
+        except WebSocketDisconnect:
+            pass
         except ValueError as error:
             await _refuse(socket, str(error).replace(f"{self._folders.root}/", ""))
         finally:

@@ -83,7 +83,7 @@ export class Portrait extends EventTarget {
     if (!navigator.mediaDevices)
       throw new Error("browsers give the microphone to localhost and https pages only");
     this.#microphone = await navigator.mediaDevices.getUserMedia({
-      audio: { echoCancellation: !aloud ? false : true, noiseSuppression: false, autoGainControl: false },
+      audio: { echoCancellation: aloud, noiseSuppression: false, autoGainControl: false },
     });
     const module = new URL("microphone.worklet.js", import.meta.url);
     await this.#context.audioWorklet.addModule(module);
@@ -146,6 +146,8 @@ export class Portrait extends EventTarget {
     if ((size & 0x7fffffff) === 0) return;
     this.#send({ received: number });
     const frame = { time, hasMap: size >>> 31 === 1, image: null };
+    // A page in the background draws nothing.
+    if (document.hidden) this.#forget();
     this.#frames.push(frame);
     createImageBitmap(new Blob([new Uint8Array(data, HEAD + 2 * SAMPLES)]))
       .then((image) => { frame.image = image; });
@@ -167,9 +169,13 @@ export class Portrait extends EventTarget {
     this.#sources.clear();
   }
 
+  #forget() {
+    for (const { image } of this.#frames.splice(0)) image?.close();
+  }
+
   #drop() {
     this.#silence();
-    this.#frames = [];
+    this.#forget();
     this.#base = null;
   }
 
@@ -181,6 +187,7 @@ export class Portrait extends EventTarget {
     let shown = null;
     while (this.#frames.length && this.#frames[0].time + heard <= now + 0.008) {
       if (!this.#frames[0].image) break;
+      shown?.image.close();
       shown = this.#frames.shift();
     }
     if (shown) {

@@ -25,7 +25,7 @@ export function prepareStep({ name, go, refresh, lastJob }) {
     button("Use it", () => go(name, "train"), { main: true, message }),
     button("Take another clip", () => go(name, "clip"), { message }));
   const node = el("div", { className: "stack" }, el("h2", {}, `Prepare ${name}`),
-    el("p", { className: "faint" }, "Finds face, pose, outline and background in every frame. It takes about as long as a few times the clip."),
+    el("p", { className: "faint" }, "Finds face, pose, outline and background in every frame. It takes a few times as long as the clip."),
     missing, ask, message, job.node, preview, findings, onwards);
   let asked = false;
 

@@ -5,8 +5,8 @@ import { button, el, get, post } from "./page.js";
 
 const WORDS = {
   draft: "a small picture, in minutes on any machine",
-  standard: "a clear picture; tens of minutes on a processor, less on a GPU",
-  full: "the best picture; best on a GPU, hours on a small processor",
+  standard: "a clear picture, in several minutes",
+  full: "the best picture, in about ten minutes on two idle processor cores",
 };
 
 export function trainStep({ name, go, refresh, lastJob, state }) {
