@@ -25,8 +25,11 @@ if TYPE_CHECKING:
         prepare_all,
     )
     from lokitalk_jax.api.run import Run
+    from lokitalk_jax.avatar.controls import Controls
     from lokitalk_jax.avatar.footage import Footage, Frame
     from lokitalk_jax.avatar.live import LiveAvatar, LiveFrame
+    from lokitalk_jax.avatar.live_stream import LiveReport, LiveStream
+    from lokitalk_jax.avatar.sources import Sources
     from lokitalk_jax.evaluation.pair import PairOptions, evaluate_pair
     from lokitalk_jax.evaluation.results import Scores
     from lokitalk_jax.evaluation.score import EvaluateOptions
@@ -37,11 +40,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "Avatar": "api.avatar",
     "Bar": "progress",
+    "Controls": "avatar.controls",
     "EvaluateOptions": "evaluation.score",
     "Footage": "avatar.footage",
     "Frame": "avatar.footage",
     "LiveAvatar": "avatar.live",
     "LiveFrame": "avatar.live",
+    "LiveReport": "avatar.live_stream",
+    "LiveStream": "avatar.live_stream",
     "Outcome": "api.prepare",
     "PairOptions": "evaluation.pair",
     "PrepareOptions": "api.prepare",
@@ -49,6 +55,7 @@ _HOMES = {
     "Run": "api.run",
     "Scores": "evaluation.results",
     "Sound": "media.sound_file",
+    "Sources": "avatar.sources",
     "Speech": "api.avatar",
     "evaluate": "api.actions",
     "evaluate_pair": "evaluation.pair",
@@ -63,11 +70,14 @@ _HOMES = {
 __all__ = [
     "Avatar",
     "Bar",
+    "Controls",
     "EvaluateOptions",
     "Footage",
     "Frame",
     "LiveAvatar",
     "LiveFrame",
+    "LiveReport",
+    "LiveStream",
     "Outcome",
     "PairOptions",
     "PrepareOptions",
@@ -75,6 +85,7 @@ __all__ = [
     "Run",
     "Scores",
     "Sound",
+    "Sources",
     "Speech",
     "evaluate",
     "evaluate_pair",

@@ -139,6 +139,11 @@ class LiveAvatar:
         return self._trained.record.name
 
     @property
+    def clip_sound(self) -> pathlib.Path | None:
+        """The sound of the clip that it was trained on, or None."""
+        return self._trained.record.audio
+
+    @property
     def latency(self) -> float:
         """Seconds of sound after its own time that a frame waits for."""
         return self._motion.look_ahead

@@ -68,7 +68,8 @@ class LiveStream:
         self.live = live
         self._means: dict[str, float] = {}
         self._sharpness = Sharpness(sizes) if sizes else None
-        self._lock = threading.Lock()  # of the avatar and of the queue
+        self._lock = threading.Lock()  # of the avatar's motion
+        self._queue_lock = threading.Lock()
         self._changed = threading.Condition()
         self._heard: collections.deque[tuple[Heard, float]] = collections.deque()
         self._frames: collections.deque[LiveFrame] = collections.deque(
@@ -108,18 +109,27 @@ class LiveStream:
 
     def feed(self, samples: np.ndarray) -> None:
         """Adds samples [S], 16 kHz mono: as they are recorded, or faster."""
-        with self._lock:
+        with self._queue_lock:
             self._queue.put(samples)
 
     def interrupt(self) -> None:
         """Drops the sound that was not heard yet: the avatar falls silent."""
-        with self._lock:
+        with self._queue_lock:
             self._queue.clear()
 
-    def change(self, sources: Sources) -> None:
-        """Takes the motion from other sources, see `LiveAvatar.change`."""
+    def change(self, sources: Sources, samples: np.ndarray | None = None) -> None:
+        """Takes the motion from other sources, see `LiveAvatar.change`.
+
+        Args:
+          sources: the sources.
+          samples: sound [S] that begins with them; what waited is dropped.
+        """
         with self._lock:
             self.live.change(sources)
+            if samples is not None:
+                with self._queue_lock:
+                    self._queue.clear()
+                    self._queue.put(samples)
 
     @property
     def waiting(self) -> float:
@@ -162,18 +172,18 @@ class LiveStream:
         began = time.monotonic()
         arrivals = collections.deque([began] * self.live.behind)
         while not self._closing.wait(_TICK):
-            now = time.monotonic()
             with self._lock:
-                blocks = self._queue.take(now)
-            for block in blocks:
-                arrivals.append(now)
-                began = time.monotonic()
-                with self._lock:
-                    frames = self.live.hear(block)
-                self._measure("hearing", time.monotonic() - began)
-                with self._changed:
-                    self._heard.extend((one, arrivals.popleft()) for one in frames)
-                    self._changed.notify_all()
+                now = time.monotonic()
+                with self._queue_lock:
+                    blocks = self._queue.take(now)
+                arrivals.extend([now] * len(blocks))
+                frames = [one for block in blocks for one in self.live.hear(block)]
+            if not blocks:
+                continue
+            self._measure("hearing", (time.monotonic() - now) / len(blocks))
+            with self._changed:
+                self._heard.extend((one, arrivals.popleft()) for one in frames)
+                self._changed.notify_all()
 
     def _draw(self) -> None:
         before = None

@@ -4,7 +4,8 @@ To the server:
   binary   int16 samples, little endian, 16 kHz mono, any number of them
   text     {"gain": {"lip": 1.2}, "controls": {"yaw": 5}, "sources": {"head": "still"},
            "map": "depth", "background": "#204060"}, any of them, to change them
-           {"play": {"clip": "me"}} or {"play": {"sound": KEY}}, to hear a file
+           {"play": {"clip": "me"}} or {"play": {"sound": KEY}}, to hear a file;
+           {"play": {"own": true}}, to move and sound as in its own clip
            {"interrupt": true}, to fall silent at once
            {"received": n}, for each picture that arrived
 
@@ -84,7 +85,7 @@ class Session:
                 if message["type"] == "websocket.disconnect":
                     return
                 try:
-                    self._receive(message)
+                    await self._receive(message)
                 except (ValueError, TypeError, KeyError, AttributeError) as error:
                     await self._send(error=str(error))
         finally:
@@ -116,7 +117,7 @@ class Session:
                 await self._send(report=report)
         await self._send(error=self._ended)
 
-    def _receive(self, message: Mapping[str, Any]) -> None:
+    async def _receive(self, message: Mapping[str, Any]) -> None:
         sound = message.get("bytes")
         if sound is not None:
             if self._stream.waiting > _MOST_SOUND:
@@ -129,24 +130,37 @@ class Session:
         if "received" in given:
             self._in_flight = max(self._in_flight - 1, 0)
         if "interrupt" in given:
-            self._interrupt()
+            await self._interrupt()
         if "play" in given:
-            self._play(given["play"])
-        configure(self._stream, {k: given[k] for k in _SETTINGS if k in given})
+            await self._play(given["play"])
+        settings = {k: given[k] for k in _SETTINGS if k in given}
+        await asyncio.to_thread(configure, self._stream, settings)
 
-    def _interrupt(self) -> None:
+    async def _interrupt(self) -> None:
         self._playing.set()
         self._stream.interrupt()
-        asyncio.get_running_loop().create_task(self._send(interrupted=True))
+        await self._send(interrupted=True)
 
-    def _play(self, given: Mapping[str, Any]) -> None:
-        path = self._folders.root / commands.sound(self._folders, given)
-        sound = sound_file.open_sound(path)
-        self._interrupt()
+    async def _play(self, given: Mapping[str, Any]) -> None:
+        from lokitalk_jax.avatar.sources import Sources
+
+        live, own = self._stream.live, bool(given.get("own"))
+        if own:
+            path = live.clip_sound
+        else:
+            path = self._folders.root / commands.sound(self._folders, given)
+        if path is None:
+            raise ValueError("the clip of this avatar has no sound")
+        sound = await asyncio.to_thread(sound_file.open_sound, path)
+        await self._interrupt()
         self._playing = ended = threading.Event()
 
         def feed() -> None:
-            for piece in sound.read():
+            pieces = sound.read()
+            if own:
+                moved = Sources(live.name, live.name, live.name, live.gain)
+                self._stream.change(moved, next(pieces))
+            for piece in pieces:
                 while self._stream.waiting > 2 and not ended.wait(0.1):
                     pass
                 if ended.is_set():

@@ -133,6 +133,30 @@ def test_what_is_set_while_it_runs_holds_from_the_next_frame_on(live):
     assert shown.map.shape == shown.rgb.shape
 
 
+def test_a_clip_begins_with_its_sound(live, spoken_run):
+    name, heard, hear = spoken_run.name, [], live.hear
+
+    def recorded(block):
+        frames = hear(block)
+        heard.extend(frames)
+        return frames
+
+    live.hear = recorded
+    with live.stream() as stream:
+        frames = iter(stream)
+        next(frames)
+        stream.change(Sources(name, name, name), ramp(20) / 1e6)
+        while not next(frames).samples.any():
+            pass
+        list(itertools.islice(frames, 10))
+    signals = spoken_run.record.signals
+    first = next(n for n, one in enumerate(heard) if one.samples.any())
+    for at in range(8):
+        moved = heard[first + at].motion.signals
+        np.testing.assert_allclose(moved.lip, signals.lip[at], atol=1e-5)
+        np.testing.assert_allclose(moved.eye, signals.eye[at], atol=1e-5)
+
+
 def test_an_error_in_a_thread_reaches_the_reader(live, tmp_path):
     (tmp_path / "eye.csv").write_text("eye0,eye1\n1,1\n", "utf-8")
     live.change(Sources(eye=str(tmp_path / "eye.csv")))

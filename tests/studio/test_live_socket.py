@@ -86,6 +86,11 @@ def test_settings_change_the_picture(client):
     assert side[..., 1].mean() > before[..., 1].mean() + 5
 
 
+def test_its_own_clip_is_played_with_its_sound(client):
+    client.send(play={"own": True})
+    client.read(lambda: any(sound.any() for sound in client.sound))
+
+
 def test_an_interruption_silences_a_file_that_plays(client, spoken_run):
     client.send(play={"clip": "nobody"})
     with pytest.raises(AssertionError, match="no sound"):

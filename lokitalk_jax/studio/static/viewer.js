@@ -113,7 +113,7 @@ function sourceGroup() {
   const message = el("p", { className: "error", role: "alert" });
   const file = el("input", { type: "file", accept: "audio/*,video/*", hidden: true });
   const aloud = el("input", { type: "checkbox" });
-  const SOURCES = { idle: {}, still: { lip: "still", eye: "open", head: "still" }, clip: { lip: identity, eye: identity, head: identity }, file: {}, microphone: {} };
+  const SOURCES = { idle: {}, still: { lip: "still", eye: "open", head: "still" }, file: {}, microphone: {} };
   const words = { idle: "Idle", still: "Still", clip: "Its clip", file: "A sound", microphone: "Microphone" };
   const stop = button("Be quiet", () => portrait.interrupt(), { small: true });
   const choose = choice(words, "idle", async (source) => {
@@ -122,8 +122,8 @@ function sourceGroup() {
     try {
       await portrait.microphone(source === "microphone", aloud.checked);
       portrait.interrupt();
-      send({ sources: SOURCES[source] });
-      if (source === "clip") portrait.play({ clip: identity });
+      if (source === "clip") portrait.play({ own: true });
+      else send({ sources: SOURCES[source] });
       if (source === "file") file.click();
     } catch (error) { message.textContent = sentence(error.message); choose.press("idle"); }
     showCommand();
