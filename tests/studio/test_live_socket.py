@@ -51,7 +51,9 @@ def client(studio, spoken_run):
     (studio.root / "runs" / "me").symlink_to(spoken_run.workdir)
     address = studio.address.replace("http", "ws")
     address += f"/api/live/me?identity={spoken_run.name}"
-    with websockets.sync.client.connect(address, max_size=None) as socket:
+    with websockets.sync.client.connect(
+        address, max_size=None, close_timeout=1
+    ) as socket:
         client = Client(socket)
         client.read(lambda: client.messages and "ready" in client.messages[-1])
         yield client
@@ -79,11 +81,13 @@ def test_settings_change_the_picture(client):
     client.frames(60)
     before = client.pictures[-1]
     client.send(background="#00ff00", map="regions", controls={"yaw": 8, "lip": [1]})
-    client.frames(40)
-    after = client.pictures[-1]
-    assert after.shape[1] == 2 * after.shape[0]  # with the map to its right
-    side = after[:, : after.shape[0]].astype(float)
-    assert side[..., 1].mean() > before[..., 1].mean() + 5
+
+    def changed():  # with the map to its right
+        height, width = client.pictures[-1].shape[:2]
+        side = client.pictures[-1][:, :height].astype(float)
+        return width == 2 * height and (side[..., 1].mean() > before[..., 1].mean() + 5)
+
+    client.read(changed)
 
 
 def test_its_own_clip_is_played_with_its_sound(client):
@@ -128,7 +132,7 @@ def test_what_cannot_be_set_is_answered_with_a_sentence(client, message):
 def test_only_so_many_avatars_talk_at_once(client, studio, spoken_run):
     address = studio.address.replace("http", "ws")
     address += f"/api/live/me?identity={spoken_run.name}"
-    with websockets.sync.client.connect(address) as second:
+    with websockets.sync.client.connect(address, close_timeout=1) as second:
         assert "opening" in second.recv()
         with websockets.sync.client.connect(address) as third:
             assert "2 avatars are talking already" in third.recv()
