@@ -41,7 +41,7 @@ types: setup
 
 demo: setup
 	$(RUN) train.py --config=configs/multi_id.py:draft_cpu --workdir=runs/demo \
-	  --config.train.steps=900 --config.train.max_minutes=2.5
+	  --config.data.size=128 --config.train.steps=900 --config.train.max_minutes=3
 	$(RUN) render.py --workdir=runs/demo --identity=demo_00 --frames=all --out=runs/demo/demo.mp4
 	$(RUN) render.py --workdir=runs/demo --identity=demo_00 --audio=data/demo/demo_01/audio.wav --out=runs/demo/speech.mp4
 	$(RUN) render.py --workdir=runs/demo --evaluate --max-frames=8
