@@ -36,7 +36,8 @@ class Fitted(NamedTuple):
 
     Attributes:
       motion: of the frame.
-      head_px, torso_px: how far pixels of the region moved, mean, pixels; NaN where the
+      head_px, torso_px: how far pixels of the region moved, pixels, mean weighted by
+        the squared slopes of the picture, which show a misplacement; NaN where the
         region is not seen.
     """
 
@@ -60,6 +61,7 @@ def fit(
     colours = truth.astype(np.float32) / 255
     intrinsics = renderer.camera.intrinsics
     moves, seen, motion = [np.eye(4), np.eye(4)], [None, None], start
+    steep = sum(slope**2 for slope in _slopes(colours)).mean(-1)
     for _ in range(_ROUNDS):
         maps = jax.device_get(renderer(motion.head_to_camera, motion.signals, plate))
         points = surface(maps, intrinsics)
@@ -69,7 +71,7 @@ def fit(
             step = align(colours, maps.rgb, weights, points, float(intrinsics[0]))
             moves[region] = step @ moves[region]
             if seen[region] is None:
-                seen[region] = weights, points
+                seen[region] = weights * steep, points
         motion = moved(record, start, *moves)
     distances = [
         float("nan") if one is None else _pixels(move, *one, float(intrinsics[0]))
@@ -132,10 +134,7 @@ def align(
     """
     used = weights > _VISIBLE
     truth, rendered = (cv2.GaussianBlur(x, (0, 0), _BLUR) for x in (truth, rendered))
-    between = (truth + rendered) / 2
-    slopes = [
-        cv2.Sobel(between, cv2.CV_32F, *d, scale=1 / 8)[used] for d in ((1, 0), (0, 1))
-    ]
+    slopes = [slope[used] for slope in _slopes((truth + rendered) / 2)]
     residual = (truth - rendered)[used]
     weights, points = weights[used], points[used].astype(np.float64)
     centre = np.average(points, axis=0, weights=weights)
@@ -152,6 +151,11 @@ def align(
     motion[:3, :3] = Rotation.from_rotvec(step[:3]).as_matrix()
     motion[:3, 3] = centre - motion[:3, :3] @ centre + step[3:]
     return motion
+
+
+def _slopes(picture: np.ndarray) -> list[np.ndarray]:
+    """Slopes [H, W, 3] of a picture along x and along y, for each pixel."""
+    return [cv2.Sobel(picture, cv2.CV_32F, *d, scale=1 / 8) for d in ((1, 0), (0, 1))]
 
 
 def _flow(points: np.ndarray, centre: np.ndarray, focal: float) -> np.ndarray:
@@ -184,7 +188,7 @@ def _pixels(
     move: np.ndarray, weights: np.ndarray, points: np.ndarray, focal: float
 ) -> float:
     """Mean distance that a motion [4, 4] moves pixels by."""
-    used = weights > _VISIBLE
+    used = weights > 0
     before = points[used].astype(np.float64)
     after = before @ move[:3, :3].T + move[:3, 3]
     apart = after[:, :2] / after[:, 2:] - before[:, :2] / before[:, 2:]

@@ -144,6 +144,7 @@ def _evaluate(flags: argparse.Namespace) -> None:
         flags.max_frames,
         flags.signals,
         flags.protocol,
+        flags.tracking,
         flags.vgg,
         flags.exact,
         flags.recode,
@@ -220,6 +221,12 @@ def _add_evaluate(parser: terminal.Parser) -> None:
         choices=("full", "peer"),
         default="full",
         help="everything synthesised (default), or the head over the true torso",
+    )
+    add(
+        "--tracking",
+        choices=("plain", "refined"),
+        default="plain",
+        help="poses as prepared (default), or fitted to the scored frames as well",
     )
     add("--vgg", action="store_true", help="LPIPS by VGG16 too; slow")
     add("--recode", help="crf23 or the like: code truth and render by H.264 first")

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from lokitalk_jax.avatar import frame_stream, motion
+from lokitalk_jax.avatar import frame_stream, motion, pose_fit
 from lokitalk_jax.avatar.run import OpenAvatar
 from lokitalk_jax.data import torso_inpainting
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.media import image_grid, recoding
 from lokitalk_jax.model.rendering import Rendered
+from lokitalk_jax.progress import Progress, track
 
 
 class Pair(NamedTuple):
@@ -72,6 +73,36 @@ def _over_torsos(
         rgb, labels = (np.asarray(x[index]) for x in (clip.frames, clip.labels))
         behind = torso_inpainting.backdrop(rgb, labels, avatar.record.plate)
         yield avatar.renderer(pose, signals, behind, torso=False)
+
+
+def refined(
+    avatar: OpenAvatar,
+    frames: Frames,
+    moved: motion.Motion,
+    clip: Dataset,
+    progress: Progress | None = None,
+) -> tuple[motion.Motion, dict]:
+    """Fits the poses of head and torso to the true frames; see `pose_fit`.
+
+    Returns:
+      the motion with fitted poses, and by "head_px" and "torso_px" the median distance
+      that they moved by, pixels; None for a region that is not seen.
+    """
+    numbered = list(zip(frames, moved.frames(), strict=True))
+    stage = f"fitting poses of {clip.name}"
+    fits = [
+        pose_fit.fit(avatar.renderer, avatar.record, start, np.asarray(clip.frames[i]))
+        for i, start in track(numbered, progress, stage, len(numbered))
+    ]
+    poses = np.stack([fit.motion.head_to_camera for fit in fits])
+    signals = jax.tree.map(
+        lambda *leaves: np.stack(leaves), *[fit.motion.signals for fit in fits]
+    )
+    distances = {}
+    for region in ("head_px", "torso_px"):
+        known = [x for fit in fits if np.isfinite(x := getattr(fit, region))]
+        distances[region] = float(np.median(known)) if known else None
+    return motion.Motion(poses, signals), distances
 
 
 def pairs(

@@ -33,6 +33,8 @@ class EvaluateOptions(NamedTuple):
         sound and scored together with the baselines of `lip_baselines`.
       protocol: full, where everything is rendered, or peer, where the head is rendered
         over the true torso, as ER-NeRF scores.
+      tracking: plain, poses of head and torso as preparation tracked them, or refined,
+        fitted to the scored frame against the avatar that is scored.
       vgg: adds LPIPS by VGG16, which is slow.
       exact: renders as in training, not from baked fields.
       recode: crf23 or the like codes truth and render by H.264 before they are scored;
@@ -42,6 +44,7 @@ class EvaluateOptions(NamedTuple):
     max_frames: int | None = None
     signals: str = "tracked"
     protocol: str = "full"
+    tracking: str = "plain"
     vgg: bool = False
     exact: bool = False
     recode: str | None = None
@@ -80,8 +83,13 @@ def score(
     frames = avatar.record.test_frames
     if options.max_frames is not None:
         frames = references.spread(frames, options.max_frames)
+    registration = {}
     if options.signals == "tracked":
-        driven = {"tracked": motion.tracked(avatar.record, frames)}
+        moved = motion.tracked(avatar.record, frames)
+        if options.tracking == "refined":
+            moved, found = held_out.refined(avatar, frames, moved, data, progress)
+            registration = {"registration": found}
+        driven = {"tracked": moved}
     else:
         # Sound features of other programs lie in the clip's folder, which may have
         # moved since training.
@@ -98,6 +106,7 @@ def score(
         with contextlib.ExitStack() as stack:
             detectors = stack.enter_context(face_pairs.open_detectors())
             scores = ClipScores(detectors, options.vgg, _sound(data))
+            scores.more |= registration
             pictures = {}
             if driven_by == options.signals:
                 more = stack.enter_context(face_pairs.open_detectors())

@@ -127,6 +127,7 @@ def header(pairs: list[Pair], options: PairOptions) -> dict:
         "size": sizes.pop() if len(sizes) == 1 else None,
         "protocol": options.protocol,
         "signals": options.signals,
+        "tracking": UNSTATED,
         "coding": options.recode or ("lossless" if lossless else "coded as stored"),
     }
 

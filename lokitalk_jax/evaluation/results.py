@@ -16,7 +16,7 @@ from lokitalk_jax.evaluation.report import frame_table, page
 from lokitalk_jax.evaluation.report.clip import Clip
 
 # Scores are comparable only if these agree, so every row of frames.csv repeats them.
-_FACTS = ("protocol", "coding", "signals", "size", "config_hash", "step")
+_FACTS = ("protocol", "coding", "signals", "tracking", "size", "config_hash", "step")
 
 
 class Scores(NamedTuple):
@@ -50,8 +50,8 @@ def write(
 
     Args:
       out: an existing folder.
-      header: "config_hash", "step", "size", "protocol", "coding" and "signals" of all
-        clips.
+      header: "config_hash", "step", "size", "protocol", "coding", "signals" and
+        "tracking" of all clips.
       clips: the scored clips.
       reachable: scores of the truth itself, see `reachable`.
 
@@ -90,5 +90,7 @@ def _lines(result: dict) -> Iterator[str]:
                     f"no face in {found['missed_faces']} of {found['frames']} frames"
                 )
             protocol = f"{result['protocol']}, {result['coding']}"
+            if result["tracking"] == "refined":
+                protocol += ", refined tracking"
             mode = f"{protocol}, {driven_by}, {result['size']} px"
             yield f"{name} ({mode}): {', '.join(parts)}"

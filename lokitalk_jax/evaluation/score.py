@@ -31,6 +31,7 @@ from lokitalk_jax.progress import Progress
 
 PROTOCOLS = ("full", "peer")
 SIGNALS = ("tracked", "audio")
+TRACKINGS = ("plain", "refined")
 
 
 def evaluate(
@@ -70,6 +71,7 @@ def default_folder(
     """Folder of a run's results; it differs from that of other options."""
     parts = [options.protocol, options.signals]
     parts += [f"{options.max_frames}_frames"] if options.max_frames else []
+    parts += ["refined"] if options.tracking == "refined" else []
     parts += ["exact"] if options.exact else []
     parts += [options.recode] if options.recode else []
     folder = run.workdir / "evaluation" / "_".join(parts)
@@ -111,6 +113,7 @@ def evaluate_avatars(
         "size": run.config.data.size,
         "protocol": options.protocol,
         "signals": options.signals,
+        "tracking": options.tracking,
         "coding": options.recode or "lossless",
     }
     clips, reachable = (
@@ -155,11 +158,21 @@ def add_frame(
 
 
 def _check(options: EvaluateOptions) -> None:
-    for field, known in ("protocol", PROTOCOLS), ("signals", SIGNALS):
+    known_values = {
+        "protocol": PROTOCOLS,
+        "signals": SIGNALS,
+        "tracking": TRACKINGS,
+    }
+    for field, known in known_values.items():
         if getattr(options, field) not in known:
             raise ValueError(
                 f"{field}={getattr(options, field)} must be {' or '.join(known)}"
             )
+    if options.tracking == "refined" and options.signals != "tracked":
+        raise ValueError(
+            "tracking=refined fits poses to the scored frames; it goes with "
+            f"signals=tracked, not {options.signals}"
+        )
     if options.max_frames is not None and options.max_frames < 1:
         raise ValueError(f"max_frames={options.max_frames} must be at least 1")
     if options.recode is not None:

@@ -14,6 +14,7 @@ HEADER = {
     "size": 64,
     "protocol": "full",
     "coding": "lossless",
+    "tracking": "plain",
     "signals": "audio",
 }
 

@@ -47,6 +47,7 @@ def test_evaluation_writes_scores_and_pictures(tiny_run, evaluated):
         "size": 32,
         "protocol": "full",
         "coding": "lossless",
+        "tracking": "plain",
         "signals": "tracked",
     }
     assert list(identities) == tiny_run.names
@@ -127,9 +128,28 @@ def test_recoding_spoils_truth_and_render_alike(tiny_run, tmp_path, evaluated):
     assert folder.name == "full_tracked_crf23"
 
 
+@pytest.mark.usefixtures("in_process")
+def test_refined_tracking_is_named_and_says_how_far_it_moved(
+    tiny_run, tmp_path, evaluated
+):
+    run = OpenRun(tiny_run.workdir)
+    options = score.EvaluateOptions(tracking="refined", max_frames=3)
+    result = score.evaluate(run, tmp_path, ["demo_00"], options=options)
+    assert result.metrics["tracking"] == "refined"
+    assert "refined tracking" in result.summary()[0]
+    scores = result.metrics["identities"]["demo_00"]["tracked"]
+    assert scores["registration"]["head_px"] > 0
+    plain = scores_in(evaluated[0])["identities"]["demo_00"]["tracked"]
+    assert "registration" not in plain
+    assert scores["frame"]["psnr"] > plain["frame"]["psnr"] - 0.5
+    assert score.default_folder(run, options).name == "full_tracked_3_frames_refined"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"tracking": "fitted"}, "tracking=fitted must be plain or refined"),
+        ({"tracking": "refined", "signals": "audio"}, "goes with signals=tracked"),
         ({"recode": "h264"}, "recode=h264 must be crf0 to crf51"),
         ({"recode": "crf23", "max_frames": 2}, "max_frames=2 leaves some out"),
         ({"protocol": "both"}, "protocol=both must be full or peer"),

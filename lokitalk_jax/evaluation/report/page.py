@@ -117,6 +117,7 @@ def _facts(header: Mapping[str, object]) -> dict[str, object]:
     facts = {
         "protocol": header["protocol"],
         "signals": header["signals"],
+        "tracking": header["tracking"],
         "coding": header.get("coding"),
         "size": f"{header['size']} pixels" if header["size"] else None,
         "configuration": header["config_hash"],
