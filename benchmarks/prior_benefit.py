@@ -2,14 +2,16 @@ r"""What is a prior worth? Quality against training time, for seconds of video.
 
     python -m benchmarks.prior_benefit --data=data/dev --out=runs/transfer \
         --same_source=speaker_c+speaker_d --same_source=speaker_e+speaker_f
+    python -m benchmarks.prior_benefit ... --methods=scratch --choose=first,best
 
 For every identity a prior is trained on the identities of all other sources and adapted
-to it from the first seconds of its clip; the baseline is training from scratch with the
-same schedule. Every prior and every cell of the grid is kept, so the command resumes
-where it was stopped. Seconds are those of the process on all its cores, without
-compiling and scoring.
+to it from the first or the best seconds of its clip (`data.choose`); the baseline is
+training from scratch with the same schedule. Every prior and every cell of the grid is
+kept, so the command resumes where it was stopped. Seconds are those of the process on
+all its cores, without compiling and scoring.
 """
 
+import functools
 import itertools
 import json
 import pathlib
@@ -90,7 +92,15 @@ def columns(methods: list[str], priors: Iterable[str]) -> list[str]:
     ]
 
 
-def configure(method: str, source, prior, seconds: float, seed: int, steps: int = 0):
+def configure(
+    method: str,
+    source,
+    prior,
+    seconds: float,
+    seed: int,
+    steps: int = 0,
+    choose: str = "first",
+):
     """The config of one cell; 0 `steps` are as many as adapting takes."""
     if method == "scratch":
         config = single_id.get_config("draft_cpu")
@@ -102,6 +112,7 @@ def configure(method: str, source, prior, seconds: float, seed: int, steps: int 
     config.seed = seed
     config.data.root = str(source)
     config.data.max_seconds = seconds
+    config.data.choose = choose
     return config
 
 
@@ -147,7 +158,7 @@ def main(_) -> None:
     priors = held_out_scores.named_runs(_PRIOR.value)
     methods = columns(_METHODS.value, priors)
 
-    def cell(name: str, seconds: float, method: str, seed: int) -> dict:
+    def cell(name: str, seconds: float, choose: str, method: str, seed: int) -> dict:
         prior = None
         if ":" in method:
             prior = _unseen(priors[method.partition(":")[0]], groups[name])
@@ -156,29 +167,25 @@ def main(_) -> None:
             left_out = "+".join(sorted(groups[name]))
             prior = train_prior(out / "priors" / f"without_{left_out}", others, changes)
         path = folders[name].path
-        config = configure(method, path, prior, seconds, seed, _STEPS.value)
+        config = configure(method, path, prior, seconds, seed, _STEPS.value, choose)
         steps = config.train.steps
         marks = [0, *(2**i * 12 for i in range(20) if 2**i * 12 < steps), steps]
         return {
             "identity": name,
             "seconds": seconds,
+            "choose": choose,
             "method": method,
             "seed": seed,
             "curve": curve(build_session(config), marks),
         }
 
     chosen = _IDENTITY.value or list(groups)
-    for name, seconds, method, seed in itertools.product(
-        chosen, lengths, methods, seeds
-    ):
+    for one in itertools.product(chosen, lengths, _CHOOSE.value, methods, seeds):
+        name, seconds, choose, method, seed = one
         label = method.replace("/", "-").replace(":", "-")
-        path = out / "cells" / f"{name}-{seconds:g}s-{label}-{seed}.json"
-        reports.cached(
-            path,
-            lambda name=name, seconds=seconds, method=method, seed=seed: cell(
-                name, seconds, method, seed
-            ),
-        )
+        which = "" if choose == "first" else f"-{choose}"
+        path = out / "cells" / f"{name}-{seconds:g}s{which}-{label}-{seed}.json"
+        reports.cached(path, functools.partial(cell, *one))
     prior_benefit_report.write(out)
 
 
@@ -192,6 +199,7 @@ if __name__ == "__main__":
         "identity", [], "To leave out; all by default."
     )
     _SECONDS = flags.DEFINE_list("seconds", ["5"], "Of video; 0 takes all.")
+    _CHOOSE = flags.DEFINE_list("choose", ["first"], "Which seconds: first, best.")
     _PRIOR = flags.DEFINE_multi_string(
         "prior", [], "NAME=RUN: adapt this run instead of training priors."
     )

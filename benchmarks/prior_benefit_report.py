@@ -20,7 +20,14 @@ def read(out: pathlib.Path) -> list[dict]:
 def table(cells: list[dict]) -> str:
     """Markdown, a row for each cell."""
     from_scratch = {_video(c): c["curve"] for c in cells if c["method"] == "scratch"}
-    heads = ["identity", "video, s", "method", "seed", "head before training"]
+    heads = [
+        "identity",
+        "video, s",
+        "seconds",
+        "method",
+        "seed",
+        "head before training",
+    ]
     heads += ["frame", "head", "lip", "LPIPS", "LMD, px", "CPU s"]
     heads += ["CPU s to the last head of scratch", "share of scratch"]
     rows = []
@@ -34,7 +41,8 @@ def table(cells: list[dict]) -> str:
                 share = f"{seconds / scratch[-1]['cpu_seconds']:.2f}"
         distance = last["lmd_px"]
         rows.append(
-            [cell["identity"], f"{cell['seconds']:g}", cell["method"], cell["seed"]]
+            [cell["identity"], f"{cell['seconds']:g}", _choice(cell), cell["method"]]
+            + [cell["seed"]]
             + [f"{curve[0]['head']:.2f}"]
             + [f"{last[k]:.2f}" for k in ("frame", "head", "lip")]
             + [f"{last['lpips']:.4f}", "-" if distance is None else f"{distance:.2f}"]
@@ -48,7 +56,7 @@ def figure(cells: list[dict]) -> Figure:
 
     A colour for each start; the style of a line shows how shared parameters learn.
     """
-    videos = sorted({(c["identity"], c["seconds"]) for c in cells})
+    videos = sorted({_video(c)[:3] for c in cells})
     starts = sorted({_start(c) for c in cells}, key=lambda s: (s != "scratch", s))
     across = min(3, len(videos))
     down = -(-len(videos) // across)
@@ -56,9 +64,10 @@ def figure(cells: list[dict]) -> Figure:
     panels = drawn.subplots(down, across, squeeze=False).ravel()
     for panel in panels[len(videos) :]:
         panel.set_axis_off()
-    for panel, (identity, seconds) in zip(panels, videos, strict=False):
+    for panel, video in zip(panels, videos, strict=False):
+        identity, seconds, choice = video
         for cell in cells:
-            if (cell["identity"], cell["seconds"]) != (identity, seconds):
+            if _video(cell)[:3] != video:
                 continue
             start, _, shared = cell["method"].partition("/")
             panel.plot(
@@ -68,7 +77,7 @@ def figure(cells: list[dict]) -> Figure:
                 linestyle=_LINES.get(shared, "-"),
                 label=cell["method"],
             )
-        length = f"{seconds:g} s" if seconds else "all"
+        length = f"{choice} {seconds:g} s" if seconds else "all"
         panel.set(title=f"{identity}, {length} of video")
         panel.set(xlabel="CPU seconds", ylabel="head PSNR, dB")
         panel.grid(alpha=0.3)
@@ -80,7 +89,11 @@ def figure(cells: list[dict]) -> Figure:
 
 
 def _video(cell: dict) -> tuple:
-    return cell["identity"], cell["seconds"], cell["seed"]
+    return cell["identity"], cell["seconds"], _choice(cell), cell["seed"]
+
+
+def _choice(cell: dict) -> str:
+    return cell.get("choose", "first")
 
 
 def _start(cell: dict) -> str:

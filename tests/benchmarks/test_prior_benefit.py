@@ -15,8 +15,9 @@ def curve(*heads):
     ]
 
 
-def cell(method, *heads, identity="ann"):
+def cell(method, *heads, identity="ann", choose="first"):
     names = {"identity": identity, "seconds": 5.0, "method": method, "seed": 0}
+    names["choose"] = choose
     return names | {"curve": curve(*heads)}
 
 
@@ -32,9 +33,10 @@ def test_a_prior_is_compared_with_scratch_on_the_same_video():
         cell("scratch", 20, 24, 28, 28),
         cell("encoder/free", 26, 30, 31, 31),
         cell("encoder/free", 26, 30, 31, 31, identity="bob"),
+        cell("encoder/free", 26, 30, 31, 31, choose="best"),
     ]
     rows = prior_benefit_report.table(cells).splitlines()[2:]
-    assert [row.split("|")[-3].strip() for row in rows] == ["20.0", "5.0", "-"]
+    assert [row.split("|")[-3].strip() for row in rows] == ["20.0", "5.0", "-", "-"]
     assert rows[1].split("|")[-2].strip() == "0.17"
 
 
@@ -51,10 +53,13 @@ def test_a_report_has_a_table_a_figure_and_all_cells(tmp_path):
 
 def test_cells_train_the_same_number_of_steps(tmp_path):
     scratch = prior_benefit.configure("scratch", tmp_path, None, 5, 1)
-    adapted = prior_benefit.configure("mean/slow", tmp_path, tmp_path / "prior", 5, 1)
+    adapted = prior_benefit.configure(
+        "mean/slow", tmp_path, tmp_path / "prior", 5, 1, choose="best"
+    )
     assert scratch.train.steps == adapted.train.steps
     assert (adapted.start, adapted.shared) == ("mean", "slow")
     assert scratch.data.max_seconds == adapted.data.max_seconds == 5
+    assert (scratch.data.choose, adapted.data.choose) == ("first", "best")
 
 
 def test_given_priors_stand_in_for_each_method_that_has_one():
