@@ -25,8 +25,9 @@ def open_media(path: str | os.PathLike) -> InputContainer:
     if not pathlib.Path(path).is_file():
         raise ValueError(f"{path} is not a file")
     try:
-        # Otherwise a colon in the name would end the name of a protocol.
-        return av.open(f"file:{os.fspath(path)}")
+        # Otherwise a colon in the name would end the name of a protocol. Tags of old
+        # programs are of any encoding.
+        return av.open(f"file:{os.fspath(path)}", metadata_errors="replace")
     except (FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(

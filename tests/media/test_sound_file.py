@@ -188,6 +188,15 @@ def test_any_name(tmp_path, monkeypatch, name):
     assert len(whole(name)) == RATE
 
 
+def test_a_tag_of_another_encoding_is_no_obstacle(tmp_path):
+    path = tmp_path / "a.mkv"
+    sound_files.encode(path, [mono((0.0, tone()))])
+    contents = path.read_bytes()
+    assert b"Lavf" in contents
+    path.write_bytes(contents.replace(b"Lavf", b"L\xe4\xfff"))
+    assert len(whole(path)) == RATE
+
+
 def test_what_cannot_be_used_is_refused(tmp_path):
     silent = write(tmp_path / "silent.wav", np.zeros(RATE, "i2"))
     empty = write(tmp_path / "empty.wav", np.zeros(0, "i2"))
