@@ -1,11 +1,14 @@
 """One person throughout: in the samples of the survey, and in every frame."""
 
+import contextlib
+import types
+
 import cv2
 import numpy as np
 import pytest
 
 from lokitalk_jax import face_mesh
-from lokitalk_jax.preparation import camera_motion, face_identity, person
+from lokitalk_jax.preparation import camera_motion, face_identity, person, stages
 from lokitalk_jax.preparation.options import Options
 
 
@@ -124,6 +127,23 @@ def test_the_place_that_was_chosen_decides_who_is_meant():
     chosen = face_identity.choose(frames, frames[0][1].box)
     assert chosen == [0 if k % 2 else 1 for k in range(30)]
     assert face_identity.choose([[], []]) == [None, None]
+
+
+def test_frames_of_somebody_else_are_named_and_invalid(monkeypatch, caplog):
+    drawn = clip(True, (104, 60, 70, DARK))
+    position = iter(range(100))
+    finder = types.SimpleNamespace(
+        detect=lambda rgb: [one.landmarks for one in drawn[next(position)]]
+    )
+    monkeypatch.setattr(
+        stages.faces, "FaceDetector", lambda model: contextlib.nullcontext(finder)
+    )
+    black = np.zeros((120, 200, 3), np.uint8)
+    folder = types.SimpleNamespace(frame=lambda index: black)
+    landmarks, valid = stages.find_landmarks(folder, 100, None)
+    assert np.flatnonzero(~valid).tolist() == list(range(40, 48))
+    assert not landmarks[40:48].any() and landmarks[valid].any((1, 2)).all()
+    assert "frames 40 to 47 (from 1.60 s) show another face" in caplog.text
 
 
 def scene(shift, walker=0.0):

@@ -251,6 +251,27 @@ class TestRefusals:
             faceless, tmp_path / "o", "no audio stream; pass audio=False", audio=True
         )
 
+    def test_sound_that_cannot_be_decoded(self, faceless, tmp_path):
+        frames = [video_files.blob(30, 36)] * 80
+        sound = np.zeros((1, 3 * 44_100), np.float32)
+        path = video_files.encode(tmp_path / "s.mp4", frames, np.arange(80) / 25, sound)
+        contents = path.read_bytes().replace(b"mp4a", b"apac", 1)
+        path.write_bytes(contents.replace(b"esds", b"dapa", 1))
+        out = tmp_path / "o"
+        refused(path, out, "can be decoded.*prepare the video with audio=F", audio=True)
+        # Without sound, it is refused for its lack of a face alone.
+        refused(path, out, "no face was found")
+
+    def test_a_cut_off_file(self, tmp_path):
+        noise = np.random.default_rng(0).integers(0, 255, (80, 32, 32, 3), np.uint8)
+        whole, front = tmp_path / "v.mp4", tmp_path / "front.mp4"
+        video_files.encode(whole, list(noise), np.arange(80) / 25)
+        video_files.ffmpeg("-i", whole, "-c", "copy", "-movflags", "+faststart", front)
+        front.write_bytes(front.read_bytes()[: front.stat().st_size // 2])
+        refused(
+            front, tmp_path / "o", r"front.mp4 is cut off after 1\.\d+ s of 3\.\d+ s"
+        )
+
     def test_folder_with_other_things(self, faceless, tmp_path):
         out = tmp_path / "photos"
         out.mkdir()
