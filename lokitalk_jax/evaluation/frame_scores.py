@@ -99,11 +99,10 @@ def _sharpness_and_seams(
         row[f"frame.sharpness{ending}"] = sharpness.within(detail)
         for name, mask in masks.items():
             row[f"{name}.sharpness{ending}"] = sharpness.within(detail, mask)
-    borders = {name: seam.border(masks[name]) for name in ("lip", "eye")}
-    borders["head"] = seam.meeting(masks["head"], masks["torso"])
-    slopes = seam.gradients(truth), seam.gradients(prediction)
-    for name, line in borders.items():
-        row[f"{name}.seam"] = seam.height(*slopes, line)
+    difference = seam.error(truth, prediction)
+    for name, other in ("lip", None), ("eye", None), ("head", masks["torso"]):
+        line = seam.border(masks[name], other)
+        row[f"{name}.seam"] = seam.height(difference, masks[name], line)
     return row
 
 

@@ -12,7 +12,7 @@ from lokitalk_jax import face_mesh, structs
 from lokitalk_jax.evaluation.metrics import mouth
 from lokitalk_jax.evaluation.report.clip import Clip
 
-_APART, _LARGER = 0.08, 0.08  # face widths; logarithm of the sizes' ratio
+_APART, _LARGER = 0.02, 0.03  # face widths; logarithm of the sizes' ratio
 # They need no true frame, or align the faces first.
 _KEPT = ("cpbd", "cpbd_truth", "sharpness", "sharpness_truth")
 _LANDMARKS = ("lmd_px", "lmd_face", "lmd_fan_px")
