@@ -48,6 +48,7 @@ _REPORT_EVERY = 12  # frames
 _MOST_SOUND = 600.0  # seconds that may wait to be heard
 _SETTINGS = ("gain", "controls", "sources", "map", "background")
 _SOURCES = {"lip": "audio", "eye": "auto", "head": "own"}
+_LARGEST = 1024  # pixels
 _SIZES = (64, 96, 128, 192, 256)  # of pictures, pixels
 
 
@@ -254,12 +255,19 @@ class Avatars:
         """Whether as many avatars talk as may."""
         return self._talking >= self._most
 
-    def open(self, run: str, identity: str | None) -> "LiveStream":
+    def open(self, run: str, identity: str | None, size: str) -> "LiveStream":
         """A stream of an avatar, ready to start.
 
+        Args:
+          run: its name.
+          identity: of the run; not needed in a run of one.
+          size: of the pictures, pixels; "" makes them as large as keeps pace.
+
         Raises:
-          ValueError: there is no such run or identity.
+          ValueError: there is no such run or identity, or the size cannot be used.
         """
+        if size and not (size.isdecimal() and int(size) <= _LARGEST):
+            raise ValueError(f"size={size} must be a number of at most {_LARGEST}")
         from lokitalk_jax.api.run import Run
         from lokitalk_jax.speech import voice
 
@@ -273,6 +281,8 @@ class Avatars:
                 self._opened = key, Run(path).avatar(identity)
             avatar = self._opened[1]
         lip = "audio" if voice.exists(path) else "still"
+        if size:
+            return avatar.resized(int(size)).live(lip=lip).stream()
         live = avatar.live(lip=lip)
         # Elsewhere than on a CPU each size would be compiled anew.
         return live.stream(_SIZES if avatar.rendered.renderer.bakes else ())
@@ -286,7 +296,8 @@ class Avatars:
         self._talking += 1
         try:
             await socket.send_text(json.dumps({"opening": True}))
-            stream = await asyncio.to_thread(self.open, run, identity)
+            size = socket.query_params.get("size", "")
+            stream = await asyncio.to_thread(self.open, run, identity, size)
             try:
                 await asyncio.to_thread(stream.__enter__)
                 await Session(socket, self._folders, stream).run()

@@ -50,7 +50,7 @@ class Client:
 def client(studio, spoken_run):
     (studio.root / "runs" / "me").symlink_to(spoken_run.workdir)
     address = studio.address.replace("http", "ws")
-    address += f"/api/live/me?identity={spoken_run.name}"
+    address += f"/api/live/me?identity={spoken_run.name}&size=64"
     with websockets.sync.client.connect(
         address, max_size=None, close_timeout=1
     ) as socket:

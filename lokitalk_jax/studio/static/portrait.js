@@ -22,12 +22,13 @@ export class Portrait extends EventTarget {
   #base = null; #margin = 0.06; #onClock = ""; #frames = []; #sources = new Set();
   #microphone; #offsets = []; #drawn = 0;
 
-  constructor(canvas, { url = location.origin, run, identity = "", token = "" }) {
+  constructor(canvas, { url = location.origin, run, identity = "", token = "", size = "" }) {
     super();
     this.#canvas = canvas;
     const address = new URL(`/api/live/${encodeURIComponent(run)}`, url);
     address.protocol = address.protocol.replace("http", "ws");
     if (identity) address.searchParams.set("identity", identity);
+    if (size) address.searchParams.set("size", size);
     if (token) address.searchParams.set("token", token);
     this.#address = address;
   }

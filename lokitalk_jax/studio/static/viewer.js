@@ -235,7 +235,7 @@ function cover(text, start = false) {
 }
 
 function open() {
-  portrait ??= new Portrait(at("face"), { run, identity });
+  portrait ??= new Portrait(at("face"), { run, identity, size: query.get("size") ?? "" });
   window.portrait = portrait;
   cover("Getting ready. The first time takes up to a minute …");
   portrait.start();
