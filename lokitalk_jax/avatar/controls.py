@@ -102,7 +102,7 @@ def apply(record: ClipRecord, frame: FrameMotion, controls: Controls) -> FrameMo
     offset = np.zeros(6, np.float32)
     offset[:3] = np.radians(angles)
     lip = frame.signals.lip.copy()
-    lip[: len(controls.lip)] += np.float32(controls.lip)
+    lip[: len(controls.lip)] += np.asarray(controls.lip, np.float32)
     signals = structs.Signals(
         lip=lip,
         eye=np.float32(controls.eye) * frame.signals.eye,
