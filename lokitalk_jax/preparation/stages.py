@@ -185,11 +185,13 @@ def register_torso(
     # Flow depends on the number of threads that share a frame.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        for index, found in enumerate(pool.map(follow, range(count))):
-            places[index], weights[index] = found
-            stage.advance()
-    cv2.setNumThreads(threads)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            for index, found in enumerate(pool.map(follow, range(count))):
+                places[index], weights[index] = found
+                stage.advance()
+    finally:
+        cv2.setNumThreads(threads)
     return torso.TorsoMotion(warps, correlations, template.points, places, weights)
 
 

@@ -1,10 +1,12 @@
+import types
+
 import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from lokitalk_jax.data import layout
-from lokitalk_jax.preparation import torso, torso_points
+from lokitalk_jax.preparation import stages, torso, torso_points
 
 SIZE = 256
 COUNT, REFERENCE = 40, 20
@@ -169,6 +171,19 @@ def test_a_torso_that_is_lost_or_out_of_view_is_not_tracked(motion, heads):
     labels[labels == layout.TORSO] = layout.BACKGROUND
     _, absent = torso.register(lambda i: scene(i)[0], labels, REFERENCE, COUNT)
     assert not absent.any()
+
+
+def test_tracks_do_not_depend_on_the_number_of_threads(heads):
+    folder = types.SimpleNamespace(
+        frame=lambda i: scene(REFERENCE + i)[0], labels=lambda i: scene(REFERENCE)[1]
+    )
+    poses, valid = heads[:5], VALID[:5]
+    threads = cv2.getNumThreads()
+    one, many = (stages.register_torso(folder, poses, valid, n) for n in (1, 3))
+    for first, second in zip(one, many, strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert one.places.shape == (5, len(one.points), 2)
+    assert cv2.getNumThreads() == threads
 
 
 def test_reference_frame_is_a_usual_one_with_a_face():
