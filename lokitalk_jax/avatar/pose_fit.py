@@ -60,8 +60,9 @@ def fit(
     plate = record.plate.astype(np.float32) / 255
     colours = truth.astype(np.float32) / 255
     intrinsics = renderer.camera.intrinsics
-    moves, seen, motion = [np.eye(4), np.eye(4)], [None, None], start
-    steep = sum(slope**2 for slope in _slopes(colours)).mean(-1)
+    moves, motion = [np.eye(4), np.eye(4)], start
+    seen: list[tuple[np.ndarray, np.ndarray] | None] = [None, None]
+    steep = np.sum([slope**2 for slope in _slopes(colours)], 0).mean(-1)
     for _ in range(_ROUNDS):
         maps = jax.device_get(renderer(motion.head_to_camera, motion.signals, plate))
         points = surface(maps, intrinsics)
@@ -73,11 +74,11 @@ def fit(
             if seen[region] is None:
                 seen[region] = weights * steep, points
         motion = moved(record, start, *moves)
-    distances = [
+    head_px, torso_px = (
         float("nan") if one is None else _pixels(move, *one, float(intrinsics[0]))
         for move, one in zip(moves, seen, strict=True)
-    ]
-    return Fitted(motion, *distances)
+    )
+    return Fitted(motion, head_px, torso_px)
 
 
 def moved(

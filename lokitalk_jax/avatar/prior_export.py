@@ -58,7 +58,7 @@ def export(run: OpenRun, out: str | os.PathLike) -> pathlib.Path:
     config = run.config.copy_and_resolve_references()
     config.data.root = config.data.cache = config.prior = ""
     checkpoints = Checkpoints(out, every=1, keep=1)
-    checkpoints.save(run.step, state, [NAME], _mean_signals(run), config.to_dict())
+    checkpoints.save(run.step, state, [NAME], _mean_signals(run), config.to_dict(), {})
     checkpoints.close()
     return out
 

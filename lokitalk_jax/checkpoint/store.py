@@ -85,6 +85,7 @@ class Checkpoints:
 
     def prune(self) -> None:
         """Removes checkpoints above `keep`, which killed processes have left."""
+        assert self._keep is not None  # opened for writing
         for step in self.steps()[: -self._keep]:
             self._manager.delete(step)
 

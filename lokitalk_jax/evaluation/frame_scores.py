@@ -93,7 +93,9 @@ def _sharpness_and_seams(
 ) -> Row:
     """These scores of frames uint8 [H, W, 3] and their regions, see `FrameScorer`."""
     row: Row = {}
-    masks = dict(zip(structs.REGIONS, np.moveaxis(regions, -1, 0), strict=True))
+    masks: dict[str, np.ndarray] = dict(
+        zip(structs.REGIONS, np.moveaxis(regions, -1, 0), strict=True)
+    )
     for ending, frame in ("", prediction), ("_truth", truth):
         detail = sharpness.detail_lost(frame)
         row[f"frame.sharpness{ending}"] = sharpness.within(detail)

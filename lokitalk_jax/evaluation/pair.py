@@ -103,8 +103,12 @@ def evaluate_pair(
     """
     truth, pred = pathlib.Path(truth), pathlib.Path(pred)
     out = pathlib.Path(out) if out is not None else default_folder(pred, options)
-    sides = (pair_inputs.open_side(path) for path in (truth, pred))
-    pair = pair_inputs.match(*sides, options.any_lag, options.align)
+    pair = pair_inputs.match(
+        pair_inputs.open_side(truth),
+        pair_inputs.open_side(pred),
+        options.any_lag,
+        options.align,
+    )
     named = Named(pred.stem, options.signals, pair)
     clip, rows = score(named, options, out, progress, detectors)
     stated = header([pair], options) | {

@@ -82,8 +82,11 @@ def match(truth: Side, prediction: Side, any_lag: bool, align: bool) -> Pair:
     aligned = ""
     if align:
         truth, prediction, aligned = _aligned(truth, prediction)
-    sides = [(side.frames, side.survey) for side in (truth, prediction)]
-    late = frame_match.check_pair(*sides, any_lag or align)
+    late = frame_match.check_pair(
+        (truth.frames, truth.survey),
+        (prediction.frames, prediction.survey),
+        any_lag or align,
+    )
     return Pair(truth, prediction, late, aligned)
 
 

@@ -94,7 +94,9 @@ class Reachable:
           events: of the sound of these frames, or None.
         """
         self._add_coded(self._coder.finish())
-        found = {"retracked": self._faces.truth - np.float32([_RIGHT, _DOWN, 0])}
+        found = {
+            "retracked": self._faces.truth - np.array([_RIGHT, _DOWN, 0], np.float32)
+        }
         # Of scattered frames the one before is not a frame late, and coding is another.
         if np.all(np.diff(frames) == 1):
             late = np.concatenate([truth[:1] * np.nan, truth[:-1]])

@@ -48,7 +48,8 @@ class Coder:
           coded frames that are complete by now, in order.
         """
         if self._encoder is None:
-            self._open(frame.shape)
+            self._shape = frame.shape
+            self._encoder = self._opened()
         height, width = self._shape[:2]
         # H.264 holds even sizes only.
         padding = ((0, height % 2), (0, width % 2), (0, 0))
@@ -69,15 +70,15 @@ class Coder:
             return []
         return self._decoded([*self._encoder.encode(None), None])
 
-    def _open(self, shape: tuple[int, ...]) -> None:
-        self._shape = shape
-        self._encoder = av.CodecContext.create("libx264", "w")
-        self._encoder.height, self._encoder.width = (x + x % 2 for x in shape[:2])
-        self._encoder.pix_fmt = "yuv420p"
-        self._encoder.framerate = structs.FPS
-        self._encoder.options = {"crf": str(self._factor)}
-        self._encoder.colorspace = Colorspace.ITU709
-        self._encoder.color_range = ColorRange.MPEG
+    def _opened(self) -> Any:
+        encoder: Any = av.CodecContext.create("libx264", "w")
+        encoder.height, encoder.width = (x + x % 2 for x in self._shape[:2])
+        encoder.pix_fmt = "yuv420p"
+        encoder.framerate = structs.FPS
+        encoder.options = {"crf": str(self._factor)}
+        encoder.colorspace = Colorspace.ITU709
+        encoder.color_range = ColorRange.MPEG
+        return encoder
 
     def _decoded(self, packets: Iterable[Any]) -> list[np.ndarray]:
         height, width = self._shape[:2]

@@ -4,7 +4,7 @@ Every frame is first warped onto the reference by the torso's coarse motion, so 
 flow is short and nothing drifts; it says how each point moves beyond that motion.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -49,7 +49,7 @@ def choose(grey: np.ndarray, labels: np.ndarray) -> Template:
     steepness = np.sqrt(cv2.GaussianBlur(squares, (0, 0), _TEXTURE_BLUR))
     step = max(max(grey.shape) // _GRID, 1)
     place = np.s_[step // 2 :: step, step // 2 :: step]
-    rows, columns = np.indices(grey.shape)
+    rows, columns = np.mgrid[: grey.shape[0], : grey.shape[1]]
     on_torso = labels[place] == layout.TORSO
     points = np.stack([columns[place][on_torso], rows[place][on_torso]], 1)
     texture = np.minimum(steepness[place][on_torso] / _STEEP, 1)
@@ -79,7 +79,7 @@ def follow(
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     there = _at(search.calc(template.grey, warped, None), template.points)
     back = _at(search.calc(warped, template.grey, None), template.points + there)
     missed = np.linalg.norm(there + back, axis=1) / _MISS

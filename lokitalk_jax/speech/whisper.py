@@ -67,7 +67,7 @@ def _front_end() -> tuple[np.ndarray, np.ndarray]:
     """Window [400], and weights of the mel bands [201, 80]."""
     import librosa  # slow to import, and training without sound does not need it
 
-    window = scipy.signal.get_window("hann", _FFT).astype(np.float32)
+    window = np.asarray(scipy.signal.get_window("hann", _FFT), np.float32)
     bands = librosa.filters.mel(sr=structs.AUDIO_RATE, n_fft=_FFT, n_mels=_BANDS)
     return window, bands.T
 

@@ -82,9 +82,10 @@ class MetricLog:
     def _add(self, step: int, summaries: Sequence) -> None:
         """Adds summaries to the events."""
         assert self._events is not None
+        message = getattr(event_pb2, "Event")  # noqa: B009 (made when imported)
         with files.naming(self.workdir / "events"):
             for one in summaries:
-                event = event_pb2.Event(wall_time=time.time(), step=step, summary=one)
+                event = message(wall_time=time.time(), step=step, summary=one)
                 self._events.write_event(event)
             self._events.flush()
 

@@ -29,7 +29,7 @@ def head_path(landmarks: np.ndarray) -> np.ndarray:
     Returns:
       [F, 6]; NaN in frames without a face.
     """
-    points = np.float64(landmarks[:, list(face_mesh.RIGID), :2])
+    points = landmarks[:, list(face_mesh.RIGID), :2].astype(np.float64)
     seen = np.isfinite(points).all((1, 2))
     if not seen.any():
         return np.full((len(points), 6), np.nan)
@@ -44,7 +44,7 @@ def head_path(landmarks: np.ndarray) -> np.ndarray:
 
 def brow_heights(landmarks: np.ndarray) -> np.ndarray:
     """Mean distance of the brows from the line of the eyes, face widths, [F]."""
-    points = np.float64(landmarks[..., :2])
+    points = landmarks[..., :2].astype(np.float64)
     corners = points[:, _EYE_CORNERS]
     along = corners[:, 3] - corners[:, 0]
     along /= np.linalg.norm(along, axis=-1, keepdims=True)

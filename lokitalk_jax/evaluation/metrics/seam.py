@@ -33,11 +33,11 @@ def border(mask: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
     Returns:
       bool [H, W], the outermost pixels of the region; the frame's own border is none.
     """
-    inside = np.uint8(mask > 0.5)
+    inside = (mask > 0.5).astype(np.uint8)
     edge = inside != cv2.erode(inside, _disc(1))
     edge[[0, -1]] = edge[:, [0, -1]] = False
     if other is not None:
-        edge &= cv2.dilate(np.uint8(other > 0.5), _disc(_REACH)) > 0
+        edge &= cv2.dilate((other > 0.5).astype(np.uint8), _disc(_REACH)) > 0
     return edge
 
 
@@ -57,7 +57,7 @@ def height(error: np.ndarray, mask: np.ndarray, border: np.ndarray) -> float | N
         return None
     turn = np.arctan2(rows - rows.mean(), columns - columns.mean()) / (2 * np.pi)
     sectors = ((turn + 0.5) * _SECTORS).astype(int) % _SECTORS
-    near = cv2.dilate(np.uint8(border), _disc(_GAP)) > 0
+    near = cv2.dilate(border.astype(np.uint8), _disc(_GAP)) > 0
     steps = []
     for number in range(_SECTORS):
         line = np.zeros(border.shape, np.uint8)

@@ -3,7 +3,7 @@
 import base64
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import jinja2
@@ -112,7 +112,7 @@ def render(
     )
 
 
-def _facts(header: Mapping[str, object]) -> dict[str, object]:
+def _facts(header: Mapping[str, Any]) -> dict[str, object]:
     late = header.get("late_frames")
     facts = {
         "protocol": header["protocol"],
