@@ -106,7 +106,7 @@ def with_checkpoints(config: ml_collections.ConfigDict) -> ml_collections.Config
     config.train.checkpoint_every = max(config.train.steps // _POINTS, 1)
     config.train.keep = _POINTS + 1
     config.train.log_every = max(config.train.steps // (2 * _POINTS), 1)
-    config.voice.steps = 0  # speech is not scored
+    config.voice.fit = False  # speech is not scored
     return config
 
 

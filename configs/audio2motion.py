@@ -2,10 +2,10 @@
 
     lokitalk train --config=audio2motion --workdir=runs/prior
 
-`lokitalk train` trains it at the end of every run; here other numbers can be tried
-(`--config.voice.steps`). It learns from all identities of the run and its prior. On the
-training frames of six clips it takes 15 s of one core of an AMD EPYC; lips of a speaker
-that is not in training correlate at 0.45 with the true ones (results/audio2motion.md).
+`lokitalk train` fits it at the end of every run; here other features can be tried
+(`--config.voice.hears`), or a speech corpus added (`--config.voice.corpus`). It is
+fitted to all identities of the run and its prior, which takes seconds; for scores see
+results/audio2motion.md.
 """
 
 from lokitalk_jax import base_config

@@ -147,13 +147,13 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     train.keep = 2  # checkpoints kept
 
     c.voice = voice = ml_collections.ConfigDict()
-    # Audio2Motion, from speech to lips; fitted when training ends, unless steps are 0.
-    voice.steps = 400
-    # Features of the sound: phones, mel (bands), both, or those of another program, a
-    # .npy file in each identity folder (DeepSpeech, wav2vec, HuBERT, AVE, by shape).
-    voice.hears = "phones"
-    voice.batch = 8  # stretches of speech in a step of each network
-    voice.frames = 50  # length of a stretch
+    # Audio2Motion, from speech to lips.
+    voice.fit = True  # when training ends; otherwise the package's voice drives the run
+    # Features of the sound: whisper (phones where its weights are missing), phones, mel
+    # (bands), both (of these two), or those of another program, a .npy file in each
+    # identity folder (DeepSpeech, wav2vec, HuBERT, AVE, by shape).
+    voice.hears = "whisper"
+    voice.corpus = ""  # folder of a speech corpus to fit on as well
 
     c.mesh = mesh = ml_collections.ConfigDict()
     mesh.identity = 0  # devices along the axis of identities; 0 chooses

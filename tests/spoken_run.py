@@ -13,19 +13,11 @@ from lokitalk_jax.data import clip_records
 from lokitalk_jax.data.clip_records import ClipRecord
 from lokitalk_jax.media import sound_file
 from lokitalk_jax.media.sound_file import Sound
-from lokitalk_jax.speech import (
-    audio2motion,
-    clip_fitting,
-    fitting,
-    lip_limits,
-    spoken_clip,
-    voice,
-)
+from lokitalk_jax.speech import clip_fitting, lip_limits, spoken_clip, voice
 from lokitalk_jax.speech.lip_limits import LipLimits
 from lokitalk_jax.speech.spoken_clip import SpokenClip
 from lokitalk_jax.speech.voice import Voice
 
-OPTIONS = fitting.FitOptions(steps=30, batch=2, frames=10)
 SECONDS = 1.5
 FRAMES = int(np.ceil(SECONDS * structs.FPS))
 
@@ -57,10 +49,17 @@ def make(tiny_run, root: pathlib.Path) -> None:
     workdir = root / "run"
     shutil.copytree(tiny_run.workdir, workdir)
     clips = [spoken_clip.of_record(one) for one in clip_records.load_all(workdir)]
-    spec = audio2motion.Spec(members=2, lip_dim=clips[0].lip.shape[-1])
-    voice.save(workdir, clip_fitting.fit(clips, [], spec, OPTIONS, seed=0))
+    basis = OpenRun(workdir).lip_basis
+    voice.save(workdir, fitted("phones", clips, basis))
     sound = spoken_clip.samples(clips[0])[: int(SECONDS * structs.AUDIO_RATE)]
     scipy.io.wavfile.write(root / "said.wav", structs.AUDIO_RATE, sound)
+
+
+def fitted(hears: str, clips: list[SpokenClip], lip_basis: np.ndarray) -> Voice:
+    """A voice that is fitted to clips, from that of the package if there is one."""
+    start = clip_fitting.start_for(hears, clips, lip_basis)
+    rows = clip_fitting.read_rows(start.spec, clips)
+    return clip_fitting.fit(start, clips, [], rows)
 
 
 def at(root: pathlib.Path) -> SpokenRun:

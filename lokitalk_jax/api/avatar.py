@@ -158,8 +158,7 @@ class Avatar:
           background: see `reenact`.
 
         Raises:
-          ValueError: the sound cannot be used, an argument does not fit the run, or the
-            run has no Audio2Motion.
+          ValueError: the sound cannot be used, or an argument does not fit the run.
         """
         sources = self._sources(lip, eye, head, gain, seed, features)
         return Speech(self.run, self.rendered, sources, audio, background)
@@ -173,17 +172,21 @@ class Avatar:
         gain: Mapping[str, float] | None = None,
         seed: int = 0,
         background: str | os.PathLike = "plate",
+        look_ahead: float | None = None,
     ) -> LiveAvatar:
         """The avatar driven live: push sound, and show each frame with its own sound.
 
         Args:
           lip, eye, head, gain, seed: see `speak`.
           background: see `reenact`; not transparent.
+          look_ahead: seconds of sound after a frame that the frame waits for, 0.08 by
+            default; lips follow sound better with more.
 
         Raises:
           ValueError: as `speak`.
         """
         sources = self._sources(lip, eye, head, gain, seed, None)
+        sources = sources._replace(look_ahead=look_ahead)
         return LiveAvatar(self.run, self.rendered, sources, background)
 
     def resized(self, size: int) -> "Avatar":
@@ -202,12 +205,6 @@ class Avatar:
         return Avatar(self.run, self.rendered.exact(), self.unseen)
 
     def _sources(self, lip, eye, head, gain, seed, features) -> Sources:
-        if self.unseen is not None:
-            raise ValueError(
-                f"the run in {self.run.workdir} was not trained on {self.name!r}, "
-                "whose lips it cannot drive by sound; adapt it as a prior, or re-enact "
-                "the clip of another identity"
-            )
         return Sources(
             os.fspath(lip),
             os.fspath(eye),
@@ -232,7 +229,11 @@ class Speech(Footage):
         """Reads the sound once; see `Avatar.speak`."""
         sound = audio if isinstance(audio, Sound) else sound_file.open_sound(audio)
         self._speaking = functools.partial(
-            SpeechMotion, run, rendered.record.name, sources, sound
+            SpeechMotion,
+            run,
+            drivers.speaker_name(run, rendered.record),
+            sources,
+            sound,
         )
         self._run, self._record, self._sound = run, rendered.record, sound
         self._idle: structs.Signals | None = None

@@ -1,6 +1,7 @@
 """Videos of people become identity folders."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from lokitalk_jax.preparation import batch, face_model, pipeline
 from lokitalk_jax.preparation.batch import Outcome as Outcome
 from lokitalk_jax.preparation.options import Options as PrepareOptions
 from lokitalk_jax.progress import Progress, track
+from lokitalk_jax.speech import lip_sync
 
 
 def prepare(
@@ -19,6 +21,7 @@ def prepare(
     *,
     model: str | os.PathLike | None = None,
     workers: int | None = None,
+    audio_offset: str | float = lip_sync.AUTO,
     progress: Progress | None = None,
 ) -> IdentityFolder:
     """Makes an identity folder of a video.
@@ -32,6 +35,8 @@ def prepare(
       options: size, crop, stretch and format.
       model: a FaceLandmarker .task file, see `preparation.face_model.find`.
       workers: threads of the segmentation, by default one for each core.
+      audio_offset: milliseconds by which the sound is later than the lips; "auto"
+        estimates them, and corrects more than 40 where it is sure. 0 corrects nothing.
       progress: see `lokitalk_jax.progress`.
 
     Raises:
@@ -43,7 +48,7 @@ def prepare(
     pipeline.prepare(
         os.fspath(video), os.fspath(out), chosen, face_model, workers, progress
     )
-    return IdentityFolder(out)
+    return lip_sync.correct(out, audio_offset)
 
 
 def prepare_all(
@@ -53,6 +58,7 @@ def prepare_all(
     *,
     model: str | os.PathLike | None = None,
     at_once: int = 2,
+    audio_offset: str | float = lip_sync.AUTO,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Makes identity folders of many videos, and leaves out those that it cannot use.
@@ -67,6 +73,7 @@ def prepare_all(
       options: of all videos.
       model: a FaceLandmarker .task file, see `preparation.face_model.find`.
       at_once: videos that are prepared at the same time, each in its own process.
+      audio_offset: see `prepare`.
       progress: receives the stage "preparing", an item for each video.
 
     Yields:
@@ -86,4 +93,11 @@ def prepare_all(
     chosen = dataclasses.replace(options or PrepareOptions(), trim=True)
     workers = max(1, (os.cpu_count() or 1) // at_once)
     outcomes = batch.prepare(outs, chosen, face_model.find(model), at_once, workers)
+    outcomes = map(functools.partial(_in_step, audio_offset), outcomes)
     return track(outcomes, progress, "preparing", len(outs))
+
+
+def _in_step(audio_offset: str | float, outcome: Outcome) -> Outcome:
+    if not outcome.refusal:
+        lip_sync.correct(outcome.out, audio_offset)
+    return outcome

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import NamedTuple
 
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import clip_records, signals
@@ -29,6 +30,38 @@ def load_driver(run: OpenRun, name: str) -> ClipRecord:
             "is prepared from a video"
         )
     return open_clip(run, name)[0]
+
+
+class Speaker(NamedTuple):
+    """An identity that speaks: its clip, and the signals that it was fitted with."""
+
+    record: ClipRecord
+    fitted: signals.Fitted
+
+
+def speaker_name(run: OpenRun, record: ClipRecord) -> str:
+    """The name of an identity for `load_speaker`."""
+    return record.name if record.name in run.identities else str(record.source)
+
+
+def load_speaker(run: OpenRun, name: str) -> Speaker:
+    """An identity of a run, or one that the run was not trained on.
+
+    Args:
+      run: the run.
+      name: an identity of the run, or the path of an identity folder.
+
+    Raises:
+      ValueError: it is neither.
+    """
+    record = load_driver(run, name)
+    if name in run.identities:
+        return Speaker(record, run.fitted)
+    tracks, train = read_tracks(IdentityFolder(pathlib.Path(name)))
+    fitted = signals.fit(
+        {record.name: tracks}, {record.name: train}, lip_basis=run.lip_basis
+    )
+    return Speaker(record, fitted)
 
 
 def open_clip(run: OpenRun, folder: str | os.PathLike) -> tuple[ClipRecord, Dataset]:

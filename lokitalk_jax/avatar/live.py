@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import backdrop, frame_stream, panels
+from lokitalk_jax.avatar import backdrop, drivers, frame_stream, panels
 from lokitalk_jax.avatar import controls as by_hand
 from lokitalk_jax.avatar.controls import Controls, Ranges
 from lokitalk_jax.avatar.motion import FrameMotion
@@ -104,7 +104,8 @@ class LiveAvatar:
         self.view = View(avatar, _plate(background, avatar), "", Controls())
         self._trained, self._background = avatar, background
         self._sized: dict[tuple[int, str], tuple[OpenAvatar, np.ndarray]] = {}
-        self._motion = SpeechMotion(run, avatar.record.name, sources)
+        name = drivers.speaker_name(run, avatar.record)
+        self._motion = SpeechMotion(run, name, sources)
         self._sound = SampleBuffer()
         self._frames = 0
 
@@ -127,7 +128,7 @@ class LiveAvatar:
           size: pixels along the longest side, by default as trained.
 
         Raises:
-          ValueError: there is no such run or identity, or it has no voice.
+          ValueError: there is no such run or identity.
         """
         run = OpenRun(pathlib.Path(workdir))
         avatar = run.avatar(run.named(identity))

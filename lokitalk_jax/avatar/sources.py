@@ -31,6 +31,8 @@ class Sources(NamedTuple):
       seed: of the blinks.
       features: a .npy file of features of the sound, for a voice that was trained on
         features of another program.
+      look_ahead: seconds of sound after a frame that its lips depend on, for a voice on
+        features of Whisper; None chooses.
     """
 
     lip: str = "audio"
@@ -39,6 +41,7 @@ class Sources(NamedTuple):
     gain: Mapping[str, float] = {}
     seed: int = 0
     features: pathlib.Path | None = None
+    look_ahead: float | None = None
 
 
 class Streams(NamedTuple):

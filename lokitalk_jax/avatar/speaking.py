@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import motion, sources
+from lokitalk_jax.avatar import drivers, motion, sources
 from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.avatar.sources import Sources
 from lokitalk_jax.media.sound_file import Sound
-from lokitalk_jax.speech import lip_limits, lips, spoken_clip
+from lokitalk_jax.speech import hearing, lip_limits, lips, manner, spoken_clip
 from lokitalk_jax.speech import voice as voices
 from lokitalk_jax.speech.voice import Voice
 
@@ -32,6 +32,7 @@ class SpeechMotion:
     Attributes:
       frames: number of frames given out.
       clipped: number of those whose lips would have left the range of training.
+      look_ahead: seconds of sound after a frame's time that the frame waits for.
     """
 
     def __init__(
@@ -45,37 +46,37 @@ class SpeechMotion:
 
         Args:
           run: the run.
-          name: of one of its identities.
+          name: of one of its identities, or the path of an identity folder.
           chosen: sources of the motion.
-          sound: the sound that will be pushed, needed where `chosen.features` are.
+          sound: the sound that will be pushed, if it is that of a file.
 
         Raises:
-          ValueError: a source or a region of the gain is unknown, or lips are to come
-            from speech and the run has no voice.
+          ValueError: a source or a region of the gain is unknown, or the look-ahead is
+            out of range.
         """
-        self._run, self._record = run, run.record(name)
+        self._run, self._sources = run, chosen
+        self._record, fitted = drivers.load_speaker(run, name)
         self.gain = chosen.gain
-        self._sources = chosen
         self._streams = sources.open_streams(run, self._record, chosen)
         self._changes: collections.deque[_Change] = collections.deque()
         self.frames = self.clipped = 0
+        self.look_ahead = 0.0
         self._voice, self._samples = None, 0
         self._speaks = chosen.lip == "audio"
         if chosen.lip == "audio":
-            self._voice = voices.load(run.workdir)
             clip = spoken_clip.of_record(self._record)
-            self._limits = lip_limits.of_clip(run.fitted, clip)
-            rows = _rows_of_file(self._voice, chosen.features, sound)
-            self._state = lips.begin(self._voice, rows)
+            voice = voices.of_run(run.workdir, run.lip_basis)
+            rows = _rows_of_file(voice, chosen.features, sound)
+            ahead = chosen.look_ahead or (hearing.FILE if sound else hearing.LIVE)
+            self._state = hearing.begin(voice.spec, rows, ahead)
+            self.look_ahead = hearing.look_ahead(voice.spec, ahead)
+            scale = float(fitted.lip_scale[fitted.index(self._record.name)])
+            self._voice = manner.adapted(voice, clip, lip_scale=scale)
+            self._limits = lip_limits.of_clip(fitted, clip)
         elif chosen.features:
             raise ValueError(
                 f"features={chosen.features} need lip=audio, not lip={chosen.lip}"
             )
-
-    @property
-    def look_ahead(self) -> float:
-        """Seconds of sound after a frame's time that the frame waits for."""
-        return self._voice.spec.look_ahead if self._voice else 0.0
 
     @property
     def gain(self) -> Mapping[str, float]:
@@ -132,7 +133,9 @@ class SpeechMotion:
     def finish(self) -> Iterator[FrameMotion]:
         """Yields the last frames, after which no sound follows."""
         if self._voice:
-            self._state, spoken = lips.finish(self._state, self._voice, self._limits)
+            self._state, spoken = lips.push(
+                self._state, self._voice, self._limits, np.zeros(0, "f4"), last=True
+            )
             yield from map(self._frame, spoken)
         else:
             until = -(-self._samples * structs.FPS // structs.AUDIO_RATE)
@@ -216,7 +219,7 @@ def _checked_gain(gain: Mapping[str, float]) -> structs.Signals:
 def _rows_of_file(voice: Voice, features, sound: Sound | None) -> np.ndarray | None:
     """Feature rows of the whole sound, for a voice on features of another program."""
     spec = voice.spec
-    if spec.streams:
+    if hearing.computed(spec):
         if features:
             raise ValueError(
                 f"the voice of the run hears {spec.hears}, computed from the sound; "

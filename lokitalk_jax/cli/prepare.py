@@ -92,6 +92,7 @@ def _prepare_one(flags: argparse.Namespace, video, options) -> int:
             options,
             model=flags.model,
             workers=flags.workers,
+            audio_offset=flags.audio_offset,
             progress=bar,
         )
     print(_summary(made, flags.program))
@@ -166,6 +167,11 @@ def _add_video(parser: terminal.Parser) -> None:
     add("--no-audio", action="store_true", help="prepare without sound")
     add("--audio-track", type=int, help="number of the audio track, from 1")
     add("--person", help="of several in view: left, right, number from the left, x,y")
+    add(
+        "--audio-offset",
+        default="auto",
+        help="milliseconds by which the sound is late; auto (default) estimates them",
+    )
     add("--png", action="store_true", help="store frames without loss")
     add(
         "--trim",

@@ -27,6 +27,7 @@ def run(flags: argparse.Namespace, options: "PrepareOptions") -> int:
             options,
             model=flags.model,
             at_once=flags.at_once,
+            audio_offset=flags.audio_offset,
             progress=bar,
         ):
             outcomes.append(one)

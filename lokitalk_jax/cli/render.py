@@ -181,7 +181,7 @@ def _add_reenact(parser: terminal.Parser) -> None:
 
 
 def _add_speak(parser: terminal.Parser) -> None:
-    _add_identity(parser, reference=False)
+    _add_identity(parser, reference=True)
     add = parser.add_argument
     add("--audio", type=pathlib.Path, required=True, help="a sound or video file")
     add("--audio-track", type=int, help="number of its audio track, from 1")

@@ -39,6 +39,7 @@ def examine(path: pathlib.Path, progress: Progress | None) -> Iterator[Finding]:
     yield from _plate(path, meta)
     if meta.audio_rate is not None:
         yield from sound.wav(path / layout.SOUND, meta.frame_count, PREPARE_AGAIN)
+        yield from sound.in_step(meta)
     else:
         yield Finding(NOTE, "no_sound", layout.META, "prepared without sound", "none")
 

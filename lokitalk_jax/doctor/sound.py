@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.data import audio_features
+from lokitalk_jax.data import audio_features, layout
 from lokitalk_jax.data.audio_features import KINDS
 from lokitalk_jax.doctor.finding import ERROR, NOTE, WARNING, Finding
 
@@ -55,6 +55,22 @@ def wav(path: pathlib.Path, frames: int, remedy: str) -> Iterator[Finding]:
         check_start = f"check that it starts with the frames; {remedy}"
         yield Finding(WARNING, "sound_long", where, seen, check_start)
     yield from _level(np.frombuffer(data, "<i2") / 32768, where)
+
+
+def in_step(meta: layout.Meta) -> Iterator[Finding]:
+    """Reports the offset between sound and lips that preparation found."""
+    late, where = meta.quality.get("audio_offset_ms"), layout.META
+    if late is None:
+        return
+    moved = meta.quality.get("audio_advanced_ms")
+    if not meta.quality.get("audio_offset_sure", True):
+        seen = "lips and sound hardly agree, so their offset is not known"
+        remedy = "look at the preview; prepare with audio_offset in milliseconds"
+        yield Finding(WARNING, "sound_unsure", where, seen, remedy)
+    elif moved:
+        seen = f"the sound of the video was {late} ms late and was put in step"
+        remedy = "none; prepare with audio_offset=0 to keep it"
+        yield Finding(NOTE, "sound_moved", where, seen, remedy)
 
 
 def _level(samples: np.ndarray, where: str) -> Iterator[Finding]:

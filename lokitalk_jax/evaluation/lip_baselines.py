@@ -6,7 +6,7 @@ from lokitalk_jax.avatar import motion
 from lokitalk_jax.avatar.motion import Motion
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data.clip_records import ClipRecord
-from lokitalk_jax.speech import lip_limits, lips, spoken_clip
+from lokitalk_jax.speech import lip_limits, lips, manner, spoken_clip
 from lokitalk_jax.speech import voice as voices
 
 
@@ -14,7 +14,7 @@ def motions(run: OpenRun, record: ClipRecord, frames: np.ndarray) -> dict[str, M
     """Frames of a clip as tracked, except for the lips.
 
     Args:
-      run: a run with an Audio2Motion model.
+      run: the run.
       record: of the clip.
       frames: [K], frame numbers.
 
@@ -43,10 +43,11 @@ def predicted_lips(run: OpenRun, record: ClipRecord) -> np.ndarray:
     """Lip signals [F, D_lip] that Audio2Motion predicts from a clip's sound.
 
     Raises:
-      ValueError: the run has no Audio2Motion model, or the clip has no sound.
+      ValueError: the clip has no sound.
     """
-    voice = voices.load(run.workdir)
     clip = spoken_clip.of_record(record)
-    rows = spoken_clip.rows(voice.spec, clip)
+    voice = voices.of_run(run.workdir, run.lip_basis)
+    scale = float(run.fitted.lip_scale[run.fitted.index(record.name)])
+    voice = manner.adapted(voice, clip, lip_scale=scale)
     limits = lip_limits.of_clip(run.fitted, clip)
-    return lips.of_rows(voice, limits, rows, record.frame_count)
+    return lips.of_clip(voice, limits, clip)

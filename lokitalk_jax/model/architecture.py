@@ -10,7 +10,7 @@ from lokitalk_jax.model.canonical import Decoder
 from lokitalk_jax.model.deformation import BODY, FACE, Deformation
 from lokitalk_jax.model.encoder import IdentityEncoder
 from lokitalk_jax.model.holistic import HolisticDeformation
-from lokitalk_jax.speech import audio2motion, sound_features
+from lokitalk_jax.speech import audio2motion, hearing
 from lokitalk_jax.structs import TORSO_LAGS, UNIT, Config, References, Signals
 
 Array = jax.Array
@@ -101,13 +101,12 @@ def from_config(config: Config) -> Model:
 
 def _voice(config: Config) -> audio2motion.Spec:
     hears = config.voice.hears
-    if hears not in sound_features.WIDTHS:
+    if hears not in hearing.WIDTHS:
         raise ValueError(
             f"an audio encoder that is trained along hears sound, not {hears!r}; "
-            f"voice.hears is one of {', '.join(sound_features.WIDTHS)} then"
+            f"voice.hears is one of {', '.join(hearing.WIDTHS)} then"
         )
-    inputs = sound_features.WIDTHS[hears]
-    return audio2motion.Spec(lip_dim=config.model.lip_dim, hears=hears, inputs=inputs)
+    return hearing.spec_of(hears, config.model.lip_dim)
 
 
 def _deformation(

@@ -38,7 +38,6 @@ def with_predicted_lips(
     shared: dict,
     signals: Signals,
     audio_windows: Array | None,
-    key: Array,
 ) -> Signals:
     """Signals [B, ...] with lips that the audio encoder predicts, if there is one.
 
@@ -47,11 +46,10 @@ def with_predicted_lips(
       shared: parameters that all identities share.
       signals: as tracked.
       audio_windows: [B, rows, inputs], see `structs.Batch`.
-      key: of the encoder's dropout.
     """
     if not model.voice:
         return signals
-    lip, _ = audio2motion.apply(model.voice, shared["voice"], audio_windows, key)
+    lip = audio2motion.apply(shared["voice"], audio_windows)
     return signals._replace(lip=lip)
 
 

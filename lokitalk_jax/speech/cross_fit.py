@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lokitalk_jax.progress import Progress
-from lokitalk_jax.speech import clip_fitting, fitting, lips, spoken_clip
+from lokitalk_jax.speech import clip_fitting, lips, manner, spoken_clip
 from lokitalk_jax.speech.lip_limits import LipLimits
 from lokitalk_jax.speech.spoken_clip import SpokenClip
 from lokitalk_jax.speech.voice import Voice
@@ -25,9 +25,7 @@ def predict_lips(
     clips: Sequence[SpokenClip],
     others: Sequence[SpokenClip],
     limits: Mapping[str, LipLimits],
-    hears: str,
-    options: fitting.FitOptions,
-    seed: int,
+    start: Voice,
     progress: Progress | None = None,
 ) -> dict[str, np.ndarray]:
     """Predicts each clip's lips with models that were not trained on those frames.
@@ -36,9 +34,7 @@ def predict_lips(
       clips: to predict.
       others: clips of other speakers to train on as well, in the same lip basis.
       limits: by the names of `clips`.
-      hears: kind of feature rows, see `audio2motion.Spec`.
-      options: of the training.
-      seed: of the training.
+      start: see `clip_fitting.start_for`.
       progress: see `lokitalk_jax.progress`.
 
     Returns:
@@ -50,27 +46,23 @@ def predict_lips(
     """
     for clip in clips:
         spoken_clip.samples(clip)  # raises where there is none
-    spec = clip_fitting.spec_for(hears, clips)
-    own = [clip_fitting.training_clip(spec, clip, seed) for clip in clips]
-    more = [
-        clip_fitting.training_clip(spec, clip, seed)
-        for clip in clip_fitting.with_features(spec, others)
-    ]
-    rows = {clip.name: spoken_clip.rows(spec, clip) for clip in clips}
+    rows = clip_fitting.read_rows(start.spec, [*clips, *others], progress)
     predicted = {clip.name: np.zeros_like(clip.lip) for clip in clips}
     for part in range(STRETCHES):
         stretches = {clip.name: _stretch(clip, part) for clip in clips}
-        known = [
-            clip._replace(usable=clip.usable & ~_widened(stretches[clip.name]))
-            for clip in own
-        ]
-        known = clip_fitting.oversampled(known, more)
-        voice = Voice(spec, fitting.fit(spec, options, known, seed, progress))
-        for clip in clips:
-            name, count = clip.name, len(clip.lip)
-            found = lips.of_rows(voice, limits[name], rows[name], count)
+        known = [_without(clip, _widened(stretches[clip.name])) for clip in clips]
+        fitted = clip_fitting.fit(start, known, others, rows)
+        for clip in known:
+            name = clip.name
+            voice = manner.adapted(fitted, clip, rows[name])
+            found = lips.of_rows(voice, limits[name], rows[name], len(clip.lip))
             predicted[name][stretches[name]] = found[stretches[name]]
     return predicted
+
+
+def _without(clip: SpokenClip, frames: np.ndarray) -> SpokenClip:
+    """The clip without some of its training frames, bool [F]."""
+    return clip._replace(train_frames=clip.train_frames[~frames[clip.train_frames]])
 
 
 def _stretch(clip: SpokenClip, part: int) -> np.ndarray:

@@ -5,13 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax.data.signals import Fitted
-from lokitalk_jax.speech import audio2motion, sound_features, spoken_clip
+from lokitalk_jax.speech import audio2motion, pauses, sound_features, spoken_clip
 from lokitalk_jax.speech.spoken_clip import SpokenClip
 
-# Rows before and after a frame whose loudest decides how quiet the frame is.
-AROUND = 8
-# Loudness (see `sound_features`) of speech and of silence.
-_SPOKEN, _SILENT = -1.5, -2.5
 _CLOSED_SHARE = 0.05  # of the training frames, those whose lips are least open
 _FEWEST_PAUSED = 5  # training frames in pauses that define the lips there
 # Coefficients may leave the measured range by this share of half of it.
@@ -60,30 +56,14 @@ def of_clip(fitted: Fitted, clip: SpokenClip) -> LipLimits:
 def _paused(clip: SpokenClip, lip: np.ndarray, closed: np.ndarray) -> np.ndarray:
     if not clip.audio:
         return closed
-    loudness = sound_features.features(spoken_clip.samples(clip), "mel")[:, -1]
+    loudness = sound_features.features(spoken_clip.samples(clip), "loudness")[:, -1]
     if not len(loudness):  # less than a row of sound
         return closed
     times = clip.train_frames * audio2motion.ROWS_PER_FRAME
-    quiet = quietness(loudness, times, AROUND)
+    quiet = pauses.quietness(loudness, times, pauses.AROUND, pauses.AROUND)
     if quiet.sum() < _FEWEST_PAUSED:
         return closed
     return (quiet * lip).sum(0) / quiet.sum()
-
-
-def quietness(loudness: np.ndarray, times: np.ndarray, before: int) -> np.ndarray:
-    """How quiet it is around some times: 0 in speech, 1 in silence.
-
-    Args:
-      loudness: [T], of feature rows; held before the first and after the last.
-      times: [F], in rows.
-      before: rows before a time that count; after it `AROUND` count.
-
-    Returns:
-      [F, 1].
-    """
-    around = times[:, None] + np.arange(-before, AROUND + 1)
-    loudest = loudness[np.clip(around, 0, len(loudness) - 1)].max(1, keepdims=True)
-    return np.clip((_SPOKEN - loudest) / (_SPOKEN - _SILENT), 0, 1)
 
 
 def softened(limits: LipLimits, lip: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Feature rows of speech, a hundred a second; streams and files give the same rows.
 
-A row holds phone posteriors, log powers of mel bands, or both, and then the loudness.
+A row holds phone posteriors, log powers of mel bands, both or neither, and then the
+loudness.
 Bands are normalised for level and room by their running mean over past sound, so no row
 waits for the end of a file: `push` any number of samples, `finish` at the end.
 """
@@ -20,13 +21,14 @@ RATE = 100  # rows a second
 _FFT, _WINDOW, _HOP = 512, 410, structs.AUDIO_RATE // RATE
 _BANDS, _LOW, _HIGH = 25, 130.0, 6800.0
 # Numbers in a row of each kind, the loudness included.
-WIDTHS = {"phones": 43, "mel": 26, "both": 68}
+WIDTHS = {"phones": 43, "mel": 26, "both": 68, "loudness": 1}
 _PRE_EMPHASIS, _LIFTER = 0.97, 22
 # Power of one step of 16-bit sound; less is rounding.
 _FLOOR = 1e-7
 
-# Seconds of sound after its own time that a row needs.
-LOOK_AHEAD = _FFT / 2 / structs.AUDIO_RATE + phones.REACH / RATE
+# Seconds of sound after its own time that a row needs; of one with the loudness alone.
+LOUDNESS_LOOK_AHEAD = _FFT / 2 / structs.AUDIO_RATE
+LOOK_AHEAD = LOUDNESS_LOOK_AHEAD + phones.REACH / RATE
 
 # The running mean starts at `_START_ROWS` rows of average speech (cepstra, the mean of
 # six real clips) and forgets in `_MEMORY_ROWS`. The correlation of a ridge regression
@@ -123,6 +125,11 @@ def _rows(state: State, kind: str, last: bool) -> tuple[State, np.ndarray]:
     if last:
         count = min(count, state.received // _HOP - state.rows)
     state, new = _normalise(state, _bands(state.samples, count))
+    if kind == "loudness":
+        state = state._replace(
+            samples=state.samples[count * _HOP :], rows=state.rows + count
+        )
+        return state, _scaled_loudness(new)
     known = state.bands
     if len(new) and state.rows == 0:
         known = np.repeat(new[:1], phones.REACH, 0)
@@ -142,8 +149,7 @@ def _rows(state: State, kind: str, last: bool) -> tuple[State, np.ndarray]:
         parts.append(phones.posteriors(_cepstra(known)) * _POSTERIOR_SCALE)
     if kind in ("mel", "both"):
         parts.append(here / _BAND_SCALE)
-    loudness = _loudness(here)[:, None] / _LOUDNESS_SCALE
-    parts.append(np.clip(loudness, -3, 3))
+    parts.append(_scaled_loudness(here))
     return state, np.concatenate(parts, -1).astype(np.float32)
 
 
@@ -176,6 +182,12 @@ def _bands_of(cepstra: np.ndarray) -> np.ndarray:
 def _loudness(bands: np.ndarray) -> np.ndarray:
     """The first cepstrum [...] of log powers [..., 25]."""
     return bands.sum(-1) / np.sqrt(_BANDS)
+
+
+def _scaled_loudness(bands: np.ndarray) -> np.ndarray:
+    """The last column of rows, float32 [T, 1]."""
+    loudness = _loudness(bands)[:, None] / _LOUDNESS_SCALE
+    return np.clip(loudness, -3, 3).astype(np.float32)
 
 
 @functools.cache

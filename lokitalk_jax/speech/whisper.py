@@ -21,39 +21,36 @@ from lokitalk_jax.broadcasting import trailing
 RATE = 50  # rows of features a second
 WIDTH = 384  # D, numbers in a row
 HOP = structs.AUDIO_RATE // RATE  # samples from one row to the next
+HALF_FFT = 200
 LONGEST = 1500  # rows that have a position
 
-_FFT, _MEL_HOP, _BANDS = 400, 160, 80
-_HEAD = 64  # numbers of an attention head
+_MEL_HOP, _BANDS = 160, 80
+HEAD = 64  # numbers of an attention head
 _FAINTEST, _RANGE = 1e-10, 8.0  # of the mel power; in powers of ten
 
 
-def log_mel(samples: np.ndarray, loudest: float | None = None) -> np.ndarray:
+def log_mel(samples: np.ndarray) -> np.ndarray:
     """Log-mel spectrogram as Whisper was trained on.
 
     Args:
-      samples: float [S], 16 kHz mono.
-      loudest: largest log power that counts, by default that of these samples; powers
-        eight orders of magnitude below it are cut off.
+      samples: float [S], 16 kHz mono; sound is mirrored at its ends.
 
     Returns:
       float32 [S // 160, 80].
     """
-    powers = log_powers(samples)
-    if loudest is None:
-        loudest = float(powers.max(initial=np.log10(_FAINTEST)))
-    return scaled(powers, loudest)
-
-
-def log_powers(samples: np.ndarray) -> np.ndarray:
-    """Log10 of mel powers [S // 160, 80]; sound is mirrored at its ends."""
     count = len(samples) // _MEL_HOP
     if not count:
-        return np.zeros((0, _BANDS))
-    mirrored = np.pad(np.asarray(samples, np.float32), _FFT // 2, "reflect")
-    pieces = np.lib.stride_tricks.sliding_window_view(mirrored, _FFT)[::_MEL_HOP]
+        return np.zeros((0, _BANDS), np.float32)
+    mirrored = np.pad(np.asarray(samples, np.float32), HALF_FFT, "reflect")
+    found = powers(mirrored)[:count]
+    return scaled(found, float(found.max()))
+
+
+def powers(samples: np.ndarray) -> np.ndarray:
+    """Log10 of mel powers [T, 80] of all windows of 400 samples, 160 apart."""
+    pieces = np.lib.stride_tricks.sliding_window_view(samples, 2 * HALF_FFT)
     window, bands = _front_end()
-    spectra = np.asarray(scipy.fft.rfft(pieces[:count] * window, axis=-1))
+    spectra = np.asarray(scipy.fft.rfft(pieces[::_MEL_HOP] * window, axis=-1))
     return np.log10(np.maximum(np.abs(spectra) ** 2 @ bands, _FAINTEST))
 
 
@@ -67,8 +64,10 @@ def _front_end() -> tuple[np.ndarray, np.ndarray]:
     """Window [400], and weights of the mel bands [201, 80]."""
     import librosa  # slow to import, and training without sound does not need it
 
-    window = np.asarray(scipy.signal.get_window("hann", _FFT), np.float32)
-    bands = librosa.filters.mel(sr=structs.AUDIO_RATE, n_fft=_FFT, n_mels=_BANDS)
+    window = np.asarray(scipy.signal.get_window("hann", 2 * HALF_FFT), np.float32)
+    bands = librosa.filters.mel(
+        sr=structs.AUDIO_RATE, n_fft=2 * HALF_FFT, n_mels=_BANDS
+    )
     return window, bands.T
 
 
@@ -111,7 +110,7 @@ def attend(layer: dict, rows: jax.Array, keys, values, seen=None) -> jax.Array:
     """
     normed = _normed(layer["attention_norm"], rows)
     queries = _heads(_affine(layer["query"], normed))
-    scores = queries @ keys.swapaxes(-1, -2) / math.sqrt(_HEAD)
+    scores = queries @ keys.swapaxes(-1, -2) / math.sqrt(HEAD)
     if seen is not None:
         scores = jnp.where(seen[None], scores, -jnp.inf)
     mixed = (jax.nn.softmax(scores, -1) @ values).swapaxes(0, 1)
@@ -144,6 +143,27 @@ def encode(params: dict, mel: jax.Array) -> jax.Array:
     return rows
 
 
+# A recording is encoded in blocks of 30 s, the length of Whisper's training; only what
+# is this far from a block's ends is kept.
+_MARGIN = 2 * RATE
+
+
+def features(params: dict, samples: np.ndarray) -> np.ndarray:
+    """Features [ceil(S / 320), D] of a whole recording [S], with all of its context."""
+    count, rows = -(-len(samples) // HOP), []
+    step = LONGEST - 2 * _MARGIN
+    for start in range(0, max(count - _MARGIN, 1), step):
+        first = max(start - _MARGIN, 0)
+        block = np.zeros(LONGEST * HOP, np.float32)
+        known = samples[first * HOP :][: len(block)]
+        block[: len(known)] = known
+        found = np.asarray(encode(params, log_mel(block)))
+        last = start + step >= count - _MARGIN
+        kept = found[start - first :] if last else found[start - first :][:step]
+        rows.append(kept)
+    return np.concatenate(rows)[:count]
+
+
 def _normed(params: dict, x: jax.Array) -> jax.Array:
     x = x - x.mean(-1, keepdims=True)
     x = x * jax.lax.rsqrt((x**2).mean(-1, keepdims=True) + 1e-5)
@@ -156,4 +176,4 @@ def _affine(params: dict, x: jax.Array) -> jax.Array:
 
 def _heads(x: jax.Array) -> jax.Array:
     """[T, D] -> [heads, T, 64]."""
-    return x.reshape(len(x), -1, _HEAD).swapaxes(0, 1)
+    return x.reshape(len(x), -1, HEAD).swapaxes(0, 1)

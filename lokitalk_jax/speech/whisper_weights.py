@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.traverse_util
+import jax
 import numpy as np
 
 from lokitalk_jax import files
@@ -34,7 +35,7 @@ _CACHED = f"whisper_tiny_en_{LAYERS}.npz"
 
 
 def load() -> dict:
-    """Parameters of the encoder's stem and first `LAYERS` layers, see `whisper`.
+    """Parameters of the encoder's stem and first `LAYERS` layers, on the device.
 
     Raises:
       ValueError: there are none and they cannot be downloaded, or a file that was
@@ -58,17 +59,17 @@ def available() -> bool:
 def _load() -> dict | None:
     named = os.environ.get(VARIABLE)
     if named:
-        return read(named)
+        return jax.device_put(read(named))
     cached = _cache_folder() / _CACHED
     if cached.is_file():
         with np.load(cached) as stored:
-            return _nested(stored)
+            return jax.device_put(_nested(stored))
     source = _installed() or _downloaded()
     if source is None:
         return None
     params = read(source)
     _keep(cached, params)
-    return params
+    return jax.device_put(params)
 
 
 def read(path: str | os.PathLike) -> dict:

@@ -22,6 +22,7 @@ from lokitalk_jax.data import clip_records, npz_file
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.speech import clip_fitting, cross_fit, lip_limits, spoken_clip
+from lokitalk_jax.speech import voice as voices
 from lokitalk_jax.structs import Config, Signals
 from lokitalk_jax.training.training_set import TrainingSet
 
@@ -60,11 +61,11 @@ def build(
       prior: the run that is adapted.
       workdir: of the run, whose lip_source.npz keeps fitted arrays, so that a resumed
         run trains on the same lips. None keeps nothing.
-      progress: receives the stage "fitting Audio2Motion".
+      progress: receives the stage "listening".
 
     Raises:
-      ValueError: `config.lips` is unknown, a clip has no sound, `config.voice` has no
-        steps, or several processes train together.
+      ValueError: `config.lips` is unknown, a clip has no sound, or several processes
+        train together.
     """
     if config.lips not in SOURCES:
         raise ValueError(f"lips is {config.lips!r}; it is one of {', '.join(SOURCES)}")
@@ -81,11 +82,6 @@ def build(
             f"lips={config.lips} trains in one process, not in {jax.process_count()}; "
             "use lips=tracked there"
         )
-    if config.voice.steps < 1:
-        raise ValueError(
-            f"lips={config.lips} needs a voice, and voice.steps is "
-            f"{config.voice.steps}; leave it at its default"
-        )
     clips = [_clip(training_set, folder) for folder in training_set.folders]
     known = (
         clip_records.load_all(prior.workdir, besides=training_set.names)
@@ -93,29 +89,28 @@ def build(
         else []
     )
     others = [spoken_clip.of_record(one) for one in known]
-    options, hears = clip_fitting.options_from(config.voice), config.voice.hears
+    fitted, hears = training_set.fitted, config.voice.hears
     if config.lips == "audio":
-        fitted = training_set.fitted
         limits = {clip.name: lip_limits.of_clip(fitted, clip) for clip in clips}
 
         def predict() -> dict:
-            return cross_fit.predict_lips(
-                clips, others, limits, hears, options, config.seed, progress
+            start = clip_fitting.start_for(
+                voices.usable_features(hears), clips, fitted.lip_basis
             )
+            return cross_fit.predict_lips(clips, others, limits, start, progress)
 
         lip = _kept(workdir, predict)
         return LipSource(
             {n: one._replace(lip=lip[n]) for n, one in training_set.signals.items()}
         )
-    spec = clip_fitting.spec_for(hears, clips)
-    windows = {clip.name: spoken_clip.windows(spec, clip) for clip in clips}
-    if prior and prior.model.voice == spec:
+    start = clip_fitting.start_for(hears, clips, fitted.lip_basis)
+    windows = {clip.name: spoken_clip.windows(start.spec, clip) for clip in clips}
+    if prior and prior.model.voice == start.spec:
         return LipSource(training_set.signals, windows, prior.shared["voice"])
 
     def fit() -> dict:
-        return clip_fitting.fit(
-            clips, others, spec, options, config.seed, progress
-        ).params
+        rows = clip_fitting.read_rows(start.spec, [*clips, *others], progress)
+        return clip_fitting.fit(start, clips, others, rows).params
 
     return LipSource(training_set.signals, windows, _kept(workdir, fit))
 

@@ -184,7 +184,6 @@ def identity_loss(
     """
     shapes.assert_batch(model, batch, landmarks=bool(weights.landmarks))
     place_key, smooth_key, drop_key = jax.random.split(key, 3)
-    lip_key = jax.random.fold_in(key, 3)
     predicted = {}
     if model.encoder:
         encoded = model.encoder.apply(shared["encoder"], batch.references)
@@ -199,7 +198,7 @@ def identity_loss(
     if lpips_params is not None:
         params = _fix_motion(params)
     signals = nerf.with_predicted_lips(
-        model, shared, batch.signals, batch.audio_windows, lip_key
+        model, shared, batch.signals, batch.audio_windows
     )
     rendered, samples = nerf.render(
         model,

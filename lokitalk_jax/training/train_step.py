@@ -188,10 +188,7 @@ def _visit_density(
         shared = state.params["shared"]
         combined = identity.combine(shared["base"], residual)
         params = structs.AvatarParams(shared, combined)
-        lip_key = jax.random.fold_in(key, 2)
-        signals = nerf.with_predicted_lips(
-            model, shared, signals, audio_windows, lip_key
-        )
+        signals = nerf.with_predicted_lips(model, shared, signals, audio_windows)
         frames = signals.head.shape[0]
         cells, where = sampling.random_cells(key, (frames, points), model.sampling)
         found = nerf.density(model, params, where, signals)

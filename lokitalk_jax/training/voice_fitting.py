@@ -8,6 +8,7 @@ from lokitalk_jax.data import clip_records
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.speech import clip_fitting, spoken_clip, voice
 from lokitalk_jax.structs import Config
+from lokitalk_jax.training import speech_corpus
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,9 +23,9 @@ def fit_voice(
     All processes call it, as reading a run waits for all of them; the first one writes.
 
     Args:
-      config: its fields `voice`, `seed` and `prior` (which may have moved) are used.
+      config: its fields `voice` and `prior` (which may have moved) are used.
       workdir: of a trained run.
-      progress: receives the stage "fitting Audio2Motion".
+      progress: receives the stages "speech corpus" and "listening".
 
     Raises:
       ValueError: there is no such run, or its clips have no sound.
@@ -35,8 +36,11 @@ def fit_voice(
         prior = pathlib.Path(path)
         known = clip_records.load_all(prior, besides=run.identities)
     others = [spoken_clip.of_record(one) for one in known]
+    if config.voice.corpus:
+        corpus = config.voice.corpus
+        others += speech_corpus.read(corpus, run.lip_basis, progress=progress)[0]
     clip_fitting.fit_run(
-        workdir, _clips(run), others, config.voice, config.seed, progress
+        workdir, _clips(run), others, run.lip_basis, config.voice.hears, progress
     )
 
 
@@ -45,7 +49,7 @@ def keep_encoder(workdir: pathlib.Path) -> None:
     run = OpenRun(workdir)
     if run.model.voice is None:
         raise ValueError(f"the run in {workdir} was trained without audio encoder")
-    encoder = voice.Voice(run.model.voice, run.shared["voice"])
+    encoder = voice.Voice(run.model.voice, run.shared["voice"], run.lip_basis)
     clip_fitting.save_with_report(workdir, encoder, _clips(run))
 
 
@@ -54,14 +58,14 @@ def finish(
     workdir: pathlib.Path,
     progress: Progress | None = None,
 ) -> None:
-    """Gives a trained run its Audio2Motion model, or logs why it cannot have one."""
+    """Gives a trained run its Audio2Motion model, or logs why it has the package's."""
     try:
         if config.lips == "encoder":
             keep_encoder(workdir)
-        elif config.voice.steps and not voice.exists(workdir):
+        elif config.voice.fit and not voice.exists(workdir):
             fit_voice(config, workdir, progress)
     except ValueError as error:
-        _LOG.warning("speech cannot drive this run: %s", error)
+        _LOG.warning("speech drives this run by the voice of the package: %s", error)
 
 
 def _clips(run: OpenRun) -> list[spoken_clip.SpokenClip]:

@@ -16,7 +16,7 @@ from lokitalk_jax.avatar.sources import Sources
 from lokitalk_jax.avatar.speaking import SpeechMotion, SpokenFile
 from lokitalk_jax.cli import render
 from lokitalk_jax.data import clip_records
-from lokitalk_jax.speech import clip_fitting, lip_limits, spoken_clip, voice
+from lokitalk_jax.speech import lip_limits, spoken_clip, voice
 from tests import spoken_run as spoken_runs
 
 STILL = Sources(eye="open", head="still")
@@ -103,7 +103,6 @@ def test_input_that_cannot_be_used_is_refused(spoken_run, tiny_run, tmp_path, ca
         (run, path, "--eye=nobody"): "nor is it auto, open or a .csv file",
         (run, silent, "--eye=open"): "silent.wav is silent",
         (run, path, "--gain=ear:2"): "gain has no region ear; it has lip, eye, head",
-        (tiny_run.workdir, path, "--eye=open"): "no voice to drive it from sound",
     }
     out = tmp_path / "out.mp4"
     for (where, sound, flag), message in refused.items():
@@ -161,8 +160,7 @@ def with_features(spoken_run, tmp_path_factory):
         frames = np.random.default_rng(0).normal(size=(len(clip.lip), 16, 29))
         np.save(clip.source / "aud_ds.npy", frames)
         clips.append(clip)
-    spec = clip_fitting.spec_for("aud_ds.npy", clips)._replace(members=2)
-    fitted = clip_fitting.fit(clips, [], spec, spoken_runs.OPTIONS, seed=0)
+    fitted = spoken_runs.fitted("aud_ds.npy", clips, spoken_run.run.lip_basis)
     voice.save(workdir, fitted)
     return OpenRun(workdir)
 

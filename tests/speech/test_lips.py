@@ -5,19 +5,20 @@ import pytest
 import scipy.io.wavfile
 
 from lokitalk_jax import structs
-from lokitalk_jax.speech import lip_limits, lips, spoken_clip
+from lokitalk_jax.speech import hearing, lip_limits, lips, spoken_clip
 
 
 def streamed(s, sound, sizes, limits=None):
     """Lips of a sound that arrives in pieces, and the largest state on the way."""
     limits = limits or s.limits
-    state, found, at, largest = lips.begin(s.voice), [], 0, 0
+    state, found, at, largest = hearing.begin(s.voice.spec), [], 0, 0
     for size in sizes:
         state, new = lips.push(state, s.voice, limits, sound[at : at + size])
         largest = max(largest, len(state.rows) + len(state.features.samples))
         found.append(new)
         at += size
-    return np.concatenate([*found, lips.finish(state, s.voice, limits)[1]]), largest
+    rest = lips.push(state, s.voice, limits, sound[:0], last=True)[1]
+    return np.concatenate([*found, rest]), largest
 
 
 @pytest.mark.parametrize("size", [160, 700, 5000])

@@ -1,15 +1,21 @@
-"""Voices: what they are fitted on, and the file that keeps them."""
+"""Voices: what they are fitted on, the files that keep them, the package's own."""
 
 import shutil
 
-import jax
 import numpy as np
 import pytest
 
 from configs import audio2motion as audio2motion_config
+from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import clip_records
-from lokitalk_jax.speech import audio2motion, clip_fitting, spoken_clip, voice
-from lokitalk_jax.speech.spoken_clip import SpokenClip
+from lokitalk_jax.speech import (
+    audio2motion,
+    clip_fitting,
+    manner,
+    spoken_clip,
+    voice,
+    whisper_weights,
+)
 from lokitalk_jax.training import voice_fitting
 from tests import spoken_run as spoken_runs
 
@@ -17,52 +23,95 @@ from tests import spoken_run as spoken_runs
 def test_a_run_keeps_its_voice_with_held_out_correlations(tiny_run, tmp_path):
     shutil.copytree(tiny_run.workdir, tmp_path / "run")
     c = audio2motion_config.get_config("draft_cpu")
-    c.voice.update(steps=2, batch=1, frames=5)
+    c.voice.hears = "phones"
     voice_fitting.fit_voice(c, tmp_path / "run")
     kept = voice.load(tmp_path / "run")
     assert set(kept.held_out_correlation) == set(tiny_run.names)
     assert all(-1 <= found <= 1 for found in kept.held_out_correlation.values())
     record = clip_records.load(tmp_path / "run", tiny_run.names[0])
-    windows = spoken_clip.windows(kept.spec, spoken_clip.of_record(record))
-    mean, variance = voice.predict(kept, windows)
-    assert mean.shape == variance.shape == (50, 3) and (variance > 0).all()
+    found = voice.predict(kept, spoken_clip.of_record(record))
+    assert found.shape == (50, 3) and np.isfinite(found).all()
 
 
 def test_clips_without_sound_are_refused_by_name(tiny_run):
+    run = OpenRun(tiny_run.workdir)
     clips = map(spoken_clip.of_record, clip_records.load_all(tiny_run.workdir))
     mute = [clip._replace(audio=None) for clip in clips]
     with pytest.raises(ValueError, match="none of the clips has sound: demo_00, demo"):
-        clip_fitting.fit(mute, [], audio2motion.Spec(), spoken_runs.OPTIONS, seed=0)
-
-
-def test_stretches_span_repeated_frames_but_not_long_gaps():
-    frames = np.arange(100)
-    seen = (frames % 6 != 5) & ((frames < 30) | (frames > 40)) & (frames < 90)
-    ramp = np.stack([0.1 * frames, -0.2 * frames], -1)
-    lip = np.where(seen[:, None], ramp, 9.0)
-    clip = SpokenClip("anna", None, None, lip, np.flatnonzero(seen), np.arange(90, 100))
-    filled, known = clip_fitting._bridged(clip)
-    gap = (frames > 28) & (frames < 42)
-    np.testing.assert_array_equal(known, ~gap & (frames < 89))
-    np.testing.assert_allclose(filled[known], ramp[known], atol=1e-9)
+        spoken_runs.fitted("phones", mute, run.lip_basis)
 
 
 def test_the_features_of_a_voice_must_be_known(spoken_run):
-    clips = [spoken_run.clip]
-    assert clip_fitting.spec_for("both", clips).inputs == 68
-    with pytest.raises(ValueError, match="voice.hears='noise' is none of phones, mel"):
-        clip_fitting.spec_for("noise", clips)
+    clips, basis = [spoken_run.clip], spoken_run.run.lip_basis
+    assert clip_fitting.start_for("both", clips, basis).spec.inputs == 67
+    with pytest.raises(ValueError, match="voice.hears='noise' is none of whisper, pho"):
+        clip_fitting.start_for("noise", clips, basis)
     with pytest.raises(ValueError, match="no such file of audio features"):
-        clip_fitting.spec_for("aud_hu.npy", clips)
+        clip_fitting.start_for("aud_hu.npy", clips, basis)
 
 
-def test_a_voice_of_another_version_is_refused_by_name(tmp_path):
-    spec = audio2motion.Spec(members=1, row_width=2, width=2, lip_dim=3)
-    params = audio2motion.init(spec, jax.random.key(0))
-    voice.save(tmp_path, voice.Voice(spec, params))
-    assert voice.load(tmp_path).spec == spec
-    layers = dict(params["params"])
-    layers["older"] = layers.pop("linear")
-    voice.save(tmp_path, voice.Voice(spec, {"params": layers}))
+def test_a_voice_from_nothing_needs_two_seconds(spoken_run):
+    short = spoken_run.clip._replace(train_frames=np.arange(20))
+    with pytest.raises(ValueError, match="50 frames of speech.* demo_00 have 20"):
+        spoken_runs.fitted("mel", [short], spoken_run.run.lip_basis)
+
+
+def test_a_voice_of_another_version_is_refused_by_name(tmp_path, spoken_run):
+    kept = voice.load(spoken_run.workdir)
+    assert kept.spec == spoken_run.voice.spec
+    params = {"older": kept.params["kernel"]}
+    voice.save(tmp_path, kept._replace(params=params))
     with pytest.raises(ValueError, match="another version.*train the voice again"):
         voice.load(tmp_path)
+
+
+@pytest.mark.parametrize("hears", ["whisper", "phones"])
+def test_the_package_has_a_voice(hears):
+    assert voice.shipped_path(hears).stat().st_size < 2 << 20
+    shipped = voice.shipped(hears)
+    assert shipped.spec.hears == hears
+    gram = shipped.lip_basis @ shipped.lip_basis.T
+    np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-3)
+
+
+def test_a_voice_predicts_the_same_lips_in_another_basis():
+    shipped = voice.shipped("phones")
+    rng = np.random.default_rng(0)
+    # A basis of more directions that holds those of the voice.
+    extra = np.concatenate([shipped.lip_basis, rng.normal(size=(3, 120))])
+    basis = np.linalg.qr(extra.T)[0].T[::-1]
+    moved = voice.in_basis(shipped, basis)
+    windows = rng.normal(size=(5, len(shipped.spec.offsets), shipped.spec.inputs))
+    lips, others = (
+        audio2motion.apply(one.params, windows) @ one.lip_basis
+        for one in (shipped, moved)
+    )
+    np.testing.assert_allclose(lips, others, atol=2e-3)
+    assert moved.spec.lip_dim == len(basis)
+
+
+def test_a_run_without_a_voice_has_the_package_s(tiny_run, spoken_run, monkeypatch):
+    basis = OpenRun(tiny_run.workdir).lip_basis
+    monkeypatch.setattr(whisper_weights, "available", lambda: True)
+    assert voice.of_run(tiny_run.workdir, basis).spec.hears == "whisper"
+    monkeypatch.setattr(whisper_weights, "available", lambda: False)
+    found = voice.of_run(tiny_run.workdir, basis)
+    assert found.spec.hears == "phones" and found.spec.lip_dim == len(basis)
+    own = voice.of_run(spoken_run.workdir, basis)
+    np.testing.assert_allclose(
+        own.params["kernel"], spoken_run.voice.params["kernel"], atol=1e-5
+    )
+
+
+def test_a_voice_takes_the_spread_and_the_mean_of_a_person(spoken_run):
+    clip = spoken_run.clip
+    plain = spoken_run.voice
+    predicted = voice.predict(plain, clip)
+    large = clip._replace(lip=3 * predicted + 0.5)
+    found = voice.predict(manner.adapted(plain, large), large)[clip.train_frames]
+    wanted = large.lip[clip.train_frames]
+    np.testing.assert_allclose(found.mean(0), wanted.mean(0), atol=1e-4)
+    ratio = found.std(0) / predicted[clip.train_frames].std(0)
+    assert 1.3 < ratio.mean() < 2.5  # half way or more, for two seconds
+    mute = manner.adapted(plain, clip._replace(audio=None))
+    np.testing.assert_array_equal(mute.params["kernel"], plain.params["kernel"])

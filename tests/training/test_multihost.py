@@ -54,7 +54,7 @@ def test_two_processes_equal_one(people, whole_run, tmp_path):
 def test_two_processes_come_to_an_end(people, tmp_path):
     run = tmp_path / "run"
     # What follows the last step reads the run, for which processes wait for each other.
-    flags = ("--config.train.steps=4", "--config.voice.steps=2")
+    flags = ("--config.train.steps=4", "--config.voice.hears=phones")
     pair = tiny_train.start_pair(people, run, flags)
     try:
         for process in pair:

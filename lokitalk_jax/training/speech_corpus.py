@@ -1,0 +1,169 @@
+"""Speech corpora without pictures: sound and facial landmarks, to train voices on.
+
+A corpus is a folder, searched with its subfolders, of pairs
+
+    NAME.flac (or .wav)  sound that starts with the first frame
+    NAME.npz             landmarks [F, 478, 3] as of `preparation.faces`, NaN where
+                         there is no face; timestamps [F], seconds; width, height,
+                         pixels
+
+and may have a manifest.csv with the columns `file` (NAME with its subfolder),
+`advance_audio_ms` (how much later than the pictures the sound is; a recording with an
+empty cell is left out), and others, which a caller can select by.
+"""
+
+import csv
+import logging
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from lokitalk_jax import structs
+from lokitalk_jax.data import face_geometry, signals
+from lokitalk_jax.data.layout import Tracks
+from lokitalk_jax.preparation import pose
+from lokitalk_jax.progress import Progress, Stage
+from lokitalk_jax.speech.spoken_clip import SpokenClip
+
+_LOG = logging.getLogger(__name__)
+
+_SOUNDS = (".flac", ".wav")
+_FEWEST = 20  # frames with a face
+# Focal length in heights of the face: that of prepared clips, where a face has 230 of
+# 512 pixels.
+_FOCAL = 6.1
+# Frames of 25 a second are known within this time of one with a face, seconds.
+_NEAR = 0.06
+
+
+class Recording(NamedTuple):
+    """A recording of a corpus.
+
+    Attributes:
+      name: with its subfolder.
+      landmarks: the .npz file.
+      sound: the sound file.
+      advance: seconds by which the sound is later than the pictures.
+      row: of the manifest; empty without one.
+    """
+
+    name: str
+    landmarks: pathlib.Path
+    sound: pathlib.Path
+    advance: float
+    row: Mapping[str, str]
+
+
+def find(folder: str | os.PathLike) -> list[Recording]:
+    """The recordings of a corpus that can be used, by name.
+
+    Raises:
+      ValueError: there is none.
+    """
+    folder = pathlib.Path(folder)
+    manifest = folder / "manifest.csv"
+    rows = {}
+    if manifest.is_file():
+        with manifest.open(newline="", encoding="utf-8") as file:
+            rows = {row["file"]: row for row in csv.DictReader(file)}
+    found = []
+    for path in sorted(folder.rglob("*.npz")):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        sounds = [path.with_suffix(s) for s in _SOUNDS]
+        sound = next((s for s in sounds if s.is_file()), None)
+        row = rows.get(name, {})
+        advance = row.get("advance_audio_ms", "0")
+        if sound and advance and _has_landmarks(path):
+            seconds = float(advance) / 1000
+            found.append(Recording(name, path, sound, seconds, row))
+    if not found:
+        raise ValueError(
+            f"{folder} holds no speech corpus: no .npz file with landmarks that has a "
+            ".flac or .wav file of the same name"
+        )
+    return found
+
+
+def _has_landmarks(path: pathlib.Path) -> bool:
+    with np.load(path) as stored:
+        return "landmarks" in stored
+
+
+def read(
+    folder: str | os.PathLike,
+    lip_basis: np.ndarray | None = None,
+    accept: Callable[[Recording], bool] = lambda _: True,
+    progress: Progress | None = None,
+) -> tuple[list[SpokenClip], signals.Fitted]:
+    """The recordings of a corpus as training data of a voice.
+
+    Args:
+      folder: of the corpus.
+      lip_basis: [D_lip, 120], of the lip coefficients; None fits one.
+      accept: which recordings to read.
+      progress: receives the stage "speech corpus".
+
+    Returns:
+      the clips, all of their known frames for training, and their fitted signals.
+
+    Raises:
+      ValueError: there are none.
+    """
+    recordings = [one for one in find(folder) if accept(one)]
+    stage = Stage(progress, "speech corpus", len(recordings))
+    tracks, sources = {}, {}
+    for recording in recordings:
+        made = tracks_of(recording)
+        if made is None:
+            _LOG.info("speech corpus: %s hardly shows a face", recording.name)
+        else:
+            tracks[recording.name], sources[recording.name] = made, recording
+        stage.advance()
+    if not tracks:
+        raise ValueError(f"no recording of {folder} shows a face for long enough")
+    train = {name: one.valid for name, one in tracks.items()}
+    fitted, tracked = signals.fit_apply(tracks, train, lip_basis=lip_basis)
+    clips = [
+        SpokenClip(
+            name,
+            sources[name].sound,
+            sources[name].landmarks.parent,
+            tracked[name].lip,
+            np.flatnonzero(train[name]),
+            np.zeros(0, int),
+            sources[name].advance,
+        )
+        for name in tracks
+    ]
+    return clips, fitted
+
+
+def tracks_of(recording: Recording) -> Tracks | None:
+    """Tracks at 25 frames a second; None where hardly any frame shows a face."""
+    with np.load(recording.landmarks) as stored:
+        seen, times = stored["landmarks"], stored["timestamps"]
+        size = float(stored["width"]), float(stored["height"])
+    known = np.isfinite(seen).all((1, 2))
+    if known.sum() < _FEWEST:
+        return None
+    times, seen = times - times[0], seen[known].reshape(known.sum(), -1)
+    grid = np.arange(int(times[-1] * structs.FPS) + 1) / structs.FPS
+    landmarks = np.stack([np.interp(grid, times[known], one) for one in seen.T], -1)
+    landmarks = landmarks.reshape(len(grid), -1, 3).astype(np.float32)
+    valid = np.abs(grid[:, None] - times[known]).min(1) < _NEAR
+    focal = _FOCAL * float(np.median(np.ptp(landmarks[valid][..., 1], axis=1)))
+    principal = size[0] / 2, size[1] / 2
+    head_to_camera = pose.track_poses(landmarks, valid, focal, principal).head_to_camera
+    return Tracks(
+        head_to_camera=head_to_camera,
+        landmarks=landmarks,
+        lips=face_geometry.lips_in_head_frame(
+            landmarks, head_to_camera, focal, principal
+        ),
+        eye_ratio=face_geometry.eye_ratios(landmarks),
+        valid=valid,
+        duplicate=np.zeros(len(valid), bool),
+    )
