@@ -20,7 +20,7 @@ FIELDS = {
     "train.density_every": 2,
     "train.density_points": 32,
     "train.preview_every": 10_000,
-    "voice.steps": 0,
+    "voice.fit": False,
 }
 
 # Programs that run for seconds need not be compiled well.

@@ -70,7 +70,7 @@ def train(flags: argparse.Namespace) -> pathlib.Path:
                 "train.steps": flags.steps,
                 "train.identities_per_step": flags.identities_per_step,
                 # Audio2Motion is no part of a prior.
-                "voice.steps": 0,
+                "voice.fit": False,
             },
             progress=bar,
         )
