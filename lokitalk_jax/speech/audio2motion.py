@@ -81,11 +81,14 @@ def windows(spec: Spec, rows: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 def components(params: dict, windows):
     """Principal components [..., W, C] of windows [..., W, inputs]."""
-    return (windows - params["centre"]) @ params["projection"]
+    rows = windows.reshape(-1, windows.shape[-1])
+    found = (rows - params["centre"][None]) @ params["projection"]
+    return found.reshape(*windows.shape[:-1], found.shape[-1])
 
 
 def apply(params: dict, windows):
     """Lip coefficients [..., D_lip] of windows [..., W, inputs], NumPy or JAX."""
     found = components(params, windows)
     kernel = params["kernel"].reshape(-1, params["kernel"].shape[-1])
-    return found.reshape(*found.shape[:-2], len(kernel)) @ kernel + params["bias"]
+    lip = found.reshape(-1, len(kernel)) @ kernel + params["bias"][None]
+    return lip.reshape(*found.shape[:-2], lip.shape[-1])

@@ -106,13 +106,13 @@ def attend(layer: dict, rows: jax.Array, keys, values, seen=None) -> jax.Array:
       layer: its parameters.
       rows: [T, D], before it.
       keys, values: [heads, K, 64], of the rows that these attend to.
-      seen: bool [T, K], which of those each row attends to; by default all.
+      seen: bool [K], which of those the rows attend to; by default all.
     """
     normed = _normed(layer["attention_norm"], rows)
     queries = _heads(_affine(layer["query"], normed))
     scores = queries @ keys.swapaxes(-1, -2) / math.sqrt(HEAD)
     if seen is not None:
-        scores = jnp.where(seen[None], scores, -jnp.inf)
+        scores = jnp.where(seen[None, None], scores, -jnp.inf)
     mixed = (jax.nn.softmax(scores, -1) @ values).swapaxes(0, 1)
     rows = rows + _affine(layer["out"], mixed.reshape(rows.shape))
     normed = _normed(layer["mlp_norm"], rows)
