@@ -2,10 +2,12 @@
 
 import shutil
 
+import msgspec
 import numpy as np
 import pytest
 
 from lokitalk_jax.data.folder import IdentityFolder
+from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.doctor import sound
 from lokitalk_jax.media import clip_sound
 from lokitalk_jax.speech import lip_sync
@@ -51,7 +53,12 @@ def test_somebody_else_s_sound_is_unsure(count):
 def folder(people, tmp_path):
     """An identity folder to write into."""
     (source, *_) = sorted(path.parent for path in people.glob("*/identity.json"))
-    return shutil.copytree(source, tmp_path / "anna")
+    path = shutil.copytree(source, tmp_path / "anna")
+    writer = FolderWriter(path)
+    writer.write_sound(np.random.default_rng(0).uniform(-0.5, 0.5, 8000))
+    meta = msgspec.structs.replace(IdentityFolder(path).meta, audio_rate=16_000)
+    writer.write_meta(meta)
+    return path
 
 
 def test_late_sound_is_put_in_step_once(folder, monkeypatch):
