@@ -64,7 +64,7 @@ def of_rows(
 
 
 def _predicted(voice: Voice, limits: LipLimits, inputs: Inputs) -> np.ndarray:
-    lip = audio2motion.apply(voice.params, inputs.windows)
+    lip = np.asarray(audio2motion.apply(voice.params, inputs.windows))
     lip = lip_limits.softened(limits, lip)
     lip += inputs.pause * (limits.paused - lip)
     lip += inputs.silence * (limits.closed - lip)

@@ -40,7 +40,8 @@ def adapted(
         rows = spoken_clip.rows(voice.spec, clip)
     times = frames * audio2motion.ROWS_PER_FRAME
     windows = audio2motion.windows(voice.spec, rows[:, :-1], times)
-    predicted, true = audio2motion.apply(voice.params, windows), clip.lip[frames]
+    predicted = np.asarray(audio2motion.apply(voice.params, windows))
+    true = clip.lip[frames]
     scale = _scale(predicted, true, (lip_scale or voice.lip_scale) / voice.lip_scale)
     shift = true.mean(0) - scale * predicted.mean(0)
     kernel, bias = voice.params["kernel"], voice.params["bias"]

@@ -63,7 +63,8 @@ def predict(voice: Voice, clip: SpokenClip) -> np.ndarray:
     Raises:
       ValueError: see `spoken_clip.rows`.
     """
-    return audio2motion.apply(voice.params, spoken_clip.windows(voice.spec, clip))
+    windows = spoken_clip.windows(voice.spec, clip)
+    return np.asarray(audio2motion.apply(voice.params, windows))
 
 
 def held_out_correlation(voice: Voice, clip: SpokenClip) -> float:
