@@ -84,7 +84,7 @@ def estimate(clip: SpokenClip, tracks: Tracks) -> Offset | None:
 
 def _best(predicted: np.ndarray, true: np.ndarray, known: np.ndarray) -> Offset:
     lags = np.arange(-_REACH, _REACH + 1)
-    found = np.array([_correlation(predicted, true, known, lag) for lag in lags])
+    found = np.array([_correlation(predicted, true, known, int(lag)) for lag in lags])
     best = int(np.argmax(found[1:-1])) + 1
     before, here, after = found[best - 1 : best + 2]
     bend = before - 2 * here + after
