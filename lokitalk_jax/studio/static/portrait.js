@@ -20,7 +20,7 @@ export class Portrait extends EventTarget {
 
   #canvas; #address; #socket; #context; #output; #picture; #hasMap = false;
   #base = null; #margin = 0.06; #onClock = ""; #frames = []; #sources = new Set();
-  #microphone; #offsets = []; #drawn = 0;
+  #painted = null; #microphone; #offsets = []; #drawn = 0;
 
   constructor(canvas, { url = location.origin, run, identity = "", token = "", size = "" }) {
     super();
@@ -199,12 +199,13 @@ export class Portrait extends EventTarget {
       this.#offsets.push(now - shown.time - heard);
       if (this.#offsets.length > 500) this.#offsets.shift();
     }
-    if (this.#picture) this.#paint();
+    if (this.#picture && (shown || this.split !== this.#painted)) this.#paint();
     if (this.#socket && this.#socket.readyState < WebSocket.CLOSING)
       requestAnimationFrame(this.#show);
   };
 
   #paint() {
+    this.#painted = this.split;
     const { width, height } = this.#canvas, image = this.#picture;
     const wide = this.#hasMap ? image.width / 2 : image.width;
     const paper = this.#canvas.getContext("2d");
