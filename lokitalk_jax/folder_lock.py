@@ -46,7 +46,7 @@ def hold(
     Raises:
       ValueError: another process holds it; names its host and number.
     """
-    new = not folder.exists()
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     path = folder / inside / NAME
     until = time.monotonic() + other_host_seconds
     while (file := _locked(path)) is None:
@@ -72,9 +72,9 @@ def hold(
             yield
         finally:
             path.unlink(missing_ok=True)
-            if new:
-                with contextlib.suppress(OSError):  # it holds files by now
-                    folder.rmdir()
+            with contextlib.suppress(OSError):  # they hold files by now
+                for one in made:
+                    one.rmdir()
 
 
 def _locked(path: pathlib.Path) -> IO[str] | None:

@@ -192,10 +192,11 @@ def test_what_an_avatar_cannot_do_is_refused_by_parameter(tiny_run, ask, words):
     assert "--" not in str(refused.value)
 
 
-def test_a_new_identity_does_not_speak(tiny_run, strangers, spoken_run):
+def test_a_new_identity_speaks_before_any_training(tiny_run, strangers, spoken_run):
     stranger = lokitalk.Run(tiny_run.workdir).zero_shot(next(strangers.iterdir()))
-    with pytest.raises(ValueError, match="was not trained on"):
-        stranger.speak(spoken_run.path)
+    footage = stranger.speak(spoken_run.path)
+    first = next(iter(footage))
+    assert len(footage) > 10 and first.rgb.shape == (*stranger.size, 3)
 
 
 def test_runs_and_identities_that_are_none_are_refused(tiny_run, tmp_path):
@@ -218,7 +219,7 @@ def test_no_error_of_the_package_speaks_of_flags():
     """The command line writes parameters as flags; the package knows none."""
     package = pathlib.Path(lokitalk.__file__).parent
     for path in package.rglob("*.py"):
-        if path.parent.name == "cli":
+        if path.parent.name in ("cli", "studio"):  # they write command lines
             continue
         for number, line in enumerate(path.read_text().splitlines(), 1):
             known = "xla_" in line

@@ -107,7 +107,7 @@ def leave(reason: str, step: int) -> None:
       process.Terminated: SIGTERM arrived.
     """
     if urgent(reason) and jax.process_count() > 1:
-        # `srun --kill-on-bad-exit` ends the others when the first one leaves.
+        # SLURM ends the others when the first one leaves.
         multihost_utils.sync_global_devices("saved")
     saved = f"saved at step {step}, the same command resumes"
     if reason == TERMINATED:

@@ -96,7 +96,7 @@ def as_pq(rgb):
 )
 def test_hdr_is_shown_as_the_picture_it_was_made_of(tmp_path, coded, trc):
     path = encode(
-        tmp_path / "v.mov",
+        tmp_path / "v.mkv",
         coded(TARGET.astype(float)),
         "yuv420p10le",
         colorspace=9,
@@ -109,7 +109,7 @@ def test_hdr_is_shown_as_the_picture_it_was_made_of(tmp_path, coded, trc):
 
 def test_brighter_than_white_keeps_its_hue(tmp_path):
     path = encode(
-        tmp_path / "v.mov",
+        tmp_path / "v.mkv",
         np.full((64, 64, 3), 0.95),
         "yuv420p10le",
         colorspace=9,
@@ -132,7 +132,7 @@ def test_brighter_than_white_keeps_its_hue(tmp_path):
     ],
 )
 def test_matrix_range_and_depth_are_honoured(tmp_path, pixels, tags):
-    path = encode(tmp_path / "v.mp4", TARGET / 255, pixels, **tags)
+    path = encode(tmp_path / "v.mkv", TARGET / 255, pixels, **tags)
     assert np.abs(middles(first(path)) - COLOURS).max() < 4
 
 
