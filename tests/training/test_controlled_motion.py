@@ -105,6 +105,7 @@ def train(person, fitted):
 INSIDE = {"lip": 0.15, "eye": 0.06, "head": 0.72, "torso": 0.74}
 
 
+@pytest.mark.heavy
 def test_cross_attention_holds_fields_to_their_regions(train):
     """From neutral gates, only the loss ties a field to its region."""
     held, free = train(1.0), train(0.0)

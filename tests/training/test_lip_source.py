@@ -54,6 +54,7 @@ def test_training_on_lips_predicted_from_sound(tiny_run, tmp_path, monkeypatch):
         session.build_session(config)
 
 
+@pytest.mark.heavy
 def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     config = tiny_model.config()
     config.data.root = str(tiny_run.data)

@@ -51,6 +51,7 @@ def test_two_processes_equal_one(people, whole_run, tmp_path):
         assert np.mean(np.abs(a - b) > 1e-4 + 1e-3 * np.abs(b)) < 0.01
 
 
+@pytest.mark.heavy
 def test_two_processes_come_to_an_end(people, tmp_path):
     run = tmp_path / "run"
     # What follows the last step reads the run, for which processes wait for each other.
