@@ -51,7 +51,7 @@ def is_silent(pieces: Iterable[np.ndarray]) -> np.ndarray:
 
 def shares(silent: np.ndarray) -> np.ndarray:
     """Share of the idle motion at each frame, [F]: eased in and out within silence."""
-    # Silence before the first and after the last frame goes on.
+    # Silence at either end of the clip is taken to continue beyond it.
     padded = np.pad(silent, _RAMP, mode="edge").astype(np.float64)
     inside = np.lib.stride_tricks.sliding_window_view(padded, 2 * _RAMP + 1)
     ramp = np.clip((inside.mean(-1) - 0.5) * 2, 0, 1) * silent

@@ -40,8 +40,8 @@ def export(run: OpenRun, out: str | os.PathLike) -> pathlib.Path:
         raise ValueError(f"out={out} holds files; give a new or empty folder")
     if len(run.identities) < 2:
         raise ValueError(
-            f"{run.workdir} was trained on {run.identities[0]} alone, whom its prior "
-            "would show; train a run of several identities"
+            f"{run.workdir} was trained on one identity, {run.identities[0]}, so its "
+            "prior would show that person; train a run of several identities"
         )
     residual = zero_shot.initial_residual(
         run, "mean", None, run.config.model.identity_offset

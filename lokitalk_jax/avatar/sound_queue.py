@@ -2,7 +2,7 @@
 
 A live avatar hears one block of sound for each frame of its clock. Sound may arrive in
 pieces of any length, late like that of a network, or all at once like that of a speech
-synthesiser; where none arrives, the avatar hears silence, and goes on moving.
+synthesiser. Where no sound arrives, the block is silence, and frames continue.
 """
 
 import collections

@@ -76,7 +76,7 @@ def _holds_clips(truth: pathlib.Path) -> bool:
 
 
 def _names(paths: Sequence[pathlib.Path]) -> list[str]:
-    """Names of the programs: what tells their paths apart."""
+    """Names of the programs: of files, else of folders, else whole paths."""
     for names in [path.stem for path in paths], [path.parent.name for path in paths]:
         if len(set(names)) == len(names):
             return names

@@ -59,7 +59,7 @@ class Folders:
         return files[0] if files else None
 
     def people(self) -> list[dict[str, Any]]:
-        """Everybody of whom there is a clip, an identity folder or a run.
+        """All people with a clip, an identity folder or a run.
 
         Returns:
           by name: name, clip, prepared and preview (bools), and run or None.

@@ -39,7 +39,7 @@ class Job:
 
     Attributes:
       key: names it.
-      person: whom it is about.
+      person: name of the identity that it works on.
       kind: prepare, train, speak or example.
       command: arguments of `lokitalk`.
       state: waiting, running, done, failed or stopped.

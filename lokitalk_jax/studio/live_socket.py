@@ -73,7 +73,7 @@ class Session:
             try:
                 for frame in self._stream:
                     loop.call_soon_threadsafe(self._queue, frame)
-            except Exception as error:  # the client is told in `_send_frames`
+            except Exception as error:  # `_send_frames` reports it to the client
                 self._ended = str(error)
             finally:
                 loop.call_soon_threadsafe(self._queue, None)

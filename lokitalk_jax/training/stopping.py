@@ -91,7 +91,7 @@ class Stop:
 
 
 def urgent(reason: str) -> bool:
-    """Whether the process was told to end, which may be enforced soon."""
+    """Whether a signal asked the process to end, which may be enforced soon."""
     return reason in (TERMINATED, INTERRUPTED)
 
 

@@ -50,5 +50,5 @@ def test_refusals(tiny_run, prior, tmp_path):
     run = OpenRun(tiny_run.workdir)
     with pytest.raises(ValueError, match="holds files"):
         prior_export.export(run, prior.workdir)
-    with pytest.raises(ValueError, match="alone, whom its prior would show"):
+    with pytest.raises(ValueError, match="so its prior would show that person"):
         prior_export.export(prior, tmp_path / "again")

@@ -185,7 +185,6 @@ def test_every_control_changes_the_picture_and_the_microphone_is_heard(
     drawn = page.evaluate("portrait.playing.drawn")
     page.wait_for_timeout(2000)
     assert page.evaluate("portrait.playing.drawn") > drawn + 5
-    # Without a GPU the browser paints late where the processor is busy.
-    offsets = page.evaluate("portrait.playing.offsets")[-30:]
-    assert abs(np.median(offsets)) < 0.15
+    offsets = np.array(page.evaluate("portrait.playing.offsets"))
+    assert abs(np.median(offsets)) < 0.02
     until(page, "document.querySelector('#status').innerText.includes('behind')")

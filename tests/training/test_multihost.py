@@ -56,6 +56,7 @@ def test_two_processes_come_to_an_end(people, tmp_path):
     run = tmp_path / "run"
     # What follows the last step reads the run, for which processes wait for each other.
     flags = ("--config.train.steps=4", "--config.voice.hears=phones")
+    flags += ("--config.voice.fit=True",)
     pair = tiny_train.start_pair(people, run, flags)
     try:
         for process in pair:
@@ -63,4 +64,5 @@ def test_two_processes_come_to_an_end(people, tmp_path):
     finally:
         for process in pair:
             process.kill()
+    assert tiny_train.log(run).count("none of the clips has sound") == 2
     assert tiny_train.log(run).count("4 steps done") == 2
