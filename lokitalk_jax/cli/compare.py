@@ -2,7 +2,6 @@
 
 import argparse
 import pathlib
-import sys
 from collections.abc import Sequence
 
 from lokitalk_jax import progress
@@ -21,10 +20,7 @@ def main(
     arguments: Sequence[str] | None = None, program: str = "lokitalk compare"
 ) -> int:
     """Reads the flags and scores; returns the exit status."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser(program)
-    flags = terminal.parse_mode("compare", {"compare": parser}, program, arguments)
-    return terminal.run(lambda: _compare(flags), flags)
+    return terminal.run_task(_compare, _parser(program), arguments, program)
 
 
 def _compare(flags: argparse.Namespace) -> None:

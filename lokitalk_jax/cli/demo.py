@@ -2,7 +2,6 @@
 
 import argparse
 import pathlib
-import sys
 from collections.abc import Sequence
 
 from lokitalk_jax.cli import terminal
@@ -16,10 +15,7 @@ Makes identity folders of animated heads, whose geometry and motion are known.
 
 def main(arguments: Sequence[str] | None = None, program: str = "lokitalk demo") -> int:
     """Reads the flags and makes them; returns the exit status."""
-    parser = _parser(program)
-    flags = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
-    flags.program, flags.names = program, parser.flags()
-    return terminal.run(lambda: _make(flags), flags)
+    return terminal.run_task(_make, _parser(program), arguments, program)
 
 
 def _parser(program: str) -> terminal.Parser:

@@ -35,21 +35,11 @@ def main(
     arguments: Sequence[str] | None = None, program: str = "lokitalk prepare"
 ) -> int:
     """Runs the mode that the flags choose; returns the exit status."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_HELP.format(program=program))
-        return 0 if arguments else 2
-    mode, flags = parse(arguments, program)
-    again = "the same command continues" if mode.run in (_prepare, _import) else ""
-    return terminal.run(lambda: mode.run(flags), flags, again)
+    return terminal.run_mode(parse, _HELP, arguments, program)
 
 
 def parse(arguments: Sequence[str], program: str) -> tuple[Mode, argparse.Namespace]:
     """The mode that the flags choose, and its flags; see `terminal.parse_mode`."""
-    parsers = {}
-    for key, mode in MODES.items():
-        parsers[key] = terminal.Parser(f"{program} --{key}", mode.title)
-        mode.add_flags(parsers[key])
     given = [argument.partition("=")[0].removeprefix("--") for argument in arguments]
     chosen = [key for key in MODES if key in given]
     if len(chosen) != 1:
@@ -59,6 +49,7 @@ def parse(arguments: Sequence[str], program: str) -> tuple[Mode, argparse.Namesp
     [name] = chosen
     if "--help" in arguments or "-h" in arguments:
         arguments = ["--help"]
+    parsers = terminal.mode_parsers(MODES, f"{program} --")
     return MODES[name], terminal.parse_mode(name, parsers, program, arguments)
 
 
@@ -207,9 +198,12 @@ def _add_export(parser: terminal.Parser) -> None:
     add("--out", type=pathlib.Path, required=True, help="the folder to write")
 
 
+_AGAIN = "the same command continues"
 MODES = {
-    "video": Mode("Makes identity folders of videos.", _add_video, _prepare),
+    "video": Mode("Makes identity folders of videos.", _add_video, _prepare, _AGAIN),
     "check": Mode("Checks a data folder.", _add_check, _check),
-    "import": Mode("Makes an identity folder of a peer's.", _add_import, _import),
+    "import": Mode(
+        "Makes an identity folder of a peer's.", _add_import, _import, _AGAIN
+    ),
     "export": Mode("Writes an identity folder for peers.", _add_export, _export),
 }

@@ -6,7 +6,6 @@ Each mode has its own flags, so that flags which contradict each other do not pa
 import argparse
 import logging
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -43,21 +42,13 @@ def main(
     arguments: Sequence[str] | None = None, program: str = "lokitalk render"
 ) -> int:
     """Reads the flags, then renders or scores; returns the exit status."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_HELP.format(program=program))
-        return 0 if arguments else 2
-    mode, flags = parse(arguments, program)
-    return terminal.run(lambda: _start(mode, flags), flags)
+    return terminal.run_mode(parse, _HELP, arguments, program)
 
 
 def parse(arguments: Sequence[str], program: str) -> tuple[Mode, argparse.Namespace]:
     """The mode that the flags choose, and its flags; see `terminal.parse_mode`."""
     name, rest = _split(arguments)
-    parsers = {}
-    for key, mode in MODES.items():
-        parsers[key] = terminal.Parser(f"{program} {key}", mode.title)
-        mode.add_flags(parsers[key])
+    parsers = terminal.mode_parsers(MODES, f"{program} ")
     return MODES[name], terminal.parse_mode(name, parsers, program, rest)
 
 
@@ -71,19 +62,22 @@ def _split(arguments: Sequence[str]) -> tuple[str, list[str]]:
     return "speak" if "--audio" in flags else "reenact", list(arguments)
 
 
-def _start(mode: Mode, flags: argparse.Namespace) -> None:
-    # Imported after the flags were read, as JAX takes seconds to load.
-    from lokitalk_jax import process
+def _started(task: terminal.Task) -> terminal.Task:
+    def run(flags: argparse.Namespace) -> int | None:
+        # Imported after the flags were read, as JAX takes seconds to load.
+        from lokitalk_jax import process
 
-    process.start()
-    mode.run(flags)
+        process.start()
+        return task(flags)
+
+    return run
 
 
 def _avatar(flags: argparse.Namespace) -> "Avatar":
     from lokitalk_jax.api.run import Run
 
     run, size = Run(flags.workdir), getattr(flags, "size", None)
-    if getattr(flags, "reference", None):
+    if flags.reference:
         avatar = run.zero_shot(flags.reference, size)
     else:
         avatar = run.avatar(flags.identity, size)
@@ -163,7 +157,7 @@ def _evaluate(flags: argparse.Namespace) -> None:
 
 
 def _add_reenact(parser: terminal.Parser) -> None:
-    _add_identity(parser, reference=True)
+    _add_identity(parser)
     add = parser.add_argument
     add(
         "--frames",
@@ -181,7 +175,7 @@ def _add_reenact(parser: terminal.Parser) -> None:
 
 
 def _add_speak(parser: terminal.Parser) -> None:
-    _add_identity(parser, reference=True)
+    _add_identity(parser)
     add = parser.add_argument
     add("--audio", type=pathlib.Path, required=True, help="a sound or video file")
     add("--audio-track", type=int, help="number of its audio track, from 1")
@@ -207,7 +201,7 @@ def _add_speak(parser: terminal.Parser) -> None:
 
 
 def _add_evaluate(parser: terminal.Parser) -> None:
-    _add_identity(parser, reference=True)
+    _add_identity(parser)
     add = parser.add_argument
     add("--out", type=pathlib.Path, help="folder of the results (default: in the run)")
     add(
@@ -234,18 +228,17 @@ def _add_evaluate(parser: terminal.Parser) -> None:
     add("--max-frames", type=int, help="score so many, spread over the held-out ones")
 
 
-def _add_identity(parser: terminal.Parser, reference: bool) -> None:
+def _add_identity(parser: terminal.Parser) -> None:
     parser.add_argument(
         "--workdir", type=pathlib.Path, required=True, help="folder of the run"
     )
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--identity", help="of the run; a run of one needs no name")
-    if reference:
-        who.add_argument(
-            "--reference",
-            type=pathlib.Path,
-            help="folder of an identity that the run was not trained on (zero-shot)",
-        )
+    who.add_argument(
+        "--reference",
+        type=pathlib.Path,
+        help="folder of an identity that the run was not trained on (zero-shot)",
+    )
     parser.add_argument(
         "--exact",
         action="store_true",
@@ -286,7 +279,9 @@ def _gains(text: str) -> dict[str, float]:
 
 
 MODES = {
-    "reenact": Mode("Renders frames of a clip again.", _add_reenact, _reenact),
-    "speak": Mode("Renders an identity speaking.", _add_speak, _speak),
-    "evaluate": Mode("Scores held-out frames.", _add_evaluate, _evaluate),
+    "reenact": Mode(
+        "Renders frames of a clip again.", _add_reenact, _started(_reenact)
+    ),
+    "speak": Mode("Renders an identity speaking.", _add_speak, _started(_speak)),
+    "evaluate": Mode("Scores held-out frames.", _add_evaluate, _started(_evaluate)),
 }

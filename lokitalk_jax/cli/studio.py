@@ -1,16 +1,12 @@
 """Serves the studio: avatars made and shown in a browser."""
 
 import argparse
-import logging
 import pathlib
 import secrets
-import sys
 import webbrowser
 from collections.abc import Sequence
 
 from lokitalk_jax.cli import terminal
-
-_LOG = logging.getLogger("lokitalk_jax.studio")
 
 _DESCRIPTION = """\
 Serves a page in which a video becomes an avatar that speaks.
@@ -27,10 +23,7 @@ def main(
     arguments: Sequence[str] | None = None, program: str = "lokitalk studio"
 ) -> int:
     """Reads the flags and serves; returns the exit status."""
-    parser = _parser(program)
-    flags = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
-    flags.program, flags.names = program, parser.flags()
-    return terminal.run(lambda: _serve(flags), flags)
+    return terminal.run_task(_serve, _parser(program), arguments, program)
 
 
 def _parser(program: str) -> terminal.Parser:

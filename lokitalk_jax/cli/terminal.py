@@ -124,6 +124,9 @@ class Parser(argparse.ArgumentParser):
         ]
 
 
+Task = Callable[[argparse.Namespace], int | None]
+
+
 class Mode(NamedTuple):
     """A task of a command, with flags of its own.
 
@@ -132,11 +135,45 @@ class Mode(NamedTuple):
       add_flags: adds its flags to a parser.
       run: does the task with the parsed flags; returns the exit status, or None for
         success.
+      again: what the same command does after Ctrl-C or SIGTERM.
     """
 
     title: str
     add_flags: Callable[[Parser], None]
-    run: Callable[[argparse.Namespace], int | None]
+    run: Task
+    again: str = ""
+
+
+def run_task(
+    task: Task, parser: Parser, arguments: Sequence[str] | None, program: str
+) -> int:
+    """Runs a command that has one task; `arguments` are by default the process's."""
+    given = sys.argv[1:] if arguments is None else arguments
+    flags = parse_mode("", {"": parser}, program, given)
+    return run(lambda: task(flags), flags)
+
+
+def run_mode(
+    parse: Callable[[Sequence[str], str], tuple[Mode, argparse.Namespace]],
+    help_text: str,
+    arguments: Sequence[str] | None,
+    program: str,
+) -> int:
+    """Runs the mode that `parse` finds in the arguments, or shows the help."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or given[0] in ("-h", "--help"):
+        print(help_text.format(program=program))
+        return 0 if given else 2
+    mode, flags = parse(given, program)
+    return run(lambda: mode.run(flags), flags, mode.again)
+
+
+def mode_parsers(modes: Mapping[str, Mode], prefix: str) -> dict[str, Parser]:
+    """Parsers of modes, by name, which follows `prefix` in their helps."""
+    parsers = {name: Parser(prefix + name, mode.title) for name, mode in modes.items()}
+    for name, mode in modes.items():
+        mode.add_flags(parsers[name])
+    return parsers
 
 
 def parse_mode(
