@@ -28,7 +28,6 @@ from lokitalk_jax import process
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.checkpoint import store
 from lokitalk_jax.data import folder
-from lokitalk_jax.evaluation.score import score_tracked
 from lokitalk_jax.model.rendering import Rendered
 from lokitalk_jax.structs import REGIONS
 from lokitalk_jax.training import trainer
@@ -51,8 +50,7 @@ def score(run: OpenRun, name: str) -> dict[str, float]:
         gates, masks = maps.regions >= 0.5, data.region_masks(index) >= 0.5
         areas[:] += np.sum([gates & masks, gates | masks], axis=(1, 2))
 
-    frames = held_out_scores.chosen(avatar.record)
-    found = score_tracked(avatar, data, frames, compare)
+    found = held_out_scores.every(avatar, data, compare)
     psnr = {region: found[region]["psnr"] for region in ("frame", *REGIONS)}
     overlap = dict(zip(REGIONS, areas[0] / np.maximum(areas[1], 1), strict=True))
     return psnr | {

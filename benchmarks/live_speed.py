@@ -17,9 +17,8 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
+import lokitalk_jax as lokitalk
 from lokitalk_jax import process, structs
-from lokitalk_jax.avatar.live import LiveAvatar
-from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.speech import spoken_clip
 
 
@@ -31,10 +30,10 @@ def resident() -> float:
 
 def main(_) -> None:
     """Plays and measures."""
-    run = OpenRun(pathlib.Path(_WORKDIR.value))
-    name = run.named(_IDENTITY.value)
-    sound = spoken_clip.samples(spoken_clip.of_record(run.record(name)))
-    live = LiveAvatar.load(_WORKDIR.value, name, size=_SIZE.value)
+    run = lokitalk.Run(_WORKDIR.value)
+    avatar = run.avatar(_IDENTITY.value, _SIZE.value)
+    live = avatar.live()
+    sound = spoken_clip.samples(spoken_clip.of_record(avatar.rendered.record))
     size = _CHUNK.value * structs.AUDIO_RATE // 1000
     chunks = round(_MINUTES.value * 60 * structs.AUDIO_RATE / size)
     live.push(sound[: structs.AUDIO_RATE])  # compiles

@@ -27,7 +27,6 @@ from configs import adapt, multi_id, single_id
 from lokitalk_jax import process
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import folder
-from lokitalk_jax.evaluation.score import score_tracked
 from lokitalk_jax.training import trainer
 from lokitalk_jax.training.session import Session, build_session
 
@@ -126,8 +125,7 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
     for mark in marks:
         training.run(mark - training.step)
         avatar = training.avatar()
-        shown = held_out_scores.chosen(avatar.record)
-        found = score_tracked(avatar, training.data, shown)
+        found = held_out_scores.every(avatar, training.data)
         scores = {region: found[region]["psnr"] for region in ("frame", "head", "lip")}
         # The mouth has no distance where no face is found, as before the first step.
         scores |= {"lpips": found["frame"]["lpips_alex"], "lmd_px": found["lmd_px"]}

@@ -14,11 +14,11 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import held_out_scores, reports
+from benchmarks.held_out_scores import masked_psnr
 from benchmarks.pose_outlines import distances, outlines
 from lokitalk_jax import process
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.evaluation.held_out import rendered_frames
-from lokitalk_jax.evaluation.metrics.psnr import masked_psnr
 from lokitalk_jax.structs import REGIONS
 
 _BINS = (0.005, 0.01, 0.02, 0.04)  # of the image's height
@@ -35,7 +35,7 @@ def measure(run: OpenRun) -> list[tuple[float, float]]:
         masked_psnr(data.frame(i)[0], picture, data.region_masks(i)[..., head])
         for i, _, picture in rendered_frames(avatar, record.test_frames)
     ]
-    return [(float(d), s) for d, s in zip(found, psnr, strict=True) if s is not None]
+    return list(zip(map(float, found), psnr, strict=True))
 
 
 def table(found: dict[str, list[tuple[float, float]]]) -> str:

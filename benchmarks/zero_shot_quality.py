@@ -23,7 +23,6 @@ from lokitalk_jax.data import folder
 from lokitalk_jax.evaluation import face_pairs
 from lokitalk_jax.evaluation.clip_scores import ClipScores
 from lokitalk_jax.evaluation.held_out import rendered_frames
-from lokitalk_jax.evaluation.score import add_frame
 from lokitalk_jax.media import image_file, image_grid
 
 _SHOWN = 6  # identities in the picture
@@ -74,8 +73,11 @@ def measure(prior: OpenRun, known: TrainingFrames, source: pathlib.Path):
     for column, rendered in pictures.items():
         with face_pairs.open_detectors() as detectors:
             scores = ClipScores(detectors)
-            for index, picture in zip(frames, rendered, strict=True):
-                add_frame(scores, data, int(index), picture)
+            for index, picture in zip(frames.tolist(), rendered, strict=True):
+                masks = data.region_masks(index)
+                scores.add(
+                    index, data.frames[index], picture, lambda _, found=masks: found
+                )
             found[column] = scores.result()
     middle = len(frames) // 2
     row = [data.frame(frames[middle])[0], *(p[middle] for p in pictures.values())]

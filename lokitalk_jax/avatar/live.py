@@ -1,6 +1,6 @@
 """An avatar that is driven live: sound in, frames with their sound out.
 
-    live = LiveAvatar.load("runs/prior", "me")
+    live = lokitalk.Run("runs/prior").avatar("me").live()
     for chunk in microphone:
         for frame in live.push(chunk):
             show(frame.rgb)
@@ -100,7 +100,17 @@ class LiveAvatar:
         sources: Sources = Sources(),  # noqa: B008 (a tuple)
         background: str | os.PathLike = "plate",
     ):
-        """Opens the sources; see `load`."""
+        """Opens the sources.
+
+        Args:
+          run: the run.
+          avatar: one of its identities, or a new one.
+          sources: of the motion.
+          background: see `backdrop.find`; not transparent.
+
+        Raises:
+          ValueError: a source or the background cannot be used.
+        """
         self.view = View(avatar, _plate(background, avatar), "", Controls())
         self._trained, self._background = avatar, background
         self._sized: dict[tuple[int, str], tuple[OpenAvatar, np.ndarray]] = {}
@@ -108,31 +118,6 @@ class LiveAvatar:
         self._motion = SpeechMotion(run, name, sources)
         self._sound = SampleBuffer()
         self._frames = 0
-
-    @classmethod
-    def load(
-        cls,
-        workdir: str | os.PathLike,
-        identity: str | None = None,
-        sources: Sources = Sources(),  # noqa: B008 (a tuple)
-        background: str | os.PathLike = "plate",
-        size: int | None = None,
-    ) -> "LiveAvatar":
-        """Opens an identity of a run.
-
-        Args:
-          workdir: of the run.
-          identity: its name; not needed in a run of one.
-          sources: of the motion.
-          background: see `backdrop.find`; not transparent.
-          size: pixels along the longest side, by default as trained.
-
-        Raises:
-          ValueError: there is no such run or identity.
-        """
-        run = OpenRun(pathlib.Path(workdir))
-        avatar = run.avatar(run.named(identity))
-        return cls(run, avatar.at(size) if size else avatar, sources, background)
 
     @property
     def name(self) -> str:

@@ -7,26 +7,18 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from lokitalk_jax.avatar import motion
 from lokitalk_jax.avatar.run import OpenAvatar, OpenRun
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.evaluation import (
-    face_pairs,
-    held_out,
     identity_scores,
     results,
     training_clip,
 )
-from lokitalk_jax.evaluation.clip_scores import ClipScores
 from lokitalk_jax.evaluation.identity_scores import EvaluateOptions
-from lokitalk_jax.evaluation.metrics.aggregate import Row
 from lokitalk_jax.evaluation.results import Scores
 from lokitalk_jax.media import recoding
-from lokitalk_jax.model.rendering import Rendered
 from lokitalk_jax.progress import Progress
 
 PROTOCOLS = ("full", "peer")
@@ -120,41 +112,6 @@ def evaluate_avatars(
         [clip for part in side for clip in part] for side in zip(*scored, strict=True)
     )
     return results.write(out, header, clips, reachable)
-
-
-def score_tracked(
-    avatar: OpenAvatar,
-    data: Dataset,
-    frames: held_out.Frames,
-    see: Callable[[int, Rendered], None] = lambda index, maps: None,
-    moved: motion.Motion | None = None,
-) -> dict:
-    """Scores frames of a clip and writes nothing.
-
-    Args:
-      avatar: the avatar.
-      data: the true clip.
-      frames: frame numbers.
-      see: called with the number and the maps of each frame.
-      moved: motion of these frames; None takes the tracked motion.
-
-    Returns:
-      see `ClipScores.result`.
-    """
-    with face_pairs.open_detectors() as detectors:
-        scores = ClipScores(detectors)
-        for index, maps, picture in held_out.rendered_frames(avatar, frames, moved):
-            add_frame(scores, data, index, picture)
-            see(index, maps)
-        return scores.result()
-
-
-def add_frame(
-    scores: ClipScores, data: Dataset, index: int, prediction: np.ndarray
-) -> Row:
-    """Adds a prediction, float32 [H, W, 3] in [0, 1], of frame `index` of a clip."""
-    truth = np.asarray(data.frames[index])
-    return scores.add(index, truth, prediction, lambda _: data.region_masks(index))
 
 
 def _check(options: EvaluateOptions) -> None:

@@ -5,8 +5,12 @@ import pytest
 
 import lokitalk_jax as lokitalk
 from lokitalk_jax import structs
-from lokitalk_jax.avatar.live import SAMPLES_PER_FRAME, LiveAvatar
+from lokitalk_jax.avatar.live import SAMPLES_PER_FRAME
 from lokitalk_jax.avatar.sources import Sources
+
+
+def avatar_of(run, size=None):
+    return lokitalk.Run(run.workdir).avatar(run.name, size)
 
 
 def pushed(live, sound, size):
@@ -19,8 +23,7 @@ def pushed(live, sound, size):
 def test_pieces_give_the_frames_of_the_whole_with_their_sound(spoken_run):
     sound = np.append(spoken_run.sound, np.float32([0.5] * 100))  # 37.7 frames
     whole, pieces = (
-        pushed(LiveAvatar.load(spoken_run.workdir, spoken_run.name), sound, size)
-        for size in (len(sound), 700)
+        pushed(avatar_of(spoken_run).live(), sound, size) for size in (len(sound), 700)
     )
     assert len(whole) == len(pieces) == 38
     for number, (one, other) in enumerate(zip(whole, pieces, strict=True)):
@@ -36,7 +39,7 @@ def test_pieces_give_the_frames_of_the_whole_with_their_sound(spoken_run):
 
 
 def test_frames_come_within_the_stated_latency(spoken_run):
-    live = LiveAvatar.load(spoken_run.workdir, spoken_run.name, size=32)
+    live = avatar_of(spoken_run, 32).live()
     assert live.latency <= 0.32
     frames = live.push(spoken_run.sound[: structs.AUDIO_RATE])
     assert len(frames) >= int((1 - live.latency) * structs.FPS)
@@ -45,12 +48,12 @@ def test_frames_come_within_the_stated_latency(spoken_run):
 
 def test_a_transparent_background_is_refused(spoken_run):
     with pytest.raises(ValueError, match="background=none is transparent"):
-        LiveAvatar.load(spoken_run.workdir, spoken_run.name, background="none")
+        avatar_of(spoken_run).live(background="none")
 
 
 def test_frames_are_those_of_the_file(spoken_run):
-    live = LiveAvatar.load(spoken_run.workdir, spoken_run.name)
-    avatar = lokitalk.Run(spoken_run.workdir).avatar(spoken_run.name)
+    avatar = avatar_of(spoken_run)
+    live = avatar.live()
     spoken = list(avatar.speak(spoken_run.path))
     frames = pushed(live, spoken_run.sound, 640)
     assert len(spoken) == len(frames)
@@ -60,8 +63,7 @@ def test_frames_are_those_of_the_file(spoken_run):
 
 
 def test_gains_and_sources_change_from_the_next_sample_on(spoken_run):
-    name, workdir = spoken_run.name, spoken_run.workdir
-    plain, changed = (LiveAvatar.load(workdir, name, size=16) for _ in range(2))
+    plain, changed = (avatar_of(spoken_run, 16).live() for _ in range(2))
     sound = spoken_run.sound[: 30 * SAMPLES_PER_FRAME]
     first, second = sound[: len(sound) // 2], sound[len(sound) // 2 :]
 
@@ -87,7 +89,6 @@ def test_gains_and_sources_change_from_the_next_sample_on(spoken_run):
 
 
 def test_a_change_to_speech_needs_motion_that_began_with_it(spoken_run):
-    still = Sources(lip="still")
-    live = LiveAvatar.load(spoken_run.workdir, spoken_run.name, still)
+    live = avatar_of(spoken_run).live(lip="still")
     with pytest.raises(ValueError, match="lip=audio needs motion that began with it"):
         live.change(Sources())

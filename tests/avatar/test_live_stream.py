@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
+import lokitalk_jax as lokitalk
 from lokitalk_jax import structs
-from lokitalk_jax.avatar.live import LiveAvatar
 from lokitalk_jax.avatar.sharpness import Sharpness
 from lokitalk_jax.avatar.sound_queue import SAMPLES_PER_FRAME, SoundQueue
 from lokitalk_jax.avatar.sources import Sources
@@ -91,7 +91,7 @@ def test_a_picture_that_stands_still_becomes_sharp():
 
 @pytest.fixture
 def live(spoken_run):
-    return LiveAvatar.load(spoken_run.workdir, spoken_run.name, size=16)
+    return lokitalk.Run(spoken_run.workdir).avatar(spoken_run.name, 16).live()
 
 
 def test_a_stream_gives_all_sound_with_frames_in_order(live, spoken_run):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.io.wavfile
 
+import lokitalk_jax as lokitalk
 from lokitalk_jax import demo, structs
 from lokitalk_jax.avatar import drivers, signal_table
-from lokitalk_jax.avatar.live import LiveAvatar
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.avatar.sources import Sources
 from lokitalk_jax.avatar.speaking import SpeechMotion, SpokenFile
@@ -183,9 +183,9 @@ def test_features_and_voice_must_fit(with_features, spoken_run, tmp_path):
     np.save(tmp_path / "hu.npy", np.zeros((38, 2, 1024)))
     sources = Sources(features=tmp_path / "hu.npy")
     with pytest.raises(ValueError, match="hears aud_ds.npy; give the features"):
-        LiveAvatar.load(run.workdir, name)
+        lokitalk.Run(run.workdir).avatar(name).live()
     with pytest.raises(ValueError, match="features of whole files, so it cannot be"):
-        LiveAvatar.load(run.workdir, name, sources)
+        SpeechMotion(run, name, sources)
     with pytest.raises(ValueError, match="need lip=audio, not lip=still"):
         SpeechMotion(run, name, sources._replace(lip="still"), sound)
     with pytest.raises(ValueError, match="HuBERT features, and Audio2Motion was train"):

@@ -47,22 +47,6 @@ def test_rounding_to_bytes_stays_below_the_cap():
     assert psnr.psnr(truth, rounded) == pytest.approx(58.9, abs=0.3)
 
 
-def test_masked_psnr_sees_the_mask_alone():
-    truth = np.full((2, 8, 8, 3), 0.5, np.float32)
-    prediction = truth.copy()
-    prediction[0, :, :4] += 0.1
-    prediction[1, :, 4:] = 0
-    mask = np.zeros((2, 8, 8), np.float32)
-    mask[0, :, :4] = 0.7
-    assert psnr.masked_psnr(truth, prediction, mask) == pytest.approx(20, abs=1e-4)
-    mask[0, :, 4:] = 0.7  # as many pixels again without error: half the mean
-    half = 20 + 10 * np.log10(2)
-    assert psnr.masked_psnr(truth, prediction, mask) == pytest.approx(half, abs=1e-4)
-    assert psnr.masked_psnr(truth, prediction, 0 * mask) is None
-    whole = psnr.masked_psnr(truth[0], prediction[0], np.ones((8, 8)))
-    assert whole == pytest.approx(psnr.psnr(truth[0], prediction[0]))
-
-
 @pytest.mark.parametrize("noise", [0.02, 0.3])
 def test_ssim_equals_the_definition(noise):
     truth = frame(0)

@@ -181,10 +181,11 @@ def test_scores_of_predictions_whose_error_is_known(tiny_run):
     perfect, off = (ClipScores((OneFace(), OneFace())) for _ in range(2))
     for index in data.test_frames[:2]:
         truth = data.frame(index)[0]
-        score.add_frame(perfect, data, index, truth)
+        picture, masks = data.frames[index], data.region_masks(index)
+        perfect.add(index, picture, truth, lambda _, found=masks: found)
         # 0.1 up or down, whichever stays in [0, 1].
         shifted = truth + np.float32(0.1) * np.where(truth < 0.5, 1, -1)
-        score.add_frame(off, data, index, shifted)
+        off.add(index, picture, shifted, lambda _, found=masks: found)
     perfect, off = perfect.result(), off.result()
     assert perfect["frame"]["psnr"] == perfect["lip"]["psnr"] == psnr.CAP
     assert perfect["frame"]["ssim"] == pytest.approx(1)

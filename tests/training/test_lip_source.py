@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tiny_model
 
-from lokitalk_jax.avatar.live import LiveAvatar
+import lokitalk_jax as lokitalk
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.speech import clip_fitting, cross_fit, spoken_clip, voice
@@ -91,7 +91,7 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     taken = session.build_session(adapting).state.params["shared"]["voice"]
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(taken), later)
 
-    live = LiveAvatar.load(tmp_path / "run", tiny_run.names[0])
+    live = lokitalk.Run(tmp_path / "run").avatar(tiny_run.names[0]).live()
     assert len(live.push(np.zeros(16_000, np.float32))) > 10
     config.voice.hears = "aud_hu.npy"
     with pytest.raises(ValueError, match="trained along hears sound, not 'aud_hu.npy'"):

@@ -26,29 +26,6 @@ def psnr(truth: np.ndarray, prediction: np.ndarray) -> float:
     return from_mse(squared_error(truth, prediction).mean())
 
 
-def masked_psnr(
-    truth: np.ndarray, prediction: np.ndarray, mask: np.ndarray
-) -> float | None:
-    """PSNR, dB, of the mean squared error weighted by a mask.
-
-    Args:
-      truth: [..., H, W, 3] in [0, 1]; leading axes, such as frames, are pooled.
-      prediction: like `truth`.
-      mask: [..., H, W], weights of 0 or more.
-
-    Returns:
-      the PSNR, at most `CAP`; None if the mask is empty.
-
-    Raises:
-      ValueError: the shapes do not fit, or the frames are not in [0, 1].
-    """
-    check_frames(truth, prediction)
-    if mask.shape != truth.shape[:-1]:
-        raise ValueError(f"mask {mask.shape} does not fit frames {truth.shape}")
-    mse = weighted_mean(squared_error(truth, prediction), mask)
-    return None if mse is None else from_mse(mse)
-
-
 def squared_error(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """Squared difference, averaged over the channels, float64 [..., H, W]."""
     return ((np.float64(prediction) - np.float64(truth)) ** 2).mean(axis=-1)
