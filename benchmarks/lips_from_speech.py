@@ -106,7 +106,7 @@ def train(hears: str, data: Training, without: set[str]) -> Voice:
     """A voice that is fitted to all clips but some."""
     spec = hearing.spec_of(hears, len(data.lip_basis))
     known = [clip for clip in data.clips if clip.name not in without]
-    lessons = clip_fitting.lessons(spec, known, data.rows)
+    lessons = clip_fitting.lessons(known, data.rows)
     return Voice(spec, ridge.fit(spec, lessons), data.lip_basis)
 
 

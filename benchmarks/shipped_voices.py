@@ -30,7 +30,7 @@ def train(hears: str, clips, fitted: signals.Fitted) -> Voice:
     """A voice that is fitted to clips from nothing."""
     spec = hearing.spec_of(hears, len(fitted.lip_basis))
     rows = clip_fitting.read_rows(spec, clips)
-    lessons = clip_fitting.lessons(spec, clips, rows)
+    lessons = clip_fitting.lessons(clips, rows)
     scale = float(np.median(fitted.lip_scale))
     return Voice(spec, ridge.fit(spec, lessons), fitted.lip_basis, scale)
 

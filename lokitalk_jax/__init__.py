@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         PrepareOptions,
         prepare,
         prepare_all,
+        prepare_speech,
     )
     from lokitalk_jax.api.run import Run
     from lokitalk_jax.avatar.controls import Controls
@@ -64,6 +65,7 @@ _HOMES = {
     "open_sound": "media.sound_file",
     "prepare": "api.prepare",
     "prepare_all": "api.prepare",
+    "prepare_speech": "api.prepare",
     "train": "api.actions",
 }
 
@@ -94,6 +96,7 @@ __all__ = [
     "open_sound",
     "prepare",
     "prepare_all",
+    "prepare_speech",
     "train",
 ]
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+import time
 from collections.abc import Iterator, Sequence
 
 from lokitalk_jax.data.folder import IdentityFolder
@@ -12,6 +13,7 @@ from lokitalk_jax.preparation.batch import Outcome as Outcome
 from lokitalk_jax.preparation.options import Options as PrepareOptions
 from lokitalk_jax.progress import Progress, track
 from lokitalk_jax.speech import lip_sync
+from lokitalk_jax.training import speech_corpus
 
 
 def prepare(
@@ -85,16 +87,59 @@ def prepare_all(
     """
     if at_once < 1:
         raise ValueError(f"at_once={at_once} must be at least 1")
-    if isinstance(videos, str | os.PathLike):
-        paths = batch.find_videos(pathlib.Path(videos))
-    else:
-        paths = [pathlib.Path(video) for video in videos]
+    paths = _paths(videos)
     outs = batch.folders(paths, pathlib.Path(out))
     chosen = dataclasses.replace(options or PrepareOptions(), trim=True)
     workers = max(1, (os.cpu_count() or 1) // at_once)
     outcomes = batch.prepare(outs, chosen, face_model.find(model), at_once, workers)
     outcomes = map(functools.partial(_in_step, audio_offset), outcomes)
     return track(outcomes, progress, "preparing", len(outs))
+
+
+def prepare_speech(
+    videos: str | os.PathLike | Sequence[str | os.PathLike],
+    out: str | os.PathLike,
+    options: PrepareOptions | None = None,
+    *,
+    model: str | os.PathLike | None = None,
+    audio_offset: str | float = lip_sync.AUTO,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Makes a speech corpus of videos: landmarks and sound, to train voices on.
+
+    The arguments are those of `prepare_all`; of `options`, start, end, audio track and
+    person count. A recording whose offset is unsure has an empty cell in manifest.csv,
+    and training leaves it out.
+
+    Yields:
+      the outcome of each video; `out` is the .npz file.
+
+    Raises:
+      ValueError: there is no video, or two of them have the same name.
+    """
+    outs = batch.folders(_paths(videos), pathlib.Path(out))
+
+    def one(video: pathlib.Path, path: pathlib.Path) -> Outcome:
+        began, refusal = time.monotonic(), ""
+        try:
+            speech_corpus.add(
+                video, path.parent, options or PrepareOptions(), model, audio_offset
+            )
+        except ValueError as error:
+            refusal = str(error)
+        done = path.with_name(f"{path.name}.npz")
+        return Outcome(video, done, refusal, time.monotonic() - began)
+
+    outcomes = (one(video, path) for video, path in outs.items())
+    return track(outcomes, progress, "preparing", len(outs))
+
+
+def _paths(
+    videos: str | os.PathLike | Sequence[str | os.PathLike],
+) -> list[pathlib.Path]:
+    if isinstance(videos, str | os.PathLike):
+        return batch.find_videos(pathlib.Path(videos))
+    return [pathlib.Path(video) for video in videos]
 
 
 def _in_step(audio_offset: str | float, outcome: Outcome) -> Outcome:

@@ -67,6 +67,8 @@ def _prepare(flags: argparse.Namespace) -> int:
         png=flags.png,
         trim=flags.trim,
     )
+    if flags.speech_only:
+        return prepare_many.run_speech(flags, options)
     video = flags.video[0]
     if len(flags.video) == 1 and not video.is_dir() and video.suffix != ".txt":
         return _prepare_one(flags, video, options)
@@ -162,6 +164,11 @@ def _add_video(parser: terminal.Parser) -> None:
         "--audio-offset",
         default="auto",
         help="milliseconds by which the sound is late; auto (default) estimates them",
+    )
+    add(
+        "--speech-only",
+        action="store_true",
+        help="write landmarks and sound alone, a corpus to train a voice on",
     )
     add("--png", action="store_true", help="store frames without loss")
     add(

@@ -36,6 +36,33 @@ def run(flags: argparse.Namespace, options: "PrepareOptions") -> int:
     return int(any(one.refusal for one in outcomes))
 
 
+def run_speech(flags: argparse.Namespace, options: "PrepareOptions") -> int:
+    """Makes a speech corpus of the videos; returns 1 if one of them was refused."""
+    from lokitalk_jax.api.prepare import prepare_speech
+
+    videos, video = flags.video, flags.video[0]
+    if len(videos) == 1 and (video.is_dir() or video.suffix == ".txt"):
+        videos = video
+    outcomes = []
+    with progress.Bar() as bar:
+        for one in prepare_speech(
+            videos,
+            flags.out,
+            options,
+            model=flags.model,
+            audio_offset=flags.audio_offset,
+            progress=bar,
+        ):
+            outcomes.append(one)
+            tqdm.write(_line(one, flags))
+    refused = sum(bool(one.refusal) for one in outcomes)
+    print(
+        f"{len(outcomes) - refused} recordings in {flags.out}, {refused} refused; "
+        f"train a voice on them with --config.voice.corpus={flags.out}"
+    )
+    return int(bool(refused))
+
+
 def _line(one: "Outcome", flags: argparse.Namespace) -> str:
     if one.refusal:
         reason = terminal.as_flags(one.refusal, flags.names)

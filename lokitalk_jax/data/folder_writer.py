@@ -2,14 +2,13 @@
 
 import os
 import pathlib
-import wave
 
 import numpy as np
 
-from lokitalk_jax import files, structs
+from lokitalk_jax import files
 from lokitalk_jax.data import layout
 from lokitalk_jax.data.folder import FolderImages
-from lokitalk_jax.media import image_file
+from lokitalk_jax.media import clip_sound, image_file
 
 
 class FolderWriter(FolderImages):
@@ -54,14 +53,7 @@ class FolderWriter(FolderImages):
 
     def write_sound(self, samples: np.ndarray) -> None:
         """Writes samples, float [S], 16 kHz mono in [-1, 1]."""
-        with (
-            files.replacing(self.path / layout.SOUND) as temporary,
-            wave.open(str(temporary), "wb") as file,
-        ):
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(structs.AUDIO_RATE)
-            file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+        clip_sound.write(self.path / layout.SOUND, samples)
 
     def write_tracks(self, tracks: layout.Tracks) -> None:
         """Writes tracks.npz."""

@@ -2,11 +2,12 @@
 
 import os
 import warnings
+import wave
 
 import numpy as np
 import scipy.io.wavfile
 
-from lokitalk_jax import structs
+from lokitalk_jax import files, structs
 
 _REMEDY = "prepare the video again, or resume the training of the run"
 
@@ -30,6 +31,18 @@ def of_frames(
     start, stop = (round(i * rate / structs.FPS) for i in (frames.start, frames.stop))
     found = found[start:stop]
     return (found, rate) if len(found) else None
+
+
+def write(path: str | os.PathLike, samples: np.ndarray) -> None:
+    """Writes samples, float [S], 16 kHz mono in [-1, 1]."""
+    with (
+        files.replacing(path) as temporary,
+        wave.open(str(temporary), "wb") as file,
+    ):
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(structs.AUDIO_RATE)
+        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
 
 
 def _read(path: str | os.PathLike, mmap: bool = False) -> tuple[int, np.ndarray]:

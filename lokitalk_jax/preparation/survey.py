@@ -151,8 +151,14 @@ def _say_cut_off(clip: Clip, last: float, start: float) -> None:
     _LOG.warning("%s is %s", clip.path.name, cut_off)
 
 
-def check(clip: Clip, found: Survey, start: float) -> None:
+def check(clip: Clip, found: Survey, start: float, least: float = MIN_SECONDS) -> None:
     """Refuses a video that cannot become an identity.
+
+    Args:
+      clip: the video.
+      found: its survey.
+      start: seconds.
+      least: seconds that must remain.
 
     Raises:
       UnusableVideo: it is too short, has a cut, no face, or several faces.
@@ -163,10 +169,10 @@ def check(clip: Clip, found: Survey, start: float) -> None:
     spacing = timeline.spacing(found.times)
     first, last = found.times[0], found.times[-1] + spacing
     seconds = last - max(start, first)
-    if seconds < MIN_SECONDS - spacing / 2:
+    if seconds < least - spacing / 2:
         raise UnusableVideo(
             f"{name} is {seconds:.2f} s long (between start and end); at least "
-            f"{MIN_SECONDS:g} s are needed, and some minutes are better"
+            f"{least:g} s are needed, and some minutes are better"
         )
     if len(found.cuts):
         edges = [max(start, first), *found.cuts, last]
@@ -178,7 +184,7 @@ def check(clip: Clip, found: Survey, start: float) -> None:
             + "; one uninterrupted take is needed. The longest stretch without a cut: "
             f"start={left:.2f} end={right:.2f}"
         )
-    check_faces(name, np.isnan(found.boxes[:, 0]).mean(), seconds)
+    check_faces(name, np.isnan(found.boxes[:, 0]).mean(), seconds, least)
     if found.rivals.mean() >= RIVAL_SHARE:
         raise UnusableVideo(
             f"{name} shows several faces of similar size in {found.rivals.mean():.0%} "
@@ -188,22 +194,25 @@ def check(clip: Clip, found: Survey, start: float) -> None:
         )
 
 
-def check_faces(name: str, faceless: float, seconds: float) -> None:
+def check_faces(
+    name: str, faceless: float, seconds: float, least: float = MIN_SECONDS
+) -> None:
     """Refuses a video of which too little shows the person's face.
 
     Args:
       name: of the video.
       faceless: share of its frames that do not.
       seconds: its length.
+      least: seconds that must remain.
 
     Raises:
-      UnusableVideo: less than `MIN_SECONDS` remain.
+      UnusableVideo: less remain.
     """
     remaining = (1 - faceless) * seconds
-    if remaining < MIN_SECONDS - 1 / structs.FPS:
+    if remaining < least - 1 / structs.FPS:
         raise UnusableVideo(
             f"{name}: no face was found in {faceless:.0%} of the frames, which leaves "
-            f"{remaining:.1f} s, and {MIN_SECONDS:g} s are needed; choose another "
+            f"{remaining:.1f} s, and {least:g} s are needed; choose another "
             "stretch with start=... and end=..., or a picture in which the face is "
             "larger"
         )

@@ -35,7 +35,7 @@ class Spec(NamedTuple):
     back: int = 12
     ahead: int = 8
     stride: int = 2
-    components: int = 64
+    components: int = 128
     lip_dim: int = 8
     hears: str = "phones"
     inputs: int = 42

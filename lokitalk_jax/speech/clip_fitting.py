@@ -72,7 +72,6 @@ def read_rows(
 
 
 def lessons(
-    spec: Spec,
     clips: Sequence[SpokenClip],
     rows: Mapping[str, np.ndarray],
     weight: float = 1.0,
@@ -81,11 +80,9 @@ def lessons(
     found = []
     for clip in clips:
         if clip.name in rows and len(clip.train_frames) > 1:
-            known = rows[clip.name][:, :-1]
             times = clip.train_frames * audio2motion.ROWS_PER_FRAME
-            windows = audio2motion.windows(spec, known, times)
             lip = clip.lip[clip.train_frames]
-            found.append(ridge.Lesson(known, windows, lip, weight))
+            found.append(ridge.Lesson(rows[clip.name][:, :-1], times, lip, weight))
     return found
 
 
@@ -107,8 +104,8 @@ def fit(
       ValueError: no clip has sound, or they have too few frames.
     """
     spoken_clip.with_sound([*own, *others])  # raises where none has
-    more = lessons(start.spec, others, rows)
-    known = lessons(start.spec, own, rows, _OWN_WEIGHT if more else 1.0) + more
+    more = lessons(others, rows)
+    known = lessons(own, rows, _OWN_WEIGHT if more else 1.0) + more
     count = sum(len(one.lip) for one in known)
     if not known or not start.params and count < _FEWEST:
         raise ValueError(

@@ -134,7 +134,7 @@ def correct(path: str | os.PathLike, chosen: str | float = AUTO) -> IdentityFold
       ValueError: `chosen` is neither, or this is no identity folder.
     """
     folder = IdentityFolder(path)
-    seconds = _parsed(chosen)
+    seconds = parsed(chosen)
     if folder.audio_path is None or seconds == 0 or _KEY in folder.meta.quality:
         return folder
     found, notes = None, {}
@@ -172,8 +172,12 @@ def correct(path: str | os.PathLike, chosen: str | float = AUTO) -> IdentityFold
     return IdentityFolder(path)
 
 
-def _parsed(chosen: str | float) -> float | None:
-    """Seconds, or None for an estimate."""
+def parsed(chosen: str | float) -> float | None:
+    """Seconds of an offset in milliseconds; None for "auto", an estimate.
+
+    Raises:
+      ValueError: `chosen` is neither.
+    """
     if chosen == AUTO:
         return None
     try:

@@ -1,7 +1,11 @@
 """Ridge regression of lip coefficients on windows of feature rows.
 
-Least squares predict lips that move less than true ones, so the solution is scaled, for
-each coefficient, by the ratio of true and predicted spread on clips that were left out.
+Clips differ in how well their lips follow their sound: some are out of step, dubbed or
+badly tracked. Each clip is first predicted by a regression to the others, and counts by
+the square of the correlation. Least squares predict lips that move less than true ones,
+so the solution is scaled by the ratio of true and predicted spread of clips that were
+left out. The ratio is one for all coefficients: a larger one for those that the sound
+hardly determines would only enlarge their error.
 """
 
 from collections.abc import Sequence
@@ -14,7 +18,7 @@ from lokitalk_jax.speech.audio2motion import Spec
 
 # Strength, in units of the mean variance of an input. On six clips the correlation is
 # the same to 0.002 from 0.1 to 1.
-STRENGTH = 0.3
+STRENGTH = 1.0
 # Strength with which a fit is drawn to its start, in frames of the same speech: ten
 # minutes. Twenty seconds of a speaker then change the correlation on the rest of their
 # clip by 0.01 at most; drawn to it less, they spoil it.
@@ -29,15 +33,23 @@ class Lesson(NamedTuple):
 
     Attributes:
       rows: [T, inputs], its feature rows.
-      windows: [F, W, inputs], around the frames to train on.
+      times: [F], of the frames to train on, in rows.
       lip: [F, D_lip], tracked coefficients of these.
       weight: how many times each frame counts.
     """
 
     rows: np.ndarray
-    windows: np.ndarray
+    times: np.ndarray
     lip: np.ndarray
     weight: float = 1.0
+
+
+class _Centred(NamedTuple):
+    """A lesson as inputs [F, K] and lips [F, D_lip] without their means."""
+
+    inputs: np.ndarray
+    lip: np.ndarray
+    weight: float
 
 
 class _Sums(NamedTuple):
@@ -64,13 +76,19 @@ def fit(spec: Spec, lessons: Sequence[Lesson], start: dict | None = None) -> dic
         components are kept.
     """
     projection = _projection(spec, lessons) if start is None else start
-    lessons = [_centred(projection, lesson) for lesson in lessons]
+    known = [_centred(spec, projection, lesson) for lesson in lessons]
     if start is not None:
-        return _moved(start, lessons)
-    parts = [_sums(one) for one in lessons]
-    total = _total(parts)
-    gain = _gain(lessons, parts, total)
-    kernel = _solve(total) * gain
+        return _moved(start, known)
+    if len(known) < _FOLDS:
+        known = [piece for one in known for piece in _pieces(one)]
+    else:
+        trust = [_trust(one, x) for one, x in zip(known, _left_out(known), strict=True)]
+        scale = np.mean(trust) or 1.0
+        known = [
+            one._replace(weight=one.weight * (share / scale if scale else 1))
+            for one, share in zip(known, trust, strict=True)
+        ]
+    kernel = _solve(_total(known)) * _gain(known, _left_out(known))
     shape = len(spec.offsets), -1, kernel.shape[-1]
     bias = np.zeros(kernel.shape[-1])
     found = projection | {"kernel": kernel.reshape(shape), "bias": bias}
@@ -79,30 +97,35 @@ def fit(spec: Spec, lessons: Sequence[Lesson], start: dict | None = None) -> dic
 
 def _projection(spec: Spec, lessons: Sequence[Lesson]) -> dict:
     """Mean and principal components of standardised feature rows."""
-    rows = np.concatenate([one.rows for one in lessons]).astype(np.float64)
-    centre, spread = rows.mean(0), rows.std(0) + 1e-6
-    rows = (rows - centre) / spread
-    directions = np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, : spec.components]
+    count = sum(len(one.rows) for one in lessons)
+    centre = sum(one.rows.sum(0, dtype=np.float64) for one in lessons) / count
+    product: np.ndarray | float = 0.0
+    for one in lessons:
+        rows = one.rows - centre
+        product = product + rows.T @ rows
+    spread = np.sqrt(np.diag(product) / count) + 1e-6
+    product = product / spread[:, None] / spread[None]
+    directions = np.linalg.eigh(product)[1][:, ::-1][:, : spec.components]
     return {"centre": centre, "projection": directions / spread[:, None]}
 
 
-def _centred(projection: dict, lesson: Lesson) -> Lesson:
-    """The lesson with flat components [F, K]; means of inputs and lips are removed."""
-    inputs = audio2motion.components(projection, lesson.windows)
-    inputs = inputs.reshape(len(inputs), -1).astype(np.float64)
+def _centred(spec: Spec, projection: dict, lesson: Lesson) -> _Centred:
+    rows = np.float32(audio2motion.components(projection, lesson.rows[:, None])[:, 0])
+    inputs = audio2motion.windows(spec, rows, lesson.times)
+    inputs = inputs.reshape(len(inputs), -1)
     lip = lesson.lip.astype(np.float64)
-    return lesson._replace(windows=inputs - inputs.mean(0), lip=lip - lip.mean(0))
+    return _Centred(inputs - inputs.mean(0), lip - lip.mean(0), lesson.weight)
 
 
-def _sums(lesson: Lesson) -> _Sums:
-    x, weight = lesson.windows, lesson.weight
-    return _Sums(weight * x.T @ x, weight * x.T @ lesson.lip, weight * len(x))
+def _sums(one: _Centred) -> _Sums:
+    x, weight = one.inputs.astype(np.float64), one.weight
+    return _Sums(weight * x.T @ x, weight * x.T @ one.lip, weight * len(x))
 
 
-def _total(parts: Sequence[_Sums]) -> _Sums:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
+def _total(known: Sequence[_Centred]) -> _Sums:
+    total = _sums(known[0])
+    for one in known[1:]:
+        total = total + _sums(one)
     return total
 
 
@@ -113,47 +136,55 @@ def _solve(sums: _Sums) -> np.ndarray:
     return np.linalg.solve(sums.xx + stiffness * np.eye(size), sums.xy)
 
 
-def _gain(
-    lessons: Sequence[Lesson], parts: Sequence[_Sums], total: _Sums
-) -> np.ndarray:
-    """Ratio [D_lip] of true and predicted spread on clips that were left out."""
-    if len(lessons) < _FOLDS:
-        lessons = [piece for one in lessons for piece in _pieces(one)]
-        parts = [_sums(one) for one in lessons]
-    true, predicted = 0.0, 0.0
-    for fold in range(_FOLDS):
-        known = total - _total(parts[fold::_FOLDS])
-        kernel = _solve(known)
-        for lesson in lessons[fold::_FOLDS]:
-            true = true + lesson.weight * (lesson.lip**2).sum(0)
-            found = lesson.windows @ kernel
-            predicted = predicted + lesson.weight * (found**2).sum(0)
-    ratio = np.sqrt(true / np.maximum(predicted, _LEAST_SPREAD**2))
-    return np.clip(ratio, 1, _HIGHEST_GAIN)
+def _left_out(known: Sequence[_Centred]) -> list[np.ndarray]:
+    """Lips [F, D_lip] of each by a regression that was not fitted to it."""
+    folds = [_total(known[fold::_FOLDS]) for fold in range(_FOLDS)]
+    total = folds[0]
+    for one in folds[1:]:
+        total = total + one
+    kernels = [_solve(total - one) for one in folds]
+    return [one.inputs @ kernels[n % _FOLDS] for n, one in enumerate(known)]
 
 
-def _pieces(lesson: Lesson) -> list[Lesson]:
+def _trust(one: _Centred, predicted: np.ndarray) -> float:
+    """Squared correlation of predicted and true lips; 0 where it is negative."""
+    power = np.sum(predicted**2) * np.sum(one.lip**2)
+    found = np.sum(predicted * one.lip) / max(np.sqrt(power), _LEAST_SPREAD**2)
+    return max(float(found), 0.0) ** 2
+
+
+def _gain(known: Sequence[_Centred], left_out: Sequence[np.ndarray]) -> float:
+    """Ratio of true and predicted spread."""
+    true = sum(one.weight * np.sum(one.lip**2) for one in known)
+    predicted = sum(
+        one.weight * np.sum(x**2) for one, x in zip(known, left_out, strict=True)
+    )
+    ratio = np.sqrt(true / max(predicted, _LEAST_SPREAD**2))
+    return float(np.clip(ratio, 1, _HIGHEST_GAIN))
+
+
+def _pieces(one: _Centred) -> list[_Centred]:
     cut = zip(
-        np.array_split(lesson.windows, _FOLDS),
-        np.array_split(lesson.lip, _FOLDS),
+        np.array_split(one.inputs, _FOLDS),
+        np.array_split(one.lip, _FOLDS),
         strict=True,
     )
-    return [lesson._replace(windows=x, lip=y) for x, y in cut]
+    return [_Centred(x, y, one.weight) for x, y in cut]
 
 
-def _moved(start: dict, lessons: Sequence[Lesson]) -> dict:
-    """`start` with a kernel that is fitted to the lessons too."""
+def _moved(start: dict, known: Sequence[_Centred]) -> dict:
+    """`start` with a kernel that is fitted to more clips too."""
     first = start["kernel"].reshape(-1, start["kernel"].shape[-1])
-    found = [one.windows @ first for one in lessons]
+    found = [one.inputs @ first for one in known]
     # Its lips have the spread of true ones, and least squares need smaller ones.
-    product = sum(np.sum(x * one.lip) for x, one in zip(found, lessons, strict=True))
+    product = sum(np.sum(x * one.lip) for x, one in zip(found, known, strict=True))
     power = sum(np.sum(x**2) for x in found)
     share = np.clip(product / max(power, _LEAST_SPREAD**2), 0.2, 1)
     left = [
         one._replace(lip=one.lip - share * x)
-        for x, one in zip(found, lessons, strict=True)
+        for x, one in zip(found, known, strict=True)
     ]
-    sums = _total([_sums(one) for one in left])
+    sums = _total(left)
     stiffness = _PULL * np.trace(sums.xx) / sums.count / len(first)
     change = np.linalg.solve(sums.xx + stiffness * np.eye(len(first)), sums.xy)
     kernel = (first + change / share).reshape(start["kernel"].shape)

@@ -9,7 +9,8 @@ A corpus is a folder, searched with its subfolders, of pairs
 
 and may have a manifest.csv with the columns `file` (NAME with its subfolder),
 `advance_audio_ms` (how much later than the pictures the sound is; a recording with an
-empty cell is left out), and others, which a caller can select by.
+empty cell is left out), and others, which a caller can select by. `add` makes such a
+folder of videos.
 """
 
 import csv
@@ -21,15 +22,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lokitalk_jax import structs
+from lokitalk_jax import files, structs
 from lokitalk_jax.data import face_geometry, signals
 from lokitalk_jax.data.layout import Tracks
-from lokitalk_jax.preparation import pose
+from lokitalk_jax.preparation import pose, recording
+from lokitalk_jax.preparation.options import Options
 from lokitalk_jax.progress import Progress, Stage
+from lokitalk_jax.speech import lip_sync
 from lokitalk_jax.speech.spoken_clip import SpokenClip
 
 _LOG = logging.getLogger(__name__)
 
+_MANIFEST = "manifest.csv"
+_FILE, _ADVANCE = "file", "advance_audio_ms"
 _SOUNDS = (".flac", ".wav")
 _FEWEST = 20  # frames with a face
 # Focal length in heights of the face: that of prepared clips, where a face has 230 of
@@ -64,18 +69,12 @@ def find(folder: str | os.PathLike) -> list[Recording]:
       ValueError: there is none.
     """
     folder = pathlib.Path(folder)
-    manifest = folder / "manifest.csv"
-    rows = {}
-    if manifest.is_file():
-        with manifest.open(newline="", encoding="utf-8") as file:
-            rows = {row["file"]: row for row in csv.DictReader(file)}
-    found = []
+    rows, found = _manifest(folder), []
     for path in sorted(folder.rglob("*.npz")):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        sounds = [path.with_suffix(s) for s in _SOUNDS]
-        sound = next((s for s in sounds if s.is_file()), None)
+        sound = _sound(path)
         row = rows.get(name, {})
-        advance = row.get("advance_audio_ms", "0")
+        advance = row.get(_ADVANCE, "0")
         if sound and advance and _has_landmarks(path):
             seconds = float(advance) / 1000
             found.append(Recording(name, path, sound, seconds, row))
@@ -85,6 +84,87 @@ def find(folder: str | os.PathLike) -> list[Recording]:
             ".flac or .wav file of the same name"
         )
     return found
+
+
+def add(
+    video: str | os.PathLike,
+    folder: str | os.PathLike,
+    options: Options,
+    model: str | os.PathLike | None = None,
+    audio_offset: str | float = lip_sync.AUTO,
+) -> float | None:
+    """Adds a video to a corpus: its landmarks, its sound, its row of the manifest.
+
+    Args:
+      video: one person; the longest stretch that can be used is taken.
+      folder: of the corpus, new or begun.
+      options: start, end, audio track and person.
+      model: see `preparation.face_model.find`.
+      audio_offset: milliseconds by which the sound is later than the lips; "auto"
+        estimates them.
+
+    Returns:
+      seconds by which the sound is later; None where the estimate is unsure, so that
+      training leaves the recording out.
+
+    Raises:
+      ValueError: the video cannot be used, or has no sound.
+    """
+    seconds = lip_sync.parsed(audio_offset)
+    folder, name = pathlib.Path(folder), pathlib.Path(video).stem
+    folder.mkdir(parents=True, exist_ok=True)
+    path = recording.record(video, folder / f"{name}.npz", options, model)
+    sound = _sound(path)
+    assert sound is not None  # it was written with the landmarks
+    rows = _manifest(folder)
+    if name not in rows:
+        if seconds is None:
+            seconds = _offset(Recording(name, path, sound, 0.0, {}))
+        cell = "" if seconds is None else str(round(1000 * seconds))
+        rows[name] = {_FILE: name, _ADVANCE: cell}
+        _write_manifest(folder, rows)
+    cell = rows[name][_ADVANCE]
+    return float(cell) / 1000 if cell else None
+
+
+def _offset(one: Recording) -> float | None:
+    """Seconds by which the sound is later than the lips, where that is sure."""
+    tracks = tracks_of(one)
+    if tracks is None:
+        return None
+    frames = np.arange(len(tracks.valid))
+    lip = np.zeros((len(frames), 1), np.float32)
+    clip = SpokenClip(
+        one.name, one.sound, one.landmarks.parent, lip, frames, frames[:0]
+    )
+    found = lip_sync.estimate(clip, tracks)
+    return found.seconds if found and found.sure else None
+
+
+def _manifest(folder: pathlib.Path) -> dict[str, dict[str, str]]:
+    """Rows of the manifest by name; none where there is no manifest."""
+    path = folder / _MANIFEST
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row[_FILE]: row for row in csv.DictReader(file)}
+
+
+def _write_manifest(folder: pathlib.Path, rows: Mapping[str, Mapping]) -> None:
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    with (
+        files.replacing(folder / _MANIFEST) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows.values())
+
+
+def _sound(path: pathlib.Path) -> pathlib.Path | None:
+    """The sound of the landmarks in `path`."""
+    sounds = [path.with_suffix(s) for s in _SOUNDS]
+    return next((s for s in sounds if s.is_file()), None)
 
 
 def _has_landmarks(path: pathlib.Path) -> bool:
@@ -115,12 +195,12 @@ def read(
     recordings = [one for one in find(folder) if accept(one)]
     stage = Stage(progress, "speech corpus", len(recordings))
     tracks, sources = {}, {}
-    for recording in recordings:
-        made = tracks_of(recording)
+    for one in recordings:
+        made = tracks_of(one)
         if made is None:
-            _LOG.info("speech corpus: %s hardly shows a face", recording.name)
+            _LOG.info("speech corpus: %s hardly shows a face", one.name)
         else:
-            tracks[recording.name], sources[recording.name] = made, recording
+            tracks[one.name], sources[one.name] = made, one
         stage.advance()
     if not tracks:
         raise ValueError(f"no recording of {folder} shows a face for long enough")
@@ -141,9 +221,9 @@ def read(
     return clips, fitted
 
 
-def tracks_of(recording: Recording) -> Tracks | None:
+def tracks_of(one: Recording) -> Tracks | None:
     """Tracks at 25 frames a second; None where hardly any frame shows a face."""
-    with np.load(recording.landmarks) as stored:
+    with np.load(one.landmarks) as stored:
         seen, times = stored["landmarks"], stored["timestamps"]
         size = float(stored["width"]), float(stored["height"])
     known = np.isfinite(seen).all((1, 2))
@@ -151,7 +231,7 @@ def tracks_of(recording: Recording) -> Tracks | None:
         return None
     times, seen = times - times[0], seen[known].reshape(known.sum(), -1)
     grid = np.arange(int(times[-1] * structs.FPS) + 1) / structs.FPS
-    landmarks = np.stack([np.interp(grid, times[known], one) for one in seen.T], -1)
+    landmarks = np.stack([np.interp(grid, times[known], row) for row in seen.T], -1)
     landmarks = landmarks.reshape(len(grid), -1, 3).astype(np.float32)
     valid = np.abs(grid[:, None] - times[known]).min(1) < _NEAR
     focal = _FOCAL * float(np.median(np.ptp(landmarks[valid][..., 1], axis=1)))
