@@ -5,6 +5,7 @@ import numpy as np
 from lokitalk_jax import structs
 
 LAGS = np.arange(-12, 13)  # frames
+_CLOSED = 0.15  # of the range of the inner opening
 # Of the 20 points of a lip contour: corners, middles of the upper and the lower lip.
 _CORNERS, _UPPER, _LOWER = (0, 10), 5, 15
 
@@ -44,3 +45,32 @@ def best_lag_ms(predicted: np.ndarray, true: np.ndarray) -> int:
         for lag in LAGS
     ]
     return int(LAGS[np.argmax(found)]) * 1000 // structs.FPS
+
+
+def closures(predicted: np.ndarray, true: np.ndarray) -> dict[str, float | None]:
+    """Agreement of closed lips, as of p, b and m, by the inner opening.
+
+    Lips are closed where the opening is below `_CLOSED` of its range, from the 2nd to
+    the 95th percentile of the true one.
+
+    Args:
+      predicted, true: [F, 3], see `distances`.
+
+    Returns:
+      closed: share of the closures (runs of closed frames between open ones) during
+      which, or a frame before or after, predicted lips are closed; opened: share of
+      the frames without a closure near in which predicted lips are open. None where
+      there are none.
+    """
+    low, high = np.quantile(true[:, 0], (0.02, 0.95))
+    level = low + _CLOSED * (high - low)
+    shut, found = true[:, 0] < level, predicted[:, 0] < level
+    near = np.convolve(shut, np.ones(3), "same") > 0
+    edges = np.flatnonzero(np.diff(shut.astype(np.int8), prepend=0, append=0))
+    runs = edges.reshape(-1, 2)
+    inside = [(a, b) for a, b in runs if a > 0 and b < len(shut)]
+    hit = [found[max(a - 1, 0) : b + 1].any() for a, b in inside]
+    return {
+        "closed": float(np.mean(hit)) if hit else None,
+        "opened": float(np.mean(~found[~near])) if (~near).any() else None,
+    }

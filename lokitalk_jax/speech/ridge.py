@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg
 
 from lokitalk_jax.speech import audio2motion
 from lokitalk_jax.speech.audio2motion import Spec
@@ -82,13 +83,9 @@ def fit(spec: Spec, lessons: Sequence[Lesson], start: dict | None = None) -> dic
     if len(known) < _FOLDS:
         known = [piece for one in known for piece in _pieces(one)]
     else:
-        trust = [_trust(one, x) for one, x in zip(known, _left_out(known), strict=True)]
-        scale = np.mean(trust) or 1.0
-        known = [
-            one._replace(weight=one.weight * (share / scale if scale else 1))
-            for one, share in zip(known, trust, strict=True)
-        ]
-    kernel = _solve(_total(known)) * _gain(known, _left_out(known))
+        known = _trusted(known)
+    folds = _folds(known)
+    kernel = _solve(_total(folds)) * _gain(known, _left_out(known, folds))
     shape = len(spec.offsets), -1, kernel.shape[-1]
     bias = np.zeros(kernel.shape[-1])
     found = projection | {"kernel": kernel.reshape(shape), "bias": bias}
@@ -113,44 +110,55 @@ def _centred(spec: Spec, projection: dict, lesson: Lesson) -> _Centred:
     rows = np.float32(audio2motion.components(projection, lesson.rows[:, None])[:, 0])
     inputs = audio2motion.windows(spec, rows, lesson.times)
     inputs = inputs.reshape(len(inputs), -1)
-    lip = lesson.lip.astype(np.float64)
+    lip = np.float32(lesson.lip)
     return _Centred(inputs - inputs.mean(0), lip - lip.mean(0), lesson.weight)
 
 
 def _sums(one: _Centred) -> _Sums:
-    x, weight = one.inputs.astype(np.float64), one.weight
-    return _Sums(weight * x.T @ x, weight * x.T @ one.lip, weight * len(x))
+    x, weight = one.inputs, one.weight
+    return _Sums(weight * (x.T @ x), weight * (x.T @ one.lip), weight * len(x))
 
 
-def _total(known: Sequence[_Centred]) -> _Sums:
-    total = _sums(known[0])
-    for one in known[1:]:
-        total = total + _sums(one)
+def _total(parts: Sequence[_Sums]) -> _Sums:
+    total = _Sums(np.zeros(()), np.zeros(()), 0)
+    for part in parts:
+        total = total + part
     return total
+
+
+def _folds(known: Sequence[_Centred]) -> list[_Sums]:
+    """Sums over every fifth lesson, from each of the first five."""
+    return [_total([*map(_sums, known[n::_FOLDS])]) for n in range(_FOLDS)]
 
 
 def _solve(sums: _Sums) -> np.ndarray:
     """The kernel [K, D_lip]."""
     size = len(sums.xx)
     stiffness = STRENGTH * np.trace(sums.xx) / size
-    return np.linalg.solve(sums.xx + stiffness * np.eye(size), sums.xy)
+    return scipy.linalg.solve(
+        sums.xx + stiffness * np.eye(size), sums.xy, assume_a="pos"
+    )
 
 
-def _left_out(known: Sequence[_Centred]) -> list[np.ndarray]:
+def _left_out(known: Sequence[_Centred], folds: Sequence[_Sums]) -> list[np.ndarray]:
     """Lips [F, D_lip] of each by a regression that was not fitted to it."""
-    folds = [_total(known[fold::_FOLDS]) for fold in range(_FOLDS)]
-    total = folds[0]
-    for one in folds[1:]:
-        total = total + one
-    kernels = [_solve(total - one) for one in folds]
+    total = _total(folds)
+    kernels = [np.float32(_solve(total - one)) for one in folds]
     return [one.inputs @ kernels[n % _FOLDS] for n, one in enumerate(known)]
 
 
-def _trust(one: _Centred, predicted: np.ndarray) -> float:
-    """Squared correlation of predicted and true lips; 0 where it is negative."""
-    power = np.sum(predicted**2) * np.sum(one.lip**2)
-    found = np.sum(predicted * one.lip) / max(np.sqrt(power), _LEAST_SPREAD**2)
-    return max(float(found), 0.0) ** 2
+def _trusted(known: Sequence[_Centred]) -> list[_Centred]:
+    """Lessons weighted by the squared correlation of their lips with predicted ones."""
+    shares = []
+    for one, found in zip(known, _left_out(known, _folds(known)), strict=True):
+        power = np.sqrt(np.sum(found**2) * np.sum(one.lip**2))
+        shares.append(max(np.sum(found * one.lip) / max(power, 1e-12), 0) ** 2)
+    if not any(shares):  # lips of none follow the sound
+        return list(known)
+    return [
+        one._replace(weight=float(one.weight * share))
+        for one, share in zip(known, shares, strict=True)
+    ]
 
 
 def _gain(known: Sequence[_Centred], left_out: Sequence[np.ndarray]) -> float:
@@ -184,7 +192,7 @@ def _moved(start: dict, known: Sequence[_Centred]) -> dict:
         one._replace(lip=one.lip - share * x)
         for x, one in zip(found, known, strict=True)
     ]
-    sums = _total(left)
+    sums = _total([*map(_sums, left)])
     stiffness = _PULL * np.trace(sums.xx) / sums.count / len(first)
     change = np.linalg.solve(sums.xx + stiffness * np.eye(len(first)), sums.xy)
     kernel = (first + change / share).reshape(start["kernel"].shape)
