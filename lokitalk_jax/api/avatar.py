@@ -173,6 +173,7 @@ class Avatar:
         seed: int = 0,
         background: str | os.PathLike = "plate",
         look_ahead: float | None = None,
+        style: str | os.PathLike = "own",
     ) -> LiveAvatar:
         """The avatar driven live: push sound, and show each frame with its own sound.
 
@@ -181,12 +182,13 @@ class Avatar:
           background: see `reenact`; not transparent.
           look_ahead: seconds of sound after a frame that the frame waits for, 0.08 by
             default; lips follow sound better with more.
+          style: see `Speech.in_style`.
 
         Raises:
           ValueError: as `speak`.
         """
         sources = self._sources(lip, eye, head, gain, seed, None)
-        sources = sources._replace(look_ahead=look_ahead)
+        sources = sources._replace(look_ahead=look_ahead, style=os.fspath(style))
         return LiveAvatar(self.run, self.rendered, sources, background)
 
     def resized(self, size: int) -> "Avatar":
@@ -228,16 +230,12 @@ class Speech(Footage):
     ):
         """Reads the sound once; see `Avatar.speak`."""
         sound = audio if isinstance(audio, Sound) else sound_file.open_sound(audio)
-        self._speaking = functools.partial(
-            SpeechMotion,
-            run,
-            drivers.speaker_name(run, rendered.record),
-            sources,
-            sound,
-        )
+        name = drivers.speaker_name(run, rendered.record)
+        self._speaking = functools.partial(SpeechMotion, run, name, sound=sound)
+        self._sources = sources
         self._run, self._record, self._sound = run, rendered.record, sound
         self._idle: structs.Signals | None = None
-        spoken = SpokenFile(self._speaking(), sound)
+        spoken = SpokenFile(self._speaking(sources), sound)
         order = functools.partial(idle_motion.training_frames, rendered.record)
         super().__init__(rendered, self._motion, len(spoken), background, sound, order)
 
@@ -257,8 +255,25 @@ class Speech(Footage):
         other._idle = idling.signals(self._run, self._record, source)
         return other
 
+    def in_style(self, style: str | os.PathLike) -> "Speech":
+        """The same footage in another manner of speaking.
+
+        Args:
+          style: "own", as in the identity's clip, which is the default; "neutral", as
+            people in general; an identity of the run or the path of an identity
+            folder, whose manner it is.
+
+        Raises:
+          ValueError: there is no such style.
+        """
+        other = copy.copy(self)
+        other._motion_frames = other._motion
+        other._sources = self._sources._replace(style=os.fspath(style))
+        self._speaking(other._sources)  # raises where there is no such style
+        return other
+
     def _motion(self) -> Iterator[motion.FrameMotion]:
-        speaking = self._speaking()
+        speaking = self._speaking(self._sources)
         frames = iter(SpokenFile(speaking, self._sound))
         if self._idle is not None:
             frames = idling.in_pauses(frames, self._sound, self._idle, self._record)

@@ -33,6 +33,7 @@ class Sources(NamedTuple):
         features of another program.
       look_ahead: seconds of sound after a frame that its lips depend on, for a voice on
         features of Whisper; None chooses.
+      style: manner of speaking, see `speaking_style.styled_voice`.
     """
 
     lip: str = "audio"
@@ -42,6 +43,7 @@ class Sources(NamedTuple):
     seed: int = 0
     features: pathlib.Path | None = None
     look_ahead: float | None = None
+    style: str = "own"
 
 
 class Streams(NamedTuple):

@@ -8,13 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import drivers, motion, sources
+from lokitalk_jax.avatar import drivers, motion, sources, speaking_style
 from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.avatar.sources import Sources
 from lokitalk_jax.media.sound_file import Sound
-from lokitalk_jax.speech import hearing, lip_limits, lips, manner, spoken_clip
-from lokitalk_jax.speech import voice as voices
+from lokitalk_jax.speech import hearing, lip_limits, lips, spoken_clip
 from lokitalk_jax.speech.voice import Voice
 
 
@@ -55,7 +54,8 @@ class SpeechMotion:
             out of range.
         """
         self._run, self._sources = run, chosen
-        self._record, fitted = drivers.load_speaker(run, name)
+        self._speaker = drivers.load_speaker(run, name)
+        self._record = self._speaker.record
         self.gain = chosen.gain
         self._streams = sources.open_streams(run, self._record, chosen)
         self._changes: collections.deque[_Change] = collections.deque()
@@ -65,14 +65,13 @@ class SpeechMotion:
         self._speaks = chosen.lip == "audio"
         if chosen.lip == "audio":
             clip = spoken_clip.of_record(self._record)
-            voice = voices.of_run(run.workdir, run.lip_basis)
+            voice = speaking_style.styled_voice(run, self._speaker, chosen.style)
             rows = _rows_of_file(voice, chosen.features, sound)
             ahead = chosen.look_ahead or (hearing.FILE if sound else hearing.LIVE)
             self._state = hearing.begin(voice.spec, rows, ahead)
             self.look_ahead = hearing.look_ahead(voice.spec, ahead)
-            scale = float(fitted.lip_scale[fitted.index(self._record.name)])
-            self._voice = manner.adapted(voice, clip, lip_scale=scale)
-            self._limits = lip_limits.of_clip(fitted, clip)
+            self._voice = voice
+            self._limits = lip_limits.of_clip(self._speaker.fitted, clip)
         elif chosen.features:
             raise ValueError(
                 f"features={chosen.features} need lip=audio, not lip={chosen.lip}"
@@ -94,7 +93,8 @@ class SpeechMotion:
     def change(self, chosen: Sources) -> None:
         """Takes other sources, from the frame of the next sample on.
 
-        Streams whose source stays the same continue.
+        Streams whose source stays the same continue. Another style counts from the next
+        sound that arrives.
 
         Raises:
           ValueError: a source is unknown, or lips are to come from speech and did not
@@ -104,6 +104,10 @@ class SpeechMotion:
             raise ValueError(
                 f"lip=audio needs motion that began with it, not with "
                 f"lip={self._sources.lip}"
+            )
+        if self._voice is not None and chosen.style != self._sources.style:
+            self._voice = speaking_style.styled_voice(
+                self._run, self._speaker, chosen.style
             )
         opened = sources.open_streams(self._run, self._record, chosen)
         known = zip(sources.REGIONS, self._sources[:3], chosen[:3], strict=True)

@@ -113,6 +113,8 @@ def _speak(flags: argparse.Namespace) -> None:
         features=flags.features,
         background=flags.background,
     )
+    if flags.style != "own":
+        speech = speech.in_style(flags.style)
     if flags.idle is not None:
         speech = speech.idling(flags.idle)
     if flags.export_curves:
@@ -195,6 +197,12 @@ def _add_speak(parser: terminal.Parser) -> None:
     add("--head", default="own", help="own, the clip's poses (default), or still")
     add("--idle", help="in pauses: own, those of the clip; or as above (default: none)")
     add("--gain", type=_gains, help="of the regions' motion: lip:1.2,head:0.5")
+    add(
+        "--style",
+        default="own",
+        help="manner of speaking: own, as in the clip (default), neutral, an identity "
+        "of the run or an identity folder",
+    )
     add("--seed", type=int, default=0, help="of the blinks")
     add("--export-curves", type=pathlib.Path, help="write the signals into a .csv file")
     _add_pictures(parser)

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from lokitalk_jax.avatar import motion
+from lokitalk_jax.avatar import motion, speaking_style
+from lokitalk_jax.avatar.drivers import Speaker
 from lokitalk_jax.avatar.motion import Motion
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data.clip_records import ClipRecord
-from lokitalk_jax.speech import lip_limits, lips, manner, spoken_clip
-from lokitalk_jax.speech import voice as voices
+from lokitalk_jax.speech import lip_limits, lips, spoken_clip
 
 
 def motions(run: OpenRun, record: ClipRecord, frames: np.ndarray) -> dict[str, Motion]:
@@ -46,8 +46,6 @@ def predicted_lips(run: OpenRun, record: ClipRecord) -> np.ndarray:
       ValueError: the clip has no sound.
     """
     clip = spoken_clip.of_record(record)
-    voice = voices.of_run(run.workdir, run.lip_basis)
-    scale = float(run.fitted.lip_scale[run.fitted.index(record.name)])
-    voice = manner.adapted(voice, clip, lip_scale=scale)
+    voice = speaking_style.styled_voice(run, Speaker(record, run.fitted))
     limits = lip_limits.of_clip(run.fitted, clip)
     return lips.of_clip(voice, limits, clip)

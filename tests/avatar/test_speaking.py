@@ -192,3 +192,25 @@ def test_features_and_voice_must_fit(with_features, spoken_run, tmp_path):
         SpeechMotion(run, name, sources, sound)
     with pytest.raises(ValueError, match="hears phones, computed from the sound"):
         SpeechMotion(spoken_run.run, name, sources, sound)
+
+
+def lips_in(s, style):
+    _, frames = motion_of(s, STILL._replace(style=style))
+    return np.stack([frame.signals.lip for frame in frames])
+
+
+def test_a_style_is_the_identity_s_own_that_of_people_or_somebody_else_s(
+    spoken_run, monkeypatch
+):
+    # Bounds of the lips would hide how far the voice moves them.
+    monkeypatch.setattr(lip_limits, "softened", lambda limits, lip: lip)
+    monkeypatch.setattr(lip_limits, "clipped", lambda limits, lip: lip)
+    own, neutral = lips_in(spoken_run, "own"), lips_in(spoken_run, "neutral")
+    assert np.abs(own - neutral).max() > 1e-3
+    names = spoken_run.run.identities
+    np.testing.assert_allclose(lips_in(spoken_run, names[0]), own, atol=1e-5)
+    folder = str(spoken_run.record.source)
+    np.testing.assert_allclose(lips_in(spoken_run, folder), own, atol=0.05)
+    assert np.abs(lips_in(spoken_run, names[1]) - own).max() > 1e-3
+    with pytest.raises(ValueError, match="style=loud: .*nor is it own or neutral"):
+        motion_of(spoken_run, STILL._replace(style="loud"))

@@ -115,3 +115,23 @@ def test_a_voice_takes_the_spread_and_the_mean_of_a_person(spoken_run):
     assert 1.3 < ratio.mean() < 2.5  # half way or more, for two seconds
     mute = manner.adapted(plain, clip._replace(audio=None))
     np.testing.assert_array_equal(mute.params["kernel"], plain.params["kernel"])
+
+
+def test_a_style_is_neutral_without_speech_and_carried_to_another(spoken_run):
+    clip, plain = spoken_run.clip, spoken_run.voice
+    rng = np.random.default_rng(0)
+    twist = np.eye(plain.spec.lip_dim) + 0.3 * rng.normal(size=[plain.spec.lip_dim] * 2)
+    predicted = voice.predict(plain, clip)
+    # A long clip of somebody whose lips do something else for the same sound.
+    times = np.tile(np.arange(len(predicted)), 200)
+    twisted = clip._replace(lip=predicted @ twist + 0.2, train_frames=times)
+    style = manner.measured(plain, twisted)
+    found = voice.predict(manner.in_style(plain, style), clip)
+    near = np.abs(found - twisted.lip).mean() / np.abs(predicted - twisted.lip).mean()
+    assert near < 0.3
+    # The same motion in metres where a unit of the lips is twice as large.
+    wide = manner.in_style(plain, style, 2 * plain.lip_scale)
+    np.testing.assert_allclose(2 * voice.predict(wide, clip), found, atol=1e-4)
+    mute = manner.measured(plain, clip._replace(audio=None))
+    for one, other in zip(mute, manner.neutral(plain), strict=True):
+        np.testing.assert_array_equal(one, other)
