@@ -21,15 +21,7 @@ def load_driver(run: OpenRun, name: str) -> ClipRecord:
     Raises:
       ValueError: it is neither.
     """
-    if name in run.identities:
-        return run.record(name)
-    if not pathlib.Path(name).is_dir():
-        raise ValueError(
-            f"{name!r} is neither an identity of {run.workdir} "
-            f"({', '.join(run.identities)}) nor an identity folder, which "
-            "is prepared from a video"
-        )
-    return open_clip(run, name)[0]
+    return load_speaker(run, name).record
 
 
 class Speaker(NamedTuple):
@@ -54,17 +46,18 @@ def load_speaker(run: OpenRun, name: str) -> Speaker:
     Raises:
       ValueError: it is neither.
     """
-    record = load_driver(run, name)
     if name in run.identities:
-        return Speaker(record, run.fitted)
-    tracks, train = read_tracks(IdentityFolder(pathlib.Path(name)))
-    fitted = signals.fit(
-        {record.name: tracks}, {record.name: train}, lip_basis=run.lip_basis
-    )
-    return Speaker(record, fitted)
+        return Speaker(run.record(name), run.fitted)
+    if not pathlib.Path(name).is_dir():
+        raise ValueError(
+            f"{name!r} is neither an identity of {run.workdir} "
+            f"({', '.join(run.identities)}) nor an identity folder, which "
+            "is prepared from a video"
+        )
+    return open_clip(run, name)[0]
 
 
-def open_clip(run: OpenRun, folder: str | os.PathLike) -> tuple[ClipRecord, Dataset]:
+def open_clip(run: OpenRun, folder: str | os.PathLike) -> tuple[Speaker, Dataset]:
     """A clip that the run need not have been trained on, at the size of the run.
 
     Args:
@@ -72,7 +65,7 @@ def open_clip(run: OpenRun, folder: str | os.PathLike) -> tuple[ClipRecord, Data
       folder: the identity folder.
 
     Returns:
-      its record, with signals fitted on its own training frames, and its frames.
+      its identity, with signals fitted on its own training frames; and its frames.
 
     Raises:
       ValueError: this is not an identity folder, or it does not fit the run.
@@ -86,4 +79,4 @@ def open_clip(run: OpenRun, folder: str | os.PathLike) -> tuple[ClipRecord, Data
     fitted, tracked = signals.fit_apply(
         {data.name: tracks}, {data.name: train}, lip_basis=run.lip_basis
     )
-    return clip_records.make(data, fitted, tracked[data.name]), data
+    return Speaker(clip_records.make(data, fitted, tracked[data.name]), fitted), data

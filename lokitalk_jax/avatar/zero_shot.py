@@ -45,7 +45,7 @@ def build_avatar(
             f"the prior {prior.workdir} has no identity encoder; give a run of "
             "config=multi_id, as adapted runs keep none"
         )
-    record, data = drivers.open_clip(prior, folder)
+    (record, _), data = drivers.open_clip(prior, folder)
     residual = initial_residual(prior, start, reference_batch(prior, data, record))
     params = with_density_grid(prior, prior.shared, residual, record)
     return assemble(prior.model, prior.config, record, params), data

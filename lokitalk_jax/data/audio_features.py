@@ -9,14 +9,17 @@ import pathlib
 
 import numpy as np
 
+from lokitalk_jax.data import layout
+
 # Name by length of a row.
 KINDS = {29: "DeepSpeech", 44: "wav2vec", 1024: "HuBERT", 512: "AVE"}
 
 # Frames by which the length may differ, since programs round differently.
 _SHORT = 2
+REMEDY = "make the features again with the program of their kind, 25 or 50 a second"
 
 
-def width(shape: tuple[int, ...]) -> int:
+def _width(shape: tuple[int, ...]) -> int:
     """Length of a row of features of a shape; 0 if the kind is unknown."""
     # The last axis of AVE features has length 1.
     last = shape[-2:-1] if len(shape) == 3 and shape[-1] == 1 else shape[-1:]
@@ -24,48 +27,50 @@ def width(shape: tuple[int, ...]) -> int:
 
 
 def read(path: pathlib.Path, frames: int) -> np.ndarray:
-    """Reads the features of a clip of `frames` frames.
-
-    Returns:
-      float32 [2 * frames, D], 50 rows a second, each number with mean 0 and standard
-      deviation 1 over the clip; the last row is repeated where rows are missing.
+    """Rows of the features of a clip, see `load`.
 
     Raises:
-      ValueError: there is no such file, it is of no known kind, is not finite, or is of
+      ValueError: the features cannot be used; names the file.
+    """
+    try:
+        return load(path, frames)[1]
+    except layout.Fault as fault:
+        raise ValueError(f"{path}: {fault}; {REMEDY}") from fault
+
+
+def load(path: pathlib.Path, frames: int) -> tuple[str, np.ndarray]:
+    """Loads the features of a clip of `frames` frames.
+
+    Returns:
+      their kind, and float32 [2 * frames, D], 50 rows a second, each number with mean 0
+      and standard deviation 1 over the clip; the last row is repeated where rows are
+      missing.
+
+    Raises:
+      Fault: there is no such file, it is of no known kind, is not finite, or is of
         another length.
     """
-    if not path.is_file():
-        raise ValueError(
-            f"no such file of audio features: {path}; make them with the program of "
-            "their kind"
-        )
     try:
         found = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise layout.Fault("features_missing", "there is no such file") from error
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}); make the features again"
-        ) from error
-    size = width(found.shape)
+        seen = f"cannot be read ({error})"
+        raise layout.Fault("features_unreadable", seen) from error
+    size = _width(found.shape)
     if not size or found.ndim not in (2, 3):
         known = ", ".join(f"{number} {name}" for number, name in KINDS.items())
-        raise ValueError(
-            f"{path} holds {found.dtype} {found.shape}, which is no known kind of "
-            f"audio features; known are rows of {known} numbers"
-        )
+        seen = f"{found.dtype} {found.shape} is no known kind of audio features; known "
+        raise layout.Fault("features_kind", f"{seen}are rows of {known} numbers")
     if not (np.issubdtype(found.dtype, np.floating) and np.isfinite(found).all()):
-        raise ValueError(
-            f"{path} is {found.dtype} and has to hold finite numbers; make the "
-            "features again"
-        )
+        raise layout.Fault("features_nan", f"{found.dtype}, not all finite numbers")
     rows, rate = _rows(found.astype(np.float32), frames)
     if not len(rows) or abs(frames * rate - len(rows)) > _SHORT * rate:
-        raise ValueError(
-            f"{path} holds {len(found)} rows or windows for {frames} frames; make the "
-            "features again, 25 or 50 a second"
-        )
+        seen = f"{len(found)} rows or windows for {frames} frames"
+        raise layout.Fault("features_length", seen)
     rows = rows[np.minimum(np.arange(frames * rate), len(rows) - 1)]
     rows = (rows - rows.mean(0)) / np.maximum(rows.std(0), 1e-4)
-    return rows.repeat(2 // rate, axis=0)
+    return KINDS[size], rows.repeat(2 // rate, axis=0)
 
 
 def _rows(found: np.ndarray, frames: int) -> tuple[np.ndarray, int]:

@@ -97,27 +97,6 @@ class Fitted(NamedTuple):
         return self.names.index(name)
 
 
-def fit(
-    tracks: Mapping[str, Tracks],
-    train: Mapping[str, np.ndarray],
-    lip_dim: int = 8,
-    lip_basis: np.ndarray | None = None,
-) -> Fitted:
-    """Fits the signals of all identities on their training frames alone.
-
-    Args:
-      tracks: tracks of each identity, by name.
-      train: bool [F] of each identity, the frames to fit on; faceless frames among
-        them are left out.
-      lip_dim: number of coefficients of a new lip basis.
-      lip_basis: [D_lip, 120], the basis of a prior, kept unchanged.
-
-    Raises:
-      ValueError: an identity has fewer than two frames to fit on.
-    """
-    return fit_apply(tracks, train, lip_dim, lip_basis)[0]
-
-
 def fit_apply(
     tracks: Mapping[str, Tracks],
     train: Mapping[str, np.ndarray],
@@ -126,10 +105,18 @@ def fit_apply(
 ) -> tuple[Fitted, dict[str, structs.Signals]]:
     """Fits the signals of all identities, and applies them to every frame.
 
-    Args and errors as of `fit`.
+    Args:
+      tracks: tracks of each identity, by name.
+      train: bool [F] of each identity, the frames to fit on, which are no held-out
+        ones; faceless frames among them are left out.
+      lip_dim: number of coefficients of a new lip basis.
+      lip_basis: [D_lip, 120], the basis of a prior, kept unchanged.
 
     Returns:
       the fitted parameters, and by name the signals of all frames, leaves [F, ...].
+
+    Raises:
+      ValueError: an identity has fewer than two frames to fit on.
     """
     names = tuple(tracks)
     rows = {name: train[name] & tracks[name].valid for name in names}

@@ -8,14 +8,12 @@ import numpy as np
 
 from lokitalk_jax import structs
 from lokitalk_jax.data import audio_features, layout
-from lokitalk_jax.data.audio_features import KINDS
 from lokitalk_jax.doctor.finding import ERROR, NOTE, WARNING, Finding
 
 _QUIET = -32.0  # dB of full scale, RMS
 _USUAL = -23.0  # the same, of speech
 _SILENT = -70.0  # the same
 _SLACK = 2.5  # frames by which sound may be shorter or longer
-_FEATURES_AGAIN = "make the features again"
 
 
 def wav(path: pathlib.Path, frames: int, remedy: str) -> Iterator[Finding]:
@@ -92,24 +90,10 @@ def _level(samples: np.ndarray, where: str) -> Iterator[Finding]:
 
 
 def features(path: pathlib.Path, frames: int) -> Iterator[Finding]:
-    """Checks audio features of another program, one window a frame."""
-    where = path.name
+    """Checks audio features of another program."""
     try:
-        rows = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        seen = f"cannot be read ({error})"
-        yield Finding(ERROR, "features_unreadable", where, seen, _FEATURES_AGAIN)
-        return
-    kind = KINDS.get(audio_features.width(rows.shape))
-    if kind is None:
-        seen = f"{rows.dtype} {rows.shape} is no known kind of audio features"
-        remedy = "known last axes: " + ", ".join(f"{k} {v}" for k, v in KINDS.items())
-        yield Finding(ERROR, "features_kind", where, seen, remedy)
-        return
-    yield Finding(NOTE, "features_kind", where, f"{kind} features {rows.shape}", "none")
-    if not np.isfinite(rows).all():
-        yield Finding(ERROR, "features_nan", where, "not finite", _FEATURES_AGAIN)
-    if abs(len(rows) - frames) > 2:
-        seen = f"{len(rows)} rows for {frames} frames"
-        remedy = f"{_FEATURES_AGAIN} from the sound, 25 rows a second"
-        yield Finding(ERROR, "features_length", where, seen, remedy)
+        kind, _ = audio_features.load(path, frames)
+    except layout.Fault as fault:
+        yield Finding(ERROR, fault.kind, path.name, str(fault), audio_features.REMEDY)
+    else:
+        yield Finding(NOTE, "features_kind", path.name, f"{kind} features", "none")

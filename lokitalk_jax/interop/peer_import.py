@@ -12,7 +12,6 @@ import shutil
 
 import cv2
 import numpy as np
-import scipy.io.wavfile
 
 from lokitalk_jax import face_mesh, structs
 from lokitalk_jax.data import label_images, layout, peer_layout
@@ -21,7 +20,7 @@ from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.doctor import check, finding, pictures
 from lokitalk_jax.files import replacing
 from lokitalk_jax.interop import peer_poses
-from lokitalk_jax.media import image_file
+from lokitalk_jax.media import clip_sound, image_file
 from lokitalk_jax.preparation import (
     face_model,
     pose,
@@ -198,8 +197,6 @@ def _write_plate(source: pathlib.Path, out: FolderWriter, count: int) -> float:
 
 def _sound(source: pathlib.Path, count: int) -> np.ndarray:
     """The sound of `count` frames, float32 [S]; the doctor has checked its rate."""
-    _, samples = scipy.io.wavfile.read(source / peer_layout.SOUND)
+    samples = clip_sound.samples(source / peer_layout.SOUND)
     length = count * structs.AUDIO_RATE // structs.FPS
-    padded = np.zeros(length, np.float32)
-    padded[: min(len(samples), length)] = samples[:length] / np.float32(32768)
-    return padded
+    return np.pad(samples[:length], (0, max(length - len(samples), 0)))

@@ -67,15 +67,13 @@ class Studio:
         return JSONResponse({"sound": key}, 201)
 
     async def add_job(self, request: Request) -> Response:
-        """POST /api/people/NAME/prepare, train, speak or voice; options as JSON."""
+        """POST /api/people/NAME/prepare, train or speak; options as JSON."""
         name, kind, key = _name(request), request.path_params["kind"], jobs.new_key()
         given = await _json(request)
         if kind == "prepare":
             command = commands.prepare(self.folders, name, given)
         elif kind == "train":
             command = commands.train(self.folders, name, given)
-        elif kind == "voice":
-            command = commands.voice(self.folders, name)
         elif kind == "speak":
             command = commands.speak(self.folders, name, key, given)
         else:

@@ -77,17 +77,6 @@ def train(folders: Folders, name: str, given: Mapping[str, Any]) -> list[str]:
     return command
 
 
-def voice(folders: Folders, name: str) -> list[str]:
-    """Trains Audio2Motion of a run whose training was stopped.
-
-    Raises:
-      ValueError: there is no such run.
-    """
-    if folders.run(name) is None:
-        raise ValueError(f"there is no avatar of {name} yet; train one first")
-    return ["train", "--config=audio2motion", f"--workdir=runs/{name}"]
-
-
 def speak(folders: Folders, name: str, job: str, given: Mapping[str, Any]) -> list[str]:
     """Renders an avatar speaking a sound.
 

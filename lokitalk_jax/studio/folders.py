@@ -80,7 +80,7 @@ class Folders:
         }
 
     def run(self, name: str) -> dict[str, Any] | None:
-        """A run as it is on the disk: step, identities and whether it has a voice."""
+        """A run as it is on the disk: its step and its identities."""
         workdir = self.path("runs", name)
         steps = [
             int(path.name)
@@ -92,12 +92,7 @@ class Folders:
         people = sorted(
             p.parent.name for p in workdir.glob("identities/*/portrait.npz")
         )
-        return {
-            "step": max(steps),
-            "identities": people,
-            # As `speech.voice`, which would start JAX.
-            "voice": (workdir / "voice.npz").is_file(),
-        }
+        return {"step": max(steps), "identities": people}
 
     def training_picture(self, name: str) -> pathlib.Path | None:
         """The newest preview of a run, or None."""

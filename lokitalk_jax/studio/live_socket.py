@@ -269,21 +269,19 @@ class Avatars:
         if size and not (size.isdecimal() and int(size) <= _LARGEST):
             raise ValueError(f"size={size} must be a number of at most {_LARGEST}")
         from lokitalk_jax.api.run import Run
-        from lokitalk_jax.speech import voice
 
         path = self._folders.path("runs", run)
         known = self._folders.run(run)
         if known is None:
             raise ValueError(f"there is no avatar of {run} yet; train one first")
-        key = run, identity, known["step"], known["voice"]
+        key = run, identity, known["step"]
         with self._lock:
             if self._opened is None or self._opened[0] != key:
                 self._opened = key, Run(path).avatar(identity)
             avatar = self._opened[1]
-        lip = "audio" if voice.exists(path) else "still"
         if size:
-            return avatar.resized(int(size)).live(lip=lip).stream()
-        live = avatar.live(lip=lip)
+            return avatar.resized(int(size)).live().stream()
+        live = avatar.live()
         # Elsewhere than on a CPU each size would be compiled anew.
         return live.stream(_SIZES if avatar.rendered.renderer.bakes else ())
 

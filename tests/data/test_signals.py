@@ -16,7 +16,7 @@ def _clip(seed=0, frames=FRAMES):
 def _fit(tracks, train=None, **options):
     if train is None:
         train = np.arange(len(tracks.valid)) < 50
-    return signals.fit({"x": tracks}, {"x": train}, **options)
+    return signals.fit_apply({"x": tracks}, {"x": train}, **options)[0]
 
 
 def _same(a, b, **tolerance):
@@ -115,7 +115,7 @@ def test_lips_that_move_alike_and_more_have_the_same_coefficients():
     middle = quiet.lips[:50].mean(0)
     loud = quiet._replace(lips=middle + 2 * (quiet.lips - middle))
     train = np.ones(FRAMES, bool)
-    both = signals.fit({"a": quiet, "b": loud}, {"a": train, "b": train})
+    both = signals.fit_apply({"a": quiet, "b": loud}, {"a": train, "b": train})[0]
     first, second = (
         signals.apply(both, name, one).lip for name, one in (("a", quiet), ("b", loud))
     )
@@ -134,10 +134,10 @@ def test_lip_shapes_are_spanned_by_their_coefficients():
 def test_basis_is_shared_and_can_be_a_prior_s():
     first, second = _clip(0), _clip(1)
     train = np.ones(FRAMES, bool)
-    both = signals.fit({"a": first, "b": second}, {"a": train, "b": train})
+    both = signals.fit_apply({"a": first, "b": second}, {"a": train, "b": train})[0]
     assert both.lip_basis.shape == (8, 120)
     np.testing.assert_allclose(both.lip_basis @ both.lip_basis.T, np.eye(8), atol=1e-5)
-    alone = signals.fit({"b": second}, {"b": train}, lip_basis=both.lip_basis)
+    alone = signals.fit_apply({"b": second}, {"b": train}, lip_basis=both.lip_basis)[0]
     np.testing.assert_array_equal(alone.lip_basis, both.lip_basis)
     _same(
         signals.apply(alone, "b", second), signals.apply(both, "b", second), atol=1e-5
@@ -151,7 +151,9 @@ def test_basis_is_shared_and_can_be_a_prior_s():
         }
     )
     train3 = np.ones(3 * FRAMES, bool)
-    weighed = signals.fit({"a": longer, "b": second}, {"a": train3, "b": train})
+    weighed = signals.fit_apply({"a": longer, "b": second}, {"a": train3, "b": train})[
+        0
+    ]
     overlap = np.linalg.svd(weighed.lip_basis @ both.lip_basis.T)[1]
     np.testing.assert_allclose(overlap, 1, atol=1e-4)
 
@@ -250,7 +252,9 @@ def test_frames_without_a_face_lie_between_their_neighbours():
 
 def test_round_trip_as_arrays():
     train = np.ones(FRAMES, bool)
-    fitted = signals.fit({"a": _clip(0), "b": _clip(1)}, {"a": train, "b": train})
+    fitted = signals.fit_apply(
+        {"a": _clip(0), "b": _clip(1)}, {"a": train, "b": train}
+    )[0]
     arrays = fitted.to_arrays()
     back = signals.Fitted.from_arrays(["a", "b"], arrays)
     _same(signals.apply(back, "b", _clip(1)), signals.apply(fitted, "b", _clip(1)))

@@ -89,7 +89,7 @@ PEER = {
         lambda p: (p / "au.csv").write_text(""), "expressions", "0 rows for 44"),
     "empty features": (
         lambda p: np.save(p / "aud_hu.npy", np.zeros((0, 2, 1024), "f4")),
-        "features_length", "0 rows for 44"),
+        "features_length", "0 rows or windows for 44"),
     "features without an axis": (
         lambda p: np.save(p / "aud_hu.npy", np.float32(1)),
         "features_kind", "no known kind"),
@@ -126,7 +126,7 @@ PEER = {
         "features_kind", "no known kind"),
     "features too short": (
         lambda p: np.save(p / "aud_hu.npy", np.zeros((30, 2, 1024), "f4")),
-        "features_length", "30 rows for 44"),
+        "features_length", "30 rows or windows for 44"),
     "damaged features": (
         lambda p: truncate(p / "aud_ds.npy"), "features_unreadable", "read"),
     "expressions too short": (

@@ -46,7 +46,7 @@ def test_the_features_of_a_voice_must_be_known(spoken_run):
     assert clip_fitting.start_for("both", clips, basis).spec.inputs == 67
     with pytest.raises(ValueError, match="voice.hears='noise' is none of whisper, pho"):
         clip_fitting.start_for("noise", clips, basis)
-    with pytest.raises(ValueError, match="no such file of audio features"):
+    with pytest.raises(ValueError, match="there is no such file; make the features"):
         clip_fitting.start_for("aud_hu.npy", clips, basis)
 
 

@@ -50,9 +50,8 @@ def person(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fitted(person):
-    return signals.fit(
-        {person.name: person.tracks}, {person.name: person.train_mask}, lip_dim=3
-    )
+    of = {person.name: person.tracks}, {person.name: person.train_mask}
+    return signals.fit_apply(*of, lip_dim=3)[0]
 
 
 @pytest.fixture(scope="module")

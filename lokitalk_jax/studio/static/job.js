@@ -2,7 +2,7 @@
 
 import { button, command, duration, el, post, sentence } from "./page.js";
 
-const NAMES = { prepare: "Preparing", train: "Training", speak: "Rendering", example: "Making the example", voice: "Learning to speak" };
+const NAMES = { prepare: "Preparing", train: "Training", speak: "Rendering", example: "Making the example" };
 
 export function jobView(stopText = "Stop") {
   const title = el("h3"), stages = el("div", { className: "stack" });

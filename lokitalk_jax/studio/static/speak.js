@@ -49,7 +49,7 @@ export function speakStep({ name, refresh, lastJob, state }) {
   const choose = el("label", { className: "row" }, "Avatar", identity);
   const ask = el("div", { className: "stack" }, el("div", { className: "row" }, choose, el("label", { className: "row" }, "Head", head),
     el("label", { className: "row" }, "Lips", lips)), drop);
-  const missing = el("p", { className: "note", hidden: true });
+  const missing = el("p", { className: "note", hidden: true }, "There is no avatar yet; see step 3.");
   const node = el("div", { className: "stack" }, el("div", { className: "row" }, el("h2", {}, `${name} speaks`), live), missing, ask, file, message, job.node, results);
   let shown = "";
 
@@ -65,11 +65,8 @@ export function speakStep({ name, refresh, lastJob, state }) {
   return {
     node,
     update({ person }) {
-      const ready = person.run?.voice;
-      missing.hidden = ready;
-      missing.textContent = person.run ? "This avatar has not learned to speak yet; see step 3." : "There is no avatar yet; see step 3.";
-      ask.hidden = !ready;
-      live.hidden = !person.run;
+      missing.hidden = Boolean(person.run);
+      ask.hidden = live.hidden = !person.run;
       fill(identity, person.run?.identities ?? []);
       choose.hidden = (person.run?.identities.length ?? 0) < 2;
       live.href = address();

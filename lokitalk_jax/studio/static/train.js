@@ -29,10 +29,8 @@ export function trainStep({ name, go, refresh, lastJob, state }) {
   const job = jobView("Stop and keep");
   const curve = el("div"), picture = el("img", { className: "picture", alt: "Truth, render, regions and depth of a held-out frame", hidden: true });
   const caption = el("p", { className: "faint", hidden: true }, "A frame that training never sees: truth, render, regions, depth.");
-  const voice = el("div", { className: "note stack", hidden: true }, el("p", {}, "Training was stopped before the avatar learned to speak."),
-    el("div", { className: "row" }, button("Teach it to speak", async () => { await post(`/api/people/${name}/voice`); await refresh(); }, { main: true, message })));
   const onwards = el("div", { className: "row", hidden: true }, button("Let it speak", () => go(name, "speak"), { main: true, message }));
-  const node = el("div", { className: "stack" }, el("h2", {}, `Train the avatar of ${name}`), missing, ask, message, job.node, voice, picture, caption, curve, onwards);
+  const node = el("div", { className: "stack" }, el("h2", {}, `Train the avatar of ${name}`), missing, ask, message, job.node, picture, caption, curve, onwards);
   let shown = "", timer = 0;
 
   async function look() {
@@ -49,14 +47,13 @@ export function trainStep({ name, go, refresh, lastJob, state }) {
   return {
     node,
     update({ person }) {
-      const last = lastJob(name, "train", "voice");
+      const last = lastJob(name, "train");
       const busy = last && ["running", "waiting"].includes(last.state);
       job.update(last);
       missing.hidden = person.prepared;
       ask.hidden = busy || !person.prepared;
       begin.textContent = person.run ? "Train on" : "Start training";
-      voice.hidden = busy || !person.run || person.run.voice;
-      onwards.hidden = busy || !person.run?.voice;
+      onwards.hidden = busy || !person.run;
       if (person.run || busy) if (Date.now() - timer > (busy ? 2000 : 1e9)) look();
     },
   };
