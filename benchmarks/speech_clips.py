@@ -148,7 +148,7 @@ def shared_basis(clips: Sequence[Clip], lip_dim: int = 8) -> np.ndarray:
     """The lip basis [D_lip, 120] of clips."""
     tracks = {clip.name: clip.tracks for clip in clips}
     usable = {clip.name: clip.usable for clip in clips}
-    return signals.fit(tracks, usable, lip_dim).lip_basis
+    return signals.fit_apply(tracks, usable, lip_dim)[0].lip_basis
 
 
 def train(
