@@ -3,6 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from types import MappingProxyType
 
+import chex
 import jax
 import numpy as np
 
@@ -83,6 +84,7 @@ class Batches:
             stage = stages.at(self._stages, step)
             source = self._loaders[stage].iterate(step)
             for batch in source:
+                assert_drawn(batch, len(self._slots), stage)
                 yield self._put(batch)
                 step += 1
                 if stages.at(self._stages, step) is not stage:
@@ -93,3 +95,17 @@ class Batches:
         if jax.process_count() == 1:
             return jax.device_put(batch, sharding.batch_shardings(batch, self._mesh))
         return sharding.put_batch(batch, self._slots, self._count, self._mesh)
+
+
+def assert_drawn(batch: Batch, identities: int, stage: TrainingStage) -> None:
+    """Checks a batch of `Loader`, which knows no JAX, before it goes to the devices.
+
+    `model.shapes` checks the parts of an identity, while programs are compiled.
+
+    Raises:
+      AssertionError: a leaf does not lead with the identities of this process or is not
+        of float32, or the pixels are not those of the stage.
+    """
+    chex.assert_tree_shape_prefix(batch, (identities,))
+    chex.assert_type(jax.tree.leaves(batch), np.float32)
+    chex.assert_shape(batch.pixels, (identities, stage.frames, stage.rays, 2))
