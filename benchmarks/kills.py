@@ -5,9 +5,9 @@
 A command is started, ended at a random moment (by SIGKILL, SIGTERM or Ctrl-C) and
 started again, until it was ended so many times; then it runs undisturbed. Its result
 must have the bytes of an uninterrupted one, nothing may lie under a final name before
-that, and no temporary file may be left. The moments of a command are spread over the
-time that it takes, and rendering is also killed as its last step begins. Prints a JSON
-line for each command.
+that, and no temporary file may be left. The moments are spread over the time from the
+command's first file to its end, and rendering is also killed as its last step begins.
+Prints a JSON line for each command, which says how far it had come when it was killed.
 """
 
 import argparse
@@ -40,12 +40,15 @@ class Task(NamedTuple):
       arguments: with OUT in place of the result's path.
       result: its final name below the folder of the task.
       done: the file that marks the result as complete.
+      milestones: patterns of files that it writes, the latest first, by the words that
+        say how far it has come.
     """
 
     name: str
     arguments: list[str]
     result: str
     done: str
+    milestones: dict[str, str]
 
 
 def tasks(video: pathlib.Path, data: pathlib.Path, run: pathlib.Path) -> list[Task]:
@@ -61,21 +64,46 @@ def tasks(video: pathlib.Path, data: pathlib.Path, run: pathlib.Path) -> list[Ta
     return [
         Task(
             "prepare",
-            ["prepare", f"--video={video}", "--size=128", "--no-audio", "--out=OUT"],
+            ["prepare", f"--video={video}", "--size=64", "--out=OUT"],
             "me",
             "me/identity.json",
+            {
+                "preview": "me/preview.mp4",
+                "its video": "me/.preview-*",
+                "plate": "me/background.png",
+                "tracks": "me/tracks.npz",
+                "torso": "me/*/torso_points.npz",
+                "labels": "me/labels/*",
+                "poses": "me/*/poses.npz",
+                "landmarks": "me/*/landmarks.npz",
+                "frames": "me/frames/*",
+                "survey": "me/*/survey.npz",
+            },
         ),
         Task(
             "train",
             ["train", config, *train, "--workdir=OUT"],
             "run",
             f"run/checkpoints/{STEPS}",
+            {
+                "unfinished checkpoint": "run/checkpoints/*.orbax-checkpoint-tmp",
+                "checkpoint": "run/checkpoints/*",
+                "log": "run/metrics.jsonl",
+            },
         ),
         Task(
             "render",
             ["speak", f"--workdir={run}", f"--audio={data / 'audio.wav'}", "--out=OUT"],
             "film.mp4",
             "film.mp4",
+            {"unfinished film": ".film-*"},
+        ),
+        Task(
+            "evaluate",
+            ["evaluate", f"--workdir={run}", "--max-frames=8", "--out=OUT"],
+            "scores",
+            "scores/metrics.json",
+            {"report": "scores/report.html", "frames": "scores/frames.csv"},
         ),
     ]
 
@@ -120,24 +148,21 @@ def leftovers(folder: pathlib.Path) -> list[str]:
 def kill(task: Task, root: pathlib.Path, kills: int, seed: int) -> dict:
     """Kills a task so many times; returns what was found."""
     whole, folder = root / f"{task.name}_whole", root / f"{task.name}_killed"
-    began = time.monotonic()
-    first = start(task, whole)
-    if first.wait():
-        raise RuntimeError(whole.with_suffix(".log").read_text()[-3000:])
-    seconds = time.monotonic() - began
+    begun, seconds = uninterrupted(task, whole)
     rng = np.random.default_rng([seed, len(task.name)])
-    count, ended, faults = collections.Counter(), 0, []
+    count, places, ended, faults = collections.Counter(), collections.Counter(), 0, []
     wanted = digest(whole, task)
     while ended < kills:
         process = start(task, folder)
         if ended % 5 == 4 and task.name == "render":
             _wait_for_last_frames(process, folder, rng)
         else:
-            _sleep(process, seconds * rng.uniform(0.05, 1.0))
+            _sleep(process, rng.uniform(0.9 * begun, seconds))
         number = SIGNALS[rng.integers(len(SIGNALS))]
         if process.poll() is None:
             process.send_signal(number)
             ended += 1
+            places[place(task, folder)] += 1
         status = process.wait()
         count[f"status_{status}"] += 1
         if status not in (0, 75, 130, -number):
@@ -165,8 +190,31 @@ def kill(task: Task, root: pathlib.Path, kills: int, seed: int) -> dict:
         "faults": faults,
         "fault_count": len(faults),
         "uninterrupted_s": round(seconds, 1),
+        "first_file_s": round(begun, 1),
+        "killed_after": ", ".join(f"{k} {n}" for k, n in places.most_common()),
         **count,
     }
+
+
+def uninterrupted(task: Task, folder: pathlib.Path) -> tuple[float, float]:
+    """Runs a task; returns the seconds to its first file and to its end."""
+    began, begun = time.monotonic(), 0.0
+    process = start(task, folder)
+    while process.poll() is None:
+        if not begun and any(folder.iterdir()):
+            begun = time.monotonic() - began
+        time.sleep(0.01)
+    if process.returncode:
+        raise RuntimeError(folder.with_suffix(".log").read_text()[-3000:])
+    return begun, time.monotonic() - began
+
+
+def place(task: Task, folder: pathlib.Path) -> str:
+    """How far a task has come, in the words of its milestones."""
+    seen = (
+        words for words, files in task.milestones.items() if any(folder.glob(files))
+    )
+    return next(seen, "nothing")
 
 
 def _sleep(process: subprocess.Popen, seconds: float) -> None:
@@ -196,7 +244,7 @@ def main() -> int:
     add = parser.add_argument
     add("--kills", type=int, default=50)
     add("--seed", type=int, default=0)
-    add("--commands", default="prepare,train,render", help="with commas")
+    add("--commands", default="prepare,train,render,evaluate", help="with commas")
     add("--video", type=pathlib.Path, required=True, help="of a person, a few seconds")
     add("--root", type=pathlib.Path, help="keeps what was made there")
     flags = parser.parse_args()

@@ -5,15 +5,17 @@ every lag. A clip is sure where one lag stands out: its correlation is high, and
 than those elsewhere.
 """
 
+import contextlib
 import logging
 import os
+import shutil
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from lokitalk_jax import structs
-from lokitalk_jax.data import signals
+from lokitalk_jax import files, folder_lock, structs
+from lokitalk_jax.data import layout, signals
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.data.layout import Tracks
@@ -34,6 +36,7 @@ _HIGH, _CHANCE, _LEAD = 0.2, 4.0, 0.12
 _FEWEST = 50  # frames
 _LONGEST = 2.0  # seconds of an offset that is given
 _KEY = "audio_offset_ms"  # in `Meta.quality`
+_ORIGINAL = ".original.wav"  # the sound before it was moved, until that is noted
 
 
 class Offset(NamedTuple):
@@ -123,7 +126,7 @@ def correct(path: str | os.PathLike, chosen: str | float = AUTO) -> IdentityFold
     """Puts the sound of an identity folder in step with its lips, once.
 
     The offset and its correlation are written into identity.json, and the log says what
-    was done.
+    was done. Called again after it was interrupted, it gives the same.
 
     Args:
       path: the folder.
@@ -131,11 +134,26 @@ def correct(path: str | os.PathLike, chosen: str | float = AUTO) -> IdentityFold
         them, and corrects an offset that is noticeable.
 
     Raises:
-      ValueError: `chosen` is neither, or this is no identity folder.
+      ValueError: `chosen` is neither, this is no identity folder, or another process
+        writes to it.
     """
-    folder = IdentityFolder(path)
-    seconds = parsed(chosen)
-    if folder.audio_path is None or seconds == 0 or _KEY in folder.meta.quality:
+    folder, seconds = IdentityFolder(path), parsed(chosen)
+    if _KEY in folder.meta.quality:
+        (folder.path / _ORIGINAL).unlink(missing_ok=True)
+        return folder
+    if folder.audio_path is None or seconds == 0:
+        return folder
+    with folder_lock.hold(folder.path):
+        files.sweep(folder.path)
+        # Moved, but not noted: the process was killed between the two.
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(folder.path / _ORIGINAL, folder.path / layout.SOUND)
+        return _corrected(IdentityFolder(path), seconds)
+
+
+def _corrected(folder: IdentityFolder, seconds: float | None) -> IdentityFolder:
+    """Corrects a locked folder, by an estimate where `seconds` is None."""
+    if _KEY in folder.meta.quality or folder.audio_path is None:
         return folder
     found, notes = None, {}
     if seconds is None:
@@ -152,24 +170,30 @@ def correct(path: str | os.PathLike, chosen: str | float = AUTO) -> IdentityFold
         notes = {_KEY: round(1000 * seconds)}
     notes["audio_advanced_ms"] = round(1000 * seconds)
     writer = FolderWriter(folder.path)
+    original = folder.path / _ORIGINAL
     if seconds:
+        with files.replacing(original) as temporary:
+            shutil.copyfile(folder.audio_path, temporary)
         samples = clip_sound.samples(folder.audio_path)
         late = round(seconds * structs.AUDIO_RATE)
         moved = np.roll(samples, -late)
         moved[slice(-late, None) if late > 0 else slice(0, -late)] = 0
         writer.write_sound(moved)
         _LOG.info(
-            "%s: the sound was %.0f ms late and is now in step", path, 1e3 * seconds
+            "%s: the sound was %.0f ms late and is now in step",
+            folder.path,
+            1e3 * seconds,
         )
     elif found and not found.sure:
         _LOG.warning(
             "%s: lips and sound hardly agree, so their offset is not known; check that "
             "they belong together",
-            path,
+            folder.path,
         )
     quality = folder.meta.quality | notes
     writer.write_meta(msgspec.structs.replace(folder.meta, quality=quality))
-    return IdentityFolder(path)
+    original.unlink(missing_ok=True)
+    return IdentityFolder(folder.path)
 
 
 def parsed(chosen: str | float) -> float | None:

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from lokitalk_jax import folder_lock
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.doctor import sound
@@ -101,3 +102,32 @@ def test_an_offset_can_be_given(folder, monkeypatch):
     for wrong in ("soon", 1e9):
         with pytest.raises(ValueError, match="neither auto nor a number of millisec"):
             lip_sync.correct(folder, wrong)
+
+
+@pytest.mark.parametrize("last", ["write_sound", "write_meta"])
+def test_a_correction_that_was_interrupted_is_made_once(folder, monkeypatch, last):
+    monkeypatch.setattr(lip_sync, "of_folder", lambda _: pytest.fail("estimated"))
+    whole = shutil.copytree(folder, folder.with_name("whole") / "anna")
+    lip_sync.correct(whole, 120)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(FolderWriter, last, killed)
+        lip_sync.correct(folder, 120)
+    lip_sync.correct(folder, 120)
+    shutil.copyfile(folder / "audio.wav", folder / ".original.wav")  # killed at the end
+    lip_sync.correct(folder, 120)
+    found = {one.name for one in folder.iterdir()}
+    assert found == {one.name for one in whole.iterdir()}
+    for name in ("audio.wav", "identity.json"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_folder_is_corrected_by_one_process_at_a_time(folder):
+    with (
+        folder_lock.hold(folder),
+        pytest.raises(ValueError, match="is in use by process"),
+    ):
+        lip_sync.correct(folder, 120)
