@@ -1,12 +1,13 @@
 """Runs every command on corrupted inputs: none may end in a traceback.
 
-    python -m benchmarks.corrupted_inputs --cases=200 --seed=0 [--video=me.mp4]
+    python -m benchmarks.corrupted_inputs --cases=200 --seed=0 --video=me.mp4
 
 Each case corrupts one file (a video, a sound, a picture, JSON, npz, or a file of a
-checkpoint) in one way: cut off, bytes flipped, emptied, or of another type. A case
-fails if there is a traceback, a crash or a hang, if a refusal leaves something under a
-final name, or if a success does not. Prints JSON lines: one for each failed case, and
-the counts.
+checkpoint) in one way: cut off, bytes flipped, emptied, or of another type. The video
+to prepare has its index in front and is mostly damaged behind that, so that its first
+frames still decode. A case fails if there is a traceback, a crash or a hang, if a
+refusal leaves something under a final name, or if a success does not. Prints JSON
+lines: one for each failed case, and one for each command with its counts.
 """
 
 import argparse
@@ -19,16 +20,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import av
 import numpy as np
 
 from benchmarks import small_model
 
 LONGEST = 1200  # seconds that a case may take, on a busy machine
+
+Corruption = Callable[[bytes, np.random.Generator], bytes]
 
 _JSON_VALUES = (None, -1, 1e400, "x", [], {}, True)
 
@@ -58,11 +63,13 @@ class Case(NamedTuple):
       files: of the inputs, one of which is corrupted.
       command: its arguments, given the inputs and the place for results.
       result: path of the result that a success leaves; None for a check.
+      corruptions: that are tried.
     """
 
     files: Callable[[Inputs], list[pathlib.Path]]
     command: Callable[[Inputs, pathlib.Path], list[str]]
     result: str | None
+    corruptions: Sequence[Corruption]
 
 
 def _folder_files(inputs: Inputs) -> list[pathlib.Path]:
@@ -79,94 +86,6 @@ def _run_files(inputs: Inputs) -> list[pathlib.Path]:
     kept = [p for p in (run / "identities" / "demo_00").iterdir() if p.is_file()]
     checkpoint = [p for p in (run / "checkpoints").rglob("*") if p.is_file()]
     return [*kept, *checkpoint, run / "voice.npz"]
-
-
-CASES = {
-    "prepare": Case(
-        lambda it: [it.video],
-        lambda it, out: [
-            "prepare",
-            f"--video={it.video}",
-            f"--out={out / 'me'}",
-            "--size=64",
-            "--no-audio",
-        ],
-        "me/identity.json",
-    ),
-    "check": Case(
-        _folder_files,
-        lambda it, out: ["prepare", f"--check={it.data / 'demo_00'}"],
-        None,
-    ),
-    "train": Case(
-        _folder_files,
-        lambda it, out: [
-            "train",
-            "--config=single_id:draft_cpu",
-            f"--workdir={out / 'run'}",
-            *small_model.flags(
-                train__steps=1,
-                data__root=it.data / "demo_00",
-                data__cache=out / "cache",
-            ),
-        ],
-        "run/checkpoints/1",
-    ),
-    "resume": Case(
-        _run_files,
-        lambda it, out: [
-            "train",
-            "--config=single_id:draft_cpu",
-            f"--workdir={it.workdir}",
-            *small_model.flags(
-                train__steps=3,
-                data__root=it.data / "demo_00",
-                data__cache=out / "cache",
-            ),
-        ],
-        "../run/checkpoints/3",
-    ),
-    "reenact": Case(
-        _run_files,
-        lambda it, out: [
-            "reenact",
-            f"--workdir={it.workdir}",
-            "--frames=0:2",
-            f"--out={out / 'film.mp4'}",
-        ],
-        "film.mp4",
-    ),
-    "speak": Case(
-        lambda it: [it.sound, it.sound, it.workdir / "voice.npz"],
-        lambda it, out: [
-            "speak",
-            f"--workdir={it.workdir}",
-            f"--audio={it.sound}",
-            f"--out={out / 'film.mp4'}",
-        ],
-        "film.mp4",
-    ),
-    "evaluate": Case(
-        lambda it: [*_folder_files(it), *_run_files(it)],
-        lambda it, out: [
-            "evaluate",
-            f"--workdir={it.workdir}",
-            "--max-frames=2",
-            f"--out={out / 'scores'}",
-        ],
-        "scores/metrics.json",
-    ),
-    "compare": Case(
-        lambda it: [it.film],
-        lambda it, out: [
-            "compare",
-            f"--truth={it.film}",
-            f"--pred={it.film}",
-            f"--out={out / 'scores'}",
-        ],
-        "scores/metrics.json",
-    ),
-}
 
 
 def cut(data: bytes, rng: np.random.Generator) -> bytes:
@@ -239,10 +158,135 @@ def _wrong_array(data: bytes, rng: np.random.Generator) -> bytes:
         return path.read_bytes()
 
 
+def cut_late(data: bytes, rng: np.random.Generator) -> bytes:
+    """All but the last part of a file."""
+    return data[: int(rng.integers(len(data) // 2, len(data)))]
+
+
+def flip_behind(data: bytes, rng: np.random.Generator) -> bytes:
+    """A file with up to 64 bytes changed, none in its first part."""
+    changed = np.frombuffer(data, np.uint8).copy()
+    places = rng.integers(len(data) // 8, len(data), rng.integers(1, 65))
+    changed[places] ^= rng.integers(1, 256, dtype=np.uint8)
+    return changed.tobytes()
+
+
+def hole(data: bytes, rng: np.random.Generator) -> bytes:
+    """A file with zeros in its middle, as a download of several parts leaves."""
+    begin = int(rng.integers(len(data) // 8, len(data)))
+    count = min(int(rng.integers(1, 1 + len(data) // 4)), len(data) - begin)
+    return data[:begin] + bytes(count) + data[begin + count :]
+
+
 CORRUPTIONS = (cut, cut, flip, flip, empty, text, noise, wrong_value, wrong_value)
 
+CASES = {
+    "prepare": Case(
+        lambda it: [it.video],
+        lambda it, out: [
+            "prepare",
+            f"--video={it.video}",
+            f"--out={out / 'me'}",
+            "--size=64",
+        ],
+        "me/identity.json",
+        (*CORRUPTIONS, *6 * (flip_behind,), *3 * (cut_late, hole)),
+    ),
+    "check": Case(
+        _folder_files,
+        lambda it, out: ["prepare", f"--check={it.data / 'demo_00'}"],
+        None,
+        CORRUPTIONS,
+    ),
+    "train": Case(
+        _folder_files,
+        lambda it, out: [
+            "train",
+            "--config=single_id:draft_cpu",
+            f"--workdir={out / 'run'}",
+            *small_model.flags(
+                train__steps=1,
+                data__root=it.data / "demo_00",
+                data__cache=out / "cache",
+            ),
+        ],
+        "run/checkpoints/1",
+        CORRUPTIONS,
+    ),
+    "resume": Case(
+        _run_files,
+        lambda it, out: [
+            "train",
+            "--config=single_id:draft_cpu",
+            f"--workdir={it.workdir}",
+            *small_model.flags(
+                train__steps=3,
+                data__root=it.data / "demo_00",
+                data__cache=out / "cache",
+            ),
+        ],
+        "../run/checkpoints/3",
+        CORRUPTIONS,
+    ),
+    "reenact": Case(
+        _run_files,
+        lambda it, out: [
+            "reenact",
+            f"--workdir={it.workdir}",
+            "--frames=0:2",
+            f"--out={out / 'film.mp4'}",
+        ],
+        "film.mp4",
+        CORRUPTIONS,
+    ),
+    "speak": Case(
+        lambda it: [it.sound, it.sound, it.workdir / "voice.npz"],
+        lambda it, out: [
+            "speak",
+            f"--workdir={it.workdir}",
+            f"--audio={it.sound}",
+            f"--out={out / 'film.mp4'}",
+        ],
+        "film.mp4",
+        CORRUPTIONS,
+    ),
+    "evaluate": Case(
+        lambda it: [*_folder_files(it), *_run_files(it)],
+        lambda it, out: [
+            "evaluate",
+            f"--workdir={it.workdir}",
+            "--max-frames=2",
+            f"--out={out / 'scores'}",
+        ],
+        "scores/metrics.json",
+        CORRUPTIONS,
+    ),
+    "compare": Case(
+        lambda it: [it.film],
+        lambda it, out: [
+            "compare",
+            f"--truth={it.film}",
+            f"--pred={it.film}",
+            f"--out={out / 'scores'}",
+        ],
+        "scores/metrics.json",
+        CORRUPTIONS,
+    ),
+}
 
-def make_inputs(root: pathlib.Path, video: pathlib.Path | None) -> Inputs:
+
+def index_in_front(video: pathlib.Path, target: pathlib.Path) -> None:
+    """Writes a video's streams into an mp4 file whose index comes first."""
+    front = {"movflags": "faststart"}
+    with av.open(str(video)) as source, av.open(str(target), "w", options=front) as out:
+        streams = {one: out.add_stream_from_template(one) for one in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:  # the last of a stream is empty
+                packet.stream = streams[packet.stream]
+                out.mux(packet)
+
+
+def make_inputs(root: pathlib.Path, video: pathlib.Path) -> Inputs:
     """Good inputs in a folder, which keeps them."""
     data, run, film = root / "data", root / "run", root / "film.mp4"
     inputs = Inputs(root / "video.mp4", data, run, root / "said.wav", film)
@@ -254,12 +298,12 @@ def make_inputs(root: pathlib.Path, video: pathlib.Path | None) -> Inputs:
             demo.make_cast(data, identities=1, seconds=3, size=48)
             shutil.copyfile(data / "demo_00" / "audio.wav", inputs.sound)
             flags = small_model.flags(
-                train__steps=2, data__root=data / "demo_00", voice__steps=5
+                train__steps=2, data__root=data / "demo_00", voice__fit=True
             )
             config = "--config=single_id:draft_cpu"
             worker.do(["train", config, f"--workdir={run}", *flags])
             worker.do(["reenact", f"--workdir={run}", f"--out={film}"])
-        shutil.copyfile(video or film, inputs.video)
+        index_in_front(video, inputs.video)
     finally:
         worker.close()
     if not film.exists():
@@ -292,12 +336,10 @@ class Worker:
         assert pipes[0] is not None and pipes[1] is not None
         pipes[0].write(json.dumps(arguments) + "\n")
         pipes[0].flush()
-        killer = subprocess.Popen(
-            ["bash", "-c", f"sleep {LONGEST}; kill -9 {self._process.pid}"]
-        )
+        killer = threading.Timer(LONGEST, self._process.kill)
+        killer.start()
         answer = pipes[1].readline()
-        killer.kill()
-        killer.wait()
+        killer.cancel()
         with open(self._log, "rb") as file:
             file.seek(begin)
             output = file.read().decode(errors="replace")
@@ -344,7 +386,7 @@ def try_case(
     case = CASES[name]
     files = case.files(copied)
     path = files[rng.integers(len(files))]
-    corrupt = CORRUPTIONS[rng.integers(len(CORRUPTIONS))]
+    corrupt = case.corruptions[rng.integers(len(case.corruptions))]
     path.write_bytes(corrupt(path.read_bytes(), rng))
     began = time.monotonic()
     status, output = worker.do(case.command(copied, out))
@@ -382,7 +424,7 @@ def main() -> int:
     add("--first", type=int, default=0, help="number of the first case")
     add("--seed", type=int, default=0)
     add("--commands", default=",".join(CASES), help="with commas")
-    add("--video", type=pathlib.Path, help="of a person, two seconds or so")
+    add("--video", type=pathlib.Path, help="of a person, a little over 3 seconds")
     add("--inputs", type=pathlib.Path, help="keeps the good inputs there")
     add("--all", action="store_true", help="prints a line for every case")
     add("--worker", action="store_true", help=argparse.SUPPRESS)
@@ -390,8 +432,10 @@ def main() -> int:
     if flags.worker:
         work()
         return 0
+    if flags.video is None:
+        parser.error("--video is missing")
     names = flags.commands.split(",")
-    counts = collections.Counter()
+    counts = {name: collections.Counter() for name in names}
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         kept = flags.inputs or folder / "inputs"
@@ -403,11 +447,13 @@ def main() -> int:
             name = names[number % len(names)]
             seed = flags.seed * 100_000 + number
             ended, facts = try_case(name, inputs, seed, folder, worker)
-            counts[ended] += 1
+            counts[name][ended] += 1
             if ended == "failed" or flags.all:
                 print(json.dumps(facts, ensure_ascii=False), flush=True)
-    print(json.dumps({"cases": flags.cases, **counts}))
-    return 1 if counts["failed"] else 0
+    for name, found in counts.items():
+        known = {key: found[key] for key in ("refused", "accepted", "failed")}
+        print(json.dumps({"kind": name, "cases": found.total(), **known}))
+    return 1 if any(found["failed"] for found in counts.values()) else 0
 
 
 if __name__ == "__main__":

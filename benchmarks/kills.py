@@ -257,7 +257,7 @@ def main() -> int:
 
             demo.make_cast(data, identities=1, seconds=3, size=48)
             fields = small_model.flags(
-                train__steps=2, data__root=data / "demo_00", voice__steps=5
+                train__steps=2, data__root=data / "demo_00", voice__fit=True
             )
             words = ["train", "--config=single_id:draft_cpu", "--workdir=OUT", *fields]
             made = Task("run", words, "run", "")

@@ -27,6 +27,7 @@ from benchmarks import checkpoint_arrays, small_model
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 STEPS, EVERY = 200, 20
+LATE = STEPS - 2 * EVERY  # where drills of runs that resume begin, to be short
 FIELDS = small_model.FIELDS | {
     "train.steps": STEPS,
     "train.log_every": 10,
@@ -213,6 +214,7 @@ class Field:
     def begun(self, name: str, step: int, nodes: int = 2) -> None:
         """A copy of the uninterrupted run as it was at `step`."""
         run = self.folder / name
+        shutil.rmtree(run, ignore_errors=True)  # of earlier drills
         shutil.copytree(self.base(nodes).workdir, run)
         for path in (run / "checkpoints").glob("[0-9]*"):
             if int(path.name) > step:
@@ -275,19 +277,19 @@ def requeue(field: Field) -> str:
 
 def early_term(field: Field) -> str:
     """SIGTERM before the first step of a run that resumes."""
-    field.begun("early", 2 * EVERY)
+    field.begun("early", LATE)
     job = field.submit("early")
-    job.says(f"at step {2 * EVERY}", 2)
+    job.says(f"at step {LATE}", 2)
     command("scancel", "--signal=TERM", job.number)
     until(job.restarts, "its restart")
     job.finish()
-    expect(2 * EVERY + 1 in job.saved(), f"saved {job.saved()}")
-    return f"saved {2 * EVERY + 1}, came back by itself; {field.compare(job)}"
+    expect(LATE + 1 in job.saved(), f"saved {job.saved()}")
+    return f"saved {LATE + 1}, came back by itself; {field.compare(job)}"
 
 
 def time_limit(field: Field) -> str:
     """The time limit, in a run that compiles for most of it."""
-    field.begun("limited", 2 * EVERY)
+    field.begun("limited", LATE)
     job = field.submit("limited", "--time=1", "--signal=TERM@40")
     until(job.restarts, "its restart")
     first = job.log()
@@ -312,8 +314,9 @@ def kill(field: Field) -> str:
     """A kill -9 of each process; the job is submitted again."""
     found = []
     for task in (0, 1):
+        field.begun(f"killed{task}", STEPS // 2)
         job = field.submit(f"killed{task}")
-        job.reach(2 * EVERY)
+        job.reach(STEPS // 2 + EVERY)
         os.kill(job.process(task), 9)
         began = time.monotonic()
         expect(job.wait() == "FAILED", "did not fail")
