@@ -17,9 +17,9 @@ from lokitalk_jax.media import sound_file
 from lokitalk_jax.media.sound_file import Sound
 
 OWN = "own"  # the pauses of the identity's own clip
-_SILENCE = 30.0  # dB that a frame of silence is below loud speech
-_SHORTEST = 25  # frames of silence that count as a stretch without speech
-_RAMP = 10  # frames in which speech and idle motion are mixed, at either end
+SILENCE = 30.0  # dB that a frame of silence is below loud speech
+SHORTEST = 25  # frames of silence that count as a stretch without speech
+RAMP = 10  # frames in which speech and idle motion are mixed, at either end
 _FRAME = structs.AUDIO_RATE // structs.FPS
 
 
@@ -41,10 +41,10 @@ def is_silent(pieces: Iterable[np.ndarray]) -> np.ndarray:
     level = 10 * np.log10(np.concatenate(levels or [np.zeros(0)]) + 1e-10)
     if not len(level):
         return np.zeros(0, bool)
-    quiet = level < np.percentile(level, 95) - _SILENCE
+    quiet = level < np.percentile(level, 95) - SILENCE
     for silent, group in itertools.groupby(range(len(quiet)), quiet.__getitem__):
         stretch = list(group)
-        if silent and len(stretch) < _SHORTEST:
+        if silent and len(stretch) < SHORTEST:
             quiet[stretch] = False
     return quiet
 
@@ -52,8 +52,8 @@ def is_silent(pieces: Iterable[np.ndarray]) -> np.ndarray:
 def shares(silent: np.ndarray) -> np.ndarray:
     """Share of the idle motion at each frame, [F]: eased in and out within silence."""
     # Silence at either end of the clip is taken to continue beyond it.
-    padded = np.pad(silent, _RAMP, mode="edge").astype(np.float64)
-    inside = np.lib.stride_tricks.sliding_window_view(padded, 2 * _RAMP + 1)
+    padded = np.pad(silent, RAMP, mode="edge").astype(np.float64)
+    inside = np.lib.stride_tricks.sliding_window_view(padded, 2 * RAMP + 1)
     ramp = np.clip((inside.mean(-1) - 0.5) * 2, 0, 1) * silent
     return ramp * ramp * (3 - 2 * ramp)
 
@@ -131,12 +131,16 @@ def in_pauses(
         if part == 0:
             yield frame
             continue
-        at = next(order)
-        mixed = jax.tree.map(
-            lambda spoken, other, at=at, part=part: np.float32(
-                (1 - part) * spoken + part * other[at]
-            ),
-            frame.signals,
-            idle,
-        )
-        yield FrameMotion(motion.head_pose(record, mixed.head), mixed)
+        yield mixed(record, frame, idle, next(order), part)
+
+
+def mixed(
+    record: ClipRecord, frame: FrameMotion, idle: structs.Signals, at: int, part: float
+) -> FrameMotion:
+    """A frame with a share `part` of frame `at` of an idle motion, leaves [K, ...]."""
+    signals = jax.tree.map(
+        lambda spoken, other: np.float32((1 - part) * spoken + part * other[at]),
+        frame.signals,
+        idle,
+    )
+    return FrameMotion(motion.head_pose(record, signals.head), signals)

@@ -22,9 +22,10 @@ import jax
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import backdrop, drivers, frame_stream, panels
+from lokitalk_jax.avatar import backdrop, drivers, frame_stream, idling, panels
 from lokitalk_jax.avatar import controls as by_hand
 from lokitalk_jax.avatar.controls import Controls, Ranges
+from lokitalk_jax.avatar.live_idling import LiveIdling
 from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import OpenAvatar, OpenRun
 from lokitalk_jax.avatar.sound_queue import SAMPLES_PER_FRAME, SampleBuffer
@@ -116,6 +117,8 @@ class LiveAvatar:
         self._sized: dict[tuple[int, str], tuple[OpenAvatar, np.ndarray]] = {}
         name = drivers.speaker_name(run, avatar.record)
         self._motion = SpeechMotion(run, name, sources)
+        self._run, self._idle = run, None
+        self._idling = LiveIdling(avatar.record, self._motion.look_ahead)
         self._sound = SampleBuffer()
         self._frames = 0
 
@@ -147,6 +150,24 @@ class LiveAvatar:
     @gain.setter
     def gain(self, gain: Mapping[str, float]) -> None:
         self._motion.gain = gain
+
+    @property
+    def idle(self) -> str | os.PathLike | None:
+        """The motion while nobody speaks, or None; set to change it.
+
+        "own", the longest pause of the identity's clip; the name of another identity of
+        the run; the path of an identity folder, or of a .csv file of signals. It begins
+        when nobody has spoken for a second.
+        """
+        return self._idle
+
+    @idle.setter
+    def idle(self, source: str | os.PathLike | None) -> None:
+        found = None
+        if source is not None:
+            found = idling.signals(self._run, self._trained.record, source)
+        self._idling.use(found)
+        self._idle = source
 
     @property
     def controls(self) -> Controls:
@@ -242,6 +263,7 @@ class LiveAvatar:
         """Adds samples as `push` does, and renders nothing."""
         samples = np.asarray(samples, np.float32)
         self._sound.put(samples)
+        self._idling.hear(samples)
         return self._heard(self._motion.push(samples))
 
     def draw(self, heard: Heard, view: View) -> LiveFrame:
@@ -268,6 +290,7 @@ class LiveAvatar:
         frames = []
         for frame in moved:
             samples = self._sound.take(SAMPLES_PER_FRAME)
+            frame = self._idling.mixed(frame)
             frames.append(Heard(frame, self._frames / structs.FPS, samples))
             self._frames += 1
         return frames

@@ -3,7 +3,8 @@
 To the server:
   binary   int16 samples, little endian, 16 kHz mono, any number of them
   text     {"gain": {"lip": 1.2}, "controls": {"yaw": 5}, "sources": {"head": "still"},
-           "map": "depth", "background": "#204060"}, any of them, to change them
+           "map": "depth", "background": "#204060", "idle": true}, any of them, to
+           change them
            {"play": {"clip": "me"}} or {"play": {"sound": KEY}}, to hear a file;
            {"play": {"own": true}}, to move and sound as in its own clip
            {"interrupt": true}, to fall silent at once
@@ -46,7 +47,7 @@ _IN_FLIGHT = 3  # pictures that the client has not acknowledged
 _MOST_QUEUED = 50  # frames that wait for the connection
 _REPORT_EVERY = 12  # frames
 _MOST_SOUND = 600.0  # seconds that may wait to be heard
-_SETTINGS = ("gain", "controls", "sources", "map", "background")
+_SETTINGS = ("gain", "controls", "sources", "map", "background", "idle")
 _SOURCES = {"lip": "audio", "eye": "auto", "head": "own"}
 _LARGEST = 1024  # pixels
 _SIZES = (64, 96, 128, 192, 256)  # of pictures, pixels
@@ -179,7 +180,7 @@ def configure(stream: "LiveStream", given: Mapping[str, Any]) -> None:
 
     Args:
       stream: of the avatar.
-      given: any of gain, controls, sources, map and background.
+      given: any of gain, controls, sources, map, background and idle.
 
     Raises:
       ValueError, TypeError: a value cannot be used.
@@ -202,6 +203,8 @@ def configure(stream: "LiveStream", given: Mapping[str, Any]) -> None:
         if "/" in word or "." in word or "\\" in word:
             raise ValueError(f"background={word} must be plate or a colour")
         live.background = word
+    if "idle" in given:
+        live.idle = "own" if given["idle"] else None
     if "sources" in given:
         words = {k: str(given["sources"].get(k, v)) for k, v in _SOURCES.items()}
         allowed = {"audio", "still", "auto", "open", "own", live.name}

@@ -8,8 +8,9 @@ import scipy.io.wavfile
 from sound_files import RATE, tone
 
 from lokitalk_jax import structs
-from lokitalk_jax.avatar import idling
+from lokitalk_jax.avatar import idling, live_idling
 from lokitalk_jax.avatar.motion import FrameMotion
+from lokitalk_jax.avatar.sound_queue import SAMPLES_PER_FRAME
 from lokitalk_jax.media import sound_file
 
 WIDTHS = {"lip": 3, "eye": 2, "head": 6, "torso": 12}
@@ -88,3 +89,41 @@ def test_a_table_is_an_idle_motion(tmp_path):
     table.write_text("\n".join([";".join(names), *rows, ";" * (len(names) - 1)]))
     found = idling.signals(None, record(None), table)
     np.testing.assert_allclose(found.torso[:, 0], [0, 0.1, 0.2])
+
+
+def live_lips(samples, piece):
+    """Lips of a live avatar whose speech gives 1, and whose idle motion is 3."""
+    live, lips, heard = live_idling.LiveIdling(record(None), 0.08), [], 0
+    live.use(signals(3.0, 4))
+    for at in range(0, len(samples), piece):
+        live.hear(samples[at : at + piece])
+        heard += len(samples[at : at + piece])
+        for _ in range(heard // SAMPLES_PER_FRAME - 2 - len(lips)):
+            moved = live.mixed(FrameMotion(np.eye(4), signals(1.0)))
+            lips.append(float(moved.signals.lip[0]))
+    return np.array(lips)
+
+
+@pytest.mark.parametrize("quiet", [0.0, 1e-4])
+def test_a_live_avatar_idles_after_a_second_and_stops_in_time(quiet):
+    parts = ((1, 0.5), (3, quiet), (1, 0.5), (0.8, quiet), (1, 0.5))
+    samples = np.concatenate([level * tone(length) for length, level in parts])
+    lips = live_lips(samples, 640)
+    np.testing.assert_array_equal(lips[:48], 1)
+    np.testing.assert_array_equal(lips[62:98], 3)
+    assert np.abs(np.diff(lips[:98])).max() < 0.5
+    np.testing.assert_array_equal(lips[100:], 1)  # a short pause is part of speech
+    np.testing.assert_array_equal(live_lips(samples, 999), lips)
+
+
+def test_an_idle_motion_of_a_live_avatar_can_be_switched_off():
+    live = live_idling.LiveIdling(record(None), 0.08)
+    frame = FrameMotion(np.eye(4), signals(1.0))
+    live.use(signals(3.0, 4))
+    live.hear(np.zeros(60 * SAMPLES_PER_FRAME))
+    for _ in range(60):
+        idle = live.mixed(frame)
+    assert idle.signals.lip[0] == 3
+    live.use(None)
+    live.hear(np.zeros(SAMPLES_PER_FRAME))
+    assert live.mixed(frame) is frame

@@ -92,3 +92,17 @@ def test_a_change_to_speech_needs_motion_that_began_with_it(spoken_run):
     live = avatar_of(spoken_run).live(lip="still")
     with pytest.raises(ValueError, match="lip=audio needs motion that began with it"):
         live.change(Sources())
+
+
+def test_an_idle_motion_is_set_at_any_time(spoken_run):
+    live = LiveAvatar.load(spoken_run.workdir, spoken_run.name, size=16)
+    silence = np.zeros(60 * SAMPLES_PER_FRAME, np.float32)
+    before = live.hear(silence)[-1].motion.signals
+    live.idle = str(spoken_run.record.source)
+    after = live.hear(silence)
+    assert live.idle and len({float(x.motion.signals.lip[0]) for x in after[-4:]}) > 1
+    assert not np.array_equal(after[-1].motion.signals.lip, before.lip)
+    with pytest.raises(ValueError, match="idle=nobody"):
+        live.idle = "nobody"
+    live.idle = None
+    np.testing.assert_array_equal(live.hear(silence)[-1].motion.signals.lip, before.lip)
