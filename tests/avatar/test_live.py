@@ -95,7 +95,7 @@ def test_a_change_to_speech_needs_motion_that_began_with_it(spoken_run):
 
 
 def test_an_idle_motion_is_set_at_any_time(spoken_run):
-    live = LiveAvatar.load(spoken_run.workdir, spoken_run.name, size=16)
+    live = avatar_of(spoken_run, 16).live()
     silence = np.zeros(60 * SAMPLES_PER_FRAME, np.float32)
     before = live.hear(silence)[-1].motion.signals
     live.idle = str(spoken_run.record.source)
