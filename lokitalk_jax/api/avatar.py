@@ -27,7 +27,7 @@ class Avatar:
     Attributes:
       name: of the identity.
       run: the open run that it belongs to.
-      rendered: what renders it.
+      rendered: the identity, ready to render.
       unseen: the clip of an identity that the run was not trained on, or None.
     """
 

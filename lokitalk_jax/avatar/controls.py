@@ -1,4 +1,4 @@
-"""What somebody who watches an avatar sets by hand: pose, eyes, lips and camera."""
+"""Controls of a viewer: pose, eyes, lips and camera, set by hand."""
 
 import math
 from typing import NamedTuple

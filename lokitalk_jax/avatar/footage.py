@@ -49,7 +49,7 @@ class Footage:
         """Describes the footage.
 
         Args:
-          avatar: who is rendered.
+          avatar: the identity that is rendered.
           motion_frames: gives pose and signals of the frames, anew at each call.
           count: of the frames.
           background: see `backdrop.find`.

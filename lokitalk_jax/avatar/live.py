@@ -9,8 +9,8 @@
 A frame and its samples belong together: shown and played at once, lips and speech are
 in step. Both are late by `latency`, the sound that the lips of a frame depend on.
 
-`push` renders every frame, as for a file. `stream` hears and renders in threads, keeps
-pace with a clock, and leaves out frames that would come late; see `live_stream`.
+`push` renders every frame, as for a file. `stream` predicts and renders in threads,
+keeps pace with a clock, and leaves out frames that would come late; see `live_stream`.
 """
 
 import os
@@ -37,7 +37,7 @@ from lokitalk_jax.model.rendering import Rendered
 if TYPE_CHECKING:
     from lokitalk_jax.avatar.live_stream import LiveStream
 
-_FIRST_PUSH = SAMPLES_PER_FRAME * 12  # silence that compiles the hearing
+_FIRST_PUSH = SAMPLES_PER_FRAME * 12  # silence that compiles the prediction of lips
 
 
 class LiveFrame(NamedTuple):
@@ -59,7 +59,7 @@ class LiveFrame(NamedTuple):
     fresh: bool = True
 
 
-class Heard(NamedTuple):
+class PendingFrame(NamedTuple):
     """A frame before it is rendered.
 
     Attributes:
@@ -139,7 +139,7 @@ class LiveAvatar:
 
     @property
     def behind(self) -> int:
-        """Number of frames that were heard and wait for the look-ahead."""
+        """Number of frames that wait for the look-ahead."""
         return len(self._sound) // SAMPLES_PER_FRAME
 
     @property
@@ -233,11 +233,11 @@ class LiveAvatar:
 
     def push(self, samples: np.ndarray) -> list[LiveFrame]:
         """Adds samples [S], 16 kHz mono; returns the frames that are complete."""
-        return self._rendered(self.hear(samples))
+        return self._rendered(self.predict(samples))
 
     def finish(self) -> list[LiveFrame]:
         """Returns the last frames, after which no sound follows."""
-        return self._rendered(self._heard(self._motion.finish()))
+        return self._rendered(self._pending(self._motion.finish()))
 
     def stream(self, sizes: Sequence[int] = ()) -> "LiveStream":
         """The avatar at the pace of a clock, see `live_stream.LiveStream`.
@@ -251,47 +251,47 @@ class LiveAvatar:
         return LiveStream(self, sizes)
 
     def prepare(self) -> LiveFrame:
-        """Compiles everything by hearing half a second of silence and drawing it.
+        """Compiles everything, with half a second of silence.
 
         Returns:
-          the frame at the end of it.
+          its last frame.
         """
-        heard = self.hear(np.zeros(_FIRST_PUSH, np.float32))
-        return self.draw(heard[-1], self.view)
+        frames = self.predict(np.zeros(_FIRST_PUSH, np.float32))
+        return self.draw(frames[-1], self.view)
 
-    def hear(self, samples: np.ndarray) -> list[Heard]:
-        """Adds samples as `push` does, and renders nothing."""
+    def predict(self, samples: np.ndarray) -> list[PendingFrame]:
+        """Adds samples as `push` does; predicts motion, and renders nothing."""
         samples = np.asarray(samples, np.float32)
         self._sound.put(samples)
-        self._idling.hear(samples)
-        return self._heard(self._motion.push(samples))
+        self._idling.put(samples)
+        return self._pending(self._motion.push(samples))
 
-    def draw(self, heard: Heard, view: View) -> LiveFrame:
+    def draw(self, frame: PendingFrame, view: View) -> LiveFrame:
         """Renders a frame."""
-        pose, signals = self._moved(heard, view)
+        pose, signals = self._moved(frame, view)
         rendered = view.avatar.renderer(pose, signals, view.plate)
-        return _frame(heard, view, rendered)
+        return _frame(frame, view, rendered)
 
-    def _moved(self, heard: Heard, view: View) -> FrameMotion:
+    def _moved(self, frame: PendingFrame, view: View) -> FrameMotion:
         if view.controls == Controls():
-            return heard.motion
-        return by_hand.apply(self._trained.record, heard.motion, view.controls)
+            return frame.motion
+        return by_hand.apply(self._trained.record, frame.motion, view.controls)
 
-    def _rendered(self, heard: list[Heard]) -> list[LiveFrame]:
+    def _rendered(self, frames: list[PendingFrame]) -> list[LiveFrame]:
         view = self.view
-        moved = (self._moved(one, view) for one in heard)
+        moved = (self._moved(one, view) for one in frames)
         stream = frame_stream.render(view.avatar.renderer, moved, view.plate)
         return [
             _frame(one, view, rendered)
-            for one, rendered in zip(heard, stream, strict=True)
+            for one, rendered in zip(frames, stream, strict=True)
         ]
 
-    def _heard(self, moved: Iterator[FrameMotion]) -> list[Heard]:
+    def _pending(self, moved: Iterator[FrameMotion]) -> list[PendingFrame]:
         frames = []
         for frame in moved:
             samples = self._sound.take(SAMPLES_PER_FRAME)
             frame = self._idling.mixed(frame)
-            frames.append(Heard(frame, self._frames / structs.FPS, samples))
+            frames.append(PendingFrame(frame, self._frames / structs.FPS, samples))
             self._frames += 1
         return frames
 
@@ -305,10 +305,10 @@ def _plate(background: str | os.PathLike, avatar: OpenAvatar) -> np.ndarray:
     return plate
 
 
-def _frame(heard: Heard, view: View, rendered: Rendered) -> LiveFrame:
+def _frame(frame: PendingFrame, view: View, rendered: Rendered) -> LiveFrame:
     shown = None
     if view.map:
         rendered = jax.device_get(rendered)
         shown = panels.coloured(view.map, rendered, view.avatar.depth_range)
     rgb = image_grid.to_uint8(np.asarray(rendered.rgb))
-    return LiveFrame(rgb, heard.time, heard.samples, shown)
+    return LiveFrame(rgb, frame.time, frame.samples, shown)

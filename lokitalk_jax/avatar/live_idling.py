@@ -29,7 +29,7 @@ class LiveIdling:
 
         Args:
           record: of the avatar.
-          look_ahead: seconds of sound after its own that are heard before each frame.
+          look_ahead: seconds of sound after its own that each frame waits for.
         """
         self._record, self._ahead = record, int(look_ahead * structs.FPS)
         self._idle: structs.Signals | None = None
@@ -46,7 +46,7 @@ class LiveIdling:
             self._order = itertools.cycle(order)
         self._idle = idle
 
-    def hear(self, samples: np.ndarray) -> None:
+    def put(self, samples: np.ndarray) -> None:
         """Adds samples [S], 16 kHz mono."""
         self._sound.put(samples)
         while len(self._sound) >= SAMPLES_PER_FRAME:
@@ -62,9 +62,9 @@ class LiveIdling:
         return level < np.percentile(self._levels, 95) - idling.SILENCE
 
     def mixed(self, frame: FrameMotion) -> FrameMotion:
-        """The next frame, whose sound was heard."""
-        heard = itertools.islice(self._silent, 1 + self._ahead)
-        speaks_soon = not all(heard)
+        """The next frame, whose sound was put in."""
+        known = itertools.islice(self._silent, 1 + self._ahead)
+        speaks_soon = not all(known)
         if self._silent:
             self._silent.popleft()
         self._lasted = 0 if speaks_soon else self._lasted + 1

@@ -1,4 +1,4 @@
-"""A live avatar at the pace of a clock, heard and drawn in threads.
+"""A live avatar at the pace of a clock, predicted and drawn in threads.
 
     with avatar.live().stream() as stream:
         microphone.on_sound(stream.feed)
@@ -19,10 +19,12 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from lokitalk_jax.avatar.live import Heard, LiveAvatar, LiveFrame, View
+from lokitalk_jax.avatar.live import LiveAvatar, LiveFrame, PendingFrame, View
 from lokitalk_jax.avatar.sharpness import Sharpness
 from lokitalk_jax.avatar.sound_queue import SoundQueue
 from lokitalk_jax.avatar.sources import Sources
+
+_Arrived = tuple[PendingFrame, float]
 
 _TICK = 0.005  # seconds between two looks at the clock
 _MOST_FRAMES = 500  # that wait for a reader; the oldest are dropped
@@ -35,14 +37,14 @@ class LiveReport(NamedTuple):
     Attributes:
       latency: seconds from the arrival of a frame's sound to the frame, the sound it
         waits for (`LiveAvatar.latency`) included.
-      hearing: seconds of work of hearing one frame.
+      predicting: seconds of work to predict the motion of a frame.
       drawing: seconds of work of drawing one frame.
       drawn: share of the frames that were drawn.
       size: pixels along the longest side of the last picture.
     """
 
     latency: float = 0.0
-    hearing: float = 0.0
+    predicting: float = 0.0
     drawing: float = 0.0
     drawn: float = 1.0
     size: int = 0
@@ -70,7 +72,8 @@ class LiveStream:
         self._lock = threading.Lock()  # of the avatar's motion
         self._queue_lock = threading.Lock()
         self._changed = threading.Condition()
-        self._heard: collections.deque[tuple[Heard, float]] = collections.deque()
+        # With the times at which their sound arrived.
+        self._undrawn: collections.deque[_Arrived] = collections.deque()
         self._frames: collections.deque[LiveFrame] = collections.deque(
             maxlen=_MOST_FRAMES
         )
@@ -78,7 +81,7 @@ class LiveStream:
         self._closing = threading.Event()
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), daemon=True)
-            for work in (self._hear, self._draw)
+            for work in (self._predict, self._draw)
         ]
 
     def __enter__(self) -> Self:
@@ -107,7 +110,7 @@ class LiveStream:
             self._queue.put(samples)
 
     def interrupt(self) -> None:
-        """Drops the sound that was not heard yet: the avatar falls silent."""
+        """Drops the sound that waits: the avatar falls silent."""
         with self._queue_lock:
             self._queue.clear()
 
@@ -127,14 +130,14 @@ class LiveStream:
 
     @property
     def waiting(self) -> float:
-        """Seconds of sound that were fed and not heard yet."""
+        """Seconds of sound that wait."""
         return self._queue.waiting
 
     def __iter__(self) -> Iterator[LiveFrame]:
         """Frames in order, as they are ready, until `close`.
 
         Raises:
-          what hearing or drawing raised.
+          the error of a thread, whatever its type.
         """
         while True:
             with self._changed:
@@ -162,7 +165,7 @@ class LiveStream:
             with self._changed:
                 self._changed.notify_all()
 
-    def _hear(self) -> None:
+    def _predict(self) -> None:
         began = time.monotonic()
         arrivals = collections.deque([began] * self.live.behind)
         while not self._closing.wait(_TICK):
@@ -171,12 +174,12 @@ class LiveStream:
                 with self._queue_lock:
                     blocks = self._queue.take(now)
                 arrivals.extend([now] * len(blocks))
-                frames = [one for block in blocks for one in self.live.hear(block)]
+                frames = [one for block in blocks for one in self.live.predict(block)]
             if not blocks:
                 continue
-            self._measure("hearing", (time.monotonic() - now) / len(blocks))
+            self._measure("predicting", (time.monotonic() - now) / len(blocks))
             with self._changed:
-                self._heard.extend((one, arrivals.popleft()) for one in frames)
+                self._undrawn.extend((one, arrivals.popleft()) for one in frames)
                 self._changed.notify_all()
 
     def _draw(self) -> None:
@@ -207,20 +210,20 @@ class LiveStream:
             self._measure("latency", time.monotonic() - arrived)
             before = newest, view
 
-    def _next(self) -> list[tuple[Heard, float]] | None:
-        """Waits for frames that were heard; None at the end."""
+    def _next(self) -> list[_Arrived] | None:
+        """Waits for frames to draw; None at the end."""
         with self._changed:
-            while not (self._heard or self._closing.is_set()):
+            while not (self._undrawn or self._closing.is_set()):
                 self._changed.wait()
             if self._closing.is_set():
                 return None
-            pending = list(self._heard)
-            self._heard.clear()
+            pending = list(self._undrawn)
+            self._undrawn.clear()
             return pending
 
-    def _repeated(self, heard: Heard) -> LiveFrame:
+    def _repeated(self, frame: PendingFrame) -> LiveFrame:
         return self._picture._replace(
-            time=heard.time, samples=heard.samples, fresh=False
+            time=frame.time, samples=frame.samples, fresh=False
         )
 
     def _emit(self, frame: LiveFrame) -> None:
@@ -233,7 +236,7 @@ class LiveStream:
         self._means[name] = before + _SHARE * (value - before)
 
 
-def _same(one: tuple[Heard, View], other: tuple[Heard, View]) -> bool:
+def _same(one: tuple[PendingFrame, View], other: tuple[PendingFrame, View]) -> bool:
     """Whether two frames show the same."""
     if one[1] is not other[1]:
         return False

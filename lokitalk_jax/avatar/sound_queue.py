@@ -1,6 +1,6 @@
-"""Sound between its arrival and the moment at which it is heard.
+"""A queue of sound, emptied at the rate of a clock.
 
-A live avatar hears one block of sound for each frame of its clock. Sound may arrive in
+A live avatar takes one block of sound for each frame. Sound may arrive in
 pieces of any length, late like that of a network, or all at once like that of a speech
 synthesiser. Where no sound arrives, the block is silence, and frames continue.
 """
@@ -15,7 +15,7 @@ SAMPLES_PER_FRAME = structs.AUDIO_RATE // structs.FPS
 
 _PATIENCE = 0.2  # seconds that the clock waits for sound which is late
 _MOST_LATE = 2.0  # seconds that a process which slept makes up for
-# A microphone's clock may be faster than ours; waiting sound is heard faster by this.
+# A microphone's clock may be faster than ours; waiting sound is taken faster by this.
 _HASTE = 0.002
 
 

@@ -110,7 +110,7 @@ class Checkpoints:
           identities: names, in the order of the axis N.
           fitted: arrays of `signals.Fitted`.
           config: resolved.
-          origin: what the run was trained from, see `Session.origin`.
+          origin: digests of data and prior, see `Session.origin`.
 
         Raises:
           OSError: this or an earlier checkpoint could not be written.

@@ -1,7 +1,7 @@
-"""Chooses the seconds of a clip that say most about a person.
+"""Chooses the seconds of a clip that show most of a person.
 
-A stretch says the more, the nearer every frame of the clip is to one of its frames, in
-the shape of the lips, the turn of the head and the openness of the eyes.
+A stretch is good if every frame of the clip resembles one of its frames in the shape of
+the lips, the turn of the head and the openness of the eyes.
 """
 
 import numpy as np

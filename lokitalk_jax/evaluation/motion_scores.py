@@ -17,7 +17,7 @@ MIN_FRAMES = 20  # shorter clips say nothing about motion
 
 
 class SoundEvents(NamedTuple):
-    """What the sound says about each frame, [F] each.
+    """Events of the sound at each frame, [F] each.
 
     Attributes:
       silent: see `silence.silent_frames`.

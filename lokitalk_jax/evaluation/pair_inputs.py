@@ -1,4 +1,4 @@
-"""What a pair of videos is made of: frames, sound, and how they were made to match."""
+"""A pair of videos: frames and sound of both, cut and scaled to match."""
 
 import logging
 import pathlib

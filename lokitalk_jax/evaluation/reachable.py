@@ -1,4 +1,4 @@
-"""What is reachable: scores of the truth itself, spoiled in ways that are known.
+"""Scores of the true frames after known changes: a scale to read other scores by.
 
     retracked          landmarks found again after the frame moved by a few pixels: the
                        best that a score of landmarks can be

@@ -9,7 +9,7 @@ from av.sidedata.sidedata import Type
 
 
 class Orientation(NamedTuple):
-    """What makes a stored picture upright.
+    """The turns that make a stored picture upright.
 
     Attributes:
       mirrored: left and right change places first.

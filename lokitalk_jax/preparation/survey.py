@@ -69,7 +69,7 @@ def look(
       start: seconds.
       end: seconds, or None for the video's end.
       in_parts: also searches parts of the frame for a face, see `face_search`.
-      person: who is meant where several are in view, see `person.chosen`.
+      person: choice where several people are in view, see `person.chosen`.
       progress: called for every source frame.
     """
     times, changes, cuts, samples = [], [], [], []

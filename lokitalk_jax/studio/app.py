@@ -35,7 +35,7 @@ class Studio:
     Attributes:
       folders: of the studio.
       jobs: its queue.
-      avatars: those that talk.
+      avatars: live ones.
     """
 
     def __init__(self, root: pathlib.Path, sessions: int = 2):
@@ -89,7 +89,7 @@ class Studio:
         return JSONResponse({"job": job.key, "name": _EXAMPLE}, 202)
 
     async def stop_job(self, request: Request) -> Response:
-        """POST /api/jobs/KEY/stop: what it has done so far is kept."""
+        """POST /api/jobs/KEY/stop: its results so far are kept."""
         try:
             self.jobs.stop(request.path_params["key"])
         except KeyError:
@@ -97,7 +97,7 @@ class Studio:
         return JSONResponse({})
 
     async def findings(self, request: Request) -> Response:
-        """GET /api/people/NAME/findings: what the doctor says of the folder."""
+        """GET /api/people/NAME/findings: the doctor's findings on the folder."""
         from lokitalk_jax.doctor import check
 
         folder = self.folders.path("data", _name(request))

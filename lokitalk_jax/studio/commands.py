@@ -1,4 +1,4 @@
-"""The commands that jobs run: those that a user of the command line would type."""
+"""Commands of jobs, as a user of the command line would type them."""
 
 import math
 import pathlib

@@ -1,4 +1,4 @@
-"""Who may talk to the studio: checks of host, origin and token before any route.
+"""Access to the studio: checks of host, origin and token before any route.
 
 A studio that is bound to this machine has no password, so pages of other sites must not
 reach it through the browser: neither by a name of theirs that leads here (the Host is
@@ -36,7 +36,7 @@ class Guard:
         """Wraps an app.
 
         Args:
-          app: what answers allowed requests.
+          app: answers allowed requests.
           token: that every request needs; "" for a studio that only this machine
             reaches, which then answers to its own names alone.
           origins: of other sites whose pages may embed avatars, such as

@@ -46,7 +46,7 @@ _QUALITY = 90  # of JPEG
 _IN_FLIGHT = 3  # pictures that the client has not acknowledged
 _MOST_QUEUED = 50  # frames that wait for the connection
 _REPORT_EVERY = 12  # frames
-_MOST_SOUND = 600.0  # seconds that may wait to be heard
+_MOST_SOUND = 600.0  # seconds that may wait
 _SETTINGS = ("gain", "controls", "sources", "map", "background", "idle")
 _SOURCES = {"lip": "audio", "eye": "auto", "head": "own"}
 _LARGEST = 1024  # pixels
@@ -215,7 +215,7 @@ def configure(stream: "LiveStream", given: Mapping[str, Any]) -> None:
 
 
 def described(live: "LiveAvatar") -> dict[str, Any]:
-    """What a page needs to know of an avatar."""
+    """Facts about an avatar for the page, see the head of this file."""
     return {
         "rate": structs.AUDIO_RATE,
         "fps": structs.FPS,

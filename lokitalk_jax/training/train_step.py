@@ -98,7 +98,7 @@ def _in_turn(
     """Advances the identities whose turn it is, and the shared parameters.
 
     Args:
-      spec: what the step does.
+      spec: of the step.
       advance: (spec, state, *arguments) to state and metrics, of some identities.
       state: of all identities.
       *arguments: a batch of the identities whose turn it is, and others.

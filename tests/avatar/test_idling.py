@@ -96,7 +96,7 @@ def live_lips(samples, piece):
     live, lips, heard = live_idling.LiveIdling(record(None), 0.08), [], 0
     live.use(signals(3.0, 4))
     for at in range(0, len(samples), piece):
-        live.hear(samples[at : at + piece])
+        live.put(samples[at : at + piece])
         heard += len(samples[at : at + piece])
         for _ in range(heard // SAMPLES_PER_FRAME - 2 - len(lips)):
             moved = live.mixed(FrameMotion(np.eye(4), signals(1.0)))
@@ -120,10 +120,10 @@ def test_an_idle_motion_of_a_live_avatar_can_be_switched_off():
     live = live_idling.LiveIdling(record(None), 0.08)
     frame = FrameMotion(np.eye(4), signals(1.0))
     live.use(signals(3.0, 4))
-    live.hear(np.zeros(60 * SAMPLES_PER_FRAME))
+    live.put(np.zeros(60 * SAMPLES_PER_FRAME))
     for _ in range(60):
         idle = live.mixed(frame)
     assert idle.signals.lip[0] == 3
     live.use(None)
-    live.hear(np.zeros(SAMPLES_PER_FRAME))
+    live.put(np.zeros(SAMPLES_PER_FRAME))
     assert live.mixed(frame) is frame

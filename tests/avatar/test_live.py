@@ -68,7 +68,7 @@ def test_gains_and_sources_change_from_the_next_sample_on(spoken_run):
     first, second = sound[: len(sound) // 2], sound[len(sound) // 2 :]
 
     def heard(live, samples):
-        return [one.motion.signals for one in live.hear(samples)]
+        return [one.motion.signals for one in live.predict(samples)]
 
     before = heard(plain, first), heard(changed, first)
     np.testing.assert_array_equal(*([x.lip for x in one] for one in before))
@@ -97,12 +97,14 @@ def test_a_change_to_speech_needs_motion_that_began_with_it(spoken_run):
 def test_an_idle_motion_is_set_at_any_time(spoken_run):
     live = avatar_of(spoken_run, 16).live()
     silence = np.zeros(60 * SAMPLES_PER_FRAME, np.float32)
-    before = live.hear(silence)[-1].motion.signals
+    before = live.predict(silence)[-1].motion.signals
     live.idle = str(spoken_run.record.source)
-    after = live.hear(silence)
+    after = live.predict(silence)
     assert live.idle and len({float(x.motion.signals.lip[0]) for x in after[-4:]}) > 1
     assert not np.array_equal(after[-1].motion.signals.lip, before.lip)
     with pytest.raises(ValueError, match="idle=nobody"):
         live.idle = "nobody"
     live.idle = None
-    np.testing.assert_array_equal(live.hear(silence)[-1].motion.signals.lip, before.lip)
+    np.testing.assert_array_equal(
+        live.predict(silence)[-1].motion.signals.lip, before.lip
+    )

@@ -18,21 +18,21 @@ def ramp(frames: float) -> np.ndarray:
     return np.arange(1, 1 + round(frames * SAMPLES_PER_FRAME), dtype=np.float32)
 
 
-def test_silence_is_heard_at_the_rate_of_the_clock():
+def test_silence_comes_at_the_rate_of_the_clock():
     queue = SoundQueue(10.0)
     blocks = [queue.take(10 + at / 1000) for at in range(1, 1001, 7)]
     assert sum(map(len, blocks)) == 25
     assert not np.concatenate(sum(blocks, [])).any()
 
 
-def test_sound_that_comes_at_once_is_heard_at_the_rate_of_the_clock():
+def test_sound_that_comes_at_once_is_given_out_at_the_rate_of_the_clock():
     queue = SoundQueue(0.0)
     queue.put(ramp(50))
     heard = [len(queue.take(at * FRAME)) for at in range(1, 52)]
     assert max(heard) <= 2 and sum(heard[:-1]) in (50, 51)
 
 
-def test_pieces_of_any_length_are_heard_whole():
+def test_pieces_of_any_length_stay_whole():
     queue, sound = SoundQueue(0.0), ramp(40)
     heard, now = [], 0.0
     for piece in np.split(sound, [100, 900, 5000, 5001, 20_000]):
@@ -134,14 +134,14 @@ def test_what_is_set_while_it_runs_holds_from_the_next_frame_on(live):
 
 
 def test_a_clip_begins_with_its_sound(live, spoken_run):
-    name, heard, hear = spoken_run.name, [], live.hear
+    name, moved_to, predict = spoken_run.name, [], live.predict
 
     def recorded(block):
-        frames = hear(block)
-        heard.extend(frames)
+        frames = predict(block)
+        moved_to.extend(frames)
         return frames
 
-    live.hear = recorded
+    live.predict = recorded
     with live.stream() as stream:
         frames = iter(stream)
         next(frames)
@@ -150,9 +150,9 @@ def test_a_clip_begins_with_its_sound(live, spoken_run):
             pass
         list(itertools.islice(frames, 10))
     signals = spoken_run.record.signals
-    first = next(n for n, one in enumerate(heard) if one.samples.any())
+    first = next(n for n, one in enumerate(moved_to) if one.samples.any())
     for at in range(8):
-        moved = heard[first + at].motion.signals
+        moved = moved_to[first + at].motion.signals
         np.testing.assert_allclose(moved.lip, signals.lip[at], atol=1e-5)
         np.testing.assert_allclose(moved.eye, signals.eye[at], atol=1e-5)
 

@@ -130,7 +130,7 @@ def _facts(header: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _notes(clips: Sequence[Clip]) -> list[str]:
-    """What was done to clips, and which scores they cannot have."""
+    """Sentences on clips that were aligned, and on scores that are left out."""
     notes = []
     for clip in clips:
         name = tables.clip_name(clip)

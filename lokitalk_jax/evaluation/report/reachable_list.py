@@ -1,4 +1,4 @@
-"""What is reachable, as the report shows it: scores of the truth itself."""
+"""Scores of the true frames after known changes, as the report shows them."""
 
 from lokitalk_jax.evaluation.report import motion_list, score_list
 from lokitalk_jax.evaluation.report.score_list import Score
