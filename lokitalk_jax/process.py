@@ -122,6 +122,15 @@ def show_log() -> None:
     own.propagate = False
     absl_logging.set_verbosity(absl_logging.FATAL)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    others = sys.unraisablehook
+
+    def hook(seen) -> None:
+        # Where one array of a checkpoint is damaged, Orbax closes its loop while
+        # TensorStore still reads others, which then have nobody to answer.
+        if str(seen.exc_value) != "Event loop is closed":
+            others(seen)
+
+    sys.unraisablehook = hook
 
 
 def tune_memory() -> None:

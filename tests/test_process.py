@@ -40,6 +40,32 @@ def test_a_choice_that_was_made_is_kept(monkeypatch):
     assert os.environ["XLA_FLAGS"] == "--xla_gpu_ftz=false"
 
 
+_DAMAGED = """
+import asyncio, sys
+from lokitalk_jax import process
+process.show_log()
+
+class Answer:
+    def __init__(self, run):
+        self._run = run
+    def __del__(self):  # errors here can only be shown
+        self._run()
+
+closed = asyncio.new_event_loop()
+closed.close()
+Answer(lambda: closed.call_soon_threadsafe(print))
+Answer(lambda: 1 / 0)
+"""
+
+
+def test_reads_that_a_damaged_checkpoint_leaves_behind_say_nothing():
+    done = subprocess.run(
+        [sys.executable, "-c", _DAMAGED], capture_output=True, text=True
+    )
+    assert "Event loop is closed" not in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+
+
 def test_a_process_starts_with_a_cache_in_the_users_folder(tmp_path):
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "XLA_FLAGS": ""}
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
