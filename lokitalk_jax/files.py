@@ -45,6 +45,23 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
         raise
 
 
+def refuse_overwriting(path: str | os.PathLike, **inputs: object) -> None:
+    """Raises a ValueError if the file to write is one of those that are read.
+
+    Args:
+      path: to write.
+      inputs: paths by their names in the message; other values are no files.
+    """
+    for name, other in inputs.items():
+        if not (isinstance(other, str | os.PathLike) and os.path.exists(path)):
+            continue
+        if os.path.exists(other) and os.path.samefile(path, other):
+            raise ValueError(
+                f"{os.fspath(path)} is also {name}={os.fspath(other)}, which it would "
+                "replace; give the result another name"
+            )
+
+
 def scratch(path: pathlib.Path) -> pathlib.Path:
     """An unused hidden name next to `path`, with its suffix.
 

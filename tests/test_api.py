@@ -210,8 +210,14 @@ def test_videos_that_cannot_be_prepared_are_refused(tmp_path, off_network):
     (tmp_path / "x.mp4").write_text("no video")
     with pytest.raises(ValueError, match=r"x\.mp4"):
         lokitalk.prepare(tmp_path / "x.mp4", tmp_path / "out")
+    with pytest.raises(ValueError, match="audio_offset=soon"):  # before any work
+        lokitalk.prepare(tmp_path / "x.mp4", tmp_path / "out", audio_offset="soon")
     with pytest.raises(ValueError, match="size=33 must be even"):
         lokitalk.PrepareOptions(size=33)
+    nan, inf = float("nan"), float("inf")
+    for start, end in ((nan, None), (inf, None), (0, nan), (0, inf), (-1, 2), (2, 1)):
+        with pytest.raises(ValueError, match="0 <= start < end is needed"):
+            lokitalk.PrepareOptions(start=start, end=end)
     assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]
 
 

@@ -61,3 +61,14 @@ def test_what_other_hosts_left_goes_after_a_day(tmp_path):
         os.utime(path, (time.time() - age,) * 2)
     files.sweep(tmp_path)
     assert list(tmp_path.iterdir()) == [young]
+
+
+def test_a_file_that_is_read_is_not_written(tmp_path):
+    path, other = tmp_path / "a.mp4", tmp_path / "link.mp4"
+    path.touch()
+    other.symlink_to(path)
+    files.refuse_overwriting(tmp_path / "new.mp4", paste=path)
+    files.refuse_overwriting(path, paste=None, background="plate", audio=([0.0], 1))
+    for same in (path, str(path), other):
+        with pytest.raises(ValueError, match="a.mp4 is also paste=.*would replace"):
+            files.refuse_overwriting(path, audio=None, paste=same)

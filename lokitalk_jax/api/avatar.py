@@ -7,7 +7,7 @@ import os
 import pathlib
 from collections.abc import Collection, Iterator, Mapping
 
-from lokitalk_jax import structs
+from lokitalk_jax import files, structs
 from lokitalk_jax.avatar import drivers, idle_motion, idling, motion, signal_table
 from lokitalk_jax.avatar import run as runs
 from lokitalk_jax.avatar.footage import Footage
@@ -289,7 +289,12 @@ class Speech(Footage):
         """Writes the signals of all frames into a .csv file, to edit and to feed back.
 
         Raises:
+          ValueError: it is one of the files that are read.
           OSError: writing failed.
         """
+        lip, eye, head = self._sources[: len(REGIONS)]
+        files.refuse_overwriting(
+            path, lip=lip, eye=eye, head=head, audio=self._sound.path
+        )
         for _ in signal_table.recorded(self._motion(), pathlib.Path(path)):
             pass

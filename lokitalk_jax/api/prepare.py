@@ -45,6 +45,7 @@ def prepare(
       ValueError: the video cannot be used, or `out` holds something else.
       OSError: a file could not be written; the same call continues later.
     """
+    lip_sync.parsed(audio_offset)  # raises before the work
     chosen = options or PrepareOptions()
     face_model = None if model is None else os.fspath(model)
     pipeline.prepare(
@@ -87,6 +88,7 @@ def prepare_all(
     """
     if at_once < 1:
         raise ValueError(f"at_once={at_once} must be at least 1")
+    lip_sync.parsed(audio_offset)
     paths = _paths(videos)
     outs = batch.folders(paths, pathlib.Path(out))
     chosen = dataclasses.replace(options or PrepareOptions(), trim=True)

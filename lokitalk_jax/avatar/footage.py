@@ -8,12 +8,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from lokitalk_jax import files, structs
 from lokitalk_jax import progress as reporting
-from lokitalk_jax import structs
 from lokitalk_jax.avatar import backdrop, frame_rate, frame_stream, panels, pasting
 from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import OpenAvatar
 from lokitalk_jax.media import image_grid, picture_folder, sound_track, video_writer
+from lokitalk_jax.media.sound_file import Sound
 from lokitalk_jax.model.rendering import Rendered
 
 _FPS_RANGE = 1, 120
@@ -63,7 +64,7 @@ class Footage:
         self._avatar, self._motion_frames, self._count = avatar, motion_frames, count
         self._audio, self._order = audio, order
         plate = backdrop.find(background, avatar.record)
-        self._transparent = plate is None
+        self._transparent, self._background = plate is None, background
         blank = np.zeros((*avatar.record.camera.shape, 3), np.float32)
         self._plate = blank if plate is None else plate
 
@@ -97,10 +98,15 @@ class Footage:
           progress: see `lokitalk_jax.progress`.
 
         Raises:
-          ValueError: the video cannot be written in that format.
+          ValueError: the video cannot be written in that format, or is one of the files
+            that are read.
           OSError: writing failed.
         """
         path = pathlib.Path(path)
+        audio = self._audio.path if isinstance(self._audio, Sound) else self._audio
+        files.refuse_overwriting(
+            path, paste=paste, audio=audio, background=self._background
+        )
         low, high = _FPS_RANGE
         if not low <= fps <= high:
             raise ValueError(f"fps={fps:g} must be from {low} to {high}")

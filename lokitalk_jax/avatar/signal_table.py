@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from lokitalk_jax import structs
+from lokitalk_jax import files, structs
 from lokitalk_jax.avatar.motion import FrameMotion
 
 _SEPARATORS = ",;\t"
@@ -104,8 +104,12 @@ def _values(
 def recorded(
     frames: Iterable[FrameMotion], path: str | os.PathLike
 ) -> Iterator[FrameMotion]:
-    """Passes frames on and writes their signals into a table."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    """Passes frames on and writes their signals into a table, after the last one."""
+    files.sweep(pathlib.Path(path).absolute().parent)
+    with (
+        files.replacing(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         for number, frame in enumerate(frames):
             signals = {k: np.ravel(v) for k, v in frame.signals._asdict().items()}

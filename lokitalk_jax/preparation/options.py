@@ -1,6 +1,8 @@
 """Options of a preparation."""
 
 import dataclasses
+import math
+import sys
 
 from lokitalk_jax.preparation import person
 
@@ -40,7 +42,8 @@ class Options:
         if self.crop not in ("auto", "none"):
             raise ValueError(f"crop={self.crop} must be auto or none")
         person.check(self.person)
-        if self.start < 0 or (self.end is not None and self.end <= self.start):
+        end = sys.float_info.max if self.end is None else self.end
+        if not (0 <= self.start < end and math.isfinite(end)):
             raise ValueError(
                 f"start={self.start:g} end={self.end}: the stretch is empty or begins "
                 "before the video; 0 <= start < end is needed"

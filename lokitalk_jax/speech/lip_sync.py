@@ -134,11 +134,17 @@ def correct(path: str | os.PathLike, chosen: str | float = AUTO) -> IdentityFold
         them, and corrects an offset that is noticeable.
 
     Raises:
-      ValueError: `chosen` is neither, this is no identity folder, or another process
-        writes to it.
+      ValueError: `chosen` is neither, or another offset was corrected before; this is
+        no identity folder, or another process writes to it.
     """
     folder, seconds = IdentityFolder(path), parsed(chosen)
-    if _KEY in folder.meta.quality:
+    known = folder.meta.quality.get(_KEY)
+    if known is not None:
+        if seconds is not None and round(1000 * seconds) != known:
+            raise ValueError(
+                f"audio_offset={chosen}: the sound of {path} is in step already, after "
+                f"an offset of {known:g} ms; prepare the video anew for another one"
+            )
         (folder.path / _ORIGINAL).unlink(missing_ok=True)
         return folder
     if folder.audio_path is None or seconds == 0:

@@ -88,6 +88,33 @@ def test_a_signal_table_drives_as_the_sound_did(spoken_run, tmp_path):
     assert again.read_text().splitlines()[0] == table.read_text().splitlines()[0]
 
 
+def test_a_table_is_written_whole_or_not_at_all(spoken_run, tmp_path):
+    table = tmp_path / "signals.csv"
+    table.write_text("mine")
+
+    def frames():
+        speech = SpeechMotion(spoken_run.run, spoken_run.name)
+        yield next(iter(SpokenFile(speech, spoken_run.opened)))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(signal_table.recorded(frames(), table))
+    assert table.read_text() == "mine" and list(tmp_path.iterdir()) == [table]
+
+
+def test_the_files_of_speech_are_not_replaced_by_it(spoken_run, tmp_path):
+    sound = shutil.copyfile(spoken_run.path, tmp_path / "said.wav")
+    avatar = lokitalk.Run(spoken_run.workdir).avatar(spoken_run.name)
+    with pytest.raises(ValueError, match="said.wav is also audio="):
+        avatar.speak(sound).save(sound)
+    table = tmp_path / "table.csv"
+    avatar.speak(sound).save_curves(table)
+    before = table.read_bytes()
+    with pytest.raises(ValueError, match="table.csv is also eye="):
+        avatar.speak(sound, eye=table).save_curves(table)
+    assert table.read_bytes() == before
+
+
 def test_input_that_cannot_be_used_is_refused(spoken_run, tiny_run, tmp_path, capsys):
     short = tmp_path / "short.csv"
     short.write_text("eye0,eye1\n1,1\n1,1\n")

@@ -99,7 +99,10 @@ def test_an_offset_can_be_given(folder, monkeypatch):
     lip_sync.correct(folder, "-40")
     after = clip_sound.samples(folder / "audio.wav")
     np.testing.assert_allclose(after[640:], before[:-640], atol=1e-4)
-    for wrong in ("soon", 1e9):
+    assert lip_sync.correct(folder, -40).meta == lip_sync.correct(folder).meta
+    with pytest.raises(ValueError, match="audio_offset=80: .*an offset of -40 ms"):
+        lip_sync.correct(folder, 80)
+    for wrong in ("soon", 1e9, "nan"):
         with pytest.raises(ValueError, match="neither auto nor a number of millisec"):
             lip_sync.correct(folder, wrong)
 
