@@ -125,7 +125,7 @@ def _run(
                 reason
             ):
                 checkpoints.wait()
-                previews.write(session.model, state, training_set, step, log, now.name)
+                previews.write(session, state, step, log, now.name)
         if reason:
             _LOG.info("stopping at step %d: %s", step, reason)
     return step, reason

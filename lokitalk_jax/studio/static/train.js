@@ -27,8 +27,8 @@ export function trainStep({ name, go, refresh, lastJob, state }) {
     el("label", { className: "tick" }, consent, "This is me, or the person agreed to be trained on. Videos of the avatar are marked as synthetic."), begin);
   const missing = el("p", { className: "note", hidden: true }, "The clip is not prepared yet; see step 2.");
   const job = jobView("Stop and keep");
-  const curve = el("div"), picture = el("img", { className: "picture", alt: "Truth, render, regions and depth of a held-out frame", hidden: true });
-  const caption = el("p", { className: "faint", hidden: true }, "A frame that training never sees: truth, render, regions, depth.");
+  const curve = el("div"), picture = el("img", { className: "picture", alt: "Truth, render, depth, regions and motion of a held-out frame", hidden: true });
+  const caption = el("p", { className: "faint", hidden: true }, "A frame that training never sees: truth, render, depth, regions, motion.");
   const onwards = el("div", { className: "row", hidden: true }, button("Let it speak", () => go(name, "speak"), { main: true, message }));
   const node = el("div", { className: "stack" }, el("h2", {}, `Train the avatar of ${name}`), missing, ask, message, job.node, picture, caption, curve, onwards);
   let shown = "", timer = 0;
