@@ -30,7 +30,7 @@ LAYERS = (
     ("api",),
     ("studio",),
     ("cli",),
-    ("__main__", "evaluation.__main__"),
+    ("__main__",),
 )
 # Trees and devices, not the model; data and preparation run without JAX.
 WITHOUT_JAX = (
