@@ -12,8 +12,6 @@ import markupsafe
 from lokitalk_jax.evaluation.report import (
     averages,
     curves,
-    motion_list,
-    reachable_list,
     score_list,
     tables,
 )
@@ -74,12 +72,12 @@ def render(
     clip_tables = {
         title: table
         for title, scores in (
-            ("Motion", motion_list.MOTION),
-            ("Dynamics and sharpness", motion_list.DYNAMICS),
-            ("Face", score_list.FACE),
-            ("Lips and sound", score_list.SYNC),
+            ("Motion", "motion"),
+            ("Dynamics and sharpness", "dynamics"),
+            ("Face", "face"),
+            ("Lips and sound", "sync"),
         )
-        if (table := tables.clip_table(scores, rows)) is not None
+        if (table := tables.clip_table(score_list.TABLES[scores], rows)) is not None
     }
     explained = [*frame_scores.columns]
     for table in clip_tables.values():
@@ -96,13 +94,13 @@ def render(
             tables.clip_name(clip): tables.region_table(clip) for clip in clips
         },
         clip_tables=clip_tables,
-        reachable=tables.clip_table(reachable_list.SCORES, [*rows, *reachable])
+        reachable=tables.clip_table(score_list.REACHABLE, [*rows, *reachable])
         if reachable
         else None,
         notes=_notes(clips),
         row_meanings={
             name.replace("_", " "): meaning
-            for name, meaning in reachable_list.ROWS.items()
+            for name, meaning in score_list.REACHABLE_ROWS.items()
             if any(clip.driven_by == name for clip in reachable)
         },
         identities={name: _identity(mine) for name, mine in by_identity.items()},

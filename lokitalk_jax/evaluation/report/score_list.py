@@ -1,5 +1,7 @@
-"""The scores in the order of the report: titles, digits, meanings."""
+"""The scores in the order of the report, as `scores.csv` lists them."""
 
+import csv
+import pathlib
 from typing import NamedTuple
 
 
@@ -21,117 +23,47 @@ class Score(NamedTuple):
     meaning: str = ""
 
 
-FRAME = (
-    Score("frame.psnr", "PSNR, dB", 2, "higher", "Peak signal-to-noise ratio."),
-    Score("frame.ssim", "SSIM", 4, "higher", "Structural similarity."),
-    Score("frame.ms_ssim", "MS-SSIM", 4, "higher", "SSIM at five scales."),
-    Score(
-        "frame.lpips_alex",
-        "LPIPS, AlexNet",
-        4,
-        "lower",
-        "Perceptual distance, learned from human judgements.",
-    ),
-    Score("frame.lpips_vgg", "LPIPS, VGG16", 4, "lower", "The same by VGG16."),
-    Score(
-        "lmd_px",
-        "LMD, px",
-        3,
-        "lower",
-        "Distance between the mouth landmarks of truth and render, each centred.",
-    ),
-    Score(
-        "lmd_fan_px",
-        "LMD by FAN, px",
-        3,
-        "lower",
-        "LMD with the landmark detector that papers use.",
-    ),
-    Score(
-        "frame.cpbd",
-        "CPBD",
-        3,
-        "higher",
-        "Share of the render's edges that look sharp; compare with the truth's.",
-    ),
-    Score("frame.cpbd_truth", "CPBD of truth", 3, "", "The same for the true frames."),
+def _read() -> dict[str, tuple[Score, ...]]:
+    """The scores of each table."""
+    tables: dict[str, tuple[Score, ...]] = {}
+    path = pathlib.Path(__file__).with_name("scores.csv")
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            table, digits = row.pop("table"), int(row.pop("digits"))
+            tables[table] = (*tables.get(table, ()), Score(digits=digits, **row))
+    return tables
+
+
+TABLES = _read()
+
+# The meaning of each row; see `evaluation.reachable`.
+REACHABLE_ROWS = {
+    "retracked": "landmarks of the true frames, found again after the frame moved by "
+    "three pixels: no score of landmarks can be expected to be better",
+    "recoded": "the true frames after H.264 (crf 23): the best of an encoded video",
+    "one_frame_late": "each true frame shown a frame (40 ms) late",
+    "nearest_training": "for each frame the training frame that resembles it most",
+    "still_mouth": "true landmarks with the lips at rest",
+    "shuffled_lips": "true landmarks with the lips of half a clip later: a mouth that "
+    "moves rightly at the wrong time",
+}
+_REACHABLE = (
+    "frame.psnr",
+    "lip.psnr",
+    "frame.ssim",
+    "frame.lpips_alex",
+    "lmd_px",
+    "motion.lip_correlation",
+    "motion.lip_concordance",
+    "motion.lip_amplitude",
+    "motion.lip_lag_ms",
+    "motion.closure",
+    "motion.silence_leakage",
+    "motion.wobble",
+    "eye_ratio_error",
 )
-REGION = (
-    Score("psnr", "PSNR, dB", 2, "higher"),
-    Score("ssim", "SSIM", 4, "higher"),
-    Score("lpips_alex", "LPIPS", 4, "lower"),
-    Score("sharpness", "Sharpness", 3, "higher"),
-    Score("sharpness_truth", "Sharpness of truth", 3, ""),
-    Score("seam", "Seam, levels", 2, "lower"),
-)
-FACE = (
-    Score("lmd_face", "LMD, face widths", 4, "lower", "LMD divided by the face width."),
-    Score(
-        "eye_ratio_error",
-        "Eye ratio error",
-        4,
-        "lower",
-        "Difference of the eyes' height over width: blinks.",
-    ),
-    Score(
-        "blendshapes_upper",
-        "Upper face error",
-        4,
-        "lower",
-        "Summed squared errors of the blendshapes of brows and lids.",
-    ),
-    Score(
-        "blendshapes_lower",
-        "Lower face error",
-        4,
-        "lower",
-        "Summed squared errors of the blendshapes of jaw, mouth and cheeks.",
-    ),
-    Score(
-        "shape_error",
-        "Face shape error",
-        4,
-        "lower",
-        "Difference of the rigid face shape, in face widths: is it the same person.",
-    ),
-    Score(
-        "jitter_px",
-        "Jitter, px",
-        3,
-        "lower",
-        "Second difference of the rigid landmarks; compare with the truth's.",
-    ),
-    Score("jitter_truth_px", "Jitter of truth", 3, "", "The same for the true frames."),
-    Score(
-        "missed_faces",
-        "Frames without a face",
-        0,
-        "lower",
-        "Frames in which truth or render shows no face; they have no face scores.",
-    ),
-)
-SYNC = (
-    Score(
-        "sync.correlation",
-        "Correlation",
-        3,
-        "higher",
-        "Correlation of the mouth's opening with the opening expected from the sound.",
-    ),
-    Score(
-        "sync.correlation_truth",
-        "Correlation of truth",
-        3,
-        "",
-        "The same for the true frames.",
-    ),
-    Score("sync.lag_ms", "Lag, ms", 0, "", "Delay of the lips; positive if late."),
-    Score("sync.lag_ms_truth", "Lag of truth, ms", 0, "", "The true lips' delay."),
-    Score("syncnet.sync_c", "Sync-C", 3, "higher", "Confidence of SyncNet."),
-    Score("syncnet_truth.sync_c", "Sync-C of truth", 3, "", "The true frames' Sync-C."),
-    Score("syncnet.sync_d", "Sync-D", 3, "lower", "Distance of SyncNet's embeddings."),
-    Score("syncnet_truth.sync_d", "Sync-D of truth", 3, "", "The true frames' Sync-D."),
-)
+_KNOWN = {one.key: one for table in TABLES.values() for one in table}
+REACHABLE = tuple(_KNOWN[key] for key in _REACHABLE)
 
 # Scores that are drawn frame by frame, with the labels of their axes.
 CURVES = {

@@ -34,7 +34,7 @@ class Table(NamedTuple):
 
 def frame_table(header: Mapping[str, object], clips: Sequence[Clip]) -> Table:
     """Scores of the whole frame with protocol, size and frames, and published rows."""
-    columns = _present(score_list.FRAME, clips)
+    columns = _present(score_list.TABLES["frame"], clips)
     protocol = f"{header['protocol']}, {header['coding']}"
     rows = [
         row._replace(facts=(protocol, header["size"], len(clip.frames)))
@@ -58,12 +58,13 @@ def clip_table(scores: Sequence[Score], clips: Sequence[Clip]) -> Table | None:
 
 def region_table(clip: Clip) -> Table:
     """One row for each region that the clip has scores of."""
+    columns = score_list.TABLES["region"]
     rows = [
-        Row(region, (), [_cell(clip, one, f"{region}.") for one in score_list.REGION])
+        Row(region, (), [_cell(clip, one, f"{region}.") for one in columns])
         for region in structs.REGIONS
         if _at(clip.scores, f"{region}.psnr") is not None
     ]
-    return Table(score_list.REGION, rows)
+    return Table(columns, rows)
 
 
 def clip_name(clip: Clip) -> str:
