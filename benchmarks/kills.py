@@ -29,6 +29,7 @@ import time
 from typing import NamedTuple
 
 import numpy as np
+import scipy.io.wavfile
 
 from benchmarks import checkpoint_arrays, small_model
 
@@ -101,7 +102,7 @@ def tasks(video: pathlib.Path, data: pathlib.Path, run: pathlib.Path) -> list[Ta
         ),
         Task(
             "render",
-            ["speak", f"--workdir={run}", f"--audio={data / 'audio.wav'}", "--out=OUT"],
+            ["speak", f"--workdir={run}", f"--audio={run / 'said.wav'}", "--out=OUT"],
             "film.mp4",
             "film.mp4",
             {"unfinished film": ".film-*"},
@@ -296,6 +297,8 @@ def main() -> int:
             made = Task("run", words, "run", "", {})
             if ended(start(made, root)):
                 raise RuntimeError(root.with_suffix(".log").read_text()[-3000:])
+            rate, samples = scipy.io.wavfile.read(data / "demo_00" / "audio.wav")
+            scipy.io.wavfile.write(run / "said.wav", rate, samples[:rate])
         for task in tasks(flags.video.resolve(), data / "demo_00", run):
             if task.name in flags.commands.split(","):
                 found = kill(task, root, flags.kills, flags.seed, until)
