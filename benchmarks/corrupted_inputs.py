@@ -297,11 +297,7 @@ def make_inputs(root: pathlib.Path, video: pathlib.Path) -> Inputs:
 
             demo.make_cast(data, identities=1, seconds=3, size=48)
             shutil.copyfile(data / "demo_00" / "audio.wav", inputs.sound)
-            flags = small_model.flags(
-                train__steps=2, data__root=data / "demo_00", voice__fit=True
-            )
-            config = "--config=single_id:draft_cpu"
-            worker.do(["train", config, f"--workdir={run}", *flags])
+            worker.do(small_model.spoken_run(data / "demo_00", run))
             worker.do(["reenact", f"--workdir={run}", f"--out={film}"])
         index_in_front(video, inputs.video)
     finally:

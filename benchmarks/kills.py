@@ -290,10 +290,7 @@ def main() -> int:
             from lokitalk_jax import demo
 
             demo.make_cast(data, identities=1, seconds=3, size=48)
-            fields = small_model.flags(
-                train__steps=2, data__root=data / "demo_00", voice__fit=True
-            )
-            words = ["train", "--config=single_id:draft_cpu", "--workdir=OUT", *fields]
+            words = small_model.spoken_run(data / "demo_00", "OUT")
             made = Task("run", words, "run", "", {})
             if ended(start(made, root)):
                 raise RuntimeError(root.with_suffix(".log").read_text()[-3000:])

@@ -27,6 +27,12 @@ FIELDS = {
 XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 
 
+def spoken_run(data: object, workdir: object) -> list[str]:
+    """The command that trains a run with a voice on an identity folder."""
+    changed = flags(train__steps=2, data__root=data, voice__fit=True)
+    return ["train", "--config=single_id:draft_cpu", f"--workdir={workdir}", *changed]
+
+
 def flags(**changes: object) -> list[str]:
     """Flags of `lokitalk train`; `changes` are fields with __ in place of the dot."""
     fields = FIELDS | {k.replace("__", "."): v for k, v in changes.items()}
