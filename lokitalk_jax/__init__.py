@@ -15,98 +15,63 @@ Importing this package is cheap: a name loads what it needs when it is first use
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from lokitalk_jax.api.actions import evaluate, train
-    from lokitalk_jax.api.avatar import Avatar, Speech
-    from lokitalk_jax.api.prepare import (
-        Outcome,
-        PrepareOptions,
-        prepare,
-        prepare_all,
-        prepare_speech,
-    )
-    from lokitalk_jax.api.run import Run
-    from lokitalk_jax.avatar.controls import Controls
-    from lokitalk_jax.avatar.footage import Footage, Frame
-    from lokitalk_jax.avatar.live import LiveAvatar, LiveFrame
-    from lokitalk_jax.avatar.live_stream import LiveReport, LiveStream
-    from lokitalk_jax.avatar.sources import Sources
-    from lokitalk_jax.evaluation.pair import PairOptions, evaluate_pair
-    from lokitalk_jax.evaluation.results import Scores
-    from lokitalk_jax.evaluation.score import EvaluateOptions
-    from lokitalk_jax.evaluation.systems import evaluate_panels, evaluate_systems
-    from lokitalk_jax.media.sound_file import Sound, open_sound
-    from lokitalk_jax.progress import Bar, Progress
-
+# Names by the module that they are in.
 _HOMES = {
-    "Avatar": "api.avatar",
-    "Bar": "progress",
-    "Controls": "avatar.controls",
-    "EvaluateOptions": "evaluation.score",
-    "Footage": "avatar.footage",
-    "Frame": "avatar.footage",
-    "LiveAvatar": "avatar.live",
-    "LiveFrame": "avatar.live",
-    "LiveReport": "avatar.live_stream",
-    "LiveStream": "avatar.live_stream",
-    "Outcome": "api.prepare",
-    "PairOptions": "evaluation.pair",
-    "PrepareOptions": "api.prepare",
-    "Progress": "progress",
-    "Run": "api.run",
-    "Scores": "evaluation.results",
-    "Sound": "media.sound_file",
-    "Sources": "avatar.sources",
-    "Speech": "api.avatar",
-    "evaluate": "api.actions",
-    "evaluate_pair": "evaluation.pair",
-    "evaluate_panels": "evaluation.systems",
-    "evaluate_systems": "evaluation.systems",
-    "open_sound": "media.sound_file",
-    "prepare": "api.prepare",
-    "prepare_all": "api.prepare",
-    "prepare_speech": "api.prepare",
-    "train": "api.actions",
+    "api.actions": "evaluate train",
+    "api.avatar": "Avatar Speech",
+    "api.prepare": "Outcome PrepareOptions prepare prepare_all prepare_speech",
+    "api.run": "Run",
+    "avatar.controls": "Controls",
+    "avatar.footage": "Footage Frame",
+    "avatar.live": "LiveAvatar LiveFrame",
+    "avatar.live_stream": "LiveReport LiveStream",
+    "avatar.sources": "Sources",
+    "evaluation.pair": "PairOptions evaluate_pair",
+    "evaluation.results": "Scores",
+    "evaluation.score": "EvaluateOptions",
+    "evaluation.systems": "evaluate_panels evaluate_systems",
+    "media.sound_file": "Sound open_sound",
+    "progress": "Bar Progress",
 }
+_MODULES = {name: home for home, names in _HOMES.items() for name in names.split()}
+__all__ = sorted(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
 
-__all__ = [
-    "Avatar",
-    "Bar",
-    "Controls",
-    "EvaluateOptions",
-    "Footage",
-    "Frame",
-    "LiveAvatar",
-    "LiveFrame",
-    "LiveReport",
-    "LiveStream",
-    "Outcome",
-    "PairOptions",
-    "PrepareOptions",
-    "Progress",
-    "Run",
-    "Scores",
-    "Sound",
-    "Sources",
-    "Speech",
-    "evaluate",
-    "evaluate_pair",
-    "evaluate_panels",
-    "evaluate_systems",
-    "open_sound",
-    "prepare",
-    "prepare_all",
-    "prepare_speech",
-    "train",
-]
+if TYPE_CHECKING:  # the same for type checkers
+    from lokitalk_jax.api.actions import evaluate as evaluate
+    from lokitalk_jax.api.actions import train as train
+    from lokitalk_jax.api.avatar import Avatar as Avatar
+    from lokitalk_jax.api.avatar import Speech as Speech
+    from lokitalk_jax.api.prepare import Outcome as Outcome
+    from lokitalk_jax.api.prepare import PrepareOptions as PrepareOptions
+    from lokitalk_jax.api.prepare import prepare as prepare
+    from lokitalk_jax.api.prepare import prepare_all as prepare_all
+    from lokitalk_jax.api.prepare import prepare_speech as prepare_speech
+    from lokitalk_jax.api.run import Run as Run
+    from lokitalk_jax.avatar.controls import Controls as Controls
+    from lokitalk_jax.avatar.footage import Footage as Footage
+    from lokitalk_jax.avatar.footage import Frame as Frame
+    from lokitalk_jax.avatar.live import LiveAvatar as LiveAvatar
+    from lokitalk_jax.avatar.live import LiveFrame as LiveFrame
+    from lokitalk_jax.avatar.live_stream import LiveReport as LiveReport
+    from lokitalk_jax.avatar.live_stream import LiveStream as LiveStream
+    from lokitalk_jax.avatar.sources import Sources as Sources
+    from lokitalk_jax.evaluation.pair import PairOptions as PairOptions
+    from lokitalk_jax.evaluation.pair import evaluate_pair as evaluate_pair
+    from lokitalk_jax.evaluation.results import Scores as Scores
+    from lokitalk_jax.evaluation.score import EvaluateOptions as EvaluateOptions
+    from lokitalk_jax.evaluation.systems import evaluate_panels as evaluate_panels
+    from lokitalk_jax.evaluation.systems import evaluate_systems as evaluate_systems
+    from lokitalk_jax.media.sound_file import Sound as Sound
+    from lokitalk_jax.media.sound_file import open_sound as open_sound
+    from lokitalk_jax.progress import Bar as Bar
+    from lokitalk_jax.progress import Progress as Progress
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = importlib.import_module(f"{__name__}.{_HOMES[name]}")
-    return getattr(home, name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *_MODULES})
