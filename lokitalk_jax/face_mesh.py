@@ -21,6 +21,9 @@ RIGHT_EYE = (33, 246, 161, 160, 159, 158, 157, 173)
 RIGHT_EYE += (133, 155, 154, 153, 145, 144, 163, 7)
 LEFT_EYE = (362, 398, 384, 385, 386, 387, 388, 466)
 LEFT_EYE += (263, 249, 390, 373, 374, 380, 381, 382)
+# Lower and upper edge of both brows.
+BROWS = (70, 63, 105, 66, 107, 46, 53, 52, 65, 55)
+BROWS += (300, 293, 334, 296, 336, 276, 283, 282, 295, 285)
 # Corner, two of the upper lid, corner, two of the lower lid, as in the 68-point face.
 RIGHT_EYE_6 = (33, 160, 158, 133, 153, 144)
 LEFT_EYE_6 = (362, 385, 387, 263, 373, 380)

@@ -54,6 +54,9 @@ REGIONS = ("lip", "eye", "head", "torso")
 # torso's pivot, translations in signals). Densities are per unit.
 UNIT = 0.24
 
+# The eye signal at rest: both eyes open, brows at their median height.
+EYE_REST = (1.0, 1.0, 0.0)
+
 # Ages, in frames, of the poses in the torso signal, newest first.
 TORSO_LAGS = (0, 3, 8)
 
@@ -66,7 +69,8 @@ class Signals(NamedTuple):
 
     Attributes:
       lip: [..., D_lip], coefficients of the shared lip basis, about unit variance.
-      eye: [..., 2], openness of the left and right eye, 0 closed to 1 open.
+      eye: [..., 3], openness of the left and right eye, 0 closed to 1 open, and how far
+        the brows are raised, about 5 mm a unit; `EYE_REST` at rest.
       head: [..., 6], pose relative to the identity's mean pose: rotation vector in
         radians, then translation in units of `UNIT`.
       torso: [..., 6 * len(TORSO_LAGS)], head poses in the same form, at each lag;

@@ -121,7 +121,7 @@ def batch(c, identities: int, padding: int = 0, seed: int = 0) -> Batch:
         head_to_camera=pose,
         signals=Signals(
             lip=uniform(n, b, c.model.lip_dim) - 0.5,
-            eye=uniform(n, b, 2),
+            eye=uniform(n, b, len(structs.EYE_REST)),
             head=0.2 * (uniform(n, b, 6) - 0.5),
             torso=0.2 * (uniform(n, b, 6 * len(TORSO_LAGS)) - 0.5),
         ),

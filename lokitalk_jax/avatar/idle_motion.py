@@ -18,15 +18,15 @@ _TURN = 12
 
 
 def blinks(seed: int) -> Iterator[np.ndarray]:
-    """Eye signals [2] of one frame after the other, both eyes blinking at once."""
+    """Eye signals [3] of one frame after the other, both eyes blinking at once."""
     rng = np.random.default_rng(seed)
     mean_gap = 1 / _BLINKS_A_SECOND - _LEAST_GAP - len(_BLINK) / structs.FPS
     while True:
         gap = _LEAST_GAP + rng.exponential(mean_gap)
         for _ in range(round(gap * structs.FPS)):
-            yield np.ones(2, np.float32)
+            yield np.array(structs.EYE_REST, np.float32)
         for openness in _BLINK:
-            yield np.full(2, openness, np.float32)
+            yield np.array(structs.EYE_REST, np.float32) * [openness, openness, 1]
 
 
 def training_poses(record: ClipRecord) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -23,7 +23,7 @@ _ARRAYS = ("head_to_camera", "rest_pose", "train_frames", "test_frames")
 
 _SIGNAL_SHAPES = {
     "lip": (None,),
-    "eye": (2,),
+    "eye": (len(structs.EYE_REST),),
     "head": (6,),
     "torso": (6 * len(structs.TORSO_LAGS),),
 }

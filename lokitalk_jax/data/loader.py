@@ -223,7 +223,7 @@ class Loader:
             head_to_camera=pose,
             signals=structs.Signals(
                 lip=zeros(n, b, lip_dim),
-                eye=zeros(n, b, 2),
+                eye=zeros(n, b, len(structs.EYE_REST)),
                 head=zeros(n, b, 6),
                 torso=zeros(n, b, 6 * len(structs.TORSO_LAGS)),
             ),

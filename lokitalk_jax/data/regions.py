@@ -24,8 +24,8 @@ _EYE_CORNERS = ((362, 263), (33, 133))
 # head narrows the other eye.
 _LIP_WIDEN, _LIP_MARGIN, _LIP_LEAST = 1.3, 0.15, 0.46
 _LIP_LOWER = 0.06  # shift of the centre: chins move, noses do not
-_EYE_WIDTH, _EYE_HEIGHT = 0.70, 0.48
-_EYE_RAISE = 0.08  # shift of the centre: upper lids move more than lower lids
+_EYE_WIDTH, _EYE_HEIGHT = 0.80, 0.85
+_EYE_RAISE = 0.45  # shift of the centre: brows and the skin above them move too
 
 # An ellipse is 1 up to this share of its radius, 0 from the other on, smooth between.
 _INNER, _OUTER = 0.75, 1.25

@@ -7,7 +7,8 @@
            into the lips), in a basis that all identities share, divided by one number,
            the amount of lip motion of the identity: so a mouth opens in the same
            direction, whoever drives it
-    eye    eye ratios between the closed and the open level of the identity
+    eye    eye ratios between the closed and the open level of the identity; height of
+           the brows above its median
 
 The fit is one `Fitted` of arrays with a leading identity axis, saved with a run:
 rendering and adapting need it, and adapting keeps the basis of the prior.
@@ -20,7 +21,7 @@ import numpy as np
 from scipy import ndimage
 
 from lokitalk_jax import structs
-from lokitalk_jax.data import pose_vectors
+from lokitalk_jax.data import face_geometry, pose_vectors
 from lokitalk_jax.data.layout import Tracks
 
 # Levels of `Fitted.quantiles`: minimum, maximum, robust bounds and median.
@@ -41,6 +42,12 @@ _BLINK_SHARE = 0.6
 _CLOSED_SHARE = 0.15
 _EYE_LIMITS = (-0.2, 1.2)
 
+# Brow height that counts as 1, in distances between the outer corners of the eyes
+# (5 mm on the canonical face); brows that are raised further than the limits are
+# landmarks that slipped.
+_BROW_UNIT = 0.055
+_BROW_LIMITS = (-2.0, 3.0)
+
 
 class Fitted(NamedTuple):
     """Fitted parameters of the signals of N identities: names and arrays.
@@ -56,6 +63,7 @@ class Fitted(NamedTuple):
       lip_leak: [N, 6, 120], metres of lip shape per unit of the head signal.
       lip_scale: [N], root mean square of the coefficients, metres.
       eye_levels: [N, 2, 2], raw ratios of the left and right eye: closed, then open.
+      brow_level: [N], median height of the brows, see `face_geometry.brow_heights`.
       quantiles: leaves [N, len(QUANTILES), ...], of the signals on training frames.
     """
 
@@ -69,6 +77,7 @@ class Fitted(NamedTuple):
     lip_leak: np.ndarray
     lip_scale: np.ndarray
     eye_levels: np.ndarray
+    brow_level: np.ndarray
     quantiles: structs.Signals
 
     def to_arrays(self) -> dict:
@@ -191,10 +200,14 @@ def apply(fitted: Fitted, name: str, tracks: Tracks) -> structs.Signals:
     lip = residual @ fitted.lip_basis.T / fitted.lip_scale[n]
 
     closed, opened = fitted.eye_levels[n]
-    eye = (tracks.eye_ratio[valid] - closed) / (opened - closed)
+    openness = (tracks.eye_ratio[valid] - closed) / (opened - closed)
+    raised = (_brows(tracks, valid) - fitted.brow_level[n]) / _BROW_UNIT
+    eye = np.column_stack(
+        [np.clip(openness, *_EYE_LIMITS), np.clip(raised, *_BROW_LIMITS)]
+    )
     return structs.Signals(
         lip=_fill(lip, valid),
-        eye=_fill(np.clip(eye, *_EYE_LIMITS), valid),
+        eye=_fill(eye, valid),
         head=_fill(head, valid),
         torso=lagged(_fill(torso, valid)),
     )
@@ -209,12 +222,12 @@ def lagged(vectors: np.ndarray) -> np.ndarray:
 
 
 def rest(fitted: Fitted, name: str) -> structs.Signals:
-    """Signals of one frame at rest: median lips, open eyes, mean pose."""
+    """Signals of one frame at rest: median lips and brows, open eyes, mean pose."""
     n = fitted.index(name)
     median = QUANTILES.index(0.5)
     return structs.Signals(
         lip=fitted.quantiles.lip[n, median],
-        eye=np.ones(2, np.float32),
+        eye=np.array(structs.EYE_REST, np.float32),
         head=np.zeros(6, np.float32),
         torso=np.zeros(6 * len(structs.TORSO_LAGS), np.float32),
     )
@@ -249,6 +262,7 @@ def _fit_one(tracks: Tracks, rows: np.ndarray) -> dict:
         "lip_mean": lip_mean,
         "lip_leak": leak,
         "eye_levels": np.stack([_eye_levels(r) for r in tracks.eye_ratio[rows].T], -1),
+        "brow_level": np.median(_brows(tracks, rows)),
         "residual": shape - lip_mean - head @ leak,
     }
 
@@ -263,6 +277,12 @@ def _eye_levels(ratio: np.ndarray) -> tuple[float, float]:
         return _CLOSED_SHARE * opened, opened
     bottoms = ndimage.minimum(ratio, blinks, np.arange(1, count + 1))
     return np.median(bottoms), opened
+
+
+def _brows(tracks: Tracks, rows: np.ndarray) -> np.ndarray:
+    return face_geometry.brow_heights(
+        tracks.landmarks[rows], tracks.head_to_camera[rows]
+    )
 
 
 def _as_stored(array: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from lokitalk_jax.model.deformation import BODY, FACE, Deformation
 from lokitalk_jax.model.encoder import IdentityEncoder
 from lokitalk_jax.model.holistic import HolisticDeformation
 from lokitalk_jax.speech import audio2motion, hearing
-from lokitalk_jax.structs import TORSO_LAGS, UNIT, Config, References, Signals
+from lokitalk_jax.structs import EYE_REST, TORSO_LAGS, UNIT, Config, References, Signals
 
 Array = jax.Array
 
@@ -145,7 +145,7 @@ def init(model: Model, key: Array, identities: int) -> dict:
     points = jnp.zeros((1, 1, 3))
     signals = Signals(
         lip=jnp.zeros((1, model.lip_dim)),
-        eye=jnp.zeros((1, 2)),
+        eye=jnp.zeros((1, len(EYE_REST))),
         head=jnp.zeros((1, 6)),
         torso=jnp.zeros((1, 6 * len(TORSO_LAGS))),
     )

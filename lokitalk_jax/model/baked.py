@@ -19,11 +19,12 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from lokitalk_jax.broadcasting import trailing
 from lokitalk_jax.model import deformation, encodings, lattice
 from lokitalk_jax.model.architecture import Model
 from lokitalk_jax.model.deformation import Deformation, Deformed
 from lokitalk_jax.model.lattice import Lattice
-from lokitalk_jax.structs import UNIT, AvatarParams, Signals
+from lokitalk_jax.structs import EYE_REST, UNIT, AvatarParams, Signals
 
 Array = jax.Array
 
@@ -103,7 +104,7 @@ def bake(model: Model, params: AvatarParams, spacing: float = SPACING) -> BakedF
     nodes = Lattice.spaced(*box, spacing / UNIT)
     code = params.identity["codes"]["dynamic"]
     last_layers = params.identity["last_layers"]
-    sizes = {"lip": model.lip_dim, "eye": 2, "head": 6}
+    sizes = {"lip": model.lip_dim, "eye": len(EYE_REST), "head": 6}
     # Zero and the unit vectors of every signal, as if they were frames.
     rows = 1 + max(sizes.values())
     drive = {name: jnp.eye(rows, size + 1)[:, 1:] for name, size in sizes.items()}
@@ -170,7 +171,9 @@ def at_frames(baked: BakedFields, signals: Signals) -> FrameFields:
         face=jnp.concatenate(
             [
                 total(baked.lip, signals.lip),
-                total(baked.eye, signals.eye - 1),
+                total(
+                    baked.eye, signals.eye - trailing(jnp.array(EYE_REST), signals.eye)
+                ),
                 for_frames(baked.face_gates),
             ],
             axis=-1,

@@ -25,16 +25,16 @@ import numpy as np
 
 from lokitalk_jax.broadcasting import trailing
 from lokitalk_jax.model import encodings
-from lokitalk_jax.structs import UNIT, Signals
+from lokitalk_jax.structs import EYE_REST, UNIT, Signals
 
 Array = jax.Array
 
 FACE, BODY = ("lip", "eye"), ("head",)
 
-# Ellipsoids around lips and eyes in the head frame, metres: centres on the canonical
-# face, radii that include the skin which moves with them.
+# Ellipsoids around lips, and around eyes and brows, in the head frame, metres: centres
+# on the canonical face, radii that include the skin which moves with them.
 _LIP = ((0.0, 0.046, -0.05), (0.042, 0.036, 0.06))
-_EYES = tuple(((side * 0.032, -0.027, -0.03), (0.03, 0.022, 0.05)) for side in (1, -1))
+_EYES = tuple(((side * 0.034, -0.038, -0.03), (0.034, 0.03, 0.05)) for side in (1, -1))
 # The head down to the chin, without hair.
 _HEAD = ((0.0, -0.01, 0.03), (0.085, 0.11, 0.13))
 _ELLIPSOID_LOGIT = 6.0  # at the centre; 0 on the surface
@@ -219,7 +219,9 @@ class Deformation(nn.Module):
         code = identity["codes"]["dynamic"]
         last_layers = identity["last_layers"]
         # Zero at rest, like the other signals, so that open lids start unmoved.
-        drive = signals._replace(eye=signals.eye - 1)._asdict()
+        drive = signals._replace(
+            eye=signals.eye - trailing(jnp.array(EYE_REST), signals.eye)
+        )._asdict()
 
         resting, rotation = torso_motion(
             points, signals.torso[..., :6], identity["pivot"], identity["gains"]

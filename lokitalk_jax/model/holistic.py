@@ -8,8 +8,9 @@ Region-specific fields, LokiTalk's first contribution, are measured against it.
 import flax.linen as nn
 import jax.numpy as jnp
 
+from lokitalk_jax.broadcasting import trailing
 from lokitalk_jax.model.deformation import Deformed, RegionFields
-from lokitalk_jax.structs import Signals
+from lokitalk_jax.structs import EYE_REST, Signals
 
 REGIONS = ("all",)
 
@@ -35,7 +36,9 @@ class HolisticDeformation(nn.Module):
         the lip and eye gates are 1, so that the decoder sees their signals unchanged.
         """
         sizes = (self.width, self.hidden, self.octaves, self.scale, self.compute)
-        at_rest_zero = signals._replace(eye=signals.eye - 1)
+        at_rest_zero = signals._replace(
+            eye=signals.eye - trailing(jnp.array(EYE_REST), signals.eye)
+        )
         everything = jnp.concatenate(list(at_rest_zero), axis=-1)
         deltas = RegionFields(REGIONS, *sizes, name="field")(
             points,

@@ -10,6 +10,7 @@ import chex
 
 from lokitalk_jax.model.architecture import Model
 from lokitalk_jax.structs import (
+    EYE_REST,
     REGIONS,
     TORSO_LAGS,
     AvatarParams,
@@ -48,7 +49,9 @@ def assert_signals(model: Model, signals: Signals, frames: int) -> None:
     Raises:
       AssertionError: see `assert_shapes`.
     """
-    widths = Signals(lip=model.lip_dim, eye=2, head=6, torso=6 * len(TORSO_LAGS))
+    widths = Signals(
+        lip=model.lip_dim, eye=len(EYE_REST), head=6, torso=6 * len(TORSO_LAGS)
+    )
     assert_shapes(
         {
             f"signals.{name}": (getattr(signals, name), (frames, width))

@@ -56,7 +56,7 @@ def test_shapes_are_those_of_a_batch(cast):
     assert batch.intrinsics.shape == (2, 3)
     assert batch.head_to_camera.shape == (2, 4, 4, 4)
     assert batch.signals.lip.shape == (2, 4, 8)
-    assert batch.signals.eye.shape == (2, 4, 2)
+    assert batch.signals.eye.shape == (2, 4, 3)
     assert batch.signals.head.shape == (2, 4, 6)
     assert batch.signals.torso.shape == (2, 4, 6 * len(structs.TORSO_LAGS))
     assert batch.weight.tolist() == [1, 1]

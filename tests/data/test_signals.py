@@ -3,7 +3,7 @@ import pytest
 import tiny_folder
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax import structs
+from lokitalk_jax import face_mesh, structs
 from lokitalk_jax.data import pose_vectors, signals
 
 FRAMES = 60
@@ -163,7 +163,7 @@ def test_eyes_are_open_at_one_and_closed_at_zero(blinks):
     ratio = np.full((FRAMES, 2), 0.3, np.float32) * [1, 0.8]
     ratio[np.arange(blinks) * 8] = [0.06, 0.05]
     tracks = _clip()._replace(eye_ratio=ratio.astype(np.float32))
-    eye = signals.apply(_fit(tracks), "x", tracks).eye
+    eye = signals.apply(_fit(tracks), "x", tracks).eye[:, :2]
     np.testing.assert_allclose(np.median(eye, 0), 1, atol=1e-5)
     assert eye.min() >= -0.2 - 1e-6 and eye.max() <= 1.2 + 1e-6
     if blinks:  # even one frame, below any percentile, is a blink
@@ -175,7 +175,7 @@ def test_one_bad_frame_does_not_set_the_closed_level():
     ratio[[5, 6, 20, 21, 40]] = 0.09
     ratio[30] = 0.001
     tracks = _clip()._replace(eye_ratio=ratio)
-    eye = signals.apply(_fit(tracks), "x", tracks).eye
+    eye = signals.apply(_fit(tracks), "x", tracks).eye[:, :2]
     np.testing.assert_allclose(eye[[5, 20, 40]], 0, atol=1e-5)
     np.testing.assert_allclose(eye[30], -0.2, atol=1e-6)
 
@@ -183,7 +183,21 @@ def test_one_bad_frame_does_not_set_the_closed_level():
 def test_noise_of_eyes_that_never_blink_is_no_blink():
     noise = np.random.default_rng(0).normal(0.3, 0.006, (FRAMES, 2))
     tracks = _clip()._replace(eye_ratio=noise.astype(np.float32))
-    assert signals.apply(_fit(tracks), "x", tracks).eye.min() > 0.8
+    assert signals.apply(_fit(tracks), "x", tracks).eye[:, :2].min() > 0.8
+
+
+def test_raised_brows_are_above_zero_and_slipped_landmarks_are_cut_off():
+    tracks = _clip()
+    poses = np.tile(np.eye(4, dtype=np.float32), (FRAMES, 1, 1))
+    landmarks = np.tile(tracks.landmarks[:1], (FRAMES, 1, 1))
+    corners = landmarks[0, [33, 263]]
+    width = np.linalg.norm(corners[0] - corners[1])
+    landmarks[5, face_mesh.BROWS, 1] -= 0.055 * width
+    landmarks[6, face_mesh.BROWS, 1] -= width
+    tracks = tracks._replace(landmarks=landmarks, head_to_camera=poses)
+    brows = signals.apply(_fit(tracks), "x", tracks).eye[:, 2]
+    np.testing.assert_allclose(brows[5:7], [1, 3], atol=1e-3)
+    np.testing.assert_allclose(np.delete(brows, (5, 6)), 0, atol=1e-3)
 
 
 def test_torso_lags_hold_the_first_pose():
@@ -271,7 +285,11 @@ def test_quantiles_and_rest():
     rest = signals.rest(fitted, "x")
     for leaf, seen in zip(rest, drive, strict=True):
         assert leaf.shape == seen.shape[1:]
-    assert (rest.eye == 1).all() and not rest.head.any() and not rest.torso.any()
+    assert (
+        (rest.eye == structs.EYE_REST).all()
+        and not rest.head.any()
+        and not rest.torso.any()
+    )
     assert np.abs(rest.lip).max() < 1
 
 

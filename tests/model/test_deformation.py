@@ -6,6 +6,7 @@ import pytest
 import tiny_model
 from scipy.spatial.transform import Rotation
 
+from lokitalk_jax import structs
 from lokitalk_jax.model import architecture, deformation, identity
 from lokitalk_jax.structs import REGIONS, UNIT, Signals
 
@@ -79,7 +80,9 @@ def test_offsets_of_two_signals_add_up(params, points, signals, name):
 
 def test_before_training_signals_at_rest_move_nothing(points, signals):
     fresh = tiny_model.state(CONFIG, 1).params
-    rest = jax.tree.map(np.zeros_like, signals)._replace(eye=np.ones_like(signals.eye))
+    rest = jax.tree.map(np.zeros_like, signals)._replace(
+        eye=np.broadcast_to(structs.EYE_REST, signals.eye.shape)
+    )
     still, moved = (deform(fresh, points, s).offsets for s in (rest, signals))
     np.testing.assert_array_equal(still[..., :3, :], 0)
     assert (np.abs(moved[..., :3, :]).max((0, 1, 3)) > 1e-4).all()

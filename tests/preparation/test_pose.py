@@ -4,51 +4,21 @@ import clips
 import cv2
 import numpy as np
 import pytest
+from moving_head import (
+    FOCAL,
+    PRINCIPAL,
+    angles_between,
+    canonical_face,
+    photograph,
+    smooth_motion,
+)
 from scipy.spatial.transform import Rotation
 
 from lokitalk_jax import face_mesh
 from lokitalk_jax.data import face_geometry
 from lokitalk_jax.preparation import faces, pose
 
-FOCAL, PRINCIPAL = 1400.0, (256.0, 256.0)
 CLIPS = clips.CLIPS / "dev"
-
-
-def smooth_motion(count: int) -> np.ndarray:
-    """A head that turns, nods and drifts: poses [F, 4, 4]."""
-    time = np.arange(count) / 25
-    turns = np.stack(
-        [
-            0.12 * np.sin(1.7 * time),
-            0.25 * np.sin(1.1 * time + 1),
-            0.08 * np.sin(2.3 * time),
-        ],
-        1,
-    )
-    poses = np.tile(np.eye(4), (count, 1, 1))
-    poses[:, :3, :3] = Rotation.from_rotvec(turns).as_matrix()
-    poses[:, :3, 3] = [0.01, -0.02, 1.0] + 0.02 * np.sin(time)[:, None] * [1, 0.5, 2]
-    return poses
-
-
-def canonical_face() -> np.ndarray:
-    """478 points in the head frame; the irises sit at the inner corners of the eyes."""
-    points = face_mesh.canonical_points()
-    return np.concatenate([points, np.repeat(points[[133, 362]], 5, axis=0)])
-
-
-def photograph(points: np.ndarray, poses: np.ndarray) -> np.ndarray:
-    """Landmarks [F, 478, 3] of head-frame points [478, 3] or [F, 478, 3]."""
-    seen = points @ poses[:, :3, :3].transpose(0, 2, 1) + poses[:, None, :3, 3]
-    image = seen[..., :2] / seen[..., 2:] * FOCAL + PRINCIPAL
-    origin = poses[:, None, 2, 3]
-    depth = (seen[..., 2] - origin) * FOCAL / origin
-    return np.concatenate([image, depth[..., None]], 2)
-
-
-def angles_between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    turn = first[:, :3, :3] @ second[:, :3, :3].transpose(0, 2, 1)
-    return np.degrees(Rotation.from_matrix(turn).magnitude())
 
 
 def jitter(poses: np.ndarray) -> float:
@@ -224,3 +194,17 @@ def test_poses_of_a_clip(speaker):
     assert jitter(tracked.head_to_camera) < 1
     depth = tracked.head_to_camera[:, 2, 3]
     assert (0.6 < depth).all() and (depth < 1.6).all()
+
+
+def test_brow_height_is_that_of_the_face_in_every_pose():
+    face = canonical_face()
+    raised = face.copy()
+    raised[list(face_mesh.BROWS), 1] -= 0.005
+    poses = smooth_motion(50)
+    rest, high = (
+        face_geometry.brow_heights(photograph(points, poses), poses)
+        for points in (face, raised)
+    )
+    width = np.linalg.norm(face[33] - face[263])
+    np.testing.assert_allclose(high - rest, 0.005 / width, rtol=0.05)
+    assert np.ptp(rest) < 0.1 * (0.005 / width)

@@ -11,7 +11,7 @@ import tiny_model
 import tiny_train
 
 from benchmarks.scaling_measured import collectives as collectives_of
-from lokitalk_jax import sharding
+from lokitalk_jax import sharding, structs
 from lokitalk_jax.data import turns
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.loader import Drawing, Loader
@@ -47,7 +47,7 @@ def test_a_batch_holds_the_rows_of_the_step(tmp_path):
     signals = {
         data.name: tiny_model.batch(tiny_model.config(), 1).signals._replace(
             lip=np.zeros((len(data.images), 3), np.float32),
-            eye=np.zeros((len(data.images), 2), np.float32),
+            eye=np.zeros((len(data.images), len(structs.EYE_REST)), np.float32),
             head=np.zeros((len(data.images), 6), np.float32),
             torso=np.zeros((len(data.images), 18), np.float32),
         )
