@@ -97,11 +97,12 @@ def fit_points(prior, rotations, translations, seen, spread):
       prior: [n, 3], metres.
       rotations, translations: of the frames, to start from.
       seen: see `Seen`.
-      spread: standard deviation of the points about the prior, metres.
+      spread: standard deviation of the points about the prior, metres; a number or
+        [n].
     """
     count = len(prior)
     points = prior
-    stiffness = 1 / spread**2
+    stiffness = np.broadcast_to(1 / np.square(spread), count)[:, None]
     for _ in range(MAX_STEPS):
         errors, to_pose, to_point = _linearise(points, rotations, translations, seen)
         to_point = to_point @ rotations[:, None]
@@ -117,7 +118,7 @@ def fit_points(prior, rotations, translations, seen, spread):
 
         eliminated = np.linalg.solve(pose_pose, pose_point)  # [F, 6, 3n]
         reduced = np.asarray(linalg.block_diag(*blocks))
-        reduced = reduced + stiffness * np.eye(3 * count)
+        reduced += np.diag(np.repeat(stiffness, 3))
         reduced -= np.einsum("fak,fal->kl", pose_point, eliminated, optimize=True)
         right = point_gradient.ravel()
         right = right - np.einsum("fak,fa->k", eliminated, pose_gradient)
@@ -141,7 +142,7 @@ def fit_points(prior, rotations, translations, seen, spread):
 
 
 def _cost(errors, points, prior, stiffness):
-    return np.square(errors).sum() + stiffness * np.square(points - prior).sum()
+    return np.square(errors).sum() + (stiffness * np.square(points - prior)).sum()
 
 
 def fit_poses(points, rotations, translations, seen, frames):

@@ -18,6 +18,8 @@ from lokitalk_jax.preparation import (
     crop,
     face_model,
     faces,
+    flow_points,
+    head_points,
     pose,
     source_sound,
     source_video,
@@ -127,6 +129,14 @@ def _run_stages(
         pose.Poses._make,
     )
     stages.write_masks(out, landmarks, valid, workers, progress)
+    followed = work.cached(
+        "head_points",
+        lambda: stages.follow_head(
+            out, landmarks, valid, poses, focal, workers, progress
+        ),
+        flow_points.Followed._make,
+    )
+    poses = head_points.refine(poses, followed, landmarks, valid, focal, principal)
     motion = work.cached(
         "torso_points",
         lambda: stages.register_torso(

@@ -102,6 +102,13 @@ def track_poses(
     )
 
 
+def middle_frame(head_to_camera: np.ndarray, valid: np.ndarray) -> int:
+    """The frame whose head is nearest to its median position."""
+    place = head_to_camera[:, :3, 3]
+    distance = np.linalg.norm(place - np.median(place[valid], axis=0), axis=1)
+    return int(np.argmin(np.where(valid, distance, np.inf)))
+
+
 def _solve_pnp(points, observed):
     """Rotations [F, 3, 3] and translations [F, 3] of each frame, independently."""
     camera = np.eye(3)

@@ -20,13 +20,15 @@ from lokitalk_jax.preparation import (
     crop,
     face_identity,
     faces,
+    flow_points,
     head_labels,
+    head_points,
     plate,
+    pose,
     preview,
     source_video,
     timeline,
     torso,
-    torso_points,
 )
 from lokitalk_jax.preparation.person_mask import PersonSegmenter
 from lokitalk_jax.progress import Progress, Stage, track
@@ -157,6 +159,25 @@ def write_masks(
             stage.advance()
 
 
+def follow_head(
+    out: FolderWriter,
+    landmarks: np.ndarray,
+    valid: np.ndarray,
+    poses: pose.Poses,
+    focal: float,
+    workers: int,
+    progress: Progress | None = None,
+) -> flow_points.Followed:
+    """Follows points of the rigid head through all frames; see `head_points`."""
+    reference, count = pose.middle_frame(poses.head_to_camera, valid), len(valid)
+    part = head_points.rigid_part(out.labels(reference), landmarks[reference])
+    template = flow_points.choose(_grey(out, reference), part)
+    middle = np.array([out.frame(reference).shape[1], out.frame(reference).shape[0]])
+    warps = head_points.warps(poses, reference, focal, middle / 2)
+    stage = Stage(progress, "head", count)
+    return _follow(out, template, warps, workers, stage)
+
+
 def register_torso(
     out: FolderWriter,
     head_to_camera: np.ndarray,
@@ -164,35 +185,47 @@ def register_torso(
     workers: int,
     progress: Progress | None = None,
 ) -> torso.TorsoMotion:
-    """Tracks the torso through all frames; see `torso` and `torso_points`."""
-    reference, count = torso.reference_frame(head_to_camera, valid), len(valid)
+    """Tracks the torso through all frames; see `torso` and `flow_points`."""
+    reference, count = pose.middle_frame(head_to_camera, valid), len(valid)
     stage = Stage(progress, "torso", 2 * count)
     labels = out.labels(reference)
     warps, correlations = torso.register(
         out.frame, labels, reference, count, stage.advance
     )
+    template = flow_points.choose(_grey(out, reference), labels == layout.TORSO)
+    followed = _follow(out, template, warps, workers, stage)
+    return torso.TorsoMotion(warps, correlations, *followed)
 
-    def grey(index: int) -> np.ndarray:
-        return cv2.cvtColor(out.frame(index), cv2.COLOR_RGB2GRAY)
 
-    template = torso_points.choose(grey(reference), labels)
-    places = np.zeros((count, *template.points.shape), np.float32)
+def _grey(out: FolderWriter, index: int) -> np.ndarray:
+    return cv2.cvtColor(out.frame(index), cv2.COLOR_RGB2GRAY)
+
+
+def _follow(
+    out: FolderWriter,
+    template: flow_points.Template,
+    warps: np.ndarray,
+    workers: int,
+    stage: Stage,
+) -> flow_points.Followed:
+    """Follows the points of a template, frame by frame in threads."""
+    places = np.zeros((len(warps), *template.points.shape), np.float32)
     weights = np.zeros(places.shape[:2], np.float32)
 
     def follow(index: int) -> tuple[np.ndarray, np.ndarray]:
-        return torso_points.follow(template, grey(index), warps[index])
+        return flow_points.follow(template, _grey(out, index), warps[index])
 
     # Flow depends on the number of threads that share a frame.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            for index, found in enumerate(pool.map(follow, range(count))):
+            for index, found in enumerate(pool.map(follow, range(len(warps)))):
                 places[index], weights[index] = found
                 stage.advance()
     finally:
         cv2.setNumThreads(threads)
-    return torso.TorsoMotion(warps, correlations, template.points, places, weights)
+    return flow_points.Followed(template.points, places, weights)
 
 
 def write_plate(

@@ -3,7 +3,7 @@
 Shoulders follow a head by an amount that differs from person to person and from minute
 to minute, so the pose of the head does not determine where they are; their pixels do.
 A coarse registration in the image plane comes first. Points that optical flow finds
-from there (`torso_points`) then determine a rigid pose of the torso, since shoulders
+from there (`flow_points`) then determine a rigid pose of the torso, since shoulders
 also lean and turn: a plane misses collars by 1.6 px of 512, a rigid torso by 0.6.
 """
 
@@ -65,13 +65,6 @@ class TorsoMotion(NamedTuple):
     def registered(self) -> np.ndarray:
         """Bool [F], frames that were registered."""
         return self.correlation >= _CORRELATION
-
-
-def reference_frame(head_to_camera: np.ndarray, valid: np.ndarray) -> int:
-    """The frame whose head is nearest to its median position."""
-    place = head_to_camera[:, :3, 3]
-    distance = np.linalg.norm(place - np.median(place[valid], axis=0), axis=1)
-    return int(np.argmin(np.where(valid, distance, np.inf)))
 
 
 def register(

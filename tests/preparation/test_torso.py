@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from lokitalk_jax.data import layout
-from lokitalk_jax.preparation import stages, torso, torso_points
+from lokitalk_jax.preparation import flow_points, pose, stages, torso
 
 SIZE = 256
 COUNT, REFERENCE = 40, 20
@@ -55,8 +55,8 @@ def motion():
     warps, correlations = torso.register(
         lambda i: scene(i)[0], scene(REFERENCE)[1], REFERENCE, COUNT
     )
-    template = torso_points.choose(grey(REFERENCE), scene(REFERENCE)[1])
-    found = [torso_points.follow(template, grey(i), warps[i]) for i in range(COUNT)]
+    template = flow_points.choose(grey(REFERENCE), scene(REFERENCE)[1] == layout.TORSO)
+    found = [flow_points.follow(template, grey(i), warps[i]) for i in range(COUNT)]
     places, weights = (np.stack(one)[:, ::3] for one in zip(*found, strict=True))
     points = template.points[::3]
     return torso.TorsoMotion(warps, correlations, points, places, weights)
@@ -91,9 +91,9 @@ def test_points_are_followed_to_a_fraction_of_a_pixel(motion):
 
 
 def test_points_outside_the_frame_have_no_weight():
-    template = torso_points.choose(grey(REFERENCE), scene(REFERENCE)[1])
+    template = flow_points.choose(grey(REFERENCE), scene(REFERENCE)[1] == layout.TORSO)
     away = np.array([[1, 0, 0], [0, 1, SIZE]], np.float32)
-    _, weights = torso_points.follow(template, grey(REFERENCE), away)
+    _, weights = flow_points.follow(template, grey(REFERENCE), away)
     assert not weights.any()
 
 
@@ -190,4 +190,4 @@ def test_reference_frame_is_a_usual_one_with_a_face():
     heads = np.tile(np.eye(4), (5, 1, 1))
     heads[:, 0, 3] = [0, 1, 2, 3, 100]
     valid = np.array([True, True, False, True, True])
-    assert torso.reference_frame(heads, valid) in (1, 3)
+    assert pose.middle_frame(heads, valid) in (1, 3)

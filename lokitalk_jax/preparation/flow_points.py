@@ -1,6 +1,6 @@
-"""Points of the torso, followed by optical flow from one reference frame.
+"""Points of a rigid part, followed by optical flow from one reference frame.
 
-Every frame is first warped onto the reference by the torso's coarse motion, so that the
+Every frame is first warped onto the reference by the part's coarse motion, so that the
 flow is short and nothing drifts; it says how each point moves beyond that motion.
 """
 
@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-
-from lokitalk_jax.data import layout
 
 # Points are at most this many, the most textured ones of a grid.
 COUNT = 200
@@ -21,28 +19,46 @@ _MISS = 0.7
 _STEEP = 20.0
 # Points this close to the edge of a frame are not used, pixels.
 _BORDER = 4
+# Flow is computed in the window of the points, grown by this on every side, pixels.
+_ROOM = 24
+
+
+class Followed(NamedTuple):
+    """P points of the reference frame in all F frames; array indices, x and y.
+
+    Attributes:
+      points: float32 [P, 2], pixels of the reference frame.
+      places: float32 [F, P, 2], where they are in each frame.
+      weights: float32 [F, P], how well they are seen there, 0 to 1.
+    """
+
+    points: np.ndarray
+    places: np.ndarray
+    weights: np.ndarray
 
 
 class Template(NamedTuple):
-    """The reference frame and P points in it.
+    """A window of the reference frame, and P points in it.
 
     Attributes:
-      grey: uint8 [H, W].
+      grey: uint8, the pixels of the window.
+      corner: int [2], x and y of its first pixel in the frame.
       points: float32 [P, 2], pixels, x and y of array indices.
       texture: float32 [P], weights up to 1.
     """
 
     grey: np.ndarray
+    corner: np.ndarray
     points: np.ndarray
     texture: np.ndarray
 
 
-def choose(grey: np.ndarray, labels: np.ndarray) -> Template:
-    """Chooses points on the torso of the reference frame.
+def choose(grey: np.ndarray, part: np.ndarray) -> Template:
+    """Chooses points on a part of the reference frame.
 
     Args:
       grey: uint8 [H, W].
-      labels: uint8 [H, W], see `layout`.
+      part: bool [H, W].
     """
     slopes = [cv2.Sobel(grey, cv2.CV_32F, *d, scale=1 / 8) for d in ((1, 0), (0, 1))]
     squares = slopes[0] ** 2 + slopes[1] ** 2
@@ -50,11 +66,17 @@ def choose(grey: np.ndarray, labels: np.ndarray) -> Template:
     step = max(max(grey.shape) // _GRID, 1)
     place = np.s_[step // 2 :: step, step // 2 :: step]
     rows, columns = np.mgrid[: grey.shape[0], : grey.shape[1]]
-    on_torso = labels[place] == layout.TORSO
-    points = np.stack([columns[place][on_torso], rows[place][on_torso]], 1)
-    texture = np.minimum(steepness[place][on_torso] / _STEEP, 1)
+    on_part = part[place]
+    points = np.stack([columns[place][on_part], rows[place][on_part]], 1)
+    texture = np.minimum(steepness[place][on_part] / _STEEP, 1)
     best = np.sort(np.argsort(-texture, kind="stable")[:COUNT])
-    return Template(grey, points[best].astype(np.float32), texture[best])
+    points, texture = points[best], texture[best]
+    first, last = np.zeros(2, int), np.array(grey.shape[::-1])
+    if len(points):
+        first = np.maximum(points.min(0) - _ROOM, first)
+        last = np.minimum(points.max(0) + _ROOM + 1, last)
+    window = np.ascontiguousarray(grey[first[1] : last[1], first[0] : last[0]])
+    return Template(window, first, points.astype(np.float32), texture)
 
 
 def follow(
@@ -72,16 +94,20 @@ def follow(
       frame.
     """
     height, width = grey.shape
+    onto_window = np.column_stack(
+        [warp[:, :2], warp[:, :2] @ template.corner + warp[:, 2]]
+    )
     warped = cv2.warpAffine(
         grey,
-        warp,
-        (width, height),
+        onto_window,
+        template.grey.shape[::-1],
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
     search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    there = _at(search.calc(template.grey, warped, None), template.points)
-    back = _at(search.calc(warped, template.grey, None), template.points + there)
+    points = template.points - template.corner
+    there = _at(search.calc(template.grey, warped, None), points)
+    back = _at(search.calc(warped, template.grey, None), points + there)
     missed = np.linalg.norm(there + back, axis=1) / _MISS
     places = (template.points + there) @ warp[:, :2].T + warp[:, 2]
     inside = (places > _BORDER).all(1)
