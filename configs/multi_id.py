@@ -14,7 +14,8 @@ from lokitalk_jax import base_config
 
 def get_config(preset: str = ""):
     """The config; see `base_config.get_config`."""
-    c = base_config.get_config(preset)
+    # The demo cast, on which priors train by default, has 128 pixels.
+    c = base_config.get_config(preset or "draft")
     c.model.encoder = True
     c.model.residual_dropout = 0.1
     if c.device == "cpu":

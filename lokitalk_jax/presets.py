@@ -84,7 +84,7 @@ PRESETS = {
         rays=2048, levels=12, steps=20_000, coarse=0.1, perceptual=0.2, **_ON_GPU
     ),
 }
-_DEFAULTS = {"cpu": "draft", "gpu": "full"}
+_DEFAULTS = {"cpu": "standard", "gpu": "full"}
 
 
 def resolve(name: str) -> tuple[str, str]:

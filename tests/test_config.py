@@ -30,7 +30,8 @@ def test_all_configs_load_with_every_preset():
 
 def test_without_a_device_a_preset_is_the_one_of_this_machine():
     assert config.load("single_id:full").preset == "full_cpu"
-    assert config.load("single_id").preset == "draft_cpu"
+    assert config.load("single_id").preset == "standard_cpu"
+    assert config.load("multi_id").preset == "draft_cpu"
 
 
 def test_a_file_of_ones_own_is_a_config(tmp_path):

@@ -63,7 +63,8 @@ def _parser(program: str) -> terminal.Parser:
         "--config",
         required=True,
         help=f"{', '.join(configs.names())}, or a file of your own; a preset may "
-        "follow, as in multi_id:draft or multi_id:full (default: that of the device)",
+        "follow, as in multi_id:draft or multi_id:full (the default depends on the "
+        "config and the device)",
     )
     add("--workdir", type=pathlib.Path, help="folder of the run (default: runs/CONFIG)")
     add("--fields", action="store_true", help="list the config's fields and exit")
