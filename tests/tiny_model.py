@@ -77,10 +77,10 @@ def state(c, identities: int) -> structs.TrainState:
     return jax.jit(_init(c, identities))()
 
 
-def random_state(c, identities: int) -> structs.TrainState:
+def random_state(c, identities: int, seed: int = 2) -> structs.TrainState:
     """The same with random parameters; compiles nothing."""
     shapes = jax.eval_shape(_init(c, identities))
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
 
     def random(leaf):
         return rng.normal(0, 0.3, leaf.shape).astype(leaf.dtype)

@@ -34,14 +34,14 @@ _JAW, _CHIN = 0.025, 0.75
 _SUBNASALE = 2
 _EDGE = 7  # pixels at the outline of the head that are left out
 
-# Weight of a landmark's squared error; those of the forehead, above this height, metres,
-# move with the brows and count nothing.
+# Weight of a landmark's squared error; landmarks of the forehead, above this height in
+# metres, move with the brows and count nothing.
 _LANDMARK_WEIGHT, _FOREHEAD = 0.3, -0.045
 
 # A point that is seen less than this in the mean is left out, and so are all if fewer
 # than this number remain.
 _LEAST_SEEN, _FEWEST = 0.1, 20
-_SHAPE_FRAMES = 200
+_SHAPE_FRAMES = 120
 
 
 def rigid_part(labels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -100,8 +100,8 @@ def refine(
     valid: np.ndarray,
     focal: float,
     principal: tuple[float, float],
-) -> pose.Poses:
-    """Poses that agree with landmarks and followed points.
+) -> np.ndarray:
+    """`head_to_camera` [F, 4, 4] that agrees with landmarks and followed points.
 
     Bundle adjustment as in `pose`. Landmarks count less than followed points, and those
     of the forehead nothing: with equal weights raised brows lift a head by 1.3 px of
@@ -119,7 +119,7 @@ def refine(
     weights = followed.weights[frames].astype(np.float64)
     kept = weights.mean(0) > _LEAST_SEEN
     if kept.sum() < _FEWEST:
-        return poses
+        return poses.head_to_camera
     middle = np.array(principal)
     head_to_camera = poses.head_to_camera[frames].astype(np.float64)
     rotations, translations = head_to_camera[:, :3, :3], head_to_camera[:, :3, 3]
@@ -147,13 +147,7 @@ def refine(
     rotations, translations = bundle.fit_poses(
         points, rotations, translations, seen, frames
     )
-    points = points[: len(rigid)]
-    error = bundle.project(points, rotations, translations) - observed
-    return pose.Poses(
-        bundle.interpolate(rotations, translations, frames, len(valid)),
-        points.astype(np.float32),
-        float(np.median(np.linalg.norm(error, axis=2)) * pose.REFERENCE_FOCAL),
-    )
+    return bundle.interpolate(rotations, translations, frames, len(valid))
 
 
 def _lift(places: np.ndarray, head_to_camera: np.ndarray):

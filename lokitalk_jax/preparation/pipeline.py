@@ -136,19 +136,19 @@ def _run_stages(
         ),
         flow_points.Followed._make,
     )
-    poses = head_points.refine(poses, followed, landmarks, valid, focal, principal)
+    head_to_camera = head_points.refine(
+        poses, followed, landmarks, valid, focal, principal
+    )
     motion = work.cached(
         "torso_points",
-        lambda: stages.register_torso(
-            out, poses.head_to_camera, valid, workers, progress
-        ),
+        lambda: stages.register_torso(out, head_to_camera, valid, workers, progress),
         torso.TorsoMotion._make,
     )
     tracked = tracks.assemble(
         landmarks,
         valid,
         grid.duplicate,
-        poses.head_to_camera,
+        head_to_camera,
         motion,
         focal,
         principal,

@@ -158,7 +158,7 @@ def test_a_clip_begins_with_its_sound(live, spoken_run):
 
 
 def test_an_error_in_a_thread_reaches_the_reader(live, tmp_path):
-    (tmp_path / "eye.csv").write_text("eye0,eye1\n1,1\n", "utf-8")
+    (tmp_path / "eye.csv").write_text("eye0,eye1,eye2\n1,1,0\n", "utf-8")
     live.change(Sources(eye=str(tmp_path / "eye.csv")))
     with pytest.raises(ValueError, match="a signal table ends"), live.stream() as it:
         list(itertools.islice(it, 60))

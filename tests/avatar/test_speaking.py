@@ -31,7 +31,7 @@ def motion_of(s, sources, run=None):
 def test_gain_scales_each_region_about_rest(spoken_run, tmp_path):
     table = tmp_path / "eyes.csv"
     openness = np.linspace(0.2, 1, 50)
-    table.write_text("eye0,eye1\n" + "".join(f"{x},{x}\n" for x in openness))
+    table.write_text("eye0,eye1,eye2\n" + "".join(f"{x},{x},0\n" for x in openness))
     sources = Sources(eye=str(table))
     half = sources._replace(gain={"lip": 0.5, "eye": 0.5, "head": 0.5})
     _, plain = motion_of(spoken_run, sources)
@@ -117,9 +117,9 @@ def test_the_files_of_speech_are_not_replaced_by_it(spoken_run, tmp_path):
 
 def test_input_that_cannot_be_used_is_refused(spoken_run, tiny_run, tmp_path, capsys):
     short = tmp_path / "short.csv"
-    short.write_text("eye0,eye1\n1,1\n1,1\n")
+    short.write_text("eye0,eye1,eye2\n1,1,0\n1,1,0\n")
     bad = tmp_path / "bad.csv"
-    bad.write_text("eye0,eye1\n1,1\n1,x\n")
+    bad.write_text("eye0,eye1,eye2\n1,1,0\n1,x,0\n")
     silent = tmp_path / "silent.wav"
     scipy.io.wavfile.write(silent, 16_000, np.zeros(16_000, "i2"))
     run, path = spoken_run.workdir, spoken_run.path
