@@ -290,7 +290,8 @@ def early_term(field: Field) -> str:
 def time_limit(field: Field) -> str:
     """The time limit, in a run that compiles for most of it."""
     field.begun("limited", LATE)
-    job = field.submit("limited", "--time=1", "--signal=TERM@40")
+    # The signal comes after 20 seconds, and compiling may take over two minutes more.
+    job = field.submit("limited", "--time=3", "--signal=TERM@160")
     until(job.restarts, "its restart")
     first = job.log()
     command("scontrol", "update", f"jobid={job.number}", "timelimit=60")

@@ -73,6 +73,7 @@ TaskPlugin=task/none
 MpiDefault=none
 ReturnToService=2
 KillWait=30
+MinJobAge=7200
 GresTypes=gpu
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
