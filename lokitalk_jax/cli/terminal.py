@@ -54,6 +54,9 @@ def _status(
         message = str(error)
         if error.errno == errno.ENOSPC:
             message = f"the disk is full ({error}); free some space and run it again"
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        if in_the_way and error.filename:
+            message = f"{error.filename} cannot be a folder, as a file is there"
     except (ValueError, FloatingPointError) as error:
         message = str(error)
     except KeyboardInterrupt as stopped:

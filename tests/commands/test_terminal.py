@@ -33,6 +33,8 @@ def test_parameters_in_errors_become_flags(message, shown):
         (FloatingPointError("not finite"), 1, "x: not finite"),
         (OSError(errno.ENOSPC, "full"), 1, "the disk is full"),
         (FileNotFoundError("no such file"), 1, "x: no such file"),
+        (FileExistsError(17, "exists", "a/f"), 1, "x: a/f cannot be a folder"),
+        (NotADirectoryError(20, "not", "f/b"), 1, "x: f/b cannot be a folder"),
         (KeyboardInterrupt(), 130, "x: interrupted"),
     ],
 )
