@@ -65,6 +65,8 @@ SlurmctldPidFile=$folder/slurmctld.pid
 SlurmdPidFile=$folder/slurmd-%n.pid
 SlurmdSpoolDir=$folder/spool-%n
 SlurmctldPort=$base
+# JAX takes the coordinator's port from the number of the job, and another drill may run.
+FirstJobId=$base
 SlurmctldLogFile=$folder/slurmctld.log
 SlurmdLogFile=$folder/slurmd-%n.log
 SlurmdParameters=config_overrides
