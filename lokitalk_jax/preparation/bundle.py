@@ -21,6 +21,7 @@ HUBER = 4.0
 MAX_STEPS = 30
 STEP_TOLERANCE = 1e-6  # radians and metres
 _PARTS = 0.5 ** np.arange(8)  # of a step, tried until one is better
+_CHUNK = 250  # frames whose derivatives are in memory at once
 _RISE = 1.01  # of the cost, which rounding and the loss's weights may cause
 
 
@@ -37,6 +38,11 @@ class Seen(NamedTuple):
     places: np.ndarray
     sigma: float
     weights: np.ndarray | None = None
+
+    def part(self, frames: slice) -> "Seen":
+        """The same in some of the frames."""
+        weights = None if self.weights is None else self.weights[frames]
+        return Seen(self.places[frames], self.sigma, weights)
 
 
 def _turned(points, rotations):
@@ -159,10 +165,7 @@ def fit_poses(points, rotations, translations, seen, frames):
     """
     successive = (np.diff(frames, n=2) == 0) & (frames[2:] - frames[:-2] == 2)
     for _ in range(MAX_STEPS):
-        errors, to_pose, _ = _linearise(points, rotations, translations, seen)
-        blocks = to_pose.transpose(0, 2, 1) @ to_pose
-        gradient = np.einsum("fka,fk->fa", to_pose, errors)
-
+        blocks, gradient = _normal_equations(points, rotations, translations, seen)
         turns = rotations[1:] @ rotations[:-1].transpose(0, 2, 1)
         steps = Rotation.from_matrix(turns).as_rotvec() if len(turns) else turns[..., 0]
         motion = np.concatenate([steps, np.diff(translations, axis=0)], 1)
@@ -181,6 +184,23 @@ def fit_poses(points, rotations, translations, seen, frames):
         if np.abs(step).max() < STEP_TOLERANCE:
             break
     return rotations, translations
+
+
+def _normal_equations(points, rotations, translations, seen):
+    """Those of each frame's pose: [F, 6, 6], and the gradients [F, 6].
+
+    Derivatives of all frames of a long clip would fill the memory.
+    """
+    count = len(rotations)
+    blocks, gradients = np.empty((count, 6, 6)), np.empty((count, 6))
+    for first in range(0, count, _CHUNK):
+        part = slice(first, first + _CHUNK)
+        errors, to_pose, _ = _linearise(
+            points, rotations[part], translations[part], seen.part(part)
+        )
+        blocks[part] = to_pose.transpose(0, 2, 1) @ to_pose
+        gradients[part] = np.einsum("fka,fk->fa", to_pose, errors)
+    return blocks, gradients
 
 
 def _banded(blocks, stiffness):
