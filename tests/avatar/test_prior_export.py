@@ -1,12 +1,14 @@
 import jax
 import numpy as np
 import pytest
+import tiny_model
 
 import lokitalk_jax as lokitalk
 from lokitalk_jax.avatar import prior_export, zero_shot
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.data.folder import IdentityFolder
+from lokitalk_jax.training.session import build_session
 
 
 def equal(one, other):
@@ -32,6 +34,16 @@ def test_new_identities_start_as_from_the_run(tiny_run, prior):
             zero_shot.initial_residual(prior, start, seen),
             zero_shot.initial_residual(run, start, seen),
         )
+
+
+def test_an_adaptation_begins_as_from_the_run(tiny_run, prior, strangers):
+    states = []
+    for workdir in (tiny_run.workdir, prior.workdir):
+        c = tiny_model.config(encoder=True)
+        c.data.root, c.prior = str(strangers), str(workdir)
+        session = build_session(c)
+        states.append(jax.device_get(session.state._replace(moments=None)))
+    equal(*states)
 
 
 def test_it_holds_no_identity(tiny_run, prior):
