@@ -16,28 +16,11 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
-from benchmarks import held_out_scores, mouth, reports
+from benchmarks import held_out_scores, mean_faces, mouth, reports
 from lokitalk_jax import process
 from lokitalk_jax.avatar import backdrop, frame_stream, motion
 from lokitalk_jax.avatar.run import OpenRun
-from lokitalk_jax.data import references
 from lokitalk_jax.media import image_file, image_grid
-
-# Part of a face that is compared: a square from the brows to the chin, metres.
-_FACE = references.ReferenceSpec(count=0, size=48, square=(-0.07, -0.06, 0.14))
-_AVERAGED = 8  # training frames of a mean face
-
-
-def nearest(face: np.ndarray, mean_faces: dict[str, np.ndarray]) -> str:
-    """The identity whose mean face [E, E, 4] is nearest in colour to a face."""
-
-    def distance(other: np.ndarray) -> float:
-        both = (face[..., 3] > 0.5) & (other[..., 3] > 0.5)
-        if not both.any():
-            return np.inf
-        return float(np.mean((face[both] - other[both])[:, :3] ** 2))
-
-    return min(mean_faces, key=lambda name: distance(mean_faces[name]))
 
 
 class Subject:
@@ -59,19 +42,13 @@ class Subject:
         self.name, self.avatar = name, run.avatar(name)
         record = self.avatar.record
         data = held_out_scores.open_clip(run, record)
-        self._intrinsics, poses = data.camera.intrinsics, data.tracks.head_to_camera
+        self._data = data
         self._plate = backdrop.find("plate", record)
         self.frames = range(0, record.frame_count, -(-record.frame_count // count))
         self.openings = mouth.openings(data.frames[i] for i in self.frames)
-        some = references.spread(record.train_frames, _AVERAGED)
-        faces = [self._face(*data.frame(i)[:2], poses[i]) for i in some]
-        self.mean_face = np.mean(faces, axis=0)
+        self.mean_face = mean_faces.mean_face(data)
 
-    def _face(self, rgb: np.ndarray, mask: np.ndarray, pose: np.ndarray):
-        pose = pose.astype(np.float64)
-        return references.project(rgb, mask, self._intrinsics, pose, _FACE)
-
-    def render(self, moved: motion.Motion, mean_faces: dict[str, np.ndarray]):
+    def render(self, moved: motion.Motion, known: dict[str, np.ndarray]):
         """Renders a motion.
 
         Returns:
@@ -83,13 +60,13 @@ class Subject:
         for pose, maps in zip(moved.head_to_camera, frames, strict=True):
             rgb = np.clip(np.asarray(maps.rgb), 0, 1)
             pictures.append(image_grid.to_uint8(rgb))
-            face = self._face(rgb, np.asarray(maps.alpha), pose)
-            kept.append(nearest(face, mean_faces) == self.name)
+            seen = mean_faces.face(self._data, rgb, np.asarray(maps.alpha), pose)
+            kept.append(mean_faces.nearest(seen, known) == self.name)
         openings = mouth.openings(pictures)
         return openings, float(np.mean(kept)), pictures[len(pictures) // 2]
 
 
-def measure(subject: Subject, driver: Subject, mean_faces: dict[str, np.ndarray]):
+def measure(subject: Subject, driver: Subject, known: dict[str, np.ndarray]):
     """Scores of one pair, and a frame of it; `driver` may be `subject`."""
     record = subject.avatar.record
     if subject is driver:
@@ -98,8 +75,8 @@ def measure(subject: Subject, driver: Subject, mean_faces: dict[str, np.ndarray]
         part = driver.avatar.record, driver.frames
         drivers = dict.fromkeys(("lip", "eye", "head"), part)
         moved = motion.swap(record, driver.frames, drivers, len(driver.frames))
-    openings, kept, middle = subject.render(moved, mean_faces)
-    still, *_ = subject.render(motion.hold(moved, record, ["lip"]), mean_faces)
+    openings, kept, middle = subject.render(moved, known)
+    still, *_ = subject.render(motion.hold(moved, record, ["lip"]), known)
     shuffled = np.random.default_rng(0).permutation(driver.openings)
     return {
         "identity": subject.name,
@@ -147,10 +124,10 @@ def main(_) -> None:
     """Measures all pairs."""
     run, out = OpenRun(pathlib.Path(_WORKDIR.value)), pathlib.Path(_OUT.value)
     subjects = [Subject(run, name, _FRAMES.value) for name in run.identities]
-    mean_faces = {subject.name: subject.mean_face for subject in subjects}
+    known = {subject.name: subject.mean_face for subject in subjects}
     rows, grid = [], []
     for subject in tqdm(subjects, "re-enacting", unit="identity"):
-        found = [measure(subject, driver, mean_faces) for driver in subjects]
+        found = [measure(subject, driver, known) for driver in subjects]
         rows += [row for row, _ in found]
         grid.append(np.concatenate([middle for _, middle in found], axis=1))
     reports.write_json(out / "swap.json", rows)

@@ -31,18 +31,19 @@ def chosen(record: ClipRecord) -> np.ndarray:
 
 
 def psnr(avatar: OpenAvatar, data: Dataset) -> dict[str, float]:
-    """PSNR of those frames and of the head in them, {"frame", "head"}, dB.
+    """PSNR of those frames, and of head and lips in them, dB, by region.
 
     Takes a fifth of the time of `every`.
     """
-    frames, head = chosen(avatar.record), REGIONS.index("head")
+    frames = chosen(avatar.record)
     pictures = np.stack([picture for *_, picture in rendered_frames(avatar, frames)])
     truth = np.stack([data.frames[index] for index in frames]) / np.float32(255)
-    masks = np.stack([data.region_masks(index)[..., head] for index in frames])
-    return {
-        "frame": masked_psnr(truth, pictures, np.ones_like(masks)),
-        "head": masked_psnr(truth, pictures, masks),
-    }
+    masks = np.stack([data.region_masks(index) for index in frames])
+    found = {"frame": masked_psnr(truth, pictures, np.ones(truth.shape[:-1]))}
+    for region in ("head", "lip"):
+        mask = masks[..., REGIONS.index(region)]
+        found[region] = masked_psnr(truth, pictures, mask)
+    return found
 
 
 def masked_psnr(truth: np.ndarray, found: np.ndarray, mask: np.ndarray) -> float:

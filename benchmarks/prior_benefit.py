@@ -119,18 +119,20 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
     """Trains one identity and scores it after some numbers of steps.
 
     Returns:
-      a dict at each mark: step, cpu_seconds, and scores.
+      a dict at each mark: step, cpu_seconds, PSNR of frame, head and lip; at the last
+      one lpips and lmd_px as well. Frames are rendered as in training.
     """
     training, points = TimedTraining(session, time.process_time), []
     for mark in marks:
         training.run(mark - training.step)
-        avatar = training.avatar()
-        found = held_out_scores.every(avatar, training.data)
-        scores = {region: found[region]["psnr"] for region in ("frame", "head", "lip")}
-        # The mouth has no distance where no face is found, as before the first step.
-        scores |= {"lpips": found["frame"]["lpips_alex"], "lmd_px": found["lmd_px"]}
+        avatar = training.avatar().exact()
+        found = held_out_scores.psnr(avatar, training.data)
+        if mark == marks[-1]:
+            whole = held_out_scores.every(avatar, training.data)
+            found["lpips"] = whole["frame"]["lpips_alex"]
+            found["lmd_px"] = whole["lmd_px"]  # None where no face is found
         point = {"step": mark, "cpu_seconds": round(training.seconds, 2)}
-        points.append(point | {k: v and round(float(v), 4) for k, v in scores.items()})
+        points.append(point | {k: v and round(float(v), 4) for k, v in found.items()})
     training.close()
     return points
 
@@ -167,7 +169,7 @@ def main(_) -> None:
         path = folders[name].path
         config = configure(method, path, prior, seconds, seed, _STEPS.value, choose)
         steps = config.train.steps
-        marks = [0, *(2**i * 12 for i in range(20) if 2**i * 12 < steps), steps]
+        marks = [0, *(2**i * 24 for i in range(20) if 2**i * 24 < steps), steps]
         return {
             "identity": name,
             "seconds": seconds,
