@@ -10,6 +10,10 @@ it all of them are taken. The prior holds shared parameters and the encoder only
 person. `trained_on.json` says what it was trained on; give it along, with the
 attributions that the licences of the footage ask for. Called again after an
 interruption, it continues.
+
+Images are small, whatever the preset: a prior knows how faces move and roughly how they
+look, which small images show, and adaptation fills the finer levels of the preset's
+grid from images of any size.
 """
 
 import argparse
@@ -22,6 +26,7 @@ from lokitalk_jax import demo
 from lokitalk_jax.data import folder
 
 MOST_BYTES = 12_000_000
+_SIZE = 64  # longest side of the training images, pixels
 _CAST_SECONDS, _CAST_SIZE = 4, 128
 
 
@@ -67,6 +72,12 @@ def train(flags: argparse.Namespace) -> pathlib.Path:
             data=root,
             workdir=flags.out / "run",
             overrides={
+                "data.size": _SIZE,
+                "train.coarse": 1.0,
+                "train.coarse_size": _SIZE,
+                "train.perceptual": 0.0,
+                # More steps for the encoder than in a run that is rendered itself.
+                "model.residual_dropout": 0.25,
                 "train.steps": flags.steps,
                 "train.identities_per_step": flags.identities_per_step,
                 # Audio2Motion is no part of a prior.
@@ -101,8 +112,8 @@ def main(arguments: list[str] | None = None) -> int:
     add("--names", type=pathlib.Path, help="file with the names to train on")
     add("--out", type=pathlib.Path, required=True)
     add("--animated", type=int, default=8, help="identities of the demo cast to add")
-    add("--preset", default="draft")
-    add("--steps", type=int, default=6000)
+    add("--preset", default="standard", help="of the grid, draft, standard or full")
+    add("--steps", type=int, default=2000)
     add("--identities-per-step", type=int, default=8)
     flags = parser.parse_args(arguments)
     try:

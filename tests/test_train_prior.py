@@ -38,7 +38,7 @@ def test_it_trains_on_the_named_people_and_says_so(script, tiny_run, tmp_path, c
     prior = tmp_path / "o" / "prior"
     assert capsys.readouterr().out.split() == [str(prior)] * 2
     config, people, options = script.calls[0]
-    assert (config, people) == ("multi_id:draft", [first])
+    assert (config, people) == ("multi_id:standard", [first])
     assert options["overrides"]["train.identities_per_step"] == 8
     facts = json.loads((tmp_path / "o" / "trained_on.json").read_text())
     assert facts["people"] == [first] and facts["steps"] == 12
