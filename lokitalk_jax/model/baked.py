@@ -6,7 +6,7 @@ depend on them. So the networks of a trained identity are functions of position 
     Delta_r(x, s) = B_r0(x) + sum_k s_k B_rk(x)
 
 `bake` evaluates all B_rk at the nodes. `at_frames` adds them up for the signals of some
-frames, once a frame and not once a sample. `deform` then interpolates, where
+frames, once a frame and not once a sample. `move` then interpolates, where
 `Deformation` runs networks. Anatomical parts of gates and the torso's motion stay
 exact. All of it is differentiable.
 """
@@ -22,7 +22,7 @@ from flax import struct
 from lokitalk_jax.broadcasting import trailing
 from lokitalk_jax.model import deformation, encodings, lattice
 from lokitalk_jax.model.architecture import Model
-from lokitalk_jax.model.deformation import Deformation, Deformed
+from lokitalk_jax.model.deformation import Deformation
 from lokitalk_jax.model.lattice import Lattice
 from lokitalk_jax.structs import EYE_REST, UNIT, AvatarParams, Signals
 
@@ -181,31 +181,6 @@ def at_frames(baked: BakedFields, signals: Signals) -> FrameFields:
     )
 
 
-def deform(
-    model: Model,
-    motion: FrameFields,
-    points: Array,
-    signals: Signals,
-    identity: dict,
-) -> Deformed:
-    """Deforms points [B, Q, 3] as `Deformation` does, by interpolated fields.
-
-    Args:
-      model: modules and sizes.
-      motion: of the B frames.
-      points: [B, Q, 3], units of `UNIT`.
-      signals: leaves [B, ...].
-      identity: the identity's parameters.
-    """
-    moved = move(model, motion, _columns(points), signals, identity)
-    return Deformed(
-        points=_points(moved.axes),
-        gates=jnp.stack(moved.gates, axis=-1),
-        offsets=jnp.stack([_points(x) for x in moved.offsets], axis=-2),
-        torso_rotation=moved.torso_rotation,
-    )
-
-
 def move(
     model: Model,
     motion: FrameFields,
@@ -213,11 +188,16 @@ def move(
     signals: Signals,
     identity: dict,
 ) -> Moved:
-    """`deform` with x, y and z apart, which a CPU computes three times as fast.
+    """Moves points as `Deformation` does, by interpolated fields.
+
+    Coordinates are apart, which a CPU computes three times as fast.
 
     Args:
-      model, motion, signals, identity: see `deform`.
-      axes: x, y and z of the points, [B, Q] each.
+      model: modules and sizes.
+      motion: of the B frames.
+      axes: x, y and z of the points, [B, Q] each, units of `UNIT`.
+      signals: leaves [B, ...].
+      identity: the identity's parameters.
     """
     module = model.deformation
     look_up = functools.partial(lattice.interpolate, motion.lattice)
