@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Preset(NamedTuple):
-    """Values of the fields of `base_config` that presets set.
+    """Values of the fields of `base_config` that presets set; by default a draft's.
 
     Attributes:
       size: longest side of the training images, pixels.
@@ -20,36 +20,22 @@ class Preset(NamedTuple):
       distortion: weight of the loss that thins surfaces.
     """
 
-    size: int
-    frames: int
-    rays: int
-    levels: int
-    finest: int
-    log2_entries: int
-    samples: int
-    steps: int
-    coarse: float
-    coarse_size: int
-    perceptual: float
-    patch: int
-    distortion: float
+    size: int = 64
+    frames: int = 4
+    rays: int = 96
+    levels: int = 8
+    finest: int = 256
+    log2_entries: int = 15
+    samples: int = 12
+    steps: int = 1_500
+    coarse: float = 0.0
+    coarse_size: int = 64
+    perceptual: float = 0.0
+    patch: int = 32
+    distortion: float = 0.0
 
 
-_DRAFT = Preset(
-    size=64,
-    frames=4,
-    rays=96,
-    levels=8,
-    finest=256,
-    log2_entries=15,
-    samples=12,
-    steps=1_500,
-    coarse=0.0,
-    coarse_size=64,
-    perceptual=0.0,
-    patch=32,
-    distortion=0.0,
-)
+_DRAFT = Preset()
 _STANDARD = _DRAFT._replace(
     size=256,
     rays=400,
