@@ -4,9 +4,10 @@
         --cache=runs/speech_cache
 
 The speakers of each folder are split into five folds. A fold is predicted by a voice of
-the other four of its folder and of the other folders' recordings without those of the
-same corpus (column `corpus` of the manifest), since folders number their speakers each
-in its own way and may hold the same person. Scores are those of
+the other four and of the other folders' recordings of corpora (column `corpus` of the
+manifest) that this folder has none of, since folders number their speakers each in its
+own way and may hold the same person.
+Scores are those of
 `benchmarks.lips_from_speech`; those of a speaker are the means over their clips, and a
 JSON line is the mean over the speakers of a corpus, with its 95% interval.
 """
@@ -35,28 +36,26 @@ def folds(clips: Sequence[Clip]) -> dict[str, int]:
 def split(
     folders: Sequence[Sequence[Clip]],
 ) -> list[tuple[int, list[Clip], list[Clip]]]:
-    """Number of the folder, clips to test on and to train on, of each split.
-
-    Within a folder, a split for each fold and for each corpus of it that other folders
-    hold too.
-    """
+    """Number of the folder, clips to test on and to train on, of each fold."""
     found = []
     for n, clips in enumerate(folders):
-        others = [clip for m, more in enumerate(folders) if m != n for clip in more]
-        shared = {clip.row.get("corpus", "") for clip in others}
-        fold = folds(clips)
-        kinds = {c.row.get("corpus", "") for c in clips}
-        # Corpora that no other folder holds can be tested together.
-        sets = [{kind} for kind in sorted(kinds & shared)] + [kinds - shared]
+        fold, kinds = folds(clips), {corpus_of(clip) for clip in clips}
+        others = [
+            clip
+            for m, more in enumerate(folders)
+            for clip in more
+            if m != n and corpus_of(clip) not in kinds
+        ]
         for k in range(_FOLDS):
-            for kind in sets:
-                own = [c for c in clips if c.row.get("corpus", "") in kind]
-                test = [c for c in own if fold[c.speaker] == k]
-                train = [c for c in clips if fold[c.speaker] != k]
-                train += [c for c in others if c.row.get("corpus", "") not in kind]
-                if test:
-                    found.append((n, test, train))
+            test = [clip for clip in clips if fold[clip.speaker] == k]
+            train = [clip for clip in clips if fold[clip.speaker] != k]
+            found.append((n, test, train + others))
     return found
+
+
+def corpus_of(clip: Clip) -> str:
+    """Name of its corpus by the manifest, or ""."""
+    return clip.row.get("corpus", "")
 
 
 def by_speaker(rows: Sequence[dict]) -> list[dict]:
@@ -81,13 +80,15 @@ def main(_) -> None:
     everything = sum(folders, [])
     known = speech_clips.rows(_HEARS.value, [c.spoken for c in everything], cache)
     basis = speech_clips.shared_basis(everything)
+    lessons = speech_clips.taught(everything, known, basis)
     rows = []
     for place, test, train in split(folders):
-        one = speech_clips.train(_HEARS.value, train, known, basis)
+        chosen = [lessons[clip.name] for clip in train]
+        one = speech_clips.train(_HEARS.value, chosen, basis)
         for clip in test:
             row = speech_clips.score(one, clip, known[clip.name])
             row["speaker"] = f"{place} {clip.speaker}"
-            row["corpus"] = clip.row.get("corpus", "")
+            row["corpus"] = corpus_of(clip)
             rows.append(row)
     speakers = by_speaker(rows)
     kinds = sorted({one["corpus"] for one in speakers})

@@ -89,7 +89,8 @@ def main(_) -> None:
         else:
             others = apart([*clips, *corpus], group)
             basis = speech_clips.shared_basis(others)
-            one = speech_clips.train(_HEARS.value, others, known, basis)
+            lessons = speech_clips.taught(others, known, basis)
+            one = speech_clips.train(_HEARS.value, [*lessons.values()], basis)
         for clip in clips:
             if clip.name in group:
                 found.append(

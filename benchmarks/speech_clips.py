@@ -151,18 +151,31 @@ def shared_basis(clips: Sequence[Clip], lip_dim: int = 8) -> np.ndarray:
     return signals.fit_apply(tracks, usable, lip_dim)[0].lip_basis
 
 
-def train(
-    hears: str,
-    clips: Sequence[Clip],
-    known: Mapping[str, np.ndarray],
-    lip_basis: np.ndarray,
-) -> Voice:
-    """A voice fitted to clips, whose feature rows are `known`, from nothing."""
+class Taught(NamedTuple):
+    """A clip as training data: its lesson, and metres of a unit of its lips."""
+
+    lesson: ridge.Lesson
+    lip_scale: float
+
+
+def taught(
+    clips: Sequence[Clip], known: Mapping[str, np.ndarray], lip_basis: np.ndarray
+) -> dict[str, Taught]:
+    """Training data of clips, whose feature rows are `known`, by name."""
+    found = {}
+    for clip in clips:
+        spoken, fitted = in_basis(clip, lip_basis)
+        [lesson] = clip_fitting.lessons([spoken], known)
+        found[clip.name] = Taught(lesson, float(fitted.lip_scale[0]))
+    return found
+
+
+def train(hears: str, lessons: Sequence[Taught], lip_basis: np.ndarray) -> Voice:
+    """A voice fitted to clips from nothing."""
     spec = hearing.spec_of(hears, len(lip_basis))
-    both = [in_basis(clip, lip_basis) for clip in clips]
-    lessons = clip_fitting.lessons([spoken for spoken, _ in both], known)
-    scale = float(np.median([fitted.lip_scale[0] for _, fitted in both]))
-    return Voice(spec, ridge.fit(spec, lessons), lip_basis, scale)
+    params = ridge.fit(spec, [one.lesson for one in lessons])
+    scale = float(np.median([one.lip_scale for one in lessons]))
+    return Voice(spec, params, lip_basis, scale)
 
 
 def windows(
