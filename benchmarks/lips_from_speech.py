@@ -14,8 +14,9 @@ of the corpora, so many seconds of each.
 Scores are of three distances of the lips (inner and outer opening, width): Pearson's
 correlation, for the voice as it is; and for the voice adapted to the first two seconds
 of the clip, on the rest of it, the concordance correlation (CCC), the ratio of
-predicted to true spread and the closures of `lip_distances.closures`. A JSON line for
-each clip, and one for their mean.
+predicted to true spread and the closures of `lip_distances.closures`; and for the last
+eleventh in the style of the rest of the clip and in a neutral one. A JSON line for each
+clip, and one for their mean.
 """
 
 import json
@@ -93,9 +94,9 @@ def main(_) -> None:
             one = speech_clips.train(_HEARS.value, [*lessons.values()], basis)
         for clip in clips:
             if clip.name in group:
-                found.append(
-                    speech_clips.score(one, clip, known[clip.name], look_ahead)
-                )
+                rows = known[clip.name]
+                row = speech_clips.score(one, clip, rows, look_ahead)
+                found.append(row | speech_clips.style_scores(one, clip, rows))
                 print(json.dumps(found[-1]), flush=True)
     total = speech_clips.summary(found)
     if corpus:

@@ -213,20 +213,46 @@ def score(one: Voice, clip: Clip, rows: np.ndarray, look_ahead: float = 0.0) -> 
     row: dict = {
         "clip": clip.name,
         "frames": len(frames),
-        "correlation": lip_distances.correlation(found[frames], true[frames]),
+        "correlations": lip_distances.correlation(found[frames], true[frames]),
         "lag_ms": lip_distances.best_lag_ms(found, true),
     }
     if len(rest) >= _LEAST:
         spoken, fitted = in_basis(clip, one.lip_basis, KNOWN)
         own = manner.adapted(one, spoken, rows, float(fitted.lip_scale[0]))
         found = distances_of(audio2motion.apply(own.params, seen), fitted)
-        row["ccc"] = lip_distances.concordance(found[rest], true[rest])
-        row["spread"] = found[rest].std(0) / true[rest].std(0)
+        row["concordances"] = lip_distances.concordance(found[rest], true[rest])
+        row["ratios_of_spreads"] = found[rest].std(0) / true[rest].std(0)
         row |= lip_distances.closures(found[rest], true[rest])
-    for key in ("correlation", "ccc", "spread"):
-        if key in row:
-            row[f"{key}_mean"] = np.mean(row[key])
+    for key, several in _MEAN_OF.items():
+        if several in row:
+            row[key] = np.mean(row[several])
     return {key: _rounded(value) for key, value in row.items()}
+
+
+def style_scores(one: Voice, clip: Clip, rows: np.ndarray) -> dict:
+    """Scores of the last eleventh of a clip in the style of the rest and in a neutral.
+
+    Returns:
+      own and neutral: the mean concordance of the three distances; and the mean
+      distance of the lip landmarks, lmd_mm.
+    """
+    frames = np.flatnonzero(clip.usable)
+    known = len(frames) * 10 // 11
+    spoken, fitted = in_basis(clip, one.lip_basis, known)
+    scale, rest = float(fitted.lip_scale[0]), frames[known:]
+    true = clip.tracks.lips.reshape(len(clip.usable), -1)
+    seen = windows(one.spec, spoken, rows, 0.0)
+    own = manner.measured(one, spoken, rows, scale)
+    found: dict = {}
+    for name, style in (("own", own), ("neutral", manner.neutral(one))):
+        voice = manner.in_style(one, style, scale)
+        lip = audio2motion.apply(voice.params, seen)
+        shape = fitted.lip_mean[0] + (lip * scale) @ fitted.lip_basis
+        both = (lip_distances.distances(x[rest]) for x in (shape, true))
+        found[f"{name}_concordance"] = float(lip_distances.concordance(*both).mean())
+        apart = (shape - true)[rest].reshape(len(rest), -1, 3)
+        found[f"{name}_lmd_mm"] = 1e3 * float(np.linalg.norm(apart, axis=-1).mean())
+    return {key: _rounded(value) for key, value in found.items()}
 
 
 def _rounded(value):
@@ -235,7 +261,20 @@ def _rounded(value):
     return round(float(value), 3) if isinstance(value, float | np.floating) else value
 
 
-MEANS = ("correlation_mean", "ccc_mean", "spread_mean", "closed", "opened")
+_MEAN_OF = {
+    "correlation": "correlations",
+    "concordance": "concordances",
+    "ratio_of_spreads": "ratios_of_spreads",
+}
+MEANS = (
+    *_MEAN_OF,
+    "closed",
+    "opened",
+    "own_concordance",
+    "neutral_concordance",
+    "own_lmd_mm",
+    "neutral_lmd_mm",
+)
 
 
 def summary(rows: Sequence[dict], name: str = "mean") -> dict:
@@ -247,5 +286,5 @@ def summary(rows: Sequence[dict], name: str = "mean") -> dict:
             found[key] = round(float(values.mean()), 3)
         if len(values) > 1:
             half = 1.96 * values.std(ddof=1) / len(values) ** 0.5
-            found[f"{key}_95"] = round(float(half), 3)
+            found[f"{key}_interval"] = round(float(half), 3)
     return found

@@ -50,6 +50,8 @@ class State(NamedTuple):
       encoder: see `whisper_stream`; None for other features.
       rows: feature rows that the next frames need, the loudness last; of Whisper the
         loudness alone.
+      levels: [T, 2], floor and peak of the loudness at each of `rows`.
+      level: see `pauses`.
       first: number of the first of `rows`.
       frame: number of the next frame.
       samples: number of samples received.
@@ -60,6 +62,8 @@ class State(NamedTuple):
     features: sound_features.State
     encoder: whisper_stream.State | None
     rows: np.ndarray
+    levels: np.ndarray
+    level: pauses.Level
     first: int
     frame: int
     samples: int
@@ -118,8 +122,18 @@ def begin(
         if spec.hears == "whisper":
             encoder = whisper_stream.begin(whisper_weights.load())
             rows = rows[:, -1:]
-    features = sound_features.begin()
-    return State(features, encoder, rows, 0, 0, 0, look_ahead, whole)
+    features, none, level = sound_features.begin(), np.zeros((0, 2)), pauses.Level()
+    state = State(features, encoder, rows[:0], none, level, 0, 0, 0, look_ahead, whole)
+    return _append(state, rows)
+
+
+def _append(state: State, rows: np.ndarray) -> State:
+    level, levels = pauses.push(state.level, rows[:, -1])
+    return state._replace(
+        rows=np.concatenate([state.rows, rows]),
+        levels=np.concatenate([state.levels, levels]),
+        level=level,
+    )
 
 
 def push(
@@ -144,10 +158,9 @@ def push(
         return _frames(state, spec, count)
     kind = "loudness" if state.encoder else spec.hears
     features, rows = sound_features.push(state.features, samples, kind)
-    state = state._replace(features=features, rows=np.concatenate([state.rows, rows]))
+    state = _append(state._replace(features=features), rows)
     if last:
-        rows = np.concatenate([state.rows, sound_features.finish(features, kind)])
-        state = state._replace(rows=rows)
+        state = _append(state, sound_features.finish(features, kind))
     if state.encoder:
         encoder, windows = whisper_stream.push(
             state.encoder,
@@ -171,23 +184,26 @@ def _frames(
 ) -> tuple[State, Inputs]:
     """Inputs of the frames before `until`; drops the rows that no later one needs."""
     times = np.arange(state.frame, until) * ROWS_PER_FRAME - state.first
-    rows = state.rows
+    rows, levels = state.rows, state.levels
     if not len(rows):  # less than a row of sound
-        rows = np.zeros((1, rows.shape[1]), np.float32)
+        rows, levels = np.zeros((1, rows.shape[1]), np.float32), np.zeros((1, 2))
     if windows is None:
         windows = audio2motion.windows(spec, rows[:, :-1], times)
     around, after = pauses.AROUND, pauses.AROUND
     if state.encoder:
         known = state.look_ahead - sound_features.LOUDNESS_LOOK_AHEAD
         after = min(after, int(known * audio2motion.RATE))
-    pause, silence = (
-        pauses.quietness(rows[:, -1], times, before, after)
-        for before in (around, around + _SILENCE)
-    )
+    earlier = times[:, None] - np.arange(0, _SILENCE + 1, ROWS_PER_FRAME)
+    quiet = pauses.quietness(rows[:, -1], levels, earlier.ravel(), around, after)
+    quiet = quiet.reshape(earlier.shape)
+    pause, silence = quiet[:, :1], quiet.min(1, keepdims=True)
     back = max(spec.back, around + _SILENCE)
     done = max(until * ROWS_PER_FRAME - back - state.first, 0)
     done = min(done, max(len(state.rows) - 1, 0))
     state = state._replace(
-        rows=state.rows[done:], first=state.first + done, frame=until
+        rows=state.rows[done:],
+        levels=state.levels[done:],
+        first=state.first + done,
+        frame=until,
     )
     return state, Inputs(windows, pause, silence)

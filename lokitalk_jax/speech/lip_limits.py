@@ -60,7 +60,7 @@ def _paused(clip: SpokenClip, lip: np.ndarray, closed: np.ndarray) -> np.ndarray
     if not len(loudness):  # less than a row of sound
         return closed
     times = clip.train_frames * audio2motion.ROWS_PER_FRAME
-    quiet = pauses.quietness(loudness, times, pauses.AROUND, pauses.AROUND)
+    quiet = pauses.of_sound(loudness, times)
     if quiet.sum() < _FEWEST_PAUSED:
         return closed
     return (quiet * lip).sum(0) / quiet.sum()

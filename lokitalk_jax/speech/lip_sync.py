@@ -82,10 +82,16 @@ def estimate(clip: SpokenClip, tracks: Tracks) -> Offset | None:
     )
     true = tracked[clip.name].lip
     predicted = voices.predict(voice, clip._replace(lip=true))
-    return _best(predicted, true, known)
+    return best(predicted, true, known)
 
 
-def _best(predicted: np.ndarray, true: np.ndarray, known: np.ndarray) -> Offset:
+def best(predicted: np.ndarray, true: np.ndarray, known: np.ndarray) -> Offset:
+    """The lag at which predicted lips [F, D_lip] agree best with true ones.
+
+    Args:
+      predicted, true: of all frames.
+      known: bool [F], frames that count.
+    """
     lags = np.arange(-_REACH, _REACH + 1)
     found = np.array([_correlation(predicted, true, known, int(lag)) for lag in lags])
     best = int(np.argmax(found[1:-1])) + 1

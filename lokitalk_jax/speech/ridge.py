@@ -2,7 +2,7 @@
 
 Clips differ in how well their lips follow their sound: some are out of step, dubbed or
 badly tracked. Each clip is first predicted by a regression to the others, and counts by
-the square of the correlation. Least squares predict lips that move less than true ones,
+the correlation. Least squares predict lips that move less than true ones,
 so the solution is scaled by the ratio of true and predicted spread of clips that were
 left out. The ratio is one for all coefficients: a larger one for those that the sound
 hardly determines would only enlarge their error.
@@ -148,11 +148,11 @@ def _left_out(known: Sequence[_Centred], folds: Sequence[_Sums]) -> list[np.ndar
 
 
 def _trusted(known: Sequence[_Centred]) -> list[_Centred]:
-    """Lessons weighted by the squared correlation of their lips with predicted ones."""
+    """Lessons weighted by the correlation of their lips with predicted ones."""
     shares = []
     for one, found in zip(known, _left_out(known, _folds(known)), strict=True):
         power = np.sqrt(np.sum(found**2) * np.sum(one.lip**2))
-        shares.append(max(np.sum(found * one.lip) / max(power, 1e-12), 0) ** 2)
+        shares.append(max(np.sum(found * one.lip) / max(power, 1e-12), 0))
     if not any(shares):  # lips of none follow the sound
         return list(known)
     return [

@@ -103,7 +103,7 @@ def rows(spec: audio2motion.Spec, clip: SpokenClip) -> np.ndarray:
     if spec.hears == "whisper":
         found = whisper.features(whisper_weights.load(), sound)
         found = found.repeat(audio2motion.RATE // whisper.RATE, axis=0)
-        return _with_loudness(found, sound)
+        return with_loudness(found, sound)
     if hearing.computed(spec):
         return sound_features.features(sound, spec.hears)
     return rows_of_file(spec, clip.source / spec.hears, sound, len(clip.lip))
@@ -134,10 +134,10 @@ def rows_of_file(
             f"trained on {kinds[spec.inputs]}; compute those of this sound"
         )
     found = found.repeat(audio2motion.ROWS_PER_FRAME // 2, axis=0)
-    return _with_loudness(found, sound)
+    return with_loudness(found, sound)
 
 
-def _with_loudness(found: np.ndarray, sound: np.ndarray) -> np.ndarray:
+def with_loudness(found: np.ndarray, sound: np.ndarray) -> np.ndarray:
     """Rows with the loudness of the sound as another column."""
     loudness = sound_features.features(sound, "loudness")
     if not len(loudness):  # less than a row of sound

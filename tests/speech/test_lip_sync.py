@@ -27,7 +27,7 @@ def signals(seed=0, count=200, noise=1.0):
 @pytest.mark.parametrize("frames", [-7, -3, 0, 2, 8])
 def test_a_shift_is_found(frames):
     predicted, true = signals()
-    found = lip_sync._best(np.roll(predicted, frames, 0), true, np.ones(200, bool))
+    found = lip_sync.best(np.roll(predicted, frames, 0), true, np.ones(200, bool))
     assert found.sure and abs(found.seconds - frames / 25) < 0.01
     assert found.noticeable == (abs(frames) > 1)
 
@@ -35,14 +35,14 @@ def test_a_shift_is_found(frames):
 def test_half_a_frame_is_found():
     predicted, true = signals(noise=0.3)
     between = (predicted[1:] + predicted[:-1]) / 2
-    found = lip_sync._best(between, true[1:], np.ones(199, bool))
+    found = lip_sync.best(between, true[1:], np.ones(199, bool))
     assert abs(found.seconds - 0.02) < 0.008
 
 
 @pytest.mark.parametrize("count", [60, 200, 800])
 def test_somebody_else_s_sound_is_unsure(count):
     sure = [
-        lip_sync._best(
+        lip_sync.best(
             signals(seed, count)[0], signals(seed + 100, count)[1], np.ones(count, bool)
         ).sure
         for seed in range(20)

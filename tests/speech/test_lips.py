@@ -91,3 +91,18 @@ def test_lips_stay_near_the_range_of_training(spoken_run):
         assert (hard >= narrow.low - narrow.room).all()
     inside = (narrow.low + narrow.high) / 2
     np.testing.assert_array_equal(lip_limits.softened(narrow, inside), inside)
+
+
+@pytest.mark.parametrize("noise", [20, 10, 5])
+def test_noise_without_speech_is_a_pause(spoken_run, noise):
+    rate, rng = structs.AUDIO_RATE, np.random.default_rng(0)
+    said = np.tile(spoken_run.sound, 2)
+    sound = np.concatenate([said, np.zeros(2 * rate, np.float32), said])
+    spread = np.sqrt(np.mean(said**2) / 10 ** (noise / 10))
+    heard = sound + np.float32(spread * rng.normal(size=len(sound)))
+    found, _ = streamed(spoken_run, heard, [700] * (len(heard) // 700 + 1))
+    first = round(len(said) / rate * structs.FPS)
+    pause = found[first + 20 : first + 45]
+    np.testing.assert_allclose(pause, np.tile(pause[:1], (25, 1)), atol=1e-3)
+    for spoken in (found[:first], found[first + 55 :]):
+        assert np.abs(np.diff(spoken, axis=0)).max() > 0.05
