@@ -8,8 +8,8 @@ from the others and from corpora (`lokitalk_jax.training.speech_corpus`) without
 recordings whose column `shares_source_with` names a clip of the source, and predicts
 the clips left out: as in a file, with all of their sound known (--look-ahead=0), or
 with so many seconds of sound after each frame. With --shipped, the package's voice
-predicts instead. --speakers and --seconds limit what is learned from: so many speakers
-of the corpora, so many seconds of each.
+predicts instead. With --speakers or --seconds, Audio2Motion learns from so many
+speakers of the corpora alone, so many seconds of each, once for all clips.
 
 Scores are of three distances of the lips (inner and outer opening, width): Pearson's
 correlation, for the voice as it is; and for the voice adapted to the first two seconds
@@ -21,7 +21,7 @@ clip, and one for their mean.
 
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from absl import app, flags
@@ -66,6 +66,13 @@ def apart(clips: Sequence[Clip], group: Sequence[str]) -> list[Clip]:
     ]
 
 
+def trained(clips: Sequence[Clip], known: Mapping[str, np.ndarray]) -> voice.Voice:
+    """A voice of clips, whose feature rows are `known`."""
+    basis = speech_clips.shared_basis(clips)
+    lessons = speech_clips.taught(clips, known, basis)
+    return speech_clips.train(_HEARS.value, [*lessons.values()], basis)
+
+
 def main(_) -> None:
     """Measures, and writes the scores."""
     data, look_ahead = pathlib.Path(_DATA.value), _LOOK_AHEAD.value
@@ -83,15 +90,14 @@ def main(_) -> None:
         corpus = some(sum(opened, []), _SPEAKERS.value, _SECONDS.value)
     spoken = [clip.spoken for clip in [*clips, *corpus]]
     known = speech_clips.rows(_HEARS.value, spoken, cache)
-    found = []
+    found, limited = [], bool(_SPEAKERS.value or _SECONDS.value)
+    if limited:
+        one = trained(apart(corpus, sum(groups, [])), known)
     for group in groups:
         if _SHIPPED.value:
             one = voice.shipped(_HEARS.value)
-        else:
-            others = apart([*clips, *corpus], group)
-            basis = speech_clips.shared_basis(others)
-            lessons = speech_clips.taught(others, known, basis)
-            one = speech_clips.train(_HEARS.value, [*lessons.values()], basis)
+        elif not limited:
+            one = trained(apart([*clips, *corpus], group), known)
         for clip in clips:
             if clip.name in group:
                 rows = known[clip.name]

@@ -286,5 +286,5 @@ def summary(rows: Sequence[dict], name: str = "mean") -> dict:
             found[key] = round(float(values.mean()), 3)
         if len(values) > 1:
             half = 1.96 * values.std(ddof=1) / len(values) ** 0.5
-            found[f"{key}_interval"] = round(float(half), 3)
+            found[f"{key}_ci95"] = round(float(half), 3)
     return found
