@@ -25,7 +25,8 @@ WIDTHS = {"whisper": whisper.WIDTH, "phones": 42, "mel": 25, "both": 67}
 # where the frame waits for it, and in a file.
 LIVE, FILE = 0.08, 0.5
 LOOK_AHEADS = 0.04, 1.0  # smallest and largest
-_SILENCE = 50  # rows without speech that make silence of a pause
+# Rows without speech after which a pause begins to be silence; as many more, and it is.
+_SILENCE = 52
 
 
 class Inputs(NamedTuple):
@@ -193,11 +194,12 @@ def _frames(
     if state.encoder:
         known = state.look_ahead - sound_features.LOUDNESS_LOOK_AHEAD
         after = min(after, int(known * audio2motion.RATE))
-    earlier = times[:, None] - np.arange(0, _SILENCE + 1, ROWS_PER_FRAME)
+    earlier = times[:, None] - np.arange(0, 2 * _SILENCE, ROWS_PER_FRAME)
     quiet = pauses.quietness(rows[:, -1], levels, earlier.ravel(), around, after)
-    quiet = quiet.reshape(earlier.shape)
-    pause, silence = quiet[:, :1], quiet.min(1, keepdims=True)
-    back = max(spec.back, around + _SILENCE)
+    held = np.minimum.accumulate(quiet.reshape(earlier.shape), axis=1)
+    pause = held[:, :1]
+    silence = held[:, _SILENCE // ROWS_PER_FRAME :].mean(1, keepdims=True)
+    back = max(spec.back, around + 2 * _SILENCE)
     done = max(until * ROWS_PER_FRAME - back - state.first, 0)
     done = min(done, max(len(state.rows) - 1, 0))
     state = state._replace(

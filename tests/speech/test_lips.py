@@ -41,11 +41,14 @@ def test_state_does_not_grow_with_the_sound(spoken_run):
 
 
 def test_lips_close_in_silence(spoken_run):
-    silence = np.zeros(structs.AUDIO_RATE, np.float32)
+    silence = np.zeros(3 * structs.AUDIO_RATE // 2, np.float32)
     sound = np.concatenate([spoken_run.sound, silence])
     found, _ = streamed(spoken_run, sound, [len(sound)])
     np.testing.assert_allclose(found[-5], spoken_run.limits.closed, atol=1e-5)
     assert np.abs(found[:20] - spoken_run.limits.closed).max() > 0.05
+    # They close slowly.
+    closing = np.abs(np.diff(found[-25:], axis=0)).max(0)
+    assert (closing <= np.ptp(found[-25:], axis=0) / 5 + 1e-6).all()
 
 
 def test_lips_pause_as_the_identity_does(spoken_run, tmp_path):
