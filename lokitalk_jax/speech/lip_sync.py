@@ -32,7 +32,7 @@ _AROUND = 4  # frames next to the best lag that belong to its peak
 # Smallest correlation at the best lag: of any clip, and times the root of the number of
 # frames, since in short clips any two signals agree at some lag. Its lead over lags
 # elsewhere.
-_HIGH, _CHANCE, _LEAD = 0.2, 4.5, 0.12
+_HIGH, _CHANCE, _LEAD = 0.4, 4.5, 0.12
 _FEWEST = 50  # frames
 _LONGEST = 2.0  # seconds of an offset that is given
 _KEY = "audio_offset_ms"  # in `Meta.quality`
