@@ -220,7 +220,7 @@ def kill(task: Task, root: pathlib.Path, kills: int, seed: int, until: float) ->
     if "Traceback" in log:
         faults.append(log[log.index("Traceback") :][:1500])
     return {
-        "command": task.name,
+        "kind": task.name,
         "kills": done,
         "compared": len(wanted),
         "faults": faults,

@@ -284,7 +284,8 @@ def early_term(field: Field) -> str:
     until(job.restarts, "its restart")
     job.finish()
     expect(LATE + 1 in job.saved(), f"saved {job.saved()}")
-    return f"saved {LATE + 1}, came back by itself; {field.compare(job)}"
+    found = field.compare(job, from_step=LATE + 1)
+    return f"saved {LATE + 1}, came back by itself; {found}"
 
 
 def time_limit(field: Field) -> str:
@@ -297,7 +298,8 @@ def time_limit(field: Field) -> str:
     command("scontrol", "update", f"jobid={job.number}", "timelimit=60")
     job.finish()
     saw = "saved" if "saved at step" in first else "stopped before it resumed"
-    return f"{saw}, came back by itself; {field.compare(job)}"
+    found = field.compare(job, from_step=LATE + 1)
+    return f"{saw}, came back by itself; {found}"
 
 
 def cancel(field: Field) -> str:
@@ -324,7 +326,8 @@ def kill(field: Field) -> str:
         took = time.monotonic() - began
         again = field.submit(f"killed{task}")
         again.finish()
-        found.append(f"task {task}: over after {took:.1f} s, {field.compare(again)}")
+        equal = field.compare(again, from_step=STEPS // 2 + 1)
+        found.append(f"task {task}: over after {took:.1f} s, {equal}")
     return "; ".join(found)
 
 
