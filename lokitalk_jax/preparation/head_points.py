@@ -62,7 +62,7 @@ def rigid_part(labels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     ):
         places = landmarks[list(part), :2]
         middle = places.mean(0)
-        outline = np.int32(np.round(middle + grown * (places - middle)))
+        outline = np.round(middle + grown * (places - middle)).astype(np.int32)
         cv2.fillConvexPoly(head, cv2.convexHull(outline), 0)
     nose, chin = landmarks[_SUBNASALE, 1], landmarks[np.argmax(height), 1]
     head[max(int(nose + _CHIN * (chin - nose)), 0) :] = 0

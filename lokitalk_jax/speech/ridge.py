@@ -107,10 +107,11 @@ def _projection(spec: Spec, lessons: Sequence[Lesson]) -> dict:
 
 
 def _centred(spec: Spec, projection: dict, lesson: Lesson) -> _Centred:
-    rows = np.float32(audio2motion.components(projection, lesson.rows[:, None])[:, 0])
+    rows = audio2motion.components(projection, lesson.rows[:, None])[:, 0]
+    rows = np.asarray(rows, np.float32)
     inputs = audio2motion.windows(spec, rows, lesson.times)
     inputs = inputs.reshape(len(inputs), -1)
-    lip = np.float32(lesson.lip)
+    lip = np.asarray(lesson.lip, np.float32)
     return _Centred(inputs - inputs.mean(0), lip - lip.mean(0), lesson.weight)
 
 
