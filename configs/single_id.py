@@ -7,9 +7,9 @@ Preset draft (64 px, 1,500 steps): 1.6 minutes of one Xeon core at 2.5 GHz; held
 frames of three real speakers have 29.0 to 36.7 dB PSNR and LPIPS 0.002 to 0.012
 (results/quality.md). Preset standard on a CPU (256 px, 1,500 steps), its default: 4.5
 CPU minutes and 2.2 GB; 27.8 to 31.7 dB, LPIPS 0.030 to 0.105 for four speakers. Preset
-full on a CPU (512 px, 1,800 steps): 7 to 12 CPU minutes and 3.9 GB; 31.3 dB and LPIPS
-0.058 for one speaker, one seed each (results/real_size.md). On a GPU no preset is timed
-or scored yet.
+full on a CPU (512 px, 1,800 steps): 7 to 12 CPU minutes and 3.9 GB; 27.9 and 31.3 dB,
+LPIPS 0.132 and 0.058 for two speakers, one seed each (results/real_size.md). On a
+GPU no preset is timed or scored yet.
 """
 
 from lokitalk_jax import base_config
