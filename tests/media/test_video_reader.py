@@ -45,10 +45,10 @@ def encode(path, rgb, pixels="yuv444p", size=None, **tags):
         dst_color_range=ColorRange(tags["color_range"]),
     )
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx265" if "10" in pixels else "libx264", 25)
+        stream = container.add_stream("libx264", 25)
         stream.height, stream.width = rgb16.shape[:2]
         stream.pix_fmt = pixels
-        stream.options = {"crf": "4", "x265-params": "log-level=none"}
+        stream.options = {"crf": "4"}
         context = stream.codec_context
         untagged = tags.get("untagged")
         context.colorspace = 2 if untagged else tags["colorspace"]
