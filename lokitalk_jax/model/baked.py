@@ -19,7 +19,6 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from lokitalk_jax.broadcasting import trailing
 from lokitalk_jax.model import deformation, encodings, lattice
 from lokitalk_jax.model.architecture import Model
 from lokitalk_jax.model.deformation import Deformation
@@ -171,9 +170,7 @@ def at_frames(baked: BakedFields, signals: Signals) -> FrameFields:
         face=jnp.concatenate(
             [
                 total(baked.lip, signals.lip),
-                total(
-                    baked.eye, signals.eye - trailing(jnp.array(EYE_REST), signals.eye)
-                ),
+                total(baked.eye, deformation.zero_at_rest(signals).eye),
                 for_frames(baked.face_gates),
             ],
             axis=-1,

@@ -177,6 +177,12 @@ def torso_motion(points: Array, pose: Array, pivot: Array, gains: Array):
     return turned + trailing(pivot, turned) + (gains[None] * moved)[:, None], rotation
 
 
+def zero_at_rest(signals: Signals) -> Signals:
+    """Signals [..., D] whose eyes are zero at rest too, so that lids start unmoved."""
+    rest = trailing(jnp.array(EYE_REST), signals.eye)
+    return signals._replace(eye=signals.eye - rest)
+
+
 class Deformation(nn.Module):
     """Both stages; see the docstring of the module for the equations.
 
@@ -218,10 +224,7 @@ class Deformation(nn.Module):
         """
         code = identity["codes"]["dynamic"]
         last_layers = identity["last_layers"]
-        # Zero at rest, like the other signals, so that open lids start unmoved.
-        drive = signals._replace(
-            eye=signals.eye - trailing(jnp.array(EYE_REST), signals.eye)
-        )._asdict()
+        drive = zero_at_rest(signals)._asdict()
 
         resting, rotation = torso_motion(
             points, signals.torso[..., :6], identity["pivot"], identity["gains"]

@@ -8,9 +8,8 @@ Region-specific fields, LokiTalk's first contribution, are measured against it.
 import flax.linen as nn
 import jax.numpy as jnp
 
-from lokitalk_jax.broadcasting import trailing
-from lokitalk_jax.model.deformation import Deformed, RegionFields
-from lokitalk_jax.structs import EYE_REST, Signals
+from lokitalk_jax.model.deformation import Deformed, RegionFields, zero_at_rest
+from lokitalk_jax.structs import Signals
 
 REGIONS = ("all",)
 
@@ -36,10 +35,7 @@ class HolisticDeformation(nn.Module):
         the lip and eye gates are 1, so that the decoder sees their signals unchanged.
         """
         sizes = (self.width, self.hidden, self.octaves, self.scale, self.compute)
-        at_rest_zero = signals._replace(
-            eye=signals.eye - trailing(jnp.array(EYE_REST), signals.eye)
-        )
-        everything = jnp.concatenate(list(at_rest_zero), axis=-1)
+        everything = jnp.concatenate(list(zero_at_rest(signals)), axis=-1)
         deltas = RegionFields(REGIONS, *sizes, name="field")(
             points,
             identity["codes"]["dynamic"],

@@ -70,7 +70,10 @@ def rigid_part(labels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 def warps(
-    poses: pose.Poses, reference: int, focal: float, principal: np.ndarray
+    poses: pose.Poses,
+    reference: int,
+    focal: float,
+    principal: tuple[float, float],
 ) -> np.ndarray:
     """Coarse motion of the head in the image, float32 [F, 2, 3], array indices.
 
@@ -87,7 +90,7 @@ def warps(
     places = bundle.project(
         poses.rigid_points, head_to_camera[:, :3, :3], head_to_camera[:, :3, 3]
     )
-    places = (places * focal + principal - 0.5).astype(np.float32)
+    places = (places * focal + np.array(principal) - 0.5).astype(np.float32)
     return np.stack(
         [cv2.estimateAffinePartial2D(places[reference], one)[0] for one in places]
     ).astype(np.float32)

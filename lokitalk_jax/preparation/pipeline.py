@@ -132,7 +132,7 @@ def _run_stages(
     followed = work.cached(
         "head_points",
         lambda: stages.follow_head(
-            out, landmarks, valid, poses, focal, workers, progress
+            out, landmarks, valid, poses, focal, principal, workers, progress
         ),
         flow_points.Followed._make,
     )

@@ -165,6 +165,7 @@ def follow_head(
     valid: np.ndarray,
     poses: pose.Poses,
     focal: float,
+    principal: tuple[float, float],
     workers: int,
     progress: Progress | None = None,
 ) -> flow_points.Followed:
@@ -172,8 +173,7 @@ def follow_head(
     reference, count = pose.middle_frame(poses.head_to_camera, valid), len(valid)
     part = head_points.rigid_part(out.labels(reference), landmarks[reference])
     template = flow_points.choose(_grey(out, reference), part)
-    middle = np.array([out.frame(reference).shape[1], out.frame(reference).shape[0]])
-    warps = head_points.warps(poses, reference, focal, middle / 2)
+    warps = head_points.warps(poses, reference, focal, principal)
     stage = Stage(progress, "head", count)
     return _follow(out, template, warps, workers, stage)
 

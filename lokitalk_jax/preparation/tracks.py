@@ -7,6 +7,27 @@ from lokitalk_jax.data.layout import Tracks
 from lokitalk_jax.preparation import torso
 
 
+def of_head(
+    landmarks: np.ndarray,
+    valid: np.ndarray,
+    duplicate: np.ndarray,
+    head_to_camera: np.ndarray,
+    focal: float,
+    principal: tuple[float, float],
+) -> Tracks:
+    """The tracks of F frames without a torso; arguments as of `assemble`."""
+    return Tracks(
+        head_to_camera=head_to_camera,
+        landmarks=landmarks,
+        lips=face_geometry.lips_in_head_frame(
+            landmarks, head_to_camera, focal, principal
+        ),
+        eye_ratio=face_geometry.eye_ratios(landmarks),
+        valid=valid,
+        duplicate=duplicate,
+    )
+
+
 def assemble(
     landmarks: np.ndarray,
     valid: np.ndarray,
@@ -27,17 +48,9 @@ def assemble(
       focal: focal length, pixels.
       principal: principal point (x, y), pixels.
     """
-    return Tracks(
-        head_to_camera=head_to_camera,
-        landmarks=landmarks,
-        lips=face_geometry.lips_in_head_frame(
-            landmarks, head_to_camera, focal, principal
-        ),
-        eye_ratio=face_geometry.eye_ratios(landmarks),
-        valid=valid,
-        duplicate=duplicate,
-        torso_to_camera=torso.poses(motion, head_to_camera, valid, focal, principal),
-    )
+    torso_to_camera = torso.poses(motion, head_to_camera, valid, focal, principal)
+    head = of_head(landmarks, valid, duplicate, head_to_camera, focal, principal)
+    return head._replace(torso_to_camera=torso_to_camera)
 
 
 def quality(tracks: Tracks, motion: torso.TorsoMotion, plate_seen: float) -> dict:

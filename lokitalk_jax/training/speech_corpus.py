@@ -23,10 +23,11 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax import files, structs
-from lokitalk_jax.data import face_geometry, signals
+from lokitalk_jax.data import signals
 from lokitalk_jax.data.layout import Tracks
 from lokitalk_jax.preparation import pose, recording
 from lokitalk_jax.preparation.options import Options
+from lokitalk_jax.preparation.tracks import of_head
 from lokitalk_jax.progress import Progress, Stage
 from lokitalk_jax.speech import lip_sync
 from lokitalk_jax.speech.spoken_clip import SpokenClip
@@ -237,13 +238,5 @@ def tracks_of(one: Recording) -> Tracks | None:
     focal = _FOCAL * float(np.median(np.ptp(landmarks[valid][..., 1], axis=1)))
     principal = size[0] / 2, size[1] / 2
     head_to_camera = pose.track_poses(landmarks, valid, focal, principal).head_to_camera
-    return Tracks(
-        head_to_camera=head_to_camera,
-        landmarks=landmarks,
-        lips=face_geometry.lips_in_head_frame(
-            landmarks, head_to_camera, focal, principal
-        ),
-        eye_ratio=face_geometry.eye_ratios(landmarks),
-        valid=valid,
-        duplicate=np.zeros(len(valid), bool),
-    )
+    duplicate = np.zeros(len(valid), bool)
+    return of_head(landmarks, valid, duplicate, head_to_camera, focal, principal)

@@ -104,7 +104,7 @@ def test_frames_without_a_face_lie_between_their_neighbours(truth, landmarks, po
 
 
 def test_warps_bring_the_landmarks_of_one_frame_to_those_of_another(poses):
-    warps = head_points.warps(poses, 30, FOCAL, np.array(PRINCIPAL))
+    warps = head_points.warps(poses, 30, FOCAL, PRINCIPAL)
     np.testing.assert_allclose(warps[30], np.eye(2, 3), atol=1e-4)
     points = canonical_face()[list(face_mesh.RIGID)]
     seen = photograph(points, poses.head_to_camera.astype(float))[..., :2] - 0.5

@@ -1,4 +1,4 @@
-"""Voices: what they are fitted on, the files that keep them, the package's own."""
+"""Voices: their training frames, their files, and the voices of the package."""
 
 import shutil
 
