@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import graphlib
 import pathlib
 
 import pytest
@@ -96,6 +97,11 @@ def test_imports_point_one_way(module):
     for imported in sorted(imports(module) & MODULES - {PACKAGE}):
         other_row, other = layer(imported)
         assert other == name or other_row < row, f"{module} imports {imported}"
+
+
+def test_modules_form_no_cycle():
+    graph = {module: imports(module) & MODULES - {PACKAGE} for module in MODULES}
+    graphlib.TopologicalSorter(graph).prepare()  # raises and names a cycle
 
 
 @pytest.mark.parametrize("folder", WITHOUT_JAX)

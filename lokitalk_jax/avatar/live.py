@@ -9,14 +9,14 @@
 A frame and its samples belong together: shown and played at once, lips and speech are
 in step. Both are late by `latency`, the sound that the lips of a frame depend on.
 
-`push` renders every frame, as for a file. `stream` predicts and renders in threads,
-keeps pace with a clock, and leaves out frames that would come late; see `live_stream`.
+`push` renders every frame, as for a file. A `LiveStream` keeps pace with a clock
+instead; see `live_stream`.
 """
 
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -33,9 +33,6 @@ from lokitalk_jax.avatar.sources import Sources
 from lokitalk_jax.avatar.speaking import SpeechMotion
 from lokitalk_jax.media import image_grid
 from lokitalk_jax.model.rendering import Rendered
-
-if TYPE_CHECKING:
-    from lokitalk_jax.avatar.live_stream import LiveStream
 
 _FIRST_PUSH = SAMPLES_PER_FRAME * 12  # silence that compiles the prediction of lips
 
@@ -238,17 +235,6 @@ class LiveAvatar:
     def finish(self) -> list[LiveFrame]:
         """Returns the last frames, after which no sound follows."""
         return self._rendered(self._pending(self._motion.finish()))
-
-    def stream(self, sizes: Sequence[int] = ()) -> "LiveStream":
-        """The avatar at the pace of a clock, see `live_stream.LiveStream`.
-
-        Args:
-          sizes: of the frames, pixels: frames that move take the largest that keeps
-            pace, frames that stand still become sharper. Without any, all have `size`.
-        """
-        from lokitalk_jax.avatar.live_stream import LiveStream
-
-        return LiveStream(self, sizes)
 
     def prepare(self) -> LiveFrame:
         """Compiles everything, with half a second of silence.

@@ -1,6 +1,6 @@
 """A live avatar at the pace of a clock, predicted and drawn in threads.
 
-    with avatar.live().stream() as stream:
+    with LiveStream(avatar.live()) as stream:
         microphone.on_sound(stream.feed)
         for frame in stream:
             show(frame.rgb)
@@ -64,7 +64,9 @@ class LiveStream:
 
         Args:
           live: the avatar.
-          sizes: see `LiveAvatar.stream`.
+          sizes: of the frames, pixels: frames that move take the largest that keeps
+            pace, frames that stand still become sharper. Without any, all have the
+            avatar's size.
         """
         self.live = live
         self._means: dict[str, float] = {}

@@ -272,6 +272,7 @@ class Avatars:
         if size and not (size.isdecimal() and int(size) <= _LARGEST):
             raise ValueError(f"size={size} must be a number of at most {_LARGEST}")
         from lokitalk_jax.api.run import Run
+        from lokitalk_jax.avatar.live_stream import LiveStream
 
         path = self._folders.path("runs", run)
         known = self._folders.run(run)
@@ -283,10 +284,10 @@ class Avatars:
                 self._opened = key, Run(path).avatar(identity)
             avatar = self._opened[1]
         if size:
-            return avatar.resized(int(size)).live().stream()
+            return LiveStream(avatar.resized(int(size)).live())
         live = avatar.live()
         # Elsewhere than on a CPU each size would be compiled anew.
-        return live.stream(_SIZES if avatar.rendered.renderer.bakes else ())
+        return LiveStream(live, _SIZES if avatar.rendered.renderer.bakes else ())
 
     async def serve(self, socket: WebSocket, run: str, identity: str | None) -> None:
         """Serves one client."""

@@ -96,7 +96,7 @@ def live(spoken_run):
 
 def test_a_stream_gives_all_sound_with_frames_in_order(live, spoken_run):
     sound = spoken_run.sound
-    with live.stream() as stream:
+    with lokitalk.LiveStream(live) as stream:
         stream.feed(sound)
         frames = list(itertools.islice(stream, 60))
         report = stream.report
@@ -111,7 +111,7 @@ def test_a_stream_gives_all_sound_with_frames_in_order(live, spoken_run):
 
 def test_what_is_set_while_it_runs_holds_from_the_next_frame_on(live):
     live.change(Sources(lip="still", eye="open", head="still"))
-    with live.stream() as stream:
+    with lokitalk.LiveStream(live) as stream:
         frames = iter(stream)
 
         def settled() -> np.ndarray:
@@ -142,7 +142,7 @@ def test_a_clip_begins_with_its_sound(live, spoken_run):
         return frames
 
     live.predict = recorded
-    with live.stream() as stream:
+    with lokitalk.LiveStream(live) as stream:
         frames = iter(stream)
         next(frames)
         stream.change(Sources(name, name, name), ramp(20) / 1e6)
@@ -160,5 +160,6 @@ def test_a_clip_begins_with_its_sound(live, spoken_run):
 def test_an_error_in_a_thread_reaches_the_reader(live, tmp_path):
     (tmp_path / "eye.csv").write_text("eye0,eye1,eye2\n1,1,0\n", "utf-8")
     live.change(Sources(eye=str(tmp_path / "eye.csv")))
-    with pytest.raises(ValueError, match="a signal table ends"), live.stream() as it:
-        list(itertools.islice(it, 60))
+    refused = pytest.raises(ValueError, match="a signal table ends")
+    with refused, lokitalk.LiveStream(live) as frames:
+        list(itertools.islice(frames, 60))
