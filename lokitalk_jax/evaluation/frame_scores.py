@@ -12,6 +12,7 @@ from lokitalk_jax.evaluation.metrics import cpbd, psnr, seam, sharpness, ssim
 from lokitalk_jax.evaluation.metrics.aggregate import Row
 from lokitalk_jax.media import image_grid
 
+_PLACES = "frame", *structs.REGIONS
 _EDGE = 5  # pixels at each side that are the centre of no window of SSIM
 
 
@@ -56,31 +57,32 @@ class FrameScorer:
             raise ValueError(
                 f"region masks {regions.shape} do not fit a frame {truth.shape}"
             )
-        similar = ssim.ssim_map(truth, prediction)
+        similar, multiscale = ssim.similarity(truth, prediction)
         error = psnr.squared_error(truth, prediction)
         truth_bytes, prediction_bytes = map(image_grid.to_uint8, (truth, prediction))
         row: Row = {
             "frame.psnr": psnr.from_mse(error.mean()),
             "frame.ssim": float(similar.mean()),
-            "frame.ms_ssim": ssim.ms_ssim(truth, prediction),
+            "frame.ms_ssim": multiscale,
             "frame.cpbd": cpbd.cpbd(prediction_bytes),
             "frame.cpbd_truth": cpbd.cpbd(truth_bytes),
         }
-        row |= _sharpness_and_seams(truth_bytes, prediction_bytes, regions)
+        whole = np.ones((*truth.shape[:2], 1), np.float32)
+        masks = np.concatenate([whole, regions], axis=-1)
+        row |= _sharpness(truth_bytes, prediction_bytes, masks)
+        row |= _seams(truth_bytes, prediction_bytes, regions)
         inside = regions[_EDGE:-_EDGE, _EDGE:-_EDGE]
         for index, name in enumerate(structs.REGIONS):
             mse = psnr.weighted_mean(error, regions[..., index])
             row[f"{name}.psnr"] = None if mse is None else psnr.from_mse(mse)
             row[f"{name}.ssim"] = psnr.weighted_mean(similar, inside[..., index])
             row[f"{name}.pixels"] = float(regions[..., index].sum(dtype=np.float64))
-        whole = np.ones((*truth.shape[:2], 1), np.float32)
-        masks = np.concatenate([whole, regions], axis=-1)
         for net, weights in self._nets.items():
             found = np.full(masks.shape[-1], np.nan)
             if min(truth.shape[:2]) >= lpips.MIN_SIZE[net]:
                 batch = (one[None] for one in (truth, prediction, masks))
                 found = np.asarray(_region_lpips(weights, *batch, net=net)[0])
-            for name, value in zip(("frame", *structs.REGIONS), found, strict=True):
+            for name, value in zip(_PLACES, found, strict=True):
                 row[f"{name}.lpips_{net}"] = float(value) if value == value else None
         if self._fan:
             points = self._fan(truth_bytes), self._fan(prediction_bytes)
@@ -88,19 +90,20 @@ class FrameScorer:
         return row
 
 
-def _sharpness_and_seams(
-    truth: np.ndarray, prediction: np.ndarray, regions: np.ndarray
-) -> Row:
-    """These scores of frames uint8 [H, W, 3] and their regions, see `FrameScorer`."""
+def _sharpness(truth: np.ndarray, prediction: np.ndarray, masks: np.ndarray) -> Row:
+    """Sharpness of frames uint8 [H, W, 3] in masks [H, W, 5] of `_PLACES`."""
     row: Row = {}
-    masks: dict[str, np.ndarray] = dict(
-        zip(structs.REGIONS, np.moveaxis(regions, -1, 0), strict=True)
-    )
     for ending, frame in ("", prediction), ("_truth", truth):
-        detail = sharpness.detail_lost(frame)
-        row[f"frame.sharpness{ending}"] = sharpness.within(detail)
-        for name, mask in masks.items():
-            row[f"{name}.sharpness{ending}"] = sharpness.within(detail, mask)
+        found = sharpness.within(sharpness.detail_lost(frame), masks)
+        for name, value in zip(_PLACES, found, strict=True):
+            row[f"{name}.sharpness{ending}"] = value
+    return row
+
+
+def _seams(truth: np.ndarray, prediction: np.ndarray, regions: np.ndarray) -> Row:
+    """Seams of a prediction uint8 [H, W, 3] along its regions, see `FrameScorer`."""
+    row: Row = {}
+    masks = {name: regions[..., i] for i, name in enumerate(structs.REGIONS)}
     difference = seam.error(truth, prediction)
     for name, other in ("lip", None), ("eye", None), ("head", masks["torso"]):
         line = seam.border(masks[name], other)

@@ -158,19 +158,24 @@ def photograph(size=96, seed=0):
 
 
 def test_sharpness_falls_with_blur_where_it_is_blurred():
+    def sharpness_of(picture):
+        return sharpness.within(sharpness.detail_lost(picture), masks)
+
     frame = photograph()
-    mask = np.zeros((96, 96))
-    mask[30:60, 30:60] = 1
-    found = [sharpness.within(sharpness.detail_lost(frame), mask)]
+    masks = np.zeros((96, 96, 3), np.float32)
+    masks[30:60, 30:60, 0] = masks[..., 1] = 1
+    found = [sharpness_of(frame)]
+    assert found[0][2] is None  # of an empty mask
     for sigma in (0.7, 1.5):
         soft = cv2.GaussianBlur(frame, None, sigma)
-        found.append(sharpness.within(sharpness.detail_lost(soft), mask))
-        elsewhere = np.where(mask[..., None] > 0, frame, soft)
-        inside = sharpness.within(sharpness.detail_lost(elsewhere), mask)
-        assert inside == pytest.approx(found[0], abs=0.05)
-    assert found[0] > found[1] + 0.05 > found[2] + 0.1
-    assert sharpness.within(sharpness.detail_lost(frame), mask * 0) is None
-    assert sharpness.within(sharpness.detail_lost(0 * frame)) is None
+        found.append(sharpness_of(soft))
+        elsewhere = np.where(masks[..., :1] > 0, frame, soft)
+        inside, whole, _ = sharpness_of(elsewhere)
+        assert inside == pytest.approx(found[0][0], abs=0.05)
+        assert whole < found[0][1] - 0.05
+    for sharp, soft, softer in np.array(found)[:, :2].T:
+        assert sharp > soft + 0.05 > softer + 0.1
+    assert sharpness_of(0 * frame) == [None] * 3
 
 
 def test_a_seam_is_the_height_of_its_step():

@@ -31,20 +31,19 @@ def detail_lost(frame: np.ndarray) -> np.ndarray:
     return np.stack(parts, -1)
 
 
-def within(detail: np.ndarray, mask: np.ndarray | None = None) -> float | None:
-    """Sharpness inside a mask.
+def within(detail: np.ndarray, masks: np.ndarray) -> list[float | None]:
+    """Sharpness inside each of several masks.
 
     Args:
       detail: see `detail_lost`.
-      mask: [H, W], weights of 0 or more; None takes all pixels.
+      masks: [H, W, M], weights of 0 or more.
 
     Returns:
       in [0, 1], higher is sharper, of the axis that is blurred more; None where there
       is no detail.
     """
-    if mask is not None:
-        detail = detail * mask[..., None, None]
-    differences, taken = detail.sum((0, 1))
-    if not (differences > 0).all():
-        return None
-    return float((taken / differences).min())
+    found: list[float | None] = []
+    for differences, taken in np.tensordot(masks, detail, ((0, 1), (0, 1))):
+        some = (differences > 0).all()
+        found.append(float((taken / differences).min()) if some else None)
+    return found

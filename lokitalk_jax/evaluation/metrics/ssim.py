@@ -15,18 +15,25 @@ _SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 MS_SSIM_MIN_SIZE = (_WINDOW - 1) * 2 ** (len(_SCALES) - 1) + 1
 
 
-def ssim_map(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Structural similarity around each pixel (Wang et al. 2004, IEEE TIP 13(4)).
+def similarity(
+    truth: np.ndarray, prediction: np.ndarray
+) -> tuple[np.ndarray, float | None]:
+    """Structural similarity around each pixel, and at five scales.
 
-    Gaussian window of 11x11 and sigma 1.5.
+    SSIM is that of Wang et al. 2004, IEEE TIP 13(4), with a Gaussian window of 11x11
+    and sigma 1.5; MS-SSIM that of Wang, Simoncelli and Bovik 2003, the mean of the
+    three channels' scores. The finest scale of MS-SSIM is SSIM, so both are computed
+    together. Each scale halves the one before it by the mean of 2x2 pixels; an odd last
+    row or column is repeated.
 
     Args:
       truth: [H, W, 3] in [0, 1], sides of at least 11 pixels.
       prediction: [H, W, 3] in [0, 1].
 
     Returns:
-      [H - 10, W - 10], at most 1: mean of the colour channels, for each window that
-      lies inside the frame.
+      SSIM [H - 10, W - 10], at most 1: mean of the colour channels, for each window
+      that lies inside the frame; and MS-SSIM, at most 1, None for frames with a side
+      below `MS_SSIM_MIN_SIZE` pixels, which have no fifth scale.
 
     Raises:
       ValueError: the frames differ in shape, are too small or not in [0, 1].
@@ -39,45 +46,28 @@ def ssim_map(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         )
     x, y = truth.astype(np.float64), prediction.astype(np.float64)
     luminance, structure = _terms(x, y)
-    return (luminance * structure).mean(axis=-1)
+    single = (luminance * structure).mean(axis=-1)
+    if min(truth.shape[:2]) < MS_SSIM_MIN_SIZE:
+        return single, None
+    # A negative structure has no fractional power; it counts as 0.
+    product = np.maximum(structure.mean(axis=(0, 1)), 0) ** _SCALES[0]
+    for scale, exponent in enumerate(_SCALES[1:], 1):
+        x, y = _halved(x), _halved(y)
+        luminance, structure = _terms(x, y)
+        last = scale == len(_SCALES) - 1
+        term = luminance * structure if last else structure
+        product *= np.maximum(term.mean(axis=(0, 1)), 0) ** exponent
+    return single, float(product.mean())
 
 
 def ssim(truth: np.ndarray, prediction: np.ndarray) -> float:
-    """Mean of `ssim_map`; 1 for equal frames."""
-    return float(ssim_map(truth, prediction).mean())
+    """Mean of SSIM, see `similarity`; 1 for equal frames."""
+    return float(similarity(truth, prediction)[0].mean())
 
 
 def ms_ssim(truth: np.ndarray, prediction: np.ndarray) -> float | None:
-    """Multi-scale structural similarity (Wang, Simoncelli, Bovik 2003).
-
-    The mean of the three channels' scores. Each scale halves the one before it by the
-    mean of 2x2 pixels; an odd last row or column is repeated.
-
-    Args:
-      truth: [H, W, 3] in [0, 1].
-      prediction: [H, W, 3] in [0, 1].
-
-    Returns:
-      at most 1; None for frames with a side below `MS_SSIM_MIN_SIZE` pixels, which
-      have no fifth scale.
-
-    Raises:
-      ValueError: the frames differ in shape or are not in [0, 1].
-    """
-    check_frames(truth, prediction)
-    if min(truth.shape[:2]) < MS_SSIM_MIN_SIZE:
-        return None
-    x, y = truth.astype(np.float64), prediction.astype(np.float64)
-    product = np.ones(3)
-    for scale, exponent in enumerate(_SCALES):
-        luminance, structure = _terms(x, y)
-        last = scale == len(_SCALES) - 1
-        term = (luminance * structure if last else structure).mean(axis=(0, 1))
-        # A negative structure has no fractional power; it counts as 0.
-        product *= np.maximum(term, 0) ** exponent
-        if not last:
-            x, y = _halved(x), _halved(y)
-    return float(product.mean())
+    """MS-SSIM, see `similarity`; 1 for equal frames."""
+    return similarity(truth, prediction)[1]
 
 
 def _terms(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
