@@ -185,6 +185,8 @@ def landmark_rows(
         "jitter_px": head.jitter(prediction, frames),
         "jitter_truth_px": head.jitter(truth, frames),
         "shape_error": head.shape_error(truth, prediction),
+        "opening": mouth.openings(prediction),
+        "opening_truth": mouth.openings(truth),
         "blendshapes_upper": upper,
         "blendshapes_lower": lower,
     }

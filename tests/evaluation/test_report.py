@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lokitalk_jax.evaluation.report import page
+from lokitalk_jax.evaluation.report import curves, page
 from lokitalk_jax.evaluation.report.clip import Clip
 from lokitalk_jax.evaluation.report.extremes import Extremes
 
@@ -77,6 +77,17 @@ def test_clips_of_an_identity_share_one_drawing(tmp_path):
     text = page.render(HEADER, [*clips, clip(tmp_path, "you")])
     assert text.count("<svg") == 2
     assert "me, audio" in text and "me, still mouth" in text
+    # Rows of a region stand together, so that clips can be compared.
+    regions = Page(text).text.partition("By region")[2]
+    assert "lip: me, audio" in regions and "eye" not in regions.split("frame by")[0]
+
+
+def test_the_true_opening_is_drawn_once():
+    one = [{"opening": 0.1, "opening_truth": 0.2}] * 3
+    drawn = curves.draw([7, 8, 9], {"ours": one, "theirs": one}, {"opening": "Mouth"})
+    assert drawn.count(">truth<") == drawn.count(">ours<") == 1
+    bare = curves.draw([7, 8], {"ours": [{"opening": 0.1}] * 2}, {"opening": "Mouth"})
+    assert "truth" not in bare and ">Mouth<" in bare
 
 
 def test_rows_of_the_truth_stand_next_to_those_of_the_clips(tmp_path):
@@ -85,7 +96,7 @@ def test_rows_of_the_truth_stand_next_to_those_of_the_clips(tmp_path):
     text = page.render(HEADER, [clip(tmp_path)], rows)
     shown = Page(text).text
     reachable = shown[shown.index("What is reachable") : shown.index("By region")]
-    for one in ("me, audio", "31.23", "me, one frame late", "27.50", "(40 ms) late"):
+    for one in ("me, audio", "31.23", "me, truth one frame late", "27.50", "(40 ms) late"):
         assert one in reachable
     assert "Retracked" not in shown and "full, lossless" in shown
     assert text.count("<svg") == 1  # not drawn frame by frame

@@ -26,7 +26,7 @@ def clip_scores(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
     Returns:
       the means, nested, and under "intervals" their 95% bootstrap intervals
       [low, high], nested alike. None for a score that no frame has, and for the
-      interval of fewer than two blocks.
+      interval of fewer than four blocks.
 
     Raises:
       ValueError: there is no row, the rows differ in their keys, or a value is not

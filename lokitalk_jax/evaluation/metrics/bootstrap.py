@@ -11,6 +11,8 @@ import numpy as np
 
 _RESAMPLES = 2000
 _LEVELS = (2.5, 97.5)  # per cent
+# Of fewer blocks most resamples are equal, and intervals far too narrow.
+_FEWEST = 4
 
 
 class Statistic(NamedTuple):
@@ -31,7 +33,7 @@ class Statistic(NamedTuple):
         return float(found) if np.isfinite(found) else None
 
     def interval(self, block: int) -> list[float] | None:
-        """Its 95% interval [low, high]; None for fewer than two blocks.
+        """Its 95% interval [low, high]; None for fewer than four blocks.
 
         Args:
           block: frames that make up a second, at least 1.
@@ -48,9 +50,9 @@ class Statistic(NamedTuple):
 def draws(blocks: int) -> np.ndarray | None:
     """Number of times that each resample holds each block, [resamples, blocks].
 
-    None for fewer than two blocks.
+    None for fewer than four blocks.
     """
-    if blocks < 2:
+    if blocks < _FEWEST:
         return None
     # Seeded, so that the same frames always have the same interval.
     generator = np.random.default_rng(0)

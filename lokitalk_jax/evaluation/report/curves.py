@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 # The Okabe-Ito palette, which colour-blind readers can tell apart.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_INK, _RULE = "#55555a", "#d8d8dc"
+_INK, _RULE, _TRUTH = "#55555a", "#d8d8dc", "#b4b4ba"
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
@@ -27,7 +27,6 @@ _STYLE: dict[Any, Any] = {
     "grid.color": _RULE,
     "grid.linewidth": 0.5,
 }
-_COLUMNS = 2
 
 # Scores of a clip's frames by key; None for a score that does not exist.
 Rows = Sequence[Mapping[str, float | None]]
@@ -40,7 +39,8 @@ def draw(
 
     Args:
       frames: F numbers, rising.
-      lines: by name, F rows of scores each.
+      lines: by name, F rows of scores each. Values whose key ends in _truth are drawn
+        too, in grey, once for all lines.
       scores: the scores to draw, with the labels of their axes. Those that no row has
         are left out.
 
@@ -56,18 +56,18 @@ def draw(
         return ""
     # A fixed salt makes equal drawings equal files.
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": "lokitalk"}):
-        height = -(-len(drawn) // _COLUMNS)
-        figure = Figure(figsize=(11, 0.4 + 1.7 * height), layout="constrained")
-        grid = figure.subplots(height, _COLUMNS, squeeze=False)
-        for axes, (key, label) in zip(grid.flat, drawn.items(), strict=False):
-            _draw_score(axes, frames, lines, key, label)
-        for axes in grid.flat[len(drawn) :]:
-            axes.set_axis_off()
-        if len(lines) > 1:
+        layout = _layout(list(drawn))
+        figure = Figure(figsize=(11, 0.4 + 1.7 * len(layout)), layout="constrained")
+        places = figure.subplot_mosaic(layout)
+        for key, label in drawn.items():
+            _draw_score(places[key], frames, lines, key, label)
+        handles, names = places[layout[0][0]].get_legend_handles_labels()
+        if len(names) > 1:
             figure.legend(
-                *grid.flat[0].get_legend_handles_labels(),
+                handles,
+                names,
                 loc="outside upper left",
-                ncols=len(lines),
+                ncols=len(names),
                 frameon=False,
             )
         file = io.StringIO()
@@ -76,8 +76,19 @@ def draw(
     return text[text.index("<svg") :]
 
 
+def _layout(keys: list[str]) -> list[list[str]]:
+    """Two scores a row; of an odd number the first has a row to itself."""
+    wide = len(keys) % 2
+    pairs = [keys[i : i + 2] for i in range(wide, len(keys), 2)]
+    return [[key, key] for key in keys[:wide]] + pairs
+
+
 def _draw_score(axes, frames, lines: Mapping[str, Rows], key: str, label: str) -> None:
     marker = "." if len(frames) < 3 else "None"
+    truth = [row.get(f"{key}_truth") for row in next(iter(lines.values()))]
+    if any(value is not None for value in truth):
+        known = np.array(truth, float)
+        axes.plot(frames, known, marker=marker, lw=2.5, color=_TRUTH, label="truth")
     for number, (name, rows) in enumerate(lines.items()):
         values = np.array([row.get(key) for row in rows], float)  # None becomes NaN
         colour = _COLOURS[number % len(_COLOURS)]

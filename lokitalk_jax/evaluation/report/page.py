@@ -90,13 +90,9 @@ def render(
             str(header["protocol"]), "as stated by the maker of the prediction"
         ),
         frame_table=frame_scores,
-        region_tables={
-            tables.clip_name(clip): tables.region_table(clip) for clip in clips
-        },
+        region_table=tables.region_table(clips),
         clip_tables=clip_tables,
-        reachable=tables.clip_table(score_list.REACHABLE, [*rows, *reachable])
-        if reachable
-        else None,
+        reachable=tables.reachable_table(rows, reachable) if reachable else None,
         notes=_notes(clips),
         row_meanings={
             name.replace("_", " "): meaning

@@ -65,8 +65,9 @@ _REACHABLE = (
 _KNOWN = {one.key: one for table in TABLES.values() for one in table}
 REACHABLE = tuple(_KNOWN[key] for key in _REACHABLE)
 
-# Scores that are drawn frame by frame, with the labels of their axes.
+# Values that are drawn frame by frame, with the labels of their axes.
 CURVES = {
+    "opening": "Mouth opening, face widths",
     "frame.psnr": "PSNR, dB",
     "lip.psnr": "PSNR of the lips, dB",
     "frame.lpips_alex": "LPIPS, AlexNet",

@@ -17,12 +17,15 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row: its name, facts about it, scores; `published` for figures of papers."""
+    """A row: its name, facts about it, scores.
+
+    `reference` marks figures of papers and scores of the truth itself.
+    """
 
     name: str
     facts: Sequence[object]
     cells: Sequence[Cell]
-    published: bool = False
+    reference: bool = False
 
 
 class Table(NamedTuple):
@@ -46,7 +49,7 @@ def frame_table(header: Mapping[str, object], clips: Sequence[Clip]) -> Table:
             Cell(f"{known[one.key]:.{one.digits}f}") if one.key in known else Cell()
             for one in columns
         ]
-        rows.append(Row(name, facts, cells, published=True))
+        rows.append(Row(name, facts, cells, reference=True))
     return Table(columns, rows)
 
 
@@ -56,12 +59,27 @@ def clip_table(scores: Sequence[Score], clips: Sequence[Clip]) -> Table | None:
     return Table(columns, _rows(columns, clips)) if columns else None
 
 
-def region_table(clip: Clip) -> Table:
-    """One row for each region that the clip has scores of."""
+def reachable_table(clips: Sequence[Clip], truth: Sequence[Clip]) -> Table:
+    """Scores of clips, and those of the truth itself, see `evaluation.reachable`."""
+    columns = _present(score_list.REACHABLE, [*clips, *truth])
+    rows = [
+        row._replace(name=f"{one.identity}, truth {_words(one)}", reference=True)
+        for row, one in zip(_rows(columns, truth), truth, strict=True)
+    ]
+    return Table(columns, [*_rows(columns, clips), *rows])
+
+
+def region_table(clips: Sequence[Clip]) -> Table:
+    """One row for each region that a clip has scores of; a region's rows together."""
     columns = score_list.TABLES["region"]
     rows = [
-        Row(region, (), [_cell(clip, one, f"{region}.") for one in columns])
+        Row(
+            f"{region}: {clip_name(clip)}" if len(clips) > 1 else region,
+            (),
+            [_cell(clip, one, f"{region}.") for one in columns],
+        )
         for region in structs.REGIONS
+        for clip in clips
         if _at(clip.scores, f"{region}.psnr") is not None
     ]
     return Table(columns, rows)
@@ -71,7 +89,11 @@ def clip_name(clip: Clip) -> str:
     """Identity and driving signal."""
     if clip.driven_by == "unstated":
         return clip.identity
-    return f"{clip.identity}, {clip.driven_by.replace('_', ' ')}"
+    return f"{clip.identity}, {_words(clip)}"
+
+
+def _words(clip: Clip) -> str:
+    return clip.driven_by.replace("_", " ")
 
 
 def _present(scores: Sequence[Score], clips: Sequence[Clip]) -> list[Score]:
