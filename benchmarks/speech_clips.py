@@ -98,7 +98,7 @@ def _clip(name, sound, place, tracks: Tracks, row=None, advance: float = 0.0) ->
 def _tracks(one: speech_corpus.Recording, cache: pathlib.Path | None) -> Tracks | None:
     if cache is None:
         return speech_corpus.tracks_of(one)
-    path = _kept(cache, "tracks", one.sound)
+    path = kept(cache, "tracks", one.sound)
     if path.is_file():
         with np.load(path) as stored:
             return Tracks(**stored)
@@ -114,7 +114,7 @@ def rows(
     """Feature rows of clips by name, see `spoken_clip.rows`; kept in `cache`."""
     spec, found = hearing.spec_of(hears, 8), {}
     for clip in clips:
-        path = cache and _kept(cache, f"{hears} {clip.advance:g}", clip.audio, "npy")
+        path = cache and kept(cache, f"{hears} {clip.advance:g}", clip.audio, "npy")
         if path and path.is_file():
             found[clip.name] = np.load(path).astype(np.float32)
             continue
@@ -124,7 +124,10 @@ def rows(
     return found
 
 
-def _kept(cache: pathlib.Path, kind: str, sound: Any, suffix: str = "npz"):
+def kept(
+    cache: pathlib.Path, kind: str, sound: Any, suffix: str = "npz"
+) -> pathlib.Path:
+    """The file in `cache` that keeps something of a sound file."""
     cache.mkdir(parents=True, exist_ok=True)
     code = hashlib.sha256(f"{kind} {pathlib.Path(sound).resolve()}".encode())
     return cache / f"{code.hexdigest()[:24]}.{suffix}"
@@ -170,9 +173,12 @@ def taught(
     return found
 
 
-def train(hears: str, lessons: Sequence[Taught], lip_basis: np.ndarray) -> Voice:
-    """A voice fitted to clips from nothing."""
-    spec = hearing.spec_of(hears, len(lip_basis))
+def train(
+    spec: str | Spec, lessons: Sequence[Taught], lip_basis: np.ndarray
+) -> Voice:
+    """A voice fitted to clips from nothing; its sizes, or a kind of feature rows."""
+    if isinstance(spec, str):
+        spec = hearing.spec_of(spec, len(lip_basis))
     params = ridge.fit(spec, [one.lesson for one in lessons])
     scale = float(np.median([one.lip_scale for one in lessons]))
     return Voice(spec, params, lip_basis, scale)

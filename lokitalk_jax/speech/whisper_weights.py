@@ -72,8 +72,8 @@ def _load() -> dict | None:
     return jax.device_put(params)
 
 
-def read(path: str | os.PathLike) -> dict:
-    """Reads the layers in use from OpenAI's `.pt` file or CTranslate2's `model.bin`.
+def read(path: str | os.PathLike, layers: int = LAYERS) -> dict:
+    """Reads the first layers from OpenAI's `.pt` file or CTranslate2's `model.bin`.
 
     Raises:
       ValueError: there is no such file, or it is neither of the two.
@@ -82,9 +82,9 @@ def read(path: str | os.PathLike) -> dict:
     if not path.is_file():
         raise ValueError(f"there are no weights of Whisper at {path}")
     if path.suffix == ".pt":
-        params = whisper_files.of_pytorch(path, LAYERS)
+        params = whisper_files.of_pytorch(path, layers)
     else:
-        params = whisper_files.of_ctranslate2(path, LAYERS)
+        params = whisper_files.of_ctranslate2(path, layers)
     return _nested(params)
 
 
