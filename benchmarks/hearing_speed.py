@@ -29,7 +29,9 @@ def main(_) -> None:
     size = _CHUNK.value * structs.AUDIO_RATE // 1000
     a_second = 1000 // _CHUNK.value
     seconds = round(_MINUTES.value * 60)
-    state, _ = hearing.push(state, one.spec, sound[: 2 * structs.AUDIO_RATE])  # compiles
+    state, _ = hearing.push(
+        state, one.spec, sound[: 2 * structs.AUDIO_RATE]
+    )  # compiles
     work, busy, memory, frames = [], [], [], 0
     for second in range(seconds):
         began, before = time.perf_counter(), time.process_time()

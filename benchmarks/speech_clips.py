@@ -173,9 +173,7 @@ def taught(
     return found
 
 
-def train(
-    spec: str | Spec, lessons: Sequence[Taught], lip_basis: np.ndarray
-) -> Voice:
+def train(spec: str | Spec, lessons: Sequence[Taught], lip_basis: np.ndarray) -> Voice:
     """A voice fitted to clips from nothing; its sizes, or a kind of feature rows."""
     if isinstance(spec, str):
         spec = hearing.spec_of(spec, len(lip_basis))

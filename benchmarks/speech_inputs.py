@@ -66,7 +66,9 @@ def measured(
     one: Voice, clips: Sequence[Clip], rows: Mapping, look_ahead: float = 0.0
 ) -> dict[str, Any]:
     """Correlations of the clips' lips by a voice, and their mean with its interval."""
-    found = [speech_clips.score(one, clip, rows[clip.name], look_ahead) for clip in clips]
+    found = [
+        speech_clips.score(one, clip, rows[clip.name], look_ahead) for clip in clips
+    ]
     total = speech_clips.summary(found)
     keys = "correlation", "correlation_ci95", "concordance"
     by_clip = {row["clip"]: row["correlation"] for row in found}
@@ -150,15 +152,15 @@ def main(_) -> None:
 
 if __name__ == "__main__":
     _DATA = flags.DEFINE_string("data", None, "Folder of identity folders.")
-    _NAMES = flags.DEFINE_list("names", None, "Of the identities.")
-    _CORPUS = flags.DEFINE_list("corpus", None, "Folders of speech corpora.")
+    _NAMES = flags.DEFINE_list("names", [], "Of the identities.")
+    _CORPUS = flags.DEFINE_list("corpus", [], "Folders of speech corpora.")
     _ADVANCE = flags.DEFINE_list(
         "advance", [], "NAME:MS, identities whose sound is so much late."
     )
-    _WEIGHTS = flags.DEFINE_list("weights", None, "NAME:FILE, encoders.")
+    _WEIGHTS = flags.DEFINE_list("weights", [], "NAME:FILE, encoders.")
     _CURVES = flags.DEFINE_string("curves", "", "Folder of recordings with curves.")
     _CACHE = flags.DEFINE_string("cache", None, "Folder that keeps tracks and rows.")
     _OUT = flags.DEFINE_string("out", "runs/speech_inputs.json", "Of the scores.")
-    flags.mark_flags_as_required(["data", "names", "corpus", "weights", "cache"])
+    flags.mark_flags_as_required(["data", "cache"])
     process.start()
     app.run(main)

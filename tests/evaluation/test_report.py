@@ -96,7 +96,13 @@ def test_rows_of_the_truth_stand_next_to_those_of_the_clips(tmp_path):
     text = page.render(HEADER, [clip(tmp_path)], rows)
     shown = Page(text).text
     reachable = shown[shown.index("What is reachable") : shown.index("By region")]
-    for one in ("me, audio", "31.23", "me, truth one frame late", "27.50", "(40 ms) late"):
+    for one in (
+        "me, audio",
+        "31.23",
+        "me, truth one frame late",
+        "27.50",
+        "(40 ms) late",
+    ):
         assert one in reachable
     assert "Retracked" not in shown and "full, lossless" in shown
     assert text.count("<svg") == 1  # not drawn frame by frame

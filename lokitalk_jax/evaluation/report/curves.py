@@ -56,7 +56,7 @@ def draw(
         return ""
     # A fixed salt makes equal drawings equal files.
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": "lokitalk"}):
-        layout = _layout(list(drawn))
+        layout: Any = _layout(list(drawn))
         figure = Figure(figsize=(11, 0.4 + 1.7 * len(layout)), layout="constrained")
         places = figure.subplot_mosaic(layout)
         for key, label in drawn.items():
