@@ -26,7 +26,7 @@ from benchmarks import checkpoint_arrays, small_model
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
-STEPS, EVERY = 200, 20
+STEPS, EVERY = 120, 20
 LATE = STEPS - 2 * EVERY  # where drills of runs that resume begin, to be short
 FIELDS = small_model.FIELDS | {
     "train.steps": STEPS,
