@@ -10,7 +10,8 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 # Containers without a length of their own: FFmpeg guesses it from the bit rate.
-_GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3", "flac", "amr", "h264", "hevc", "m4v"}
+_GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3", "amr", "h264", "hevc", "m4v"}
+_RIFF = {"wav", "avi"}
 _CUT_OFF = 0.5  # seconds that a whole file may end before its stated length
 
 
@@ -68,12 +69,26 @@ def stated_length(
       container: of the file.
       stream: takes the end of this stream, where it states its own.
     """
-    if set(container.format.name.split(",")) & _GUESSED_LENGTH:
+    formats = set(container.format.name.split(","))
+    if formats & _GUESSED_LENGTH:
         return None
+    if formats & _RIFF and container.duration:
+        # FFmpeg goes by what is there of such a file.
+        return container.duration / av.time_base * _stated_share(container)
     if stream is not None and stream.duration and stream.time_base:
         begin = (stream.start_time or 0) * stream.time_base - start_time(container)
         return float(begin + stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration else None
+
+
+def _stated_share(container: InputContainer) -> float:
+    """The stated size of a RIFF file over its size; 1 where it states none."""
+    with open(container.name.removeprefix("file:"), "rb") as file:
+        head = file.read(8)
+    stated = int.from_bytes(head[4:8], "little") + 8
+    # Programs that write to a pipe leave 0 or the largest number.
+    known = head[:4] == b"RIFF" and stated < 2**32
+    return max(stated / container.size, 1.0) if known else 1.0
 
 
 def cut_off(seconds: float, stated: float | None) -> str | None:

@@ -111,13 +111,15 @@ def _run(
                 bar = Stage(progress, f"training{label}", train.steps, done=step)
             reason = stop(step)
             last = step == train.steps or bool(reason)
+            # A process that is killed while it compiles the next stage loses nothing.
+            compiles_next = step == stages.at(session.stages, step).first
             if step % train.log_every == 0 or last:
                 rate = (step - start) / (time.monotonic() - began)
                 log.training_step(
                     step, *_named(session, step - 1, sharding.fetch(metrics)), rate
                 )
                 bad_values.refuse(state, step, training_set.names)
-            if checkpoints.due(step) or last:
+            if checkpoints.due(step) or last or compiles_next:
                 bad_values.refuse(state, step, training_set.names)
                 save(step, state)
             # Whoever stops a run by a signal may give it little time.

@@ -186,3 +186,22 @@ def test_five_identities_saved_on_eight_devices_restore_on(five_identities, devi
             np.testing.assert_array_equal(got, wanted)
 
     jax.tree_util.tree_map_with_path(same, restored, saved, template)
+
+
+def test_the_end_of_a_stage_is_saved_before_the_next_one_compiles(
+    people, tmp_path, monkeypatch
+):
+    changes = {"steps": 3, "coarse": 0.4, "coarse_size": 16, "checkpoint_every": 100}
+    c = resume_config(people, **{f"train.{k}": v for k, v in changes.items()})
+    session = trainer.build_session(c, tmp_path)
+
+    def advance(state, step, batch):
+        slots = len(state.density)
+        return state, {"loss": np.ones(slots), "psnr": np.ones(slots)}
+
+    monkeypatch.setattr(
+        trainer, "build_session", lambda *_: session._replace(advance=advance)
+    )
+    monkeypatch.setattr(trainer.previews, "write", lambda *_: None)
+    trainer.train(c, tmp_path / "run")
+    assert tiny_train.saved(tmp_path / "run") == [1, 3]
