@@ -62,14 +62,22 @@ class Task(NamedTuple):
 
 def tasks(video: pathlib.Path, data: pathlib.Path, run: pathlib.Path) -> list[Task]:
     """The commands."""
-    train = small_model.flags(
-        train__steps=STEPS,
-        train__log_every=5,
-        train__checkpoint_every=5,
-        train__keep=2,
-        data__root=data,
-    )
+    saving = {"log_every": 5, "checkpoint_every": 5, "keep": 2}
+    saving = {f"train__{field}": value for field, value in saving.items()}
+    train = small_model.flags(train__steps=STEPS, data__root=data, **saving)
     config = "--config=single_id:draft_cpu"
+    trained = {
+        "unfinished checkpoint": "run/checkpoints/*.orbax-checkpoint-tmp",
+        "checkpoint": "run/checkpoints/*",
+        "log": "run/metrics.jsonl",
+    }
+    inherited = ("model.", "grid.", "sampling.", "scene.")
+    adapt = [
+        "--config=adapt:draft_cpu",
+        f"--config.prior={run}",
+        "--config.start=mean",
+        *(one for one in train if not one[len("--config.") :].startswith(inherited)),
+    ]
     return [
         Task(
             "prepare",
@@ -94,11 +102,14 @@ def tasks(video: pathlib.Path, data: pathlib.Path, run: pathlib.Path) -> list[Ta
             ["train", config, *train, "--workdir=OUT"],
             "run",
             f"run/checkpoints/{STEPS}",
-            {
-                "unfinished checkpoint": "run/checkpoints/*.orbax-checkpoint-tmp",
-                "checkpoint": "run/checkpoints/*",
-                "log": "run/metrics.jsonl",
-            },
+            trained,
+        ),
+        Task(
+            "adapt",
+            ["train", *adapt, "--workdir=OUT"],
+            "run",
+            f"run/checkpoints/{STEPS}",
+            trained,
         ),
         Task(
             "render",
@@ -120,7 +131,7 @@ def tasks(video: pathlib.Path, data: pathlib.Path, run: pathlib.Path) -> list[Ta
 def digest(folder: pathlib.Path, task: Task) -> dict[str, str]:
     """Digests of a result, by file or array."""
     place = folder / task.result
-    if task.name == "train":
+    if task.name in ("train", "adapt"):
         arrays = checkpoint_arrays.read(place, STEPS)
         return {k: hashlib.sha256(v.tobytes()).hexdigest() for k, v in arrays.items()}
     files = [place] if place.is_file() else sorted(place.rglob("*"))
@@ -183,6 +194,7 @@ def leftovers(folder: pathlib.Path) -> list[str]:
 def kill(task: Task, root: pathlib.Path, kills: int, seed: int, until: float) -> dict:
     """Kills a task so many times, or until a monotonic time; returns what was found."""
     whole, folder = root / f"{task.name}_whole", root / f"{task.name}_killed"
+    uninterrupted(task, root / f"{task.name}_first")  # compiles
     begun, seconds = uninterrupted(task, whole)
     rng = np.random.default_rng([seed, len(task.name)])
     count, places, done, faults = collections.Counter(), collections.Counter(), 0, []
@@ -274,17 +286,19 @@ def main() -> int:
     add("--kills", type=int, default=50)
     add("--minutes", type=float, default=np.inf, help="stop after so many")
     add("--seed", type=int, default=0)
-    add("--commands", default="prepare,train,render,evaluate", help="with commas")
+    add("--commands", default="prepare,train,adapt,render,evaluate", help="with commas")
     add("--video", type=pathlib.Path, required=True, help="of a person, a few seconds")
     add("--root", type=pathlib.Path, help="keeps what was made there")
     flags = parser.parse_args()
-    os.environ |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": small_model.XLA_FLAGS}
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PLATFORMS"] = "cpu"
     multiprocessing.set_forkserver_preload(list(IMPORTED))
     until = time.monotonic() + 60 * flags.minutes
     faults = 0
     with tempfile.TemporaryDirectory(prefix="kills.") as temporary:
         root = (flags.root or pathlib.Path(temporary)).resolve()
+        # Programs are compiled once, and well.
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(root / "cache")
         data, run = root / "data", root / "run"
         if not (run / "voice.npz").exists():
             from lokitalk_jax import demo
