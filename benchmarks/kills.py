@@ -26,6 +26,7 @@ import signal
 import sys
 import tempfile
 import time
+from multiprocessing.context import ForkServerProcess
 from typing import NamedTuple
 
 import numpy as np
@@ -142,15 +143,14 @@ def digest(folder: pathlib.Path, task: Task) -> dict[str, str]:
     }
 
 
-Process = multiprocessing.context.ForkServerProcess
-
-
-def start(task: Task, folder: pathlib.Path) -> Process:
+def start(task: Task, folder: pathlib.Path) -> ForkServerProcess:
     """Starts the command."""
     folder.mkdir(parents=True, exist_ok=True)
     out = str(folder / task.result)
     words = [one.replace("OUT", out) for one in task.arguments]
-    process = Process(target=_command, args=(words, folder.with_suffix(".log")))
+    process = ForkServerProcess(
+        target=_command, args=(words, folder.with_suffix(".log"))
+    )
     process.start()
     return process
 
@@ -165,14 +165,14 @@ def _command(words: list[str], log: pathlib.Path) -> None:
     sys.exit(main.main(words))
 
 
-def ended(process: Process) -> int:
+def ended(process: ForkServerProcess) -> int:
     """The exit status of a command, when it has ended."""
     process.join()
     assert process.exitcode is not None
     return process.exitcode
 
 
-def cpu_seconds(process: Process) -> float:
+def cpu_seconds(process: ForkServerProcess) -> float:
     """CPU time of a command that runs; that of one that has ended is infinite."""
     try:
         text = pathlib.Path(f"/proc/{process.pid}/stat").read_text()
@@ -208,7 +208,7 @@ def kill(task: Task, root: pathlib.Path, kills: int, seed: int, until: float) ->
             while cpu_seconds(process) < moment:
                 time.sleep(0.005)
         number = SIGNALS[rng.integers(len(SIGNALS))]
-        if process.is_alive():
+        if process.is_alive() and process.pid:
             os.kill(process.pid, number)
             done += 1
             places[place(task, folder)] += 1
@@ -267,7 +267,7 @@ def place(task: Task, folder: pathlib.Path) -> str:
 
 
 def _wait_for_last_frames(
-    process: Process, folder: pathlib.Path, rng: np.random.Generator
+    process: ForkServerProcess, folder: pathlib.Path, rng: np.random.Generator
 ) -> None:
     """Waits until the film in the making has its final size, nearly."""
     whole = (folder.parent / "render_whole" / "film.mp4").stat().st_size
@@ -281,7 +281,7 @@ def _wait_for_last_frames(
 
 def main() -> int:
     """Kills the commands; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--kills", type=int, default=50)
     add("--minutes", type=float, default=np.inf, help="stop after so many")

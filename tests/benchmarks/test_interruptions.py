@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import video_files
 
-from benchmarks import corrupted_inputs, kills, slurm_drill, small_model
+from benchmarks import corrupted_inputs, corruptions, kills, slurm_jobs, small_model
 from lokitalk_jax import config as configs
 from lokitalk_jax.media import video_reader
 
@@ -22,7 +22,7 @@ def test_small_runs_set_fields_that_configs_have():
         words += case.command(inputs, HERE)
     given = [one for one in words if one.startswith("--config.")]
     names = {one.removeprefix("--config.").partition("=")[0] for one in given}
-    names |= slurm_drill.FIELDS.keys()
+    names |= slurm_jobs.FIELDS.keys()
     assert names >= small_model.FIELDS.keys()
     config = configs.load("multi_id:draft_cpu")
     for name in names:
@@ -34,10 +34,10 @@ def test_damage_behind_the_head_of_a_clip_leaves_its_first_frames(tmp_path, name
     frames = np.random.default_rng(0).integers(0, 255, (40, 64, 64, 3), np.uint8)
     source = video_files.encode(tmp_path / "v.mp4", frames, np.arange(40) / 25)
     front = tmp_path / "front.mp4"
-    corrupted_inputs.index_in_front(source, front)
+    corruptions.index_in_front(source, front)
     whole = front.read_bytes()
     assert whole.index(b"moov") < whole.index(b"mdat") < len(whole) // 8
-    corrupt = getattr(corrupted_inputs, name)
+    corrupt = getattr(corruptions, name)
     damaged = {corrupt(whole, np.random.default_rng(seed)) for seed in range(5)}
     assert len(damaged) == 5 and whole not in damaged
     for data in damaged:
