@@ -76,14 +76,15 @@ def scratch(path: pathlib.Path) -> pathlib.Path:
 def sweep(folder: str | os.PathLike) -> None:
     """Removes the `scratch` of killed processes from a folder.
 
-    Whether a process of another host lives is unknown; its scratch stays for a day.
+    Whether a process of another host lives is unknown, and of any on Windows; their
+    scratch stays for a day.
     """
     for path in pathlib.Path(folder).glob(".*-*-*-*"):
         found = _SCRATCH.fullmatch(path.name)
         if found is None:
             continue
         with contextlib.suppress(FileNotFoundError):  # another process was first
-            if found[1] == _host():
+            if found[1] == _host() and os.name == "posix":
                 left = not _lives(int(found[2]))
             else:
                 left = time.time() - path.stat().st_mtime > _SECONDS_PER_DAY

@@ -3,7 +3,7 @@
 The lock is the operating system's, on a file that names the holder: it ends with the
 process, however that ends, so a lock that was left behind is taken over. Between hosts
 it needs a file system with locks (NFS 4, or Lustre mounted with flock); elsewhere it
-notices the processes of its own host only.
+notices the processes of its own host only. On Windows nothing is locked.
 """
 
 import contextlib
@@ -46,6 +46,10 @@ def hold(
     Raises:
       ValueError: another process holds it; names its host and number.
     """
+    if fcntl is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+        return
     made = [one for one in (folder, *folder.parents) if not one.exists()]
     path = folder / inside / NAME
     until = time.monotonic() + other_host_seconds
@@ -79,12 +83,12 @@ def hold(
 
 def _locked(path: pathlib.Path) -> IO[str] | None:
     """The open and locked file; None if another process holds it."""
+    assert fcntl is not None
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "a")
         try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
             return None

@@ -145,8 +145,8 @@ def _in_process(running, video, out, options, model, workers) -> str:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
-        env=os.environ | {"PYTHONPATH": path},
+        encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
     )
     running.add(process)
     answer, _ = process.communicate(json.dumps(request))

@@ -30,6 +30,7 @@ WAITING, RUNNING, DONE, FAILED, STOPPED = (
 )
 _POLL = 0.2  # seconds
 _GRACE = 60  # seconds in which a command that was asked to stop may save
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has the latter only
 _CLOCK = re.compile(r"^\d\d:\d\d:\d\d ")  # that lines of the log begin with
 
 
@@ -217,7 +218,7 @@ class Jobs:
                 try:
                     process.wait(_GRACE)
                 except subprocess.TimeoutExpired:
-                    _signal(job.process, signal.SIGKILL)
+                    _signal(job.process, _KILL)
                     process.wait()
         return process.returncode
 
@@ -260,7 +261,8 @@ def _signal(process: tuple[int, str] | None, number: int) -> None:
     """Sends a signal to the group of a process, if it is still the same process."""
     if process and process[1] == _start_time(process[0]):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process[0], number)
+            # Windows has no groups, and ends a process at once.
+            getattr(os, "killpg", os.kill)(process[0], number)
 
 
 def _end_orphan(job: Job) -> None:
@@ -273,4 +275,4 @@ def _end_orphan(job: Job) -> None:
         if started != _start_time(process):
             return
         time.sleep(_POLL)
-    _signal((process, started), signal.SIGKILL)
+    _signal((process, started), _KILL)

@@ -24,6 +24,7 @@ Frame n is shown while its samples are played, 25 frames a second.
 
 import asyncio
 import json
+import os
 import struct
 import threading
 from collections.abc import Mapping
@@ -308,7 +309,7 @@ class Avatars:
         except WebSocketDisconnect:
             pass
         except ValueError as error:
-            await _refuse(socket, str(error).replace(f"{self._folders.root}/", ""))
+            await _refuse(socket, str(error).replace(f"{self._folders.root}{os.sep}", ""))
         finally:
             self._talking -= 1
 

@@ -1,5 +1,6 @@
 """An avatar over a websocket: sound in, pictures with their sound out."""
 
+import contextlib
 import json
 import struct
 import time
@@ -7,6 +8,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+import served_studio
 import websockets.sync.client
 
 SAMPLES = 640
@@ -46,14 +48,31 @@ class Client:
         self.socket.send(json.dumps(message))
 
 
+@pytest.fixture(scope="module")
+def address(spoken_run, tmp_path_factory):
+    """Of an avatar in a studio that all tests here ask, as opening it takes seconds."""
+    root = tmp_path_factory.mktemp("studio")
+    with served_studio.serving(root) as studio:
+        (root / "runs" / "me").symlink_to(spoken_run.workdir)
+        live = studio.address.replace("http", "ws") + "/api/live/me"
+        yield f"{live}?identity={spoken_run.name}&size=64"
+
+
+@contextlib.contextmanager
+def connected(address):
+    """A socket to an avatar; that of the test before may still be closing."""
+    connect = websockets.sync.client.connect
+    while True:
+        with connect(address, max_size=None, close_timeout=1) as socket:
+            if "opening" in socket.recv():
+                yield socket
+                return
+        time.sleep(0.05)
+
+
 @pytest.fixture
-def client(studio, spoken_run):
-    (studio.root / "runs" / "me").symlink_to(spoken_run.workdir)
-    address = studio.address.replace("http", "ws")
-    address += f"/api/live/me?identity={spoken_run.name}&size=64"
-    with websockets.sync.client.connect(
-        address, max_size=None, close_timeout=1
-    ) as socket:
+def client(address):
+    with connected(address) as socket:
         client = Client(socket)
         client.read(lambda: client.messages and "ready" in client.messages[-1])
         yield client
@@ -129,10 +148,6 @@ def test_what_cannot_be_set_is_answered_with_a_sentence(client, message):
     client.frames(3)  # and it goes on
 
 
-def test_only_so_many_avatars_talk_at_once(client, studio, spoken_run):
-    address = studio.address.replace("http", "ws")
-    address += f"/api/live/me?identity={spoken_run.name}"
-    with websockets.sync.client.connect(address, close_timeout=1) as second:
-        assert "opening" in second.recv()
-        with websockets.sync.client.connect(address) as third:
-            assert "2 avatars are talking already" in third.recv()
+def test_only_so_many_avatars_talk_at_once(client, address):
+    with connected(address), websockets.sync.client.connect(address) as third:
+        assert "2 avatars are talking already" in third.recv()
