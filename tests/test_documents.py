@@ -78,8 +78,7 @@ def test_modules_that_pages_run_exist(page):
 
 
 def test_the_readme_is_short():
-    text = re.sub(r"<!--.*?-->", "", (ROOT / "README.md").read_text(), flags=re.S)
-    assert len(text.split()) <= 700
+    assert len((ROOT / "README.md").read_text().split()) <= 700
 
 
 @pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.stem)

@@ -309,7 +309,8 @@ class Avatars:
         except WebSocketDisconnect:
             pass
         except ValueError as error:
-            await _refuse(socket, str(error).replace(f"{self._folders.root}{os.sep}", ""))
+            inside = f"{self._folders.root}{os.sep}"
+            await _refuse(socket, str(error).replace(inside, ""))
         finally:
             self._talking -= 1
 

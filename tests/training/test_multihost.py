@@ -9,6 +9,7 @@ from test_resume import load, metrics
 pytestmark = pytest.mark.timeout(600)
 
 
+@pytest.mark.heavy
 def test_two_processes_equal_one(people, whole_run, tmp_path):
     run = tmp_path / "run"
     pair = tiny_train.start_pair(people, run)
