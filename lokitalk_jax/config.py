@@ -26,7 +26,7 @@ def load(
     """Loads a config and sets fields of it.
 
     Args:
-      name: of a config, such as "multi_id", or the path of a file of one's own; a
+      name: of a config, such as "multi_id", or the path of another file; a
         preset may follow a colon, as in "multi_id:draft_cpu".
       fields: values by their dotted names, such as {"train.steps": 500}.
 

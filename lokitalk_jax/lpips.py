@@ -32,7 +32,7 @@ _FILES = {"alex": ("alexnet.ckpt", "AlexNet_0"), "vgg": ("vgg16.ckpt", "VGG16_0"
 # Smallest side whose deepest features hold at least one pixel.
 MIN_SIZE = {"alex": 31, "vgg": 16}
 
-# What LPIPS subtracts from, and divides by, images in [-1, 1].
+# LPIPS subtracts the first from images in [-1, 1], and divides by the second.
 _SHIFT = np.array([-0.030, -0.088, -0.188], np.float32).reshape(1, 1, 1, 3)
 _SCALE = np.array([0.458, 0.448, 0.450], np.float32).reshape(1, 1, 1, 3)
 

@@ -73,10 +73,9 @@ def leave_cluster(status: int) -> None:
 
 
 def meet(name: str) -> None:
-    """Waits until all processes are here; unlike in a collective, for hours.
+    """Waits for all processes, for hours if need be.
 
-    Collectives of CPUs wait for 30 seconds when they first run, and processes compile
-    for longer.
+    The first collective of CPUs waits for 30 seconds only, and compiling takes longer.
 
     Args:
       name: of the place, the same on all processes.

@@ -18,7 +18,8 @@ MODULES = {
 LAYERS = (
     ("structs", "presets", "broadcasting"),
     ("base_config", "config", "process", "progress"),
-    ("files", "folder_lock", "face_mesh", "sharding", "lpips", "torch_file"),
+    ("files", "folder_lock", "user_cache", "face_mesh"),
+    ("sharding", "lpips", "torch_file"),
     ("checkpoint", "media"),
     ("data",),
     ("preparation", "speech"),
@@ -37,6 +38,7 @@ LAYERS = (
 WITHOUT_JAX = (
     "files",
     "folder_lock",
+    "user_cache",
     "face_mesh",
     "media",
     "data",

@@ -101,9 +101,8 @@ def _pause(record: ClipRecord) -> structs.Signals:
     edges = np.flatnonzero(np.diff(silent.astype(np.int8), prepend=0, append=0))
     if not len(edges):
         raise ValueError(
-            f"idle={OWN}: nobody is silent for a second in the clip of "
-            f"{record.name!r}; give the folder of a clip of somebody who listens, "
-            "idle=FOLDER"
+            f"idle={OWN}: the clip of {record.name!r} has no second of silence; give "
+            "the folder of a clip of somebody who listens, idle=FOLDER"
         )
     first, stop = max(edges.reshape(-1, 2), key=lambda run: run[1] - run[0])
     return jax.tree.map(lambda leaf: leaf[first:stop], record.signals)

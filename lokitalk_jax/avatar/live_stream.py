@@ -121,7 +121,7 @@ class LiveStream:
 
         Args:
           sources: the sources.
-          samples: sound [S] that begins with them; what waited is dropped.
+          samples: sound [S] that begins with them; sound that waits is dropped.
         """
         with self._lock:
             self.live.change(sources)

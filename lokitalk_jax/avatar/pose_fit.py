@@ -126,7 +126,7 @@ def align(
 
     Args:
       truth, rendered: float32 [H, W, 3] in [0, 1].
-      weights: [H, W], of the pixels of what moves.
+      weights: [H, W], of the pixels of the moving part.
       points: [H, W, 3], in the camera frame, metres.
       focal: focal length, pixels.
 

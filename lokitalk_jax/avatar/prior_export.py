@@ -1,4 +1,4 @@
-"""A prior without its people: what other runs start from, and nothing of an identity.
+"""Exports a prior without its identities, for other runs to start from.
 
 Kept are the shared parameters with the encoder, the basis of the lip signal and the
 config. The residuals become their mean, without canonical grid; clips, sounds and

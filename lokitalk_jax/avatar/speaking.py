@@ -226,18 +226,18 @@ def _rows_of_file(voice: Voice, features, sound: Sound | None) -> np.ndarray | N
     if hearing.computed(spec):
         if features:
             raise ValueError(
-                f"the voice of the run hears {spec.hears}, computed from the sound; "
+                f"the voice of the run uses {spec.hears}, computed from the sound; "
                 f"leave out features={features}"
             )
         return None
     if features is None:
         raise ValueError(
-            f"the voice of the run hears {spec.hears}; give the features that the same "
-            "program computes of this sound (features)"
+            f"the voice of the run uses {spec.hears}; give the features that the same "
+            "program computes of this sound, features=FILE.npy"
         )
     if sound is None:
         raise ValueError(
-            f"the voice of the run hears {spec.hears}, features of whole files, so it "
+            f"the voice of the run uses {spec.hears}, features of whole files, so it "
             "cannot be driven live; give it a sound file"
         )
     samples = np.concatenate(list(sound.read()))

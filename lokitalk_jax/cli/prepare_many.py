@@ -1,6 +1,7 @@
 """Identity folders of many videos: a line for each, and a table at the end."""
 
 import argparse
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
@@ -18,20 +19,7 @@ def run(flags: argparse.Namespace, options: "PrepareOptions") -> int:
     """Prepares the videos of `flags`; returns 1 if one of them was refused."""
     from lokitalk_jax.api.prepare import prepare_all
 
-    videos = flags.video[0] if len(flags.video) == 1 else flags.video
-    outcomes = []
-    with progress.Bar() as bar:
-        for one in prepare_all(
-            videos,
-            flags.out,
-            options,
-            model=flags.model,
-            at_once=flags.at_once,
-            audio_offset=flags.audio_offset,
-            progress=bar,
-        ):
-            outcomes.append(one)
-            tqdm.write(_line(one, flags))
+    outcomes = _outcomes(prepare_all, flags, options, at_once=flags.at_once)
     print(table(outcomes))
     return int(any(one.refusal for one in outcomes))
 
@@ -40,27 +28,39 @@ def run_speech(flags: argparse.Namespace, options: "PrepareOptions") -> int:
     """Makes a speech corpus of the videos; returns 1 if one of them was refused."""
     from lokitalk_jax.api.prepare import prepare_speech
 
-    videos, video = flags.video, flags.video[0]
-    if len(videos) == 1 and (video.is_dir() or video.suffix == ".txt"):
-        videos = video
-    outcomes = []
-    with progress.Bar() as bar:
-        for one in prepare_speech(
-            videos,
-            flags.out,
-            options,
-            model=flags.model,
-            audio_offset=flags.audio_offset,
-            progress=bar,
-        ):
-            outcomes.append(one)
-            tqdm.write(_line(one, flags))
+    outcomes = _outcomes(prepare_speech, flags, options)
     refused = sum(bool(one.refusal) for one in outcomes)
     print(
         f"{len(outcomes) - refused} recordings in {flags.out}, {refused} refused; "
         f"train a voice on them with --config.voice.corpus={flags.out}"
     )
     return int(bool(refused))
+
+
+def _outcomes(
+    prepare: "Callable[..., Iterator[Outcome]]",
+    flags: argparse.Namespace,
+    options: "PrepareOptions",
+    **more: int,
+) -> "list[Outcome]":
+    """Outcomes of the videos of `flags`, each printed as soon as it is known."""
+    videos, video = flags.video, flags.video[0]
+    if len(videos) == 1 and (video.is_dir() or video.suffix == ".txt"):
+        videos = video
+    outcomes = []
+    with progress.Bar() as bar:
+        for one in prepare(
+            videos,
+            flags.out,
+            options,
+            model=flags.model,
+            audio_offset=flags.audio_offset,
+            progress=bar,
+            **more,
+        ):
+            outcomes.append(one)
+            tqdm.write(_line(one, flags))
+    return outcomes
 
 
 def _line(one: "Outcome", flags: argparse.Namespace) -> str:

@@ -17,9 +17,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import pooch
 
-from lokitalk_jax import files
+from lokitalk_jax import files, user_cache
 from lokitalk_jax.data import layout, regions
 from lokitalk_jax.data.folder import IdentityFolder
 from lokitalk_jax.progress import Progress, track
@@ -119,7 +118,7 @@ def _roots(folder: IdentityFolder, root) -> list[pathlib.Path]:
     unique = f"{folder.name}-{zlib.crc32(os.fsencode(folder.path.resolve())):08x}"
     if root is not None:
         return [pathlib.Path(root) / unique]
-    users = pathlib.Path(pooch.os_cache("lokitalk_jax"))
+    users = user_cache.folder()
     return [folder.path / layout.CACHE, users / unique]
 
 

@@ -110,7 +110,7 @@ def pairs(
     clip: Dataset,
     factor: int | None = None,
 ) -> Iterator[Pair]:
-    """Puts the true frame to each rendered one.
+    """Pairs each rendered frame with the true one.
 
     Args:
       rendered: see `rendered_frames`.

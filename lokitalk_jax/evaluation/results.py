@@ -1,6 +1,6 @@
 """The files that scoring writes.
 
-<out>/metrics.json   what was scored and how, and the scores of every clip
+<out>/metrics.json   videos, options, and the scores of every clip
       frames.csv     the scores of every frame
       report.html    both on one page, with pictures
 """

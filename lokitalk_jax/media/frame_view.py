@@ -67,8 +67,8 @@ class FrameView(NamedTuple):
 def panels(path: str | os.PathLike, count: int) -> list[FrameView]:
     """Panels of a video that shows several pictures next to each other.
 
-    The strip is cut into equal cells; what all cells have of one colour around their
-    pictures is cut off.
+    The strip is cut into equal cells, and these lose the borders of one colour that all
+    of them have.
 
     Raises:
       ValueError: it cannot be cut into so many cells, or a cell shows nothing.

@@ -1,7 +1,7 @@
 """The sound of a file: which track and channel of it, and its samples in time.
 
 Preparation, rendering, evaluation and the writer of videos read sound by this module
-alone, so that the sound of a video is what moved its lips.
+alone, so the sound of a written video is the sound that its lips follow.
 """
 
 import logging

@@ -7,7 +7,7 @@ LOUD = 1e-4  # a sample above this, of 1, is not silence
 
 # Share of the channels' power that their average keeps: 1 of equal channels, 1 / C of
 # C that have nothing in common, 0 of two in opposite phase. Below half of 1 / C, an
-# average would cancel what was said.
+# average would cancel the speech.
 _KEPT = 0.5
 
 

@@ -4,7 +4,8 @@ import functools
 import logging
 import os
 import pathlib
-from typing import Any
+
+from lokitalk_jax import user_cache
 
 logger = logging.getLogger(__name__)
 
@@ -50,20 +51,9 @@ def find(path: str | os.PathLike | None = None) -> pathlib.Path | None:
 
 @functools.cache
 def _download() -> pathlib.Path | None:
-    import pooch
-
-    downloader: Any = pooch.HTTPDownloader(timeout=(3, 30))
     try:
-        return pathlib.Path(
-            pooch.retrieve(
-                URL,
-                known_hash=f"sha256:{SHA256}",
-                fname=NAME,
-                path=pooch.os_cache("lokitalk_jax"),
-                downloader=downloader,
-            )
-        )
-    except (OSError, ValueError) as error:  # no network, or a page instead of the file
+        return user_cache.fetch(URL, NAME, SHA256)
+    except (OSError, ValueError) as error:
         logger.warning(
             "Could not download %s (%s). Landmarks come from the face mesh inside the "
             "mediapipe package, which is a little less steady. To use the better "

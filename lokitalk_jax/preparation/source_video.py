@@ -25,7 +25,7 @@ class UnusableVideo(ValueError):
 
 
 class Clip(NamedTuple):
-    """The video of a file, by what its container states.
+    """The video of a file, as its container describes it.
 
     Attributes:
       path: the file.

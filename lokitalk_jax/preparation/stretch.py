@@ -11,10 +11,10 @@ from lokitalk_jax.preparation.survey import Survey
 def trim(
     found: Survey, start: float, end: float | None
 ) -> tuple[Survey, float, float | None]:
-    """Leaves out of a video what would have it refused, if enough remains.
+    """Trims a video to its longest usable stretch, if that is long enough.
 
-    Kept is the longest stretch without a cut in which a face is missing, or several are
-    seen, as rarely as `survey.check` allows.
+    Usable is a stretch without a cut in which the face is missing, or several are seen,
+    as rarely as `survey.check` allows.
 
     Args:
       found: the survey of [start, end).

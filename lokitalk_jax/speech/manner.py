@@ -1,10 +1,10 @@
-"""An identity's manner of speaking: how far, how and about which shape its lips move.
+"""The speaking style of an identity: range, direction and mean of its lip motion.
 
-A voice predicts lips of the usual spread about the mean shape. People differ by a
-factor of two in how far they move their lips for the same sound, and in what they do
-with them. A style is a gain, a small linear map and a shift, measured on seconds of a
-clip; from few seconds the spread is uncertain, and the gain stays near that of other
-people, and the map near none. A stranger's style is neutral: no change.
+A voice predicts lips of the usual spread about the mean shape. For the same sound
+people differ by a factor of two in how far their lips move, and in their direction. A
+style is a gain, a small linear map and a shift, measured on seconds of a clip; from few
+seconds the spread is uncertain, so the gain stays near that of other people, and the
+map near the identity map. The style of an unknown speaker is neutral: no change.
 """
 
 from typing import NamedTuple
@@ -15,14 +15,14 @@ from lokitalk_jax.speech import audio2motion, spoken_clip
 from lokitalk_jax.speech.spoken_clip import SpokenClip
 from lokitalk_jax.speech.voice import Voice
 
-_HALF_WAY = 50  # frames that move the gain half of its way from that of others
-_PULL = 1000  # frames with which the map is drawn to none
+_HALF_WAY = 50  # frames after which the gain is half way from that of others
+_PULL = 1000  # frames that pull the map to the identity map
 _FEWEST = 10  # frames; fewer change nothing
 _LIMITS = 0.4, 2.5  # of the gain
 
 
 class Style(NamedTuple):
-    """A manner of speaking, in the units of a voice.
+    """A speaking style, in the units of a voice.
 
     Attributes:
       map: [D_lip, D_lip], from predicted coefficients to the identity's, the gain
@@ -35,7 +35,7 @@ class Style(NamedTuple):
 
 
 def neutral(voice: Voice) -> Style:
-    """The style of a stranger."""
+    """The style of an unknown speaker."""
     count = voice.spec.lip_dim
     return Style(np.eye(count), np.zeros(count))
 

@@ -128,7 +128,7 @@ def _total(parts: Sequence[_Sums]) -> _Sums:
 
 
 def _folds(known: Sequence[_Centred]) -> list[_Sums]:
-    """Sums over every fifth lesson, from each of the first five."""
+    """Sums over each of five folds of the lessons."""
     return [_total([*map(_sums, known[n::_FOLDS])]) for n in range(_FOLDS)]
 
 
@@ -142,7 +142,7 @@ def _solve(sums: _Sums) -> np.ndarray:
 
 
 def _left_out(known: Sequence[_Centred], folds: Sequence[_Sums]) -> list[np.ndarray]:
-    """Lips [F, D_lip] of each by a regression that was not fitted to it."""
+    """Lips [F, D_lip] of each lesson, predicted without its fold."""
     total = _total(folds)
     kernels = [np.float32(_solve(total - one)) for one in folds]
     return [one.inputs @ kernels[n % _FOLDS] for n, one in enumerate(known)]

@@ -83,7 +83,7 @@ def held_out_correlation(voice: Voice, clip: SpokenClip) -> float:
 
 
 def usable_features(hears: str) -> str:
-    """`hears`, or phones where that is Whisper and there are no weights of it."""
+    """`hears`; phones where it is Whisper and its weights are missing."""
     if hears != "whisper" or whisper_weights.available():
         return hears
     _LOG.warning(

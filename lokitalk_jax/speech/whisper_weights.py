@@ -19,7 +19,7 @@ import flax.traverse_util
 import jax
 import numpy as np
 
-from lokitalk_jax import files
+from lokitalk_jax import files, user_cache
 from lokitalk_jax.speech import whisper_files
 
 _LOG = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def _load() -> dict | None:
     named = os.environ.get(VARIABLE)
     if named:
         return jax.device_put(read(named))
-    cached = _cache_folder() / _CACHED
+    cached = user_cache.folder() / _CACHED
     if cached.is_file():
         with np.load(cached) as stored:
             return jax.device_put(_nested(stored))
@@ -108,12 +108,6 @@ def _keep(path: pathlib.Path, params: dict) -> None:
         _LOG.info("could not keep the weights of Whisper in %s: %s", path, error)
 
 
-def _cache_folder() -> pathlib.Path:
-    import pooch
-
-    return pathlib.Path(pooch.os_cache("lokitalk_jax"))
-
-
 def _installed() -> pathlib.Path | None:
     """The model file of the installed package.
 
@@ -135,19 +129,8 @@ def _installed() -> pathlib.Path | None:
 
 
 def _downloaded() -> pathlib.Path | None:
-    import pooch
-
-    downloader: Any = pooch.HTTPDownloader(timeout=(3, 30))
     try:
-        return pathlib.Path(
-            pooch.retrieve(
-                _URL,
-                known_hash=f"sha256:{_SHA256}",
-                fname="whisper_tiny.en.pt",
-                path=_cache_folder(),
-                downloader=downloader,
-            )
-        )
-    except (OSError, ValueError) as error:  # no network, or a page instead of the file
+        return user_cache.fetch(_URL, "whisper_tiny.en.pt", _SHA256)
+    except (OSError, ValueError) as error:
         _LOG.info("could not download %s (%s)", _URL, type(error).__name__)
         return None

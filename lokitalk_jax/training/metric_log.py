@@ -36,7 +36,7 @@ class MetricLog:
             events.mkdir(parents=True, exist_ok=True)
             _cut_torn_line(self._path)
             self._lines = open(self._path, "a", buffering=1, encoding="utf-8")
-            # The package's usual writer is a thread that nobody hears of a full disk.
+            # The usual writer is a thread, whose errors (a full disk) would be lost.
             self._events = event_file_writer.EventsWriter(str(events / "events"))
 
     def training_step(

@@ -77,7 +77,7 @@ def test_the_own_idle_motion_is_the_longest_pause_of_the_clip(tmp_path):
     busy = sound(tmp_path / "b.wav", (4, 1))
     for audio in (busy.path, None):
         with pytest.raises(
-            ValueError, match="idle=own: nobody is silent .*idle=FOLDER"
+            ValueError, match="idle=own: the clip .* no second of silence.*idle=FOLDER"
         ):
             idling.signals(None, record(audio), idling.OWN)
 

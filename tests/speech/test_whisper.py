@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 
+from lokitalk_jax import user_cache
 from lokitalk_jax.speech import whisper, whisper_files, whisper_weights
 from tests.speech import whisper_model
 
@@ -97,7 +98,7 @@ def test_a_file_of_another_kind_is_named(tmp_path, name):
 def searched(tmp_path, monkeypatch):
     """A search of weights in an empty cache, with nothing installed and no network."""
     monkeypatch.delenv(whisper_weights.VARIABLE, raising=False)
-    monkeypatch.setattr(whisper_weights, "_cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(user_cache, "folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(whisper_weights, "_installed", lambda: None)
     monkeypatch.setattr(whisper_weights, "_downloaded", lambda: None)
     whisper_weights._load.cache_clear()

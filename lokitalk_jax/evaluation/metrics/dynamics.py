@@ -1,4 +1,4 @@
-"""Lively like the truth: how far lips, head and brows move, and how fast.
+"""Range and speed of the motion of lips, head and brows, compared with the truth.
 
 Landmarks are [F, 478, 3] for F frames, in pixels; NaN in frames without a face. No
 frame is compared with the true frame of its moment, so a head that moves otherwise but

@@ -1,4 +1,4 @@
-"""Sharpness without a reference: how much of a picture's detail a blur would take.
+"""Sharpness without a reference: the share of detail that a blur would remove.
 
 Crete, Dolmiere, Ladret and Nicolas 2007, "The blur effect": a picture that is blurred
 already loses little by another blur. It works in a mask, and in small frames.
@@ -11,13 +11,13 @@ _WIDTH = 9  # pixels of the blur
 
 
 def detail_lost(frame: np.ndarray) -> np.ndarray:
-    """Differences between neighbours, and what a blur takes of them.
+    """Differences between neighbouring pixels, and the part that a blur removes.
 
     Args:
       frame: uint8 RGB [H, W, 3].
 
     Returns:
-      float64 [H, W, 2, 2]: differences along x and y, and what is taken of each.
+      float64 [H, W, 2, 2]: differences along x and y, and the part removed of each.
     """
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float64)
     parts = []
