@@ -8,6 +8,8 @@ To the server:
            {"play": {"clip": "me"}} or {"play": {"sound": KEY}}, to hear a file;
            {"play": {"own": true}}, to move and sound as in its own clip
            {"interrupt": true}, to fall silent at once
+           {"microphone": true}, where sound comes as it is spoken: what would be heard
+           late is dropped
            {"received": n}, for each picture that arrived
 
 To the client:
@@ -48,6 +50,7 @@ _IN_FLIGHT = 3  # pictures that the client has not acknowledged
 _MOST_QUEUED = 50  # frames that wait for the connection
 _REPORT_EVERY = 12  # frames
 _MOST_SOUND = 600.0  # seconds that may wait
+_MOST_BEHIND = 0.5  # seconds that a microphone may be ahead of the avatar
 _SETTINGS = ("gain", "controls", "sources", "map", "background", "idle")
 _SOURCES = {"lip": "audio", "eye": "auto", "head": "own"}
 _LARGEST = 1024  # pixels
@@ -63,6 +66,7 @@ class Session:
         self._in_flight = 0
         self._frames: asyncio.Queue[LiveFrame | None] = asyncio.Queue()
         self._playing = threading.Event()  # set to end the file that plays
+        self._microphone = False
         self._ended = "the stream has ended"
 
     async def run(self) -> None:
@@ -125,6 +129,8 @@ class Session:
         if sound is not None:
             if self._stream.waiting > _MOST_SOUND:
                 raise ValueError(f"more than {_MOST_SOUND:.0f} s of sound wait")
+            if self._microphone and self._stream.waiting > _MOST_BEHIND:
+                self._stream.interrupt()
             samples = np.frombuffer(sound[: len(sound) // 2 * 2], "<i2")
             return self._stream.feed(samples.astype(np.float32) / 32768)
         given = json.loads(message["text"])
@@ -132,6 +138,7 @@ class Session:
             raise ValueError("a message must be an object")
         if "received" in given:
             self._in_flight = max(self._in_flight - 1, 0)
+        self._microphone = bool(given.get("microphone", self._microphone))
         if "interrupt" in given:
             await self._interrupt()
         if "play" in given:

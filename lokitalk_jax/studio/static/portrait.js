@@ -80,6 +80,7 @@ export class Portrait extends EventTarget {
     this.#microphone?.getTracks().forEach((track) => track.stop());
     this.#microphone = null;
     this.muted = on && !aloud;
+    this.#send({ microphone: on });
     if (!on) return;
     if (!navigator.mediaDevices)
       throw new Error("browsers give the microphone to localhost and https pages only");
