@@ -55,8 +55,11 @@ class Studio:
     async def add_clip(self, request: Request) -> Response:
         """POST /api/people/NAME/clip?file=me.mp4, the video as the body."""
         name = _name(request)
+        self._refuse_second_clip(name)
         path = self.folders.path("clips", name)
         await uploads.keep(request, path, uploads.VIDEOS, uploads.check_video)
+        if not self.jobs.busy(name, "prepare"):
+            await anyio.to_thread.run_sync(self.folders.forget_unfinished, name)
         return JSONResponse({"name": name}, 201)
 
     async def add_sound(self, request: Request) -> Response:
@@ -72,6 +75,8 @@ class Studio:
         given = await _json(request)
         if kind == "prepare":
             command = commands.prepare(self.folders, name, given)
+            if not self.jobs.repeats(name, kind, command):
+                await anyio.to_thread.run_sync(self.folders.forget_unfinished, name)
         elif kind == "train":
             command = commands.train(self.folders, name, given)
         elif kind == "speak":
@@ -80,6 +85,13 @@ class Studio:
             raise HTTPException(404, f"there is no job {kind}")
         job = self.jobs.add(name, kind, command, key)
         return JSONResponse({"job": job.key, "command": commands.shown(command)}, 202)
+
+    def _refuse_second_clip(self, name: str) -> None:
+        if layout.is_identity(self.folders.path("data", name)):
+            text = f"{name} is made of another clip; choose another name for this one"
+            raise HTTPException(409, text)
+        if self.jobs.busy(name, "prepare"):
+            raise HTTPException(409, f"{name} is being prepared; stop that first")
 
     async def add_example(self, _: Request) -> Response:
         """POST /api/example: a head of the demo cast, prepared already."""

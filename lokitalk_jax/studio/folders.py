@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 from typing import Any
 
 from lokitalk_jax.data import layout
@@ -78,6 +79,15 @@ class Folders:
             "preview": (folder / layout.PREVIEW).is_file(),
             "run": self.run(name),
         }
+
+    def forget_unfinished(self, name: str) -> None:
+        """Removes an identity folder whose preparation has not ended.
+
+        Frames of one clip or stretch are of no use to another.
+        """
+        folder = self.path("data", name)
+        if folder.is_dir() and not layout.is_identity(folder):
+            shutil.rmtree(folder)
 
     def run(self, name: str) -> dict[str, Any] | None:
         """A run as it is on the disk: its step and its identities."""

@@ -99,10 +99,8 @@ class Jobs:
           ValueError: the same is waiting or running already.
         """
         with self._lock:
-            for job in self._jobs.values():
-                same = (job.person, job.kind) == (person, kind)
-                if same and job.state in (WAITING, RUNNING) and kind != "speak":
-                    raise ValueError(f"{person}: {kind} is {job.state} already")
+            if kind != "speak" and self.busy(person, kind):
+                raise ValueError(f"{person}: {kind} is waiting or running already")
             key = key or new_key()
             job = Job(key, person, kind, list(command), created=time.time())
             self._save(job)
@@ -123,6 +121,20 @@ class Jobs:
             elif job.state == RUNNING:
                 job.message = "stopped"
                 _signal(job.process, signal.SIGTERM)
+
+    def busy(self, person: str, kind: str) -> bool:
+        """Whether such a job waits or runs."""
+        return any(job.state in (WAITING, RUNNING) for job in self._of(person, kind))
+
+    def repeats(self, person: str, kind: str, command: Sequence[str]) -> bool:
+        """Whether the last such job had the same command, which then resumes it."""
+        before = self._of(person, kind)
+        return bool(before) and before[-1].command == list(command)
+
+    def _of(self, person: str, kind: str) -> list[Job]:
+        with self._lock:
+            jobs = sorted(self._jobs.values(), key=lambda job: job.created)
+        return [job for job in jobs if (job.person, job.kind) == (person, kind)]
 
     def listed(self) -> list[dict[str, Any]]:
         """All jobs, oldest first, with their progress and their place in the queue."""

@@ -44,7 +44,7 @@ async def keep(
     suffix = suffix or suffixes[0]
     if suffix not in suffixes:
         known = ", ".join(suffixes)
-        raise HTTPException(415, f"{suffix} is not among the kinds of files: {known}")
+        raise HTTPException(415, f"a {suffix} file cannot be used; take one of {known}")
     target = path.with_name(path.name + suffix)
     try:
         with files.replacing(target) as temporary:

@@ -83,10 +83,11 @@ def test_four_steps_lead_from_a_file_to_a_video(page, studio, scripts, tmp_path)
         "report('frames', 2, 4, 1.0); time.sleep(1.5); report('frames', 4, 4, 0.0)"
     )
     page.goto(studio.address)
+    page.fill("#who", "an na")
     page.set_input_files("input[type=file]", clip)
-    page.get_by_text("Give the person a name first").wait_for()
+    page.get_by_text("The name an na cannot be used").wait_for()
     page.fill("#who", "anna")
-    page.set_input_files("input[type=file]", clip)
+    page.get_by_role("button", name="Send it again").click()
     page.get_by_role("button", name="Prepare").click()
     page.get_by_text("1 s left").wait_for()
     page.reload()  # nothing is lost
@@ -101,6 +102,22 @@ def test_four_steps_lead_from_a_file_to_a_video(page, studio, scripts, tmp_path)
     start.click()
     page.get_by_text("The disk is full.").wait_for()
     assert page.evaluate("location.hash") == "#anna/train"
+
+
+def test_a_file_names_the_person_and_no_name_is_taken_twice(page, studio, tmp_path):
+    import video_files
+
+    pictures = [video_files.blob(40 + at, 30) for at in range(4)]
+    clip = video_files.encode(tmp_path / "Ann (1).mp4", pictures, np.arange(4) / 25)
+    page.goto(studio.address)
+    page.get_by_role("button", name="Record one").click()
+    page.get_by_text("Give the person a name first.").wait_for()
+    page.set_input_files("input[type=file]", clip)
+    page.get_by_role("heading", name="Prepare Ann_1").wait_for()
+    page.goto(f"{studio.address}/#")
+    page.get_by_text("Make a talking portrait").wait_for()
+    page.set_input_files("input[type=file]", clip)
+    page.get_by_text("Ann_1 is here already").wait_for()
 
 
 def test_a_video_without_pictures_is_refused_in_words(page, studio, tmp_path):

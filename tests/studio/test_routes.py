@@ -37,11 +37,40 @@ def test_a_clip_is_kept_and_prepared(studio, scripts, tmp_path):
     assert status == 206 and body == video.read_bytes()[:10]
 
 
+def test_another_clip_or_stretch_begins_anew(studio, scripts, tmp_path):
+    pictures = [video_files.blob(40 + at, 30) for at in range(4)]
+    video = video_files.encode(tmp_path / "me.mp4", pictures, np.arange(4) / 25)
+    clip, prepare = "/api/people/me/clip?file=x.mp4", "/api/people/me/prepare"
+    begun = studio.root / "data" / "me" / "begun"
+    # As a command does that is stopped halfway.
+    scripts["prepare"] = f"""
+import pathlib
+path = pathlib.Path({str(begun)!r})
+path.parent.mkdir(parents=True, exist_ok=True)
+open(path, 'a').write('x')
+"""
+
+    def prepared(**given):
+        job = studio.post(prepare, given)[1]["job"]
+        studio.wait(job, "done")
+        return begun.read_text()
+
+    assert studio.post(clip, video.read_bytes())[0] == 201
+    assert [prepared(), prepared(), prepared(end=2)] == ["x", "xx", "x"]
+    assert studio.post(clip, video.read_bytes())[0] == 201
+    assert not begun.parent.exists()
+
+    tiny_folder.write(begun.parent)
+    status, answer = studio.post(clip, b"x")
+    assert status == 409 and "choose another name" in answer["error"]
+    assert begun.parent.exists()
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [
         ("/api/people/me/clip?file=x.mp4", b"no video at all", 422, "the file"),
-        ("/api/people/me/clip?file=x.txt", b"text", 415, ".txt is not among"),
+        ("/api/people/me/clip?file=x.txt", b"text", 415, "a .txt file cannot be used"),
         ("/api/people/me/clip?file=x.mp4", b"", 422, "empty"),
         ("/api/people/a%20b/clip?file=x.mp4", b"x", 422, "must be 1 to 64 letters"),
         ("/api/sounds?file=x.wav", b"no sound", 422, "the file"),

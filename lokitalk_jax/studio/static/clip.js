@@ -1,62 +1,74 @@
 // Step 1: a clip, dropped, chosen, recorded, or that of an example.
 
-import { button, el, post, upload } from "./page.js";
+import { button, dropZone, el, post, sentence, upload } from "./page.js";
 import { cameraView } from "./recorder.js";
 
 const ADVICE = ["One person, face and shoulders, a still camera and a still background.",
   "Even light on the face; no hands in front of it.",
   "Talk for ten seconds to two minutes, and look around a little."];
 
-export function clipStep({ name, go, refresh }) {
+export function clipStep({ name, go, refresh, state }) {
   const message = el("p", { className: "error", role: "alert" });
   const who = el("input", { type: "text", value: name, id: "who", placeholder: "anna", maxLength: 64, autocomplete: "off", readOnly: Boolean(name) });
-  const file = el("input", { type: "file", accept: "video/*,.mkv,.avi", hidden: true });
   const bar = el("progress", { max: 1, value: 0, hidden: true, ariaLabel: "Upload" });
+  // A video that could not be sent is kept, so that a recording is not lost.
+  let kept = null;
+  const again = button("Send it again", () => send(kept), { main: true, message });
+  again.hidden = true;
+  who.onkeydown = ({ key }) => { if (key === "Enter" && kept) send(kept); };
   const camera = cameraView(send, message);
+
+  // The name that was typed, or that of the file; throws where it cannot be used.
+  function named(fallback = "") {
+    const given = who.value.trim() || fallback;
+    try {
+      if (!given) throw new Error("Give the person a name first.");
+      if (!/^[A-Za-z0-9_-]{1,64}$/.test(given))
+        throw new Error(`The name ${given} cannot be used: take letters from a to z, digits, hyphens and underscores, and no spaces.`);
+      if (!name && state().people.some((one) => one.name === given))
+        throw new Error(`${given} is here already: choose another name, or open ${given} above.`);
+    } catch (error) { who.focus(); throw error; }
+    who.value = given;
+    return given;
+  }
 
   async function send(chosen) {
     message.textContent = "";
-    const given = who.value.trim();
-    if (!/^[A-Za-z0-9_-]{1,64}$/.test(given)) {
-      message.textContent = "Give the person a name first: letters, digits, hyphens and underscores.";
-      return who.focus();
-    }
+    kept = chosen;
     bar.hidden = false;
+    again.hidden = true;
     try {
+      const given = named(chosen.name.replace(/\.[^.]*$/, "").replace(/[^A-Za-z0-9_-]+/g, "_").replace(/^_+|_+$/g, "").slice(0, 64));
       await upload(`/api/people/${given}/clip`, chosen, (share) => { bar.value = share; });
+      kept = null;
       camera.close();
       await refresh();
       go(given, "prepare");
     } catch (error) {
-      message.textContent = error.message[0].toUpperCase() + error.message.slice(1) + ".";
+      message.textContent = sentence(error.message);
+      again.hidden = false;
     } finally { bar.hidden = true; }
   }
 
-  const drop = el("div", { className: "drop" }, el("b", {}, "Drop a video here"),
-    el("div", { className: "row" }, button("Choose a file", () => file.click(), { main: true, message }),
-      button("Record one", () => camera.open(), { message }),
-      button("Use an example", async () => { const made = await post("/api/example"); await refresh(); go(made.name, "prepare"); }, { message })),
-    bar);
-  // Emptied, so that the same file can be chosen again.
-  file.onchange = () => { const [chosen] = file.files; file.value = ""; if (chosen) send(chosen); };
-  drop.ondragover = (event) => { event.preventDefault(); drop.classList.add("over"); };
-  drop.ondragleave = () => drop.classList.remove("over");
-  drop.ondrop = (event) => {
-    event.preventDefault();
-    drop.classList.remove("over");
-    if (event.dataTransfer.files[0]) send(event.dataTransfer.files[0]);
-  };
+  const drop = dropZone("Drop a video here", "video/*,.mkv,.avi", send,
+    button("Record one", () => { named(); return camera.open(); }, { message }),
+    button("Use an example", async () => { const made = await post("/api/example"); await refresh(); go(made.name, "prepare"); }, { message }));
+  drop.append(bar);
 
+  const other = el("p", { className: "note", hidden: true }, `${name} is prepared already. Another clip makes another avatar: `,
+    el("a", { href: "#" }, "make one"), ".");
   const known = el("video", { controls: true, hidden: true });
   const node = el("div", { className: "stack" },
     el("h2", {}, name ? `A clip of ${name}` : "Make a talking portrait"),
     el("p", { className: "faint" }, "A video of a person becomes an avatar that says whatever you want. Everything stays on this machine."),
     el("div", { className: "row" }, el("label", { htmlFor: "who" }, "Who is it?"), who),
-    drop, file, message, camera.node, known,
+    drop, message, again, camera.node, known, other,
     el("ul", { className: "plain faint" }, ...ADVICE.map((line) => el("li", {}, line))));
   return {
     node,
     update({ person }) {
+      drop.hidden = person.prepared;
+      other.hidden = !person.prepared;
       if (person.clip && known.hidden) { known.hidden = false; known.src = `/files/clip/${person.name}`; }
     },
   };

@@ -66,6 +66,23 @@ export function button(text, action, { main = false, message = null, small = fal
   return node;
 }
 
+// An area that takes a dropped or chosen file, with more buttons; `send` gets the file.
+export function dropZone(title, accept, send, ...buttons) {
+  const file = el("input", { type: "file", accept, hidden: true });
+  // Emptied, so that the same file can be chosen again.
+  file.onchange = () => { const [chosen] = file.files; file.value = ""; if (chosen) send(chosen); };
+  const node = el("div", { className: "drop" }, el("b", {}, title),
+    el("div", { className: "row" }, button("Choose a file", () => file.click(), { main: true }), ...buttons), file);
+  node.ondragover = (event) => { event.preventDefault(); node.classList.add("over"); };
+  node.ondragleave = () => node.classList.remove("over");
+  node.ondrop = (event) => {
+    event.preventDefault();
+    node.classList.remove("over");
+    if (event.dataTransfer.files[0]) send(event.dataTransfer.files[0]);
+  };
+  return node;
+}
+
 export function sentence(text) {
   const whole = text.trim();
   return whole[0].toUpperCase() + whole.slice(1) + (/[.!?]$/.test(whole) ? "" : ".");

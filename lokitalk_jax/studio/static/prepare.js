@@ -11,8 +11,8 @@ export function prepareStep({ name, go, refresh, lastJob }) {
   const number = (field) => (field.value === "" ? null : Number(field.value));
   const ask = el("div", { className: "stack" }, clip,
     el("div", { className: "row" }, "Use it from", start, "to", end, "seconds ",
-      button("from here", () => { start.value = clip.currentTime.toFixed(1); }, { small: true }),
-      button("to here", () => { end.value = clip.currentTime.toFixed(1); }, { small: true })),
+      button("start here", () => { start.value = clip.currentTime.toFixed(1); }, { small: true }),
+      button("end here", () => { end.value = clip.currentTime.toFixed(1); }, { small: true })),
     button("Prepare", async () => {
       await post(`/api/people/${name}/prepare`, { start: number(start), end: number(end) });
       await refresh();
@@ -23,9 +23,9 @@ export function prepareStep({ name, go, refresh, lastJob }) {
   const findings = el("div", { className: "stack" });
   const onwards = el("div", { className: "row", hidden: true },
     button("Use it", () => go(name, "train"), { main: true, message }),
-    button("Take another clip", () => go(name, "clip"), { message }));
+    button("Take another clip", () => go(""), { message }));
   const node = el("div", { className: "stack" }, el("h2", {}, `Prepare ${name}`),
-    el("p", { className: "faint" }, "Finds face, pose, outline and background in every frame. It takes a few times as long as the clip."),
+    el("p", { className: "faint" }, "Finds face, pose, outline and background in every frame. On two idle processor cores it takes about five times as long as the clip."),
     missing, ask, message, job.node, preview, findings, onwards);
   let asked = false;
 

@@ -1,12 +1,11 @@
 // Step 4: the avatar speaks a sound; the video and the curves are downloaded.
 
 import { jobView } from "./job.js";
-import { button, el, post, sentence, upload } from "./page.js";
+import { button, dropZone, el, post, sentence, upload } from "./page.js";
 import { recordSound } from "./recorder.js";
 
 export function speakStep({ name, refresh, lastJob, state }) {
   const message = el("p", { className: "error", role: "alert" });
-  const file = el("input", { type: "file", accept: "audio/*,video/*", hidden: true });
   const bar = el("progress", { max: 1, value: 0, hidden: true, ariaLabel: "Upload" });
   const identity = el("select", { ariaLabel: "Avatar" }), head = el("select", { ariaLabel: "Head" },
     el("option", { value: "own" }, "moves as in the clip"), el("option", { value: "still" }, "keeps still"));
@@ -34,14 +33,8 @@ export function speakStep({ name, refresh, lastJob, state }) {
     record.textContent = "Stop and use it";
     running.file.then((recorded) => { running = null; record.textContent = "Record"; send(recorded); });
   }, { message });
-  // Emptied, so that the same file can be chosen again.
-  file.onchange = () => { const [chosen] = file.files; file.value = ""; if (chosen) send(chosen); };
-  const drop = el("div", { className: "drop" }, el("b", {}, "Drop a sound here"),
-    el("div", { className: "row" }, button("Choose a file", () => file.click(), { main: true, message }), record), bar,
-    el("div", { className: "row" }, "or say what", clips, "says", button("Use it", () => speak({ clip: clips.value }), { message })));
-  drop.ondragover = (event) => { event.preventDefault(); drop.classList.add("over"); };
-  drop.ondragleave = () => drop.classList.remove("over");
-  drop.ondrop = (event) => { event.preventDefault(); drop.classList.remove("over"); if (event.dataTransfer.files[0]) send(event.dataTransfer.files[0]); };
+  const drop = dropZone("Drop a sound here", "audio/*,video/*", send, record);
+  drop.append(bar, el("div", { className: "row" }, "or say what", clips, "says", button("Use it", () => speak({ clip: clips.value }), { message })));
 
   const job = jobView();
   const live = el("a", { className: "button" }, "Talk to it live");
@@ -50,7 +43,7 @@ export function speakStep({ name, refresh, lastJob, state }) {
   const ask = el("div", { className: "stack" }, el("div", { className: "row" }, choose, el("label", { className: "row" }, "Head", head),
     el("label", { className: "row" }, "Lips", lips)), drop);
   const missing = el("p", { className: "note", hidden: true }, "There is no avatar yet; see step 3.");
-  const node = el("div", { className: "stack" }, el("div", { className: "row" }, el("h2", {}, `${name} speaks`), live), missing, ask, file, message, job.node, results);
+  const node = el("div", { className: "stack" }, el("div", { className: "row" }, el("h2", {}, `${name} speaks`), live), missing, ask, message, job.node, results);
   let shown = "";
 
   function fill(select, names) {

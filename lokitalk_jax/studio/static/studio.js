@@ -89,5 +89,7 @@ async function keepFresh() {
   setTimeout(keepFresh, document.hidden ? 5000 : 1000);
 }
 
+// A file that misses its place must not replace the page.
+for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => event.preventDefault());
 window.addEventListener("hashchange", () => state && show());
 keepFresh();

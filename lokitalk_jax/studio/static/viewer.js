@@ -183,9 +183,11 @@ function listenToPointer(canvas) {
     last = event;
   };
   canvas.ondblclick = () => seen && orbit(0, 0, true);
-  canvas.onkeydown = ({ key, preventDefault }) => {
-    const turn = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[key];
-    if (turn && seen) orbit(...turn);
+  canvas.onkeydown = (event) => {
+    const turn = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    if (!turn || !seen) return;
+    event.preventDefault();  // the page stays where it is
+    orbit(...turn);
   };
 }
 
