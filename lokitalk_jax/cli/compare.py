@@ -55,6 +55,13 @@ def _check(flags: argparse.Namespace, names: Sequence[str]) -> None:
             "give --pred=PATH for each program, or --panels=COUNT for videos that show "
             "the truth and the results in a row"
         )
+    if flags.panels is not None and flags.panels < 2:
+        raise ValueError(
+            f"panels={flags.panels} must be at least 2: the truth and a result"
+        )
+    twice = {str(path) for path in flags.pred if flags.pred.count(path) > 1}
+    if twice:
+        raise ValueError(f"pred={', '.join(sorted(twice))} is given twice")
     wanted = len(flags.pred) if flags.panels is None else flags.panels - 1
     if names and len(names) != wanted:
         raise ValueError(

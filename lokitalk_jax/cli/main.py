@@ -20,6 +20,7 @@ _COMMANDS = {
     "demo": ("demo", []),
     "studio": ("studio", []),
 }
+_VIDEOS = ("--truth", "--pred", "--panels")  # to score videos instead of a run
 _HELP = """\
 usage: lokitalk COMMAND ...
 
@@ -41,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the first argument names; returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
-    if name == "evaluate" and any(one.startswith("--truth") for one in rest):
-        name = "compare"  # videos instead of a run
+    if name == "evaluate" and any(one.startswith(_VIDEOS) for one in rest):
+        name = "compare"
     if name in _COMMANDS:
         module, before = _COMMANDS[name]
         try:

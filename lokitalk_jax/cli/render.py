@@ -291,5 +291,10 @@ MODES = {
         "Renders frames of a clip again.", _add_reenact, _started(_reenact)
     ),
     "speak": Mode("Renders an identity speaking.", _add_speak, _started(_speak)),
-    "evaluate": Mode("Scores held-out frames.", _add_evaluate, _started(_evaluate)),
+    "evaluate": Mode(
+        "Scores held-out frames of a run. `lokitalk evaluate --truth=PATH --pred=PATH`\n"
+        "scores videos instead; `lokitalk compare --help` lists its flags.",
+        _add_evaluate,
+        _started(_evaluate),
+    ),
 }

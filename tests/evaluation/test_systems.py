@@ -179,6 +179,8 @@ def test_the_command_scores_folders_and_panels(folders, monkeypatch, capsys):
         (["--pred=a", "--systems=x,y"], "names 2 programs, and there are 1"),
         (["--panels=3", "--systems=x,x"], "names a program twice"),
         (["--panels=3", "--systems=x"], "names 1 programs, and there are 2"),
+        (["--panels=1"], "--panels=1 must be at least 2"),
+        (["--pred=a", "--pred=./a"], "--pred=a is given twice"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(tmp_path, capsys, flags, message):
