@@ -292,8 +292,8 @@ MODES = {
     ),
     "speak": Mode("Renders an identity speaking.", _add_speak, _started(_speak)),
     "evaluate": Mode(
-        "Scores held-out frames of a run. `lokitalk evaluate --truth=PATH --pred=PATH`\n"
-        "scores videos instead; `lokitalk compare --help` lists its flags.",
+        "Scores held-out frames of a run. With --truth and --pred instead it scores\n"
+        "videos; `lokitalk compare --help` lists the flags.",
         _add_evaluate,
         _started(_evaluate),
     ),
