@@ -74,8 +74,8 @@ def early_term(field: Field) -> str:
 def time_limit(field: Field) -> str:
     """The time limit, in a run that compiles for most of it."""
     field.begun("limited", LATE)
-    # The signal comes after 20 seconds, and compiling may take over two minutes more.
-    job = field.submit("limited", "--time=3", "--signal=TERM@160")
+    # The signal comes after 20 seconds, and compiling may take five minutes more.
+    job = field.submit("limited", "--time=5", "--signal=TERM@280")
     slurm_jobs.until(job.restarts, "its restart")
     first = job.log()
     slurm_jobs.command("scontrol", "update", f"jobid={job.number}", "timelimit=60")
