@@ -8,6 +8,8 @@ import sys
 import threading
 import traceback
 
+from benchmarks import small_model
+
 LONGEST = 1200  # seconds that a command may take, on a busy machine
 
 
@@ -22,7 +24,9 @@ class Worker:
           programs: folder of compiled programs.
         """
         self._log = log
-        self._cache = {
+        self._variables = {
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": small_model.XLA_FLAGS,
             "JAX_COMPILATION_CACHE_DIR": str(programs),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }
@@ -37,7 +41,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=open(self._log, "ab"),
                 text=True,
-                env=os.environ | {"JAX_PLATFORMS": "cpu"} | self._cache,
+                env=os.environ | self._variables,
             )
         begin = self._log.stat().st_size if self._log.exists() else 0
         pipes = self._process.stdin, self._process.stdout

@@ -296,7 +296,8 @@ def main() -> int:
     faults = 0
     with tempfile.TemporaryDirectory(prefix="kills.") as temporary:
         root = (flags.root or pathlib.Path(temporary)).resolve()
-        # Programs are compiled once, and well.
+        # Programs are compiled once.
+        os.environ["XLA_FLAGS"] = small_model.XLA_FLAGS
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(root / "cache")
         data, run = root / "data", root / "run"
