@@ -75,16 +75,27 @@ class Studio:
         given = await _json(request)
         if kind == "prepare":
             command = commands.prepare(self.folders, name, given)
-            if not self.jobs.repeats(name, kind, command):
+            before = self.jobs.last(name, kind)
+            if before is None or before.command != command:
                 await anyio.to_thread.run_sync(self.folders.forget_unfinished, name)
         elif kind == "train":
             command = commands.train(self.folders, name, given)
+            await anyio.to_thread.run_sync(self._keep_other_preset, name, command)
         elif kind == "speak":
             command = commands.speak(self.folders, name, key, given)
         else:
             raise HTTPException(404, f"there is no job {kind}")
         job = self.jobs.add(name, kind, command, key)
         return JSONResponse({"job": job.key, "command": commands.shown(command)}, 202)
+
+    def _keep_other_preset(self, name: str, command: list[str]) -> None:
+        """Gives a run of another preset another name, as NAME-draft."""
+        before = self.jobs.last(name, "train")
+        if before is None or self.jobs.busy(name, "train"):
+            return
+        preset = commands.preset(before.command)
+        if preset != commands.preset(command) and self.folders.run(name):
+            self.folders.rename_run(name, f"{name}-{preset}")
 
     def _refuse_second_clip(self, name: str) -> None:
         if layout.is_identity(self.folders.path("data", name)):

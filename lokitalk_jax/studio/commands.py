@@ -77,6 +77,13 @@ def train(folders: Folders, name: str, given: Mapping[str, Any]) -> list[str]:
     return command
 
 
+def preset(command: Sequence[str]) -> str:
+    """The preset of a command of `train`."""
+    flag = "--config=single_id:"
+    (word,) = (one for one in command if one.startswith(flag))
+    return word.removeprefix(flag)
+
+
 def speak(folders: Folders, name: str, job: str, given: Mapping[str, Any]) -> list[str]:
     """Renders an avatar speaking a sound.
 

@@ -10,6 +10,7 @@ ROOT/jobs/JOB.*            jobs, their progress and their logs
 `data` and `runs` are those of the command line, so both work on the same people.
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -88,6 +89,14 @@ class Folders:
         folder = self.path("data", name)
         if folder.is_dir() and not layout.is_identity(folder):
             shutil.rmtree(folder)
+
+    def rename_run(self, name: str, new: str) -> None:
+        """Renames a run to `new`, or to the first of `new`-2, `new`-3 that is free."""
+        numbered = (f"{new}-{number}" for number in itertools.count(2))
+        names = itertools.chain([new], numbered)
+        paths = (self.path("runs", one) for one in names)
+        free = next(path for path in paths if not path.exists())
+        self.path("runs", name).rename(free)
 
     def run(self, name: str) -> dict[str, Any] | None:
         """A run as it is on the disk: its step and its identities."""

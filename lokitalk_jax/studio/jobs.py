@@ -126,14 +126,13 @@ class Jobs:
         """Whether such a job waits or runs."""
         return any(job.state in (WAITING, RUNNING) for job in self._of(person, kind))
 
-    def repeats(self, person: str, kind: str, command: Sequence[str]) -> bool:
-        """Whether the last such job had the same command, which then resumes it."""
-        before = self._of(person, kind)
-        return bool(before) and before[-1].command == list(command)
+    def last(self, person: str, kind: str) -> Job | None:
+        """The newest such job, or None."""
+        return max(self._of(person, kind), key=lambda job: job.created, default=None)
 
     def _of(self, person: str, kind: str) -> list[Job]:
         with self._lock:
-            jobs = sorted(self._jobs.values(), key=lambda job: job.created)
+            jobs = list(self._jobs.values())
         return [job for job in jobs if (job.person, job.kind) == (person, kind)]
 
     def listed(self) -> list[dict[str, Any]]:

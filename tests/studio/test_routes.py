@@ -117,6 +117,24 @@ def test_training_needs_consent_and_numbers(studio, scripts):
     assert studio.post("/api/people/you/train", given)[0] == 422
 
 
+def test_an_avatar_of_another_preset_is_kept(studio, scripts):
+    tiny_folder.write(studio.root / "data" / "me")
+    scripts["train"] = """
+os.makedirs('runs/me/checkpoints/7', exist_ok=True)
+"""
+
+    def trained(preset):
+        given = {"preset": preset, "consent": True}
+        job = studio.post("/api/people/me/train", given)[1]["job"]
+        studio.wait(job, "done")
+        return sorted(p.name for p in (studio.root / "runs").iterdir())
+
+    assert trained("draft") == trained("draft") == ["me"]
+    assert trained("standard") == ["me", "me-draft"]
+    assert trained("draft") == ["me", "me-draft", "me-standard"]
+    assert trained("full") == ["me", "me-draft", "me-draft-2", "me-standard"]
+
+
 def test_an_avatar_speaks_an_uploaded_sound(studio, scripts, sound, spoken_run):
     (studio.root / "runs" / "me").symlink_to(spoken_run.workdir)
     key = studio.post("/api/sounds?file=said.wav", sound)[1]["sound"]

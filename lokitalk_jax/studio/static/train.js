@@ -12,26 +12,28 @@ const WORDS = {
 export function trainStep({ name, go, refresh, lastJob, state }) {
   const message = el("p", { className: "error", role: "alert" });
   const consent = el("input", { type: "checkbox", id: "consent" });
+  const before = presetOf(lastJob(name, "train"));
   const choices = state().presets.map((preset, index) => el("label", {},
-    el("input", { type: "radio", name: "preset", value: preset.name, checked: index === 0 }),
+    el("input", { type: "radio", name: "preset", value: preset.name, checked: preset.name === before || (!before && index === 0) }),
     el("b", {}, `${preset.name[0].toUpperCase()}${preset.name.slice(1)}, ${preset.size} pixels`),
     el("span", { className: "faint" }, WORDS[preset.name])));
   const begin = button("Start training", async () => {
-    const preset = node.querySelector("[name=preset]:checked").value;
-    await post(`/api/people/${name}/train`, { preset, consent: consent.checked });
+    await post(`/api/people/${name}/train`, { preset: preset(), consent: consent.checked });
     await refresh();
   }, { main: true, message });
   begin.disabled = true;
-  consent.onchange = () => { begin.disabled = !consent.checked; };
+  const kept = el("p", { className: "note", hidden: true });
+  const preset = () => node.querySelector("[name=preset]:checked").value;
   const ask = el("div", { className: "stack" }, el("div", { className: "choices" }, ...choices),
-    el("label", { className: "tick" }, consent, "This is me, or the person agreed to be trained on. Videos of the avatar are marked as synthetic."), begin);
+    el("label", { className: "tick" }, consent, "This is me, or the person agreed to be trained on. Videos of the avatar are marked as synthetic."), kept, begin);
   const missing = el("p", { className: "note", hidden: true }, "The clip is not prepared yet; see step 2.");
   const job = jobView("Stop and keep");
   const curve = el("div"), picture = el("img", { className: "picture", alt: "Truth, render, depth, regions and motion of a held-out frame", hidden: true });
   const caption = el("p", { className: "faint", hidden: true }, "A frame that training never sees: truth, render, depth, regions, motion.");
   const onwards = el("div", { className: "row", hidden: true }, button("Let it speak", () => go(name, "speak"), { main: true, message }));
   const node = el("div", { className: "stack" }, el("h2", {}, `Train the avatar of ${name}`), missing, ask, message, job.node, picture, caption, curve, onwards);
-  let shown = "", timer = 0;
+  let shown = "", timer = 0, looked = null, offer = () => {};
+  ask.onchange = () => offer();
 
   async function look() {
     timer = Date.now();
@@ -52,11 +54,25 @@ export function trainStep({ name, go, refresh, lastJob, state }) {
       job.update(last);
       missing.hidden = person.prepared;
       ask.hidden = busy || !person.prepared;
-      begin.textContent = person.run ? "Train on" : "Start training";
+      offer = () => {
+        const earlier = presetOf(last), another = person.run && earlier && earlier !== preset();
+        const complete = last?.state === "done" && earlier === preset();
+        begin.textContent = complete ? "Trained" : person.run && !another ? "Train on" : "Start training";
+        begin.disabled = complete || !consent.checked;
+        kept.hidden = !another;
+        kept.textContent = `The avatar that ${name} has now is kept as ${name}-${earlier}.`;
+      };
+      offer();
       onwards.hidden = busy || !person.run;
-      if (person.run || busy) if (Date.now() - timer > (busy ? 2000 : 1e9)) look();
+      // Once more at the end, for the last picture.
+      if (busy ? Date.now() - timer > 2000 : person.run && looked !== last?.ended) look();
+      looked = busy ? null : last?.ended;
     },
   };
+}
+
+function presetOf(job) {
+  return job?.command.match(/single_id:(\w+)/)?.[1];
 }
 
 function drawn(points) {
