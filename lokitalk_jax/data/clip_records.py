@@ -16,7 +16,7 @@ import numpy as np
 
 from lokitalk_jax import files, structs
 from lokitalk_jax.data import npz_file, signals
-from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.data.dataset import LEAST_SIZE, Dataset
 from lokitalk_jax.media import image_file
 
 _ARRAYS = ("head_to_camera", "rest_pose", "train_frames", "test_frames")
@@ -35,8 +35,6 @@ _SHAPES = {
     "train_frames": (None,),
     "test_frames": (None,),
 } | {f"rest_{k}": shape for k, shape in _SIGNAL_SHAPES.items()}
-
-_LEAST_SIZE = 16  # pixels along the longest side
 
 
 class ClipRecord(NamedTuple):
@@ -102,10 +100,8 @@ def resized(record: ClipRecord, size: int) -> ClipRecord:
     Raises:
       ValueError: `size` is less than 16.
     """
-    if size < _LEAST_SIZE:
-        raise ValueError(
-            f"size={size} pixels is too small; give at least {_LEAST_SIZE}"
-        )
+    if size < LEAST_SIZE:
+        raise ValueError(f"size={size} pixels is too small; give at least {LEAST_SIZE}")
     camera = record.camera.resized(size)
     shrunk = size < max(record.camera.shape)
     plate = cv2.resize(

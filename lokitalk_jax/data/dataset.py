@@ -15,6 +15,8 @@ from lokitalk_jax.data.layout import Tracks
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.structs import Camera
 
+LEAST_SIZE = 16  # pixels along the longest side of a picture
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
@@ -65,13 +67,17 @@ class Dataset:
           choose: which of its seconds, see `seconds`.
 
         Raises:
-          ValueError: the size is larger than the prepared frames, tracks and frames
-            disagree, or no frame is left to train on.
+          ValueError: the size is too small or larger than the prepared frames, tracks
+            and frames disagree, or no frame is left to train on.
           OSError: the disk has no room for the cache.
         """
         meta = folder.meta
         longest = max(meta.height, meta.width)
-        if not 0 < size <= longest:
+        if size < LEAST_SIZE:
+            raise ValueError(
+                f"data.size={size} pixels is too small; give at least {LEAST_SIZE}"
+            )
+        if size > longest:
             raise ValueError(
                 f"{folder.path} was prepared at {meta.width}x{meta.height} pixels and "
                 f"cannot be trained at {size}; set data.size to at most {longest}, or "

@@ -147,6 +147,8 @@ def test_errors_say_what_to_do(tmp_path, monkeypatch):
     identity = tiny_folder.write(tmp_path / "x")
     with pytest.raises(ValueError, match="data.size to at most 64"):
         Dataset.open(identity, 65)
+    with pytest.raises(ValueError, match="data.size=15 pixels is too small"):
+        Dataset.open(identity, 15)
     with pytest.raises(ValueError, match="max_seconds"):
         Dataset.open(identity, 32, max_seconds=0)
     usage = shutil.disk_usage(tmp_path)._replace(free=10)
