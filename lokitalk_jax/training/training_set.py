@@ -112,6 +112,12 @@ def load_training_set(
 
     max_seconds = config.data.max_seconds or None
     _LOG.info("reading %d identities at %d px", len(folders), config.data.size)
+    if len(folders) > 1 and not config.model.identity_offset:
+        _LOG.warning(
+            "%s will share one canonical grid, which blends their faces; give the "
+            "folder of one of them, or train all with config=multi_id",
+            ", ".join(folder.name for folder in folders),
+        )
 
     # The lip basis is shared, so every process reads the tracks of every identity;
     # images are opened for its own slots only.

@@ -43,3 +43,14 @@ def test_a_wrong_batch_does_not_reach_the_devices(opened, monkeypatch, spoil, wo
     monkeypatch.setattr(Loader, "batch", lambda self, step: spoil(whole(self, step)))
     with pytest.raises(AssertionError, match=words):
         first(opened)
+
+
+def test_several_identities_in_one_canonical_grid_are_warned_of(opened, caplog):
+    config, _ = opened
+    for offset in (True, False):
+        own = config.copy_and_resolve_references()
+        own.model.identity_offset = offset
+        caplog.clear()
+        training_set.load_training_set(own)
+        warned = "anna, bert, carl will share one canonical grid" in caplog.text
+        assert warned != offset
