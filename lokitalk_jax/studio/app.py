@@ -45,11 +45,16 @@ class Studio:
         self.avatars = Avatars(self.folders, sessions)
 
     async def state(self, _: Request) -> Response:
-        """GET /api/state: people, jobs and presets."""
+        """GET /api/state: people, jobs, presets, and the limit of uploads in bytes."""
         people = await anyio.to_thread.run_sync(self.folders.people)
         listed = await anyio.to_thread.run_sync(self.jobs.listed)
         return JSONResponse(
-            {"people": people, "jobs": listed, "presets": commands.offers()}
+            {
+                "people": people,
+                "jobs": listed,
+                "presets": commands.offers(),
+                "largest_upload": uploads.MOST_BYTES,
+            }
         )
 
     async def add_clip(self, request: Request) -> Response:

@@ -197,7 +197,7 @@ class Jobs:
             job.process = None
             if self._closing.is_set():
                 job.state, job.message = WAITING, ""
-                self._save(job)
+                self._try_save(job)
             elif job.message == "stopped":
                 self._finish(job, STOPPED)
             elif code:
@@ -222,7 +222,7 @@ class Jobs:
         with self._lock:
             job.state, job.message, job.started = RUNNING, "", time.time()
             job.process = process.pid, _start_time(process.pid)
-            self._save(job)
+            self._try_save(job)
         while process.poll() is None:
             if self._closing.wait(_POLL):
                 _signal(job.process, signal.SIGTERM)
@@ -234,7 +234,10 @@ class Jobs:
         return process.returncode
 
     def _reason(self, job: Job, code: int) -> str:
-        """The last line of a command's log, which says why it failed."""
+        """Why a command failed: by a signal, or as the last line of its log says."""
+        if code < 0:
+            name = signal.Signals(-code).name
+            return f"it was killed ({name}), often for want of memory; start it again"
         text = self._file(job.key, ".log").read_text("utf-8", errors="replace")
         lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
         line = _CLOCK.sub("", lines[-1]) if lines else f"it ended with status {code}"
@@ -243,6 +246,9 @@ class Jobs:
 
     def _finish(self, job: Job, state: str) -> None:
         job.state, job.ended, job.process = state, time.time(), None
+        self._try_save(job)
+
+    def _try_save(self, job: Job) -> None:
         with contextlib.suppress(OSError):  # a full disk must not end the queue
             self._save(job)
 

@@ -67,16 +67,22 @@ async def keep(
 
 
 async def _write(request: Request, path: pathlib.Path) -> None:
+    _refuse_larger(int(request.headers.get("content-length", 0)))
     size = 0
     with open(path, "wb") as file:
         async for piece in request.stream():
             size += len(piece)
-            if size > MOST_BYTES:
-                limit = f"{MOST_BYTES / 1e6:.0f} MB"
-                raise HTTPException(413, f"the file is larger than {limit}")
+            _refuse_larger(size)
             file.write(piece)
     if not size:
         raise HTTPException(422, "the file is empty")
+
+
+def _refuse_larger(size: int) -> None:
+    if size > MOST_BYTES:
+        limit = f"{MOST_BYTES / 1e6:.0f} MB"
+        text = f"the file is larger than {limit}; cut it, two minutes are enough"
+        raise HTTPException(413, text)
 
 
 def check_video(path: pathlib.Path) -> None:

@@ -120,12 +120,18 @@ def test_a_file_names_the_person_and_no_name_is_taken_twice(page, studio, tmp_pa
     page.get_by_text("Ann_1 is here already").wait_for()
 
 
-def test_a_video_without_pictures_is_refused_in_words(page, studio, tmp_path):
+def test_files_that_cannot_be_used_are_refused_in_words(
+    page, studio, tmp_path, monkeypatch
+):
+    from lokitalk_jax.studio import uploads
+
     (tmp_path / "x.mp4").write_text("this is no video", "utf-8")
     page.goto(studio.address)
-    page.fill("#who", "anna")
     page.set_input_files("input[type=file]", tmp_path / "x.mp4")
-    page.get_by_role("alert").filter(has_text="The file").wait_for()
+    page.get_by_role("alert").filter(has_text="The file is not a video").wait_for()
+    monkeypatch.setattr(uploads, "MOST_BYTES", 10)
+    page.get_by_role("button", name="Send it again").click()
+    page.get_by_role("alert").filter(has_text="The file is larger than").wait_for()
 
 
 def test_a_page_without_its_server_says_so(browser, scripts, tmp_path):

@@ -1,6 +1,7 @@
 """The queue: order, progress, failures, stops, restarts."""
 
 import dataclasses
+import errno
 import json
 import pathlib
 import signal
@@ -64,6 +65,29 @@ def test_a_failure_says_why_in_the_words_of_the_command(jobs, root, scripts):
     )
     job = jobs.add("anna", "prepare", ["prepare"])
     assert until(jobs, job.key, "failed")["message"] == "clips/x.mp4 shows nobody"
+
+
+def test_a_killed_command_is_named_as_such(jobs, scripts):
+    scripts["train"] = "report('training', 1, 9)\nos.kill(os.getpid(), 9)"
+    job = jobs.add("anna", "train", ["train"])
+    message = until(jobs, job.key, "failed")["message"]
+    assert "killed (SIGKILL)" in message and "start it again" in message
+
+
+def test_a_full_disk_ends_neither_the_queue_nor_a_command(jobs, scripts, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    scripts["train"] = "time.sleep(1)"
+    first = jobs.add("anna", "train", ["train"])
+    second = jobs.add("ben", "train", ["train"])
+    until(jobs, first.key, "running")
+    monkeypatch.setattr(jobs, "_save", full)
+    with pytest.raises(OSError, match="No space"):
+        jobs.add("carl", "train", ["train"])
+    for job in first, second:
+        assert until(jobs, job.key, "done", "failed")["state"] == "done"
+    assert len(jobs.listed()) == 2
 
 
 def test_the_same_is_not_queued_twice(jobs, scripts):

@@ -28,7 +28,11 @@ async function answered(response) {
 }
 
 // Sends a file and tells how far it is, from 0 to 1.
-export function upload(path, file, onProgress = () => {}) {
+export async function upload(path, file, onProgress = () => {}) {
+  // A server that refuses a file before its end looks like a broken connection.
+  const { largest_upload: largest } = await get("/api/state");
+  if (file.size > largest)
+    throw new Error(`the file is larger than ${Math.round(largest / 1e6)} MB; cut it, two minutes are enough`);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", `${path}?file=${encodeURIComponent(file.name)}`);
