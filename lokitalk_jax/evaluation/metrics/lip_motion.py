@@ -16,6 +16,8 @@ _DRIFT = 19  # frames; slower changes say little about a lag
 # Lips have a lag if they correlate with the true ones so much there, and so much more
 # than at any lag further than four frames away.
 _FOLLOWS, _STANDS_OUT, _AWAY = 0.3, 0.1, 4
+# The best of many lags correlates by chance at up to this over the root of the frames.
+_CHANCE = 5.0
 
 
 def correlation(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
@@ -58,11 +60,13 @@ def lag_ms(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
     """Delay of the lips against the true lips, milliseconds; positive if late.
 
     The prediction is moved by fractions of a frame (cubic splines) to where it
-    correlates best with the truth. NaN if it correlates nowhere, or most at the
-    end of the search: 12 frames, or a quarter of the clip.
+    correlates best with the truth. NaN if it correlates nowhere (in a short clip, no
+    more than chance would), or most at the end of the search: 12 frames, or a quarter
+    of the clip.
     """
     reach = min(_MAX_LAG, len(truth) // 4)
     lags = np.arange(-reach, reach + _STEP / 2, _STEP)
+    follows = max(_FOLLOWS, _CHANCE / max(len(truth) - 2 * reach, 1) ** 0.5)
     terms = np.zeros((len(truth), 1 + 2 * len(lags)))
     one, other = (time_series.filled(x) for x in (truth, prediction))
     if np.isfinite(one + other).all():
@@ -81,7 +85,8 @@ def lag_ms(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
         away = np.abs(lags - lags[best][..., None]) > _AWAY
         elsewhere = np.where(away, found, -1).max(-1)
         height = found.max(-1)
-        known = inside & (height > np.maximum(_FOLLOWS, elsewhere + _STANDS_OUT))
+        least = np.maximum(follows, elsewhere + _STANDS_OUT)
+        known = inside & (height > least)
         return np.where(known, lags[best] * 1000 / structs.FPS, np.nan)
 
     return Statistic(terms, of)
