@@ -7,8 +7,8 @@
 A voice for each encoder (a file of `whisper_weights.read`) and layer, and for each
 window, learns from the corpora alone and predicts the lips of identities, with all of
 their sound known; look-aheads are those of a stream, by the voice of the second layer
-and the usual window. The order of --weights matters: windows and look-aheads are those
-of the first, which must be the product's. --curves: recordings with blendshapes instead
+and the usual window. The first of --weights must be the product's: layers, windows and
+look-aheads are of it, and of the others the second layer alone. --curves: recordings with blendshapes instead
 of landmarks (`blendshapes` [F, 116], `fps`), whose curve of the opening mouth is
 compared with the predicted opening. A JSON line each, with the correlations of
 `benchmarks.lips_from_speech`.
@@ -125,7 +125,7 @@ def main(_) -> None:
 
     usual: tuple[Spec, dict] | None = None
     for place, (name, path) in enumerate(one.split(":", 1) for one in _WEIGHTS.value):
-        for layer in _LAYERS:
+        for layer in (whisper_weights.LAYERS,) if place else _LAYERS:
             params = whisper_weights.read(path, layer)
             kind = f"whisper {name} {layer}"
             rows = layer_rows(params, [*clips, *corpus], cache, kind)

@@ -85,6 +85,8 @@ def _lines(result: dict) -> Iterator[str]:
                 "LMD": (found["lmd_px"], 3),
             }
             parts = [f"{k} {x:.{n}f}" for k, (x, n) in scores.items() if x is not None]
+            if not parts:
+                parts.append("the face is elsewhere in the frame; see Motion")
             if found["missed_faces"]:
                 parts.append(
                     f"no face in {found['missed_faces']} of {found['frames']} frames"
