@@ -8,10 +8,10 @@ A voice for each encoder (a file of `whisper_weights.read`) and layer, and for e
 window, learns from the corpora alone and predicts the lips of identities, with all of
 their sound known; look-aheads are those of a stream, by the voice of the second layer
 and the usual window. The first of --weights must be the product's: layers, windows and
-look-aheads are of it, and of the others the second layer alone. --curves: recordings with blendshapes instead
-of landmarks (`blendshapes` [F, 116], `fps`), whose curve of the opening mouth is
-compared with the predicted opening. A JSON line each, with the correlations of
-`benchmarks.lips_from_speech`.
+look-aheads are of it, and of the others the second layer alone. --curves: recordings
+with blendshapes instead of landmarks (`blendshapes` [F, 116], `fps`), whose curve of
+the opening mouth is compared with the predicted opening. A JSON line each, with the
+correlations of `benchmarks.lips_from_speech`.
 """
 
 import json
