@@ -135,6 +135,11 @@ def spoken_runs_frames(spoken_run) -> int:
     return -(-len(spoken_run.sound) // rate)
 
 
+def test_opening_a_run_warns_of_nothing(tiny_run, caplog):
+    lokitalk.Run(tiny_run.workdir)
+    assert not caplog.text
+
+
 def test_a_live_avatar_gives_each_frame_its_sound(spoken_run):
     live = lokitalk.Run(spoken_run.workdir).avatar(spoken_run.name).live()
     frames = []
@@ -154,7 +159,7 @@ def test_scores_of_a_run_an_avatar_and_a_new_identity(
 ):
     run = lokitalk.Run(tiny_run.workdir)
     options = lokitalk.EvaluateOptions(max_frames=1)
-    whole = lokitalk.evaluate(run, tmp_path / "run", options=options)
+    whole = lokitalk.evaluate(tiny_run.workdir, tmp_path / "run", options=options)
     assert list(whole.metrics["identities"]) == tiny_run.names
     assert whole.folder == tmp_path / "run" and len(whole.summary()) == 2
     avatar = run.avatar(tiny_run.names[1])
@@ -174,6 +179,8 @@ def test_scores_of_a_run_an_avatar_and_a_new_identity(
         (lambda a: a.reenact(frames="x:y"), "frames=x:y is neither"),
         (lambda a: a.reenact(frames=range(0, 9, 2)), "steps of 1"),
         (lambda a: a.reenact(mute=["nose"]), "'nose'"),
+        (lambda a: a.reenact(mute="nose"), "mute has no region 'nose'; it has lip"),
+        (lambda a: a.speak("gone.wav", seed=-1), "seed=-1 must be at least 0"),
         (lambda a: a.reenact(mute=["lip"], lip="demo_01"), "mute=lip"),
         (lambda a: a.reenact(lip="still"), "lip=still is for speech"),
         (lambda a: a.reenact(drive="nobody"), "'nobody'"),

@@ -93,7 +93,7 @@ def default_workdir(
 
 
 def evaluate(
-    evaluated: Run | Avatar,
+    evaluated: Run | Avatar | str | os.PathLike,
     out: str | os.PathLike | None = None,
     *,
     data: str | os.PathLike | None = None,
@@ -103,7 +103,7 @@ def evaluate(
     """Scores held-out frames of all identities of a run, or of one avatar.
 
     Args:
-      evaluated: the run or the avatar.
+      evaluated: the run, its folder, or the avatar.
       out: folder of the results, by default a folder of the run that is named after
         the options.
       data: folder of the identity folders, where they are not where they were when the
@@ -115,6 +115,8 @@ def evaluate(
       ValueError: the true frames are gone or others, or none was held out.
       OSError: the results could not be written.
     """
+    if isinstance(evaluated, str | os.PathLike):
+        evaluated = Run(evaluated)
     if isinstance(evaluated, Run):
         return score.evaluate(evaluated.opened, out, None, data, options, progress)
     run, name, clip = evaluated.run, evaluated.name, evaluated.unseen

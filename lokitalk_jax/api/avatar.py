@@ -54,7 +54,7 @@ class Avatar:
         lip: str | os.PathLike | None = None,
         eye: str | os.PathLike | None = None,
         head: str | os.PathLike | None = None,
-        mute: Collection[str] = (),
+        mute: str | Collection[str] = (),
         background: str | os.PathLike = "plate",
     ) -> Footage:
         """Footage of the avatar moving as in a clip, its own or those of others.
@@ -65,8 +65,8 @@ class Avatar:
           drive: drives lips, eyes and head: an identity of the run, or the path of an
             identity folder.
           lip, eye, head: drive that region alone. The sound is that of the lips' clip.
-          mute: regions (lip, eye, head, torso) held at rest; the camera stands still
-            with the head.
+          mute: a region (lip, eye, head, torso) or several, held at rest; the camera
+            stands still with the head.
           background: "plate", the clip's own; "none", transparent; a colour, as
             "#rrggbb" or a name; or the path of an image.
 
@@ -74,6 +74,7 @@ class Avatar:
           ValueError: an argument does not fit this run or its clips.
         """
         record = self.rendered.record
+        mute = [mute] if isinstance(mute, str) else mute
         if isinstance(frames, range):
             if frames.step != 1:
                 raise ValueError(f"frames={frames} must have steps of 1")
@@ -207,6 +208,8 @@ class Avatar:
         return Avatar(self.run, self.rendered.exact(), self.unseen)
 
     def _sources(self, lip, eye, head, gain, seed, features) -> Sources:
+        if seed < 0:
+            raise ValueError(f"seed={seed} must be at least 0")
         return Sources(
             os.fspath(lip),
             os.fspath(eye),

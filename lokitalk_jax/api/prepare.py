@@ -141,6 +141,8 @@ def _paths(
 ) -> list[pathlib.Path]:
     if isinstance(videos, str | os.PathLike):
         return batch.find_videos(pathlib.Path(videos))
+    if not videos:
+        raise ValueError("videos is empty; give the paths of videos, or their folder")
     return [pathlib.Path(video) for video in videos]
 
 

@@ -229,7 +229,11 @@ class LiveAvatar:
         self._motion.change(sources)
 
     def push(self, samples: np.ndarray) -> list[LiveFrame]:
-        """Adds samples [S], 16 kHz mono; returns the frames that are complete."""
+        """Adds samples [S], 16 kHz mono; returns the frames that are complete.
+
+        Raises:
+          ValueError: the samples are not finite floats of one channel.
+        """
         return self._rendered(self.predict(samples))
 
     def finish(self) -> list[LiveFrame]:
@@ -247,8 +251,8 @@ class LiveAvatar:
 
     def predict(self, samples: np.ndarray) -> list[PendingFrame]:
         """Adds samples as `push` does; predicts motion, and renders nothing."""
-        samples = np.asarray(samples, np.float32)
         self._sound.put(samples)
+        samples = np.asarray(samples, np.float32)
         self._idling.put(samples)
         return self._pending(self._motion.push(samples))
 

@@ -107,7 +107,11 @@ class LiveStream:
                 thread.join()
 
     def feed(self, samples: np.ndarray) -> None:
-        """Adds samples [S], 16 kHz mono: as they are recorded, or faster."""
+        """Adds samples [S], 16 kHz mono: as they are recorded, or faster.
+
+        Raises:
+          ValueError: the samples are not finite floats of one channel.
+        """
         with self._queue_lock:
             self._queue.put(samples)
 

@@ -138,7 +138,7 @@ def hold(motion: Motion, record: ClipRecord, regions: Collection[str]) -> Motion
     unknown = sorted(set(regions) - set(structs.REGIONS))
     if unknown:
         raise ValueError(
-            f"no region {', '.join(map(repr, unknown))}; there are "
+            f"mute has no region {', '.join(map(repr, unknown))}; it has "
             f"{', '.join(structs.REGIONS)}"
         )
     signals = structs.Signals(

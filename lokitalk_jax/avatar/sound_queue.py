@@ -30,9 +30,19 @@ class SampleBuffer:
         return self._count
 
     def put(self, samples: np.ndarray) -> None:
-        """Adds samples [S]."""
-        samples = np.array(samples, np.float32).reshape(-1)
-        self._pieces.append(samples)
+        """Adds samples [S], finite floats.
+
+        Raises:
+          ValueError: they are of another type or shape, or not finite.
+        """
+        samples = np.asarray(samples)
+        floats = samples.ndim == 1 and samples.dtype.kind == "f"
+        if not floats or not np.isfinite(samples).all():
+            raise ValueError(
+                f"samples of type {samples.dtype} and shape {samples.shape} must be "
+                "finite floats in [-1, 1] of one channel, 16 kHz"
+            )
+        self._pieces.append(samples.astype(np.float32))
         self._count += len(samples)
 
     def take(self, count: int) -> np.ndarray:

@@ -14,6 +14,7 @@ fresh when a run is restored.
 
 import contextlib
 import importlib.metadata
+import logging
 import os
 import pathlib
 import re
@@ -34,6 +35,10 @@ from lokitalk_jax.checkpoint import items
 from lokitalk_jax.structs import TrainState
 
 _OS_ERROR = re.compile(r"os_error_code='(\d+)'")
+# Orbax warns of every run that is opened to be read only.
+logging.getLogger("absl").addFilter(
+    lambda record: "directory is read only" not in record.getMessage()
+)
 _VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 

@@ -55,6 +55,14 @@ def test_late_sound_is_waited_for_and_then_silence_follows():
     assert len(queue.take(1.0)) == 23  # the clock makes up for it
 
 
+@pytest.mark.parametrize(
+    "samples", [np.zeros(9, np.int16), np.zeros((2, 9)), np.full(9, np.nan)]
+)
+def test_samples_that_are_no_sound_are_refused(samples):
+    with pytest.raises(ValueError, match="finite floats in .* of one channel"):
+        SoundQueue(0.0).put(samples)
+
+
 def test_an_interruption_drops_what_waits():
     queue = SoundQueue(0.0)
     queue.put(ramp(100))

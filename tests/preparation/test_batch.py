@@ -82,6 +82,8 @@ def test_a_crash_is_a_refusal_with_its_status(tmp_path, monkeypatch):
 def test_two_videos_of_one_name(tmp_path):
     with pytest.raises(ValueError, match="several videos are named v"):
         lokitalk.prepare_all(["p/v.mp4", "q/v.avi"], tmp_path)
+    with pytest.raises(ValueError, match="videos is empty"):
+        lokitalk.prepare_all([], tmp_path)
     with pytest.raises(ValueError, match="at_once=0"):
         lokitalk.prepare_all(["p/v.mp4"], tmp_path, at_once=0)
 
