@@ -23,7 +23,14 @@ from absl import app, flags
 
 from configs import multi_id
 from lokitalk_jax import sharding
-from lokitalk_jax.structs import REGIONS, TORSO_LAGS, Batch, References, Signals
+from lokitalk_jax.structs import (
+    EYE_REST,
+    REGIONS,
+    TORSO_LAGS,
+    Batch,
+    References,
+    Signals,
+)
 from lokitalk_jax.training import train_step
 
 _COLLECTIVE = re.compile(
@@ -63,7 +70,7 @@ def empty_batch(config, identities: int) -> Batch:
         head_to_camera=np.broadcast_to(np.eye(4, dtype=np.float32), (n, b, 4, 4)),
         signals=Signals(
             lip=zeros(n, b, config.model.lip_dim),
-            eye=zeros(n, b, 2),
+            eye=zeros(n, b, len(EYE_REST)),
             head=zeros(n, b, 6),
             torso=zeros(n, b, 6 * len(TORSO_LAGS)),
         ),
