@@ -53,6 +53,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     data.rays_per_frame = sizes.rays  # R
     data.landmarks = 96  # M, landmarks for loss.landmarks
     data.references = 2  # K, frames that the encoder sees in a step
+    # Shares of the frames that are drawn by the distance of lips or eyes from their
+    # median, see `data.frame_sampling`.
+    data.unusual = ml_collections.ConfigDict({"lip": 0.4, "eye": 0.25})
     data.threads = 4 if gpu else 1
     data.prefetch = 8
     # Relative density of sampled pixels, summed over the masks that a pixel is in.
@@ -90,6 +93,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     model.anatomical_gates = True  # gates start from an average face, else at 1/2
     model.fields = "regions"  # or "holistic": one ungated field for everything
     model.face_after_body = True  # the face stage sees points that the body has moved
+    # Steps that find a point's place on the canonical face; 1 takes the fields of lips
+    # and lids where the point is seen.
+    model.face_steps = 2
     model.encoder = False  # an identity encoder; for runs of many identities
     model.reference_size = 64  # E, pixels of the encoder's images
     # Share of the steps that render an identity as the encoder predicts it, without the

@@ -17,18 +17,20 @@ from lokitalk_jax import structs
 from lokitalk_jax.data import (
     face_points,
     frame_cache,
+    frame_sampling,
     pixel_sampling,
     references,
     regions,
 )
 from lokitalk_jax.data.dataset import Dataset
+from lokitalk_jax.data.frame_sampling import Unusual
 from lokitalk_jax.data.pixel_sampling import Importance
 from lokitalk_jax.data.references import ReferenceSpec
 from lokitalk_jax.data.turns import Turns
 
 
 class Drawing(NamedTuple):
-    """Sizes of a batch, and how its pixels are drawn.
+    """Sizes of a batch, and how its frames and pixels are drawn.
 
     Attributes:
       frames: B, frames of an identity.
@@ -37,6 +39,7 @@ class Drawing(NamedTuple):
       patch: side of the patches, pixels, R is its square; None draws pixels one by one.
       landmarks: M of `Batch.face_points`; 0 leaves them out.
       references: of the identity encoder's images; None draws none.
+      unusual: of the frames.
     """
 
     frames: int
@@ -45,6 +48,7 @@ class Drawing(NamedTuple):
     patch: int | None = None
     landmarks: int = 0
     references: ReferenceSpec | None = None
+    unusual: Unusual = Unusual()
 
     def check(self, datasets: Sequence[Dataset | None]) -> None:
         """Raises ValueError where sizes contradict each other or do not fit a clip."""
@@ -55,6 +59,7 @@ class Drawing(NamedTuple):
             )
         face_points.check_count(self.landmarks)
         self.importance.check()
+        self.unusual.check()
         if self.patch is None:
             return
         if self.patch**2 != self.rays:
@@ -97,7 +102,7 @@ class Loader:
           datasets: one for each slot; None pads, its arrays are zero (its camera is a
             unit one, so that its rays stay finite) and its weight is zero.
           signals: by name, of all frames of at least these clips, leaves [F, ...].
-          drawing: sizes of a batch, and how its pixels are drawn.
+          drawing: sizes of a batch, and how its frames and pixels are drawn.
           seed: of the run.
           audio_windows: by name, of all frames [F, W, inputs], for
             `Batch.audio_windows`; either all identities have them or none has.
@@ -106,10 +111,10 @@ class Loader:
           prefetch: batches read ahead.
 
         Raises:
-          ValueError: a count is not positive, an importance is negative, R is not the
-            square of `patch`, a patch is larger than an image, there are not that many
-            landmarks, or signals or windows are of another number of frames than a
-            clip.
+          ValueError: a count is not positive, an importance or a share of frames is
+            negative, R is not the square of `patch`, a patch is larger than an image,
+            there are not that many landmarks, or signals or windows are of another
+            number of frames than a clip.
         """
         if min(threads, prefetch) < 1:
             raise ValueError(
@@ -132,6 +137,12 @@ class Loader:
         # Lanes of this process alone.
         self._turns = turns and turns._replace(lanes=len(datasets) // turns.slots)
         self._threads, self._prefetch = threads, prefetch
+        self._chances = {
+            data.name: frame_sampling.chances(
+                signals[data.name], data.train_frames, drawing.unusual
+            )
+            for data in filter(None, datasets)
+        }
         self._points = {
             data.name: face_points.face_points(data)
             for data in filter(None, datasets)
@@ -259,7 +270,9 @@ class Loader:
         """Frames [B] and pixel centres [B, R, 2] of one identity."""
         drawing = self._drawing
         few = len(data.train_frames) < drawing.frames
-        frames = rng.choice(data.train_frames, drawing.frames, replace=few)
+        frames = rng.choice(
+            data.train_frames, drawing.frames, few, self._chances[data.name]
+        )
         if drawing.patch is None:
             return frames, pixel_sampling.draw_pixels(
                 rng, data, frames, drawing.rays, drawing.importance

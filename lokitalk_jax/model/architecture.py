@@ -130,6 +130,7 @@ def _deformation(
         gate_octaves=m.gate_octaves,
         anatomical_gates=m.anatomical_gates,
         cascade=m.face_after_body,
+        face_steps=m.face_steps,
     )
     return fields, FACE + BODY
 

@@ -59,8 +59,8 @@ class FrameFields:
       lattice: static.
       head: [B, N, 4], offset and logit, read at a point of the head frame.
       torso: [1, N, 1], logit, read where the point is when the torso is at rest.
-      face: [B, N, 8], offsets of lip and eye and their logits, read after the body
-        stage.
+      face: [B, N, 8], offsets of lip and eye and their logits, read on the canonical
+        face.
     """
 
     lattice: Lattice = struct.field(pytree_node=False)
@@ -211,20 +211,28 @@ def move(
     body = _sums(axes, head, torso)
 
     start = body if module.cascade else axes
-    columns = _columns(look_up(motion.face, start))
-    logits = columns[6:]
-    if module.anatomical_gates:
-        anatomical = _columns(deformation.anatomical_face_logits(_points(start)))
-        logits = _sums(logits, anatomical)
-    lip_gate, eye_gate = map(jax.nn.sigmoid, logits)
-    lip = [lip_gate * x for x in columns[:3]]
-    eye = [eye_gate * x for x in columns[3:6]]
+    face_gates, lip, eye = _face_at(module, motion, start)
+    for _ in range(module.face_steps - 1):
+        face_gates, lip, eye = _face_at(module, motion, _sums(start, lip, eye))
     return Moved(
         axes=_sums(body, lip, eye),
-        gates=[lip_gate, eye_gate, 1 - gate, gate],
+        gates=[*face_gates, 1 - gate, gate],
         offsets=[lip, eye, head, torso],
         torso_rotation=rotation,
     )
+
+
+def _face_at(module: Deformation, motion: FrameFields, axes: Sequence[Array]):
+    """Gates of lips and lids at points, two arrays, and both gated offsets by axis."""
+    columns = _columns(lattice.interpolate(motion.lattice, motion.face, axes))
+    logits = columns[6:]
+    if module.anatomical_gates:
+        anatomical = _columns(deformation.anatomical_face_logits(_points(axes)))
+        logits = _sums(logits, anatomical)
+    lip_gate, eye_gate = gates = [jax.nn.sigmoid(x) for x in logits]
+    lip = [lip_gate * x for x in columns[:3]]
+    eye = [eye_gate * x for x in columns[3:6]]
+    return gates, lip, eye
 
 
 def _resting(axes: Sequence[Array], pose: Array, identity: dict):

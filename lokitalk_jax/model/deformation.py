@@ -1,11 +1,14 @@
 """Region-specific deformation fields (LokiTalk, figure 1), in two cascaded stages.
 
-    x_body = x      + g_head Delta_head + g_torso (X_r - x)
-    x_can  = x_body + g_lip Delta_lip + g_eye Delta_eye
+    x_body = x      + g_head Delta_head(x) + g_torso (X_r - x)
+    x_can  = x_body + g_lip Delta_lip(x_can) + g_eye Delta_eye(x_can)
 
 Lips and lids move within the face, and the head carries the face. Deformation inverts
 this, so the head's motion is undone first, and the fields of lips and lids see points
-that errors of the tracked pose have not shifted. Each Delta_r depends on the signal of
+that errors of the tracked pose have not shifted. These fields, and their gates, belong
+to the canonical face: the lower lip's offset is that of the lower lip, however far the
+mouth is open. A fixed-point iteration finds x_can from x_body, as skinned avatars find
+it (Chen et al., SNARF, 2021). Each Delta_r depends on the signal of
 its region only, through a head on a trunk that the regions of a stage share; the last
 layer of a head belongs to the identity. A head is a sum of motions, each a function of
 position times an amount linear in the signal, like blend shapes: to first order a
@@ -191,6 +194,7 @@ class Deformation(nn.Module):
       gate_width, gate_octaves: of `GateLogits`.
       anatomical_gates: whether gates start from an average face; else at one half.
       cascade: whether the face stage sees points that the body stage has moved.
+      face_steps: of the fixed-point iteration; 1 reads fields where points are seen.
       compute: type in which hidden layers compute.
     """
 
@@ -202,6 +206,7 @@ class Deformation(nn.Module):
     gate_octaves: int
     anatomical_gates: bool
     cascade: bool
+    face_steps: int
     compute: str
 
     def setup(self):
@@ -243,16 +248,22 @@ class Deformation(nn.Module):
         body = points + head + torso
         start = body if self.cascade else points
 
-        logits = self.face_gates(start, code)
-        if self.anatomical_gates:
-            logits = logits + anatomical_face_logits(start)
-        face_gates = nn.sigmoid(logits)
-        deltas = self.face(start, code, drive, last_layers)
-        lip = face_gates[..., :1] * deltas["lip"]
-        eye = face_gates[..., 1:] * deltas["eye"]
+        face_gates, lip, eye = self._face_at(start, code, drive, last_layers)
+        for _ in range(self.face_steps - 1):
+            nearer = start + lip + eye
+            face_gates, lip, eye = self._face_at(nearer, code, drive, last_layers)
         return Deformed(
             points=body + lip + eye,
             gates=jnp.concatenate([face_gates, 1 - torso_gate, torso_gate], axis=-1),
             offsets=jnp.stack([lip, eye, head, torso], axis=-2),
             torso_rotation=rotation,
         )
+
+    def _face_at(self, points, code, drive, last_layers) -> tuple[Array, Array, Array]:
+        """Gates [B, Q, 2] and gated offsets of lips and lids at points [B, Q, 3]."""
+        logits = self.face_gates(points, code)
+        if self.anatomical_gates:
+            logits = logits + anatomical_face_logits(points)
+        gates = nn.sigmoid(logits)
+        deltas = self.face(points, code, drive, last_layers)
+        return gates, gates[..., :1] * deltas["lip"], gates[..., 1:] * deltas["eye"]

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from lokitalk_jax import sharding
-from lokitalk_jax.data import pixel_sampling, references, turns
+from lokitalk_jax.data import frame_sampling, pixel_sampling, references, turns
 from lokitalk_jax.data.loader import Drawing, Loader
 from lokitalk_jax.structs import Batch, Config, Signals
 from lokitalk_jax.training import stages
@@ -63,6 +63,7 @@ class Batches:
                 patch=stage.patch,
                 landmarks=data.landmarks if config.loss.landmarks else 0,
                 references=references.from_config(config),
+                unusual=frame_sampling.Unusual(**data.unusual),
             )
             return Loader(
                 training_set.datasets_at(stage.size, config),
