@@ -155,6 +155,7 @@ def _heading(metric: str) -> str:
     if unit and words[-1] != "psnr":
         words = words[:-1]
     name = " ".join(words).replace("frame lpips alex", "LPIPS")
+    name = name.replace("lpips alex", "LPIPS")
     name = re.sub(r"\b(psnr|ssim|lmd|cpu|iou)\b", lambda m: m[0].upper(), name)
     return f"{name}, {unit}" if unit else name
 
