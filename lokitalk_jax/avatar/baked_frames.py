@@ -2,8 +2,9 @@
 
 A coarse grid of rays, the guide, is followed through the scene first. Only the pixels
 of its cells with a hit are rendered, and samples gather where the weights of its rays
-are. The pixels go through the cores in tiles of one compiled program, which serves
-images of every size, as a guide has about the same number of rays for all of them.
+are. Pixels go through the cores in tiles. One compiled program renders those with lips
+or eyes, another one the rest, where the fields of lips and lids are not read. Both
+serve images of every size, as a guide has about the same number of rays for all.
 """
 
 import functools
@@ -32,6 +33,7 @@ _FOLLOWED = 845  # rays of a guide in one tile; a fifth of those of a square ima
 # Samples of a pixel, as a share of the model's. Placed by weights of the same frame,
 # they come as close to an image of many samples as all that the density grid places.
 _SAMPLES = 2 / 3
+_FACE = 0.01  # gates of lip and eye below which their fields are not read
 
 
 class View(NamedTuple):
@@ -49,14 +51,16 @@ class View(NamedTuple):
 
 
 class Guide(NamedTuple):
-    """Opacity and sample intervals of coarse rays, `stride` pixels apart.
+    """What coarse rays see, `stride` pixels apart.
 
     Attributes:
       alpha: [h, w], opacity.
+      face: [h, w], largest gate of lip or eye along the ray.
       intervals: [h, w, S], of the samples of a pixel.
     """
 
     alpha: Array
+    face: Array
     intervals: Intervals
 
 
@@ -92,22 +96,28 @@ class BakedAvatar:
         signals = jax.tree.map(lambda x: jnp.asarray(x)[None], signals)
         view = View(jnp.asarray(camera.intrinsics), jnp.asarray(pose), signals)
         fields = _at_frames(self._bake(), signals)
-        common = self._model, torso, self._params, fields, view
+        common = self._model, torso, self._params
         stride = -(-max(camera.shape) // _CELLS)
-        guide = self._guide(common, camera.shape, stride)
-        pixels = _pixels_to_render(guide.alpha, stride, *camera.shape)
+        guide = self._guide((*common, fields, view), camera.shape, stride)
+        hit = visibility.any_corner(np.asarray(guide.alpha) > visibility.HIT)
+        face = visibility.any_corner(np.asarray(guide.face) > _FACE)
         maps = _empty(guide, stride, *camera.shape)
         rows = jax.tree.map(_padded_rows, guide.intervals)
         sizes = camera.width, stride, guide.alpha.shape[1]
 
-        def render(tile: np.ndarray) -> None:
+        def render(read: FrameFields, tile: np.ndarray) -> None:
             full = np.pad(tile, (0, _TILE - len(tile)), mode="edge")
-            found = jax.device_get(_render_tile(*common, rows, (full, *sizes)))
-            for values, new in zip(maps, found, strict=True):
+            found = _render_tile(*common, read, view, rows, (full, *sizes))
+            for values, new in zip(maps, jax.device_get(found), strict=True):
                 values[tile] = new[: len(tile)]
 
-        starts = range(0, len(pixels), _TILE)
-        list(self._workers.map(render, (pixels[i : i + _TILE] for i in starts)))
+        tiles = []
+        still = fields.replace(face=None)
+        for read, cells in (fields, hit & face), (still, hit & ~face):
+            pixels = _pixels_of(cells, stride, *camera.shape)
+            starts = range(0, len(pixels), _TILE)
+            tiles += [(read, pixels[i : i + _TILE]) for i in starts]
+        list(self._workers.map(lambda tile: render(*tile), tiles))
         maps = jax.tree.map(lambda x: x.reshape(*camera.shape, *x.shape[1:]), maps)
         behind = (1 - maps.alpha)[..., None] * np.asarray(plate, np.float32)
         return maps._replace(rgb=maps.rgb + behind)
@@ -138,14 +148,12 @@ class BakedAvatar:
         return jax.tree.map(joined, *found)
 
 
-def _pixels_to_render(alpha: Array, stride: int, height: int, width: int) -> np.ndarray:
-    """Numbers of the pixels in cells with a hit, int32, cell by cell.
+def _pixels_of(cells: np.ndarray, stride: int, height: int, width: int) -> np.ndarray:
+    """Numbers of the pixels in chosen cells, bool [h - 1, w - 1]; int32, cell by cell.
 
     Neighbours are rendered together, as they share cells of the canonical grid.
     """
-    rows, columns = np.nonzero(
-        visibility.any_corner(np.asarray(alpha) > visibility.HIT)
-    )
+    rows, columns = np.nonzero(cells)
     inside = np.arange(stride, dtype=np.int32)
     y = (rows[:, None, None] * stride + inside[:, None]).astype(np.int32)
     x = (columns[:, None, None] * stride + inside).astype(np.int32)
@@ -205,18 +213,19 @@ def _follow(
     view: View,
     pixels: Array,
 ) -> Guide:
-    """Follows the rays through pixels [P, 2]. Alpha [P], intervals [P, S]."""
+    """Follows the rays through pixels [P, 2]. Arrays lead with P."""
     cast = _rays(view, pixels)
     spec = model.sampling
     along = sampling.guided_samples(
         params.density_grid, cast, *_box(model, cast), spec, None
     )
-    weights = baked_rendering.weights(
+    weights, face = baked_rendering.follow(
         model, params, fields, cast, along, view.signals, torso
     )
     samples = max(1, round(_SAMPLES * spec.samples))
     refined = sampling.refined_samples(*along, weights, samples)
-    return jax.tree.map(lambda x: x[0], Guide(jnp.sum(weights, axis=-1), refined))
+    guide = Guide(jnp.sum(weights, axis=-1), face, refined)
+    return jax.tree.map(lambda x: x[0], guide)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

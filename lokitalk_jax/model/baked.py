@@ -60,13 +60,13 @@ class FrameFields:
       head: [B, N, 4], offset and logit, read at a point of the head frame.
       torso: [1, N, 1], logit, read where the point is when the torso is at rest.
       face: [B, N, 8], offsets of lip and eye and their logits, read on the canonical
-        face.
+        face. None for points where lips and lids do not move.
     """
 
     lattice: Lattice = struct.field(pytree_node=False)
     head: Array
     torso: Array
-    face: Array
+    face: Array | None
 
 
 class Moved(NamedTuple):
@@ -211,9 +211,14 @@ def move(
     body = _sums(axes, head, torso)
 
     start = body if module.cascade else axes
-    face_gates, lip, eye = _face_at(module, motion, start)
-    for _ in range(module.face_steps - 1):
-        face_gates, lip, eye = _face_at(module, motion, _sums(start, lip, eye))
+    if motion.face is None:
+        still = jnp.zeros_like(gate)
+        face_gates, lip, eye = [still] * 2, [still] * 3, [still] * 3
+    else:
+        look_up_face = functools.partial(_face_at, module, motion.lattice, motion.face)
+        face_gates, lip, eye = look_up_face(start)
+        for _ in range(module.face_steps - 1):
+            face_gates, lip, eye = look_up_face(_sums(start, lip, eye))
     return Moved(
         axes=_sums(body, lip, eye),
         gates=[*face_gates, 1 - gate, gate],
@@ -222,9 +227,11 @@ def move(
     )
 
 
-def _face_at(module: Deformation, motion: FrameFields, axes: Sequence[Array]):
+def _face_at(
+    module: Deformation, nodes: Lattice, face: Array, axes: Sequence[Array]
+) -> tuple[list[Array], list[Array], list[Array]]:
     """Gates of lips and lids at points, two arrays, and both gated offsets by axis."""
-    columns = _columns(lattice.interpolate(motion.lattice, motion.face, axes))
+    columns = _columns(lattice.interpolate(nodes, face, axes))
     logits = columns[6:]
     if module.anatomical_gates:
         anatomical = _columns(deformation.anatomical_face_logits(_points(axes)))

@@ -47,7 +47,7 @@ class _Samples(NamedTuple):
     weights: Array
 
 
-def weights(
+def follow(
     model: Model,
     params: AvatarParams,
     fields: FrameFields,
@@ -55,10 +55,18 @@ def weights(
     intervals: tuple[Array, Array],
     signals: Signals,
     torso: bool = True,
-) -> Array:
-    """Weights [B, R, S] of volume rendering; arguments as of `render`."""
+) -> tuple[Array, Array]:
+    """Where rays hit, and whether they pass lips or eyes; arguments as of `render`.
+
+    Returns:
+      weights [B, R, S] of volume rendering, and the largest gate of lip or eye along
+      each ray, [B, R], visible or not: density there depends on their signals.
+    """
     found = _samples(model, params, fields, rays, intervals, signals, torso)
-    return jnp.swapaxes(found.weights, 1, 2)
+    lip, eye, *_ = found.moved.gates
+    gates = jnp.maximum(lip, eye).reshape(found.weights.shape)
+    face = functools.reduce(jnp.maximum, (gates[:, s] for s in range(gates.shape[1])))
+    return jnp.swapaxes(found.weights, 1, 2), face
 
 
 def render(
@@ -75,7 +83,7 @@ def render(
     Args:
       model: modules and sizes.
       params: of the identity; the density grid is not read.
-      fields: of the frames.
+      fields: of the frames; without those of the face, lips and lids rest there.
       rays: origins [B, 1, 3] and directions [B, R, 3].
       intervals: distances and widths of the samples [B, R, S], see `sampling`.
       signals: leaves [B, ...].
@@ -126,7 +134,7 @@ def _samples(
     decoded: Any = model.decoder.apply(
         params.shared["static"],
         nerf.grid_features(model, params, jnp.stack(moved.axes, axis=-1)),
-        moved.gates[:2],
+        () if fields.face is None else moved.gates[:2],
         signals,
         params.identity["codes"],
         method=_density,
@@ -145,7 +153,7 @@ def _density(module: Decoder, features, gates, signals, codes):
     """
     hidden = module.from_grid(module.feature_scale * features)
     hidden += trailing(module.from_geometry_code(codes["geometry"]), hidden)
-    if module.conditioned:
+    if module.conditioned and gates:
         lip = module.from_lip(nn.relu(module.embed_lip(signals.lip)))
         eye = module.from_eye(nn.relu(module.embed_eye(signals.eye)))
         for gate, moved in zip(gates, (lip, eye), strict=True):

@@ -88,17 +88,34 @@ def test_the_same_person_is_seen_at_another_size(renderer):
 @pytest.mark.parametrize("stride", [1, 3, 8])
 def test_pixels_of_every_cell_with_a_hit_are_rendered_once(stride):
     height, width = 20, 26
-    shape = -(-height // stride) + 1, -(-width // stride) + 1
-    alpha = np.zeros(shape, np.float32)
-    alpha[1, 1] = 1
-    numbers = baked_frames._pixels_to_render(alpha, stride, height, width)
+    seen = np.zeros((-(-height // stride) + 1, -(-width // stride) + 1), bool)
+    seen[1, 1] = True
+    cells = visibility.any_corner(seen)
+    numbers = baked_frames._pixels_of(cells, stride, height, width)
     y, x = np.divmod(np.arange(height * width), width)
     near = (np.abs(y - stride) < stride) & (np.abs(x - stride) < stride)
     assert len(np.unique(numbers)) == len(numbers)
     assert set(np.flatnonzero(near)) <= set(numbers.tolist())
     assert (y[numbers] < 2 * stride).all() and (x[numbers] < 2 * stride).all()
-    none = baked_frames._pixels_to_render(0 * alpha, stride, height, width)
-    assert not len(none)
+    assert not len(baked_frames._pixels_of(0 * cells, stride, height, width))
+
+
+def test_away_from_lips_and_eyes_their_fields_change_nothing(renderer, monkeypatch):
+    read, tile = [], baked_frames._render_tile
+    monkeypatch.setattr(
+        baked_frames,
+        "_render_tile",
+        lambda *args: read.append(args[3].face is not None) or tile(*args),
+    )
+    found = renderer(POSE, SIGNALS, PLATE)
+    assert len(set(read)) == 2
+    read.clear()
+    monkeypatch.setattr(baked_frames, "_FACE", -1.0)
+    everywhere = renderer(POSE, SIGNALS, PLATE)
+    assert all(read)
+    assert np.abs(found.rgb - everywhere.rgb).mean() < 1e-4
+    assert np.abs(found.rgb - everywhere.rgb).max() < 0.05
+    assert np.abs(found.regions - everywhere.regions).max() < 0.02
 
 
 def test_fields_are_baked_once_for_all_sizes(renderer, monkeypatch):

@@ -55,10 +55,12 @@ def test_maps_are_those_of_the_networks_at_the_same_samples(scene, torso):
         tolerance = 0.02 * np.abs(other).max()
         np.testing.assert_allclose(one, other, atol=tolerance, err_msg=name)
     assert np.asarray(exact.alpha).max() > 0.2
-    weights = baked_rendering.weights(
+    weights, face = baked_rendering.follow(
         MODEL, params, fields, rays, intervals, signals, torso
     )
     np.testing.assert_allclose(weights, samples.weights, atol=0.02)
+    gates = samples.deformed.gates[..., :2].reshape(*samples.weights.shape, 2)
+    np.testing.assert_allclose(face, gates.max((-2, -1)), atol=0.02)
 
 
 def test_colours_of_one_group_a_sample_are_the_networks_own(scene, monkeypatch):
