@@ -13,7 +13,7 @@ exact. All of it is differentiable.
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -196,7 +196,7 @@ def move(
       signals: leaves [B, ...].
       identity: the identity's parameters.
     """
-    module = model.deformation
+    module = cast(Deformation, model.deformation)
     look_up = functools.partial(lattice.interpolate, motion.lattice)
     *head, head_logit = _columns(look_up(motion.head, axes))
     resting, rotation = _resting(axes, signals.torso[..., :6], identity)
