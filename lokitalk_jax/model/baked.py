@@ -5,8 +5,9 @@ depend on them. So the networks of a trained identity are functions of position 
 
     Delta_r(x, s) = B_r0(x) + sum_k s_k B_rk(x)
 
-`bake` evaluates all B_rk at the nodes. `at_frames` adds them up for the signals of some
-frames, once a frame and not once a sample. `move` then interpolates, where
+`bake` evaluates all B_rk at the nodes: those of lips and lids, which have steep edges,
+on a finer lattice around the canonical lips and eyes. `at_frames` adds them up for the
+signals of some frames, once a frame and not once a sample. `move` then interpolates, where
 `Deformation` runs networks. Anatomical parts of gates and the torso's motion stay
 exact. All of it is differentiable.
 """
@@ -17,32 +18,36 @@ from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from lokitalk_jax.model import deformation, encodings, lattice
 from lokitalk_jax.model.architecture import Model
 from lokitalk_jax.model.deformation import Deformation
-from lokitalk_jax.model.lattice import Lattice
+from lokitalk_jax.model.lattice import Corner, Lattice
 from lokitalk_jax.structs import EYE_REST, UNIT, AvatarParams, Signals
 
 Array = jax.Array
 
 SPACING = 0.008  # metres between nodes
+_FINER = 3 / 8  # share of this spacing between nodes of the face
 _TILE = 8192  # nodes evaluated at once
 
 
 @struct.dataclass
 class BakedFields:
-    """Fields at the nodes of a lattice, N of them.
+    """Fields at the N nodes of a lattice of the scene, and the M of one of the face.
 
     Attributes:
-      lattice: static.
-      lip, eye, head: [K + 1, N, 3], offsets at a signal of zero, and what each of its K
+      lattice, face_lattice: static.
+      lip, eye: [K + 1, M, 3], offsets at a signal of zero, and what each of its K
         coefficients adds.
-      face_gates: [N, 2]; head_gate, torso_gate: [N, 1], learned parts of logits.
+      head: [K + 1, N, 3], the same.
+      face_gates: [M, 2]; head_gate, torso_gate: [N, 1], learned parts of logits.
     """
 
     lattice: Lattice = struct.field(pytree_node=False)
+    face_lattice: Lattice = struct.field(pytree_node=False)
     lip: Array
     eye: Array
     head: Array
@@ -56,14 +61,15 @@ class FrameFields:
     """Fields at the nodes in B frames, by the positions at which they are read.
 
     Attributes:
-      lattice: static.
+      lattice, face_lattice: static.
       head: [B, N, 4], offset and logit, read at a point of the head frame.
       torso: [1, N, 1], logit, read where the point is when the torso is at rest.
-      face: [B, N, 8], offsets of lip and eye and their logits, read on the canonical
+      face: [B, M, 8], offsets of lip and eye and their logits, read on the canonical
         face. None for points where lips and lids do not move.
     """
 
     lattice: Lattice = struct.field(pytree_node=False)
+    face_lattice: Lattice = struct.field(pytree_node=False)
     head: Array
     torso: Array
     face: Array | None
@@ -97,10 +103,10 @@ def bake(model: Model, params: AvatarParams, spacing: float = SPACING) -> BakedF
     Args:
       model: modules and sizes; see `can_bake`.
       params: of the identity.
-      spacing: largest distance between nodes along an axis, metres.
+      spacing: largest distance between nodes of the scene along an axis, metres.
     """
-    box = model.sampling.low, model.sampling.high
-    nodes = Lattice.spaced(*box, spacing / UNIT)
+    nodes = Lattice.spaced(model.sampling.low, model.sampling.high, spacing / UNIT)
+    face_nodes = Lattice.spaced(*_face_box(model), _FINER * spacing / UNIT)
     code = params.identity["codes"]["dynamic"]
     last_layers = params.identity["last_layers"]
     sizes = {"lip": model.lip_dim, "eye": len(EYE_REST), "head": 6}
@@ -108,21 +114,28 @@ def bake(model: Model, params: AvatarParams, spacing: float = SPACING) -> BakedF
     rows = 1 + max(sizes.values())
     drive = {name: jnp.eye(rows, size + 1)[:, 1:] for name, size in sizes.items()}
 
-    def fields(module: Deformation, points: Array) -> dict[str, Array]:
+    def of_body(module: Deformation, points: Array) -> dict[str, Array]:
         return {
-            **module.face(points, code, drive, last_layers),
             **module.body(points, code, drive, last_layers),
-            "face_gates": module.face_gates(points, code),
             "head_gate": module.head_gate(points, code),
             "torso_gate": module.torso_gate(points, code),
         }
 
-    found = _by_tiles(
-        lambda points: model.deformation.apply(
-            params.shared["dynamic"], points[None], method=fields
-        ),
-        jnp.asarray(lattice.positions(nodes)),
-    )
+    def of_face(module: Deformation, points: Array) -> dict[str, Array]:
+        return {
+            **module.face(points, code, drive, last_layers),
+            "face_gates": module.face_gates(points, code),
+        }
+
+    def evaluate(method, at: Lattice) -> dict[str, Array]:
+        return _by_tiles(
+            lambda points: model.deformation.apply(
+                params.shared["dynamic"], points[None], method=method
+            ),
+            jnp.asarray(lattice.positions(at)),
+        )
+
+    found = evaluate(of_body, nodes) | evaluate(of_face, face_nodes)
     slopes = {
         name: jnp.concatenate(
             [found[name][:1], found[name][1 : size + 1] - found[name][:1]]
@@ -130,7 +143,17 @@ def bake(model: Model, params: AvatarParams, spacing: float = SPACING) -> BakedF
         for name, size in sizes.items()
     }
     gates = {name: found[name][0] for name in found if name not in sizes}
-    return BakedFields(lattice=nodes, **slopes, **gates)
+    return BakedFields(lattice=nodes, face_lattice=face_nodes, **slopes, **gates)
+
+
+def _face_box(model: Model) -> tuple[Corner, Corner]:
+    """The part of the scene in which lips and lids move, units of `UNIT`."""
+    low, high = model.sampling.low, model.sampling.high
+    if not model.deformation.anatomical_gates:
+        return low, high
+    face_low, face_high = deformation.face_box()
+    first, last = np.maximum(low, face_low), np.minimum(high, face_high)
+    return tuple(first.tolist()), tuple(last.tolist())
 
 
 def _by_tiles(function, points: Array):
@@ -163,6 +186,7 @@ def at_frames(baked: BakedFields, signals: Signals) -> FrameFields:
 
     return FrameFields(
         lattice=baked.lattice,
+        face_lattice=baked.face_lattice,
         head=jnp.concatenate(
             [total(baked.head, signals.head), for_frames(baked.head_gate)], axis=-1
         ),
@@ -215,7 +239,9 @@ def move(
         still = jnp.zeros_like(gate)
         face_gates, lip, eye = [still] * 2, [still] * 3, [still] * 3
     else:
-        look_up_face = functools.partial(_face_at, module, motion.lattice, motion.face)
+        look_up_face = functools.partial(
+            _face_at, module, motion.face_lattice, motion.face
+        )
         face_gates, lip, eye = look_up_face(start)
         for _ in range(module.face_steps - 1):
             face_gates, lip, eye = look_up_face(_sums(start, lip, eye))

@@ -148,6 +148,16 @@ def anatomical_face_logits(points: Array) -> Array:
     return jnp.maximum(jnp.stack([_ellipsoid(points, *_LIP), eyes], axis=-1), -8.0)
 
 
+def face_box() -> tuple[np.ndarray, np.ndarray]:
+    """Corners [3] of a box, units of `UNIT`: outside, lip and eye gates are closed.
+
+    That is, their anatomical parts are below 0.001.
+    """
+    centres, radii = np.array((_LIP, *_EYES)).swapaxes(0, 1) / UNIT
+    low, high = centres - 1.5 * radii, centres + 1.5 * radii
+    return low.min(axis=0), high.max(axis=0)
+
+
 def anatomical_torso_logit(points: Array) -> Array:
     """Torso gate logit: a soft plane at the neck. [..., 3] -> [...]."""
     logit = (points[..., 1] * UNIT - _NECK_HEIGHT) / _NECK_WIDTH
