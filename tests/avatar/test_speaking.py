@@ -209,7 +209,7 @@ def test_features_and_voice_must_fit(with_features, spoken_run, tmp_path):
     run, name, sound = with_features, spoken_run.name, spoken_run.opened
     np.save(tmp_path / "hu.npy", np.zeros((38, 2, 1024)))
     sources = Sources(features=tmp_path / "hu.npy")
-    with pytest.raises(ValueError, match="hears aud_ds.npy; give the features"):
+    with pytest.raises(ValueError, match="uses aud_ds.npy; give the features"):
         lokitalk.Run(run.workdir).avatar(name).live()
     with pytest.raises(ValueError, match="features of whole files, so it cannot be"):
         SpeechMotion(run, name, sources)
