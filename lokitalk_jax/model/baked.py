@@ -7,8 +7,8 @@ depend on them. So the networks of a trained identity are functions of position 
 
 `bake` evaluates all B_rk at the nodes: those of lips and lids, which have steep edges,
 on a finer lattice around the canonical lips and eyes. `at_frames` adds them up for the
-signals of some frames, once a frame and not once a sample. `move` then interpolates, where
-`Deformation` runs networks. Anatomical parts of gates and the torso's motion stay
+signals of some frames, once a frame and not once a sample. `move` then interpolates,
+where `Deformation` runs networks. Anatomical parts of gates and the torso's motion stay
 exact. All of it is differentiable.
 """
 
