@@ -35,8 +35,8 @@ def examine(tracks: layout.Tracks) -> Iterator[Finding]:
         remedy = "closed eyes will be guessed; a longer stretch shows some"
         yield Finding(NOTE, "no_blink", where, seen, remedy)
     if count < _SHORT * structs.FPS:
-        seen = f"{count / structs.FPS:.1f} s"
-        remedy = "adapt a prior"
+        seen = f"the clip is {count / structs.FPS:.1f} s long"
+        remedy = f"{_SHORT} s or more are better; or adapt a prior"
         yield Finding(NOTE, "short", layout.FRAMES, seen, remedy)
     yield from _best_seconds(tracks)
 

@@ -37,7 +37,7 @@ export function prepareStep({ name, go, refresh, lastJob }) {
     try {
       const found = (await get(`/api/people/${name}/findings`)).findings;
       findings.replaceChildren(found.length ? el("h3", {}, "What to know about this clip") : el("p", { className: "good" }, "No faults found."),
-        ...found.map((one) => el("p", { className: `note ${one.severity}` }, sentence(`${one.where}: ${one.seen}`), el("span", { className: "faint" }, ` ${sentence(one.remedy)}`))));
+        ...found.map((one) => el("p", { className: `note ${one.severity}` }, sentence(one.seen), el("span", { className: "faint" }, ` ${sentence(one.remedy)} (${one.where})`))));
     } catch (error) { findings.replaceChildren(el("p", { className: "error" }, sentence(error.message))); }
   }
 
