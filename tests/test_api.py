@@ -10,6 +10,7 @@ import tiny_model
 
 import lokitalk_jax as lokitalk
 from lokitalk_jax import structs
+from lokitalk_jax.media import image_file
 
 _HEAVY = ("jax", "numpy", "cv2", "mediapipe", "ml_collections", "librosa")
 
@@ -105,7 +106,14 @@ def test_an_avatar_reenacts_frames_with_their_times(tiny_run, tmp_path):
     for one, other in zip(frames, again, strict=True):
         np.testing.assert_array_equal(one.rgb, other.rgb)
     heard = []
-    footage.save(tmp_path / "x.mp4", progress=lambda *report: heard.append(report[:3]))
+    picture = tmp_path / "x.png"
+    footage.save(
+        tmp_path / "x.mp4",
+        latest_frame=picture,
+        progress=lambda *report: heard.append(report[:3]),
+    )
+    shown = image_file.read_rgb(picture)
+    assert any(np.array_equal(shown, frame.rgb) for frame in frames)
     assert heard == [("rendering", done, 4) for done in range(5)]
     with av.open(str(tmp_path / "x.mp4")) as video:
         assert video.streams.video[0].frames == 4 and video.streams.audio

@@ -14,6 +14,7 @@ from lokitalk_jax.avatar import backdrop, frame_rate, frame_stream, panels, past
 from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import OpenAvatar
 from lokitalk_jax.media import image_grid, picture_folder, sound_track, video_writer
+from lokitalk_jax.media.latest_frame import LatestFrame
 from lokitalk_jax.media.sound_file import Sound
 from lokitalk_jax.model.rendering import Rendered
 
@@ -84,6 +85,7 @@ class Footage:
         fps: float = structs.FPS,
         maps: bool = False,
         paste: str | os.PathLike | None = None,
+        latest_frame: str | os.PathLike | None = None,
         progress: reporting.Progress | None = None,
     ) -> None:
         """Renders into a video, with the sound.
@@ -95,6 +97,7 @@ class Footage:
           maps: puts depth, regions and deformation next to each frame.
           paste: the video that the identity was prepared from; the frames are put back
             into its full picture, see `pasting`.
+          latest_frame: a .jpg or .png file that shows the newest frame meanwhile.
           progress: see `lokitalk_jax.progress`.
 
         Raises:
@@ -104,9 +107,10 @@ class Footage:
         """
         path = pathlib.Path(path)
         audio = self._audio.path if isinstance(self._audio, Sound) else self._audio
-        files.refuse_overwriting(
-            path, paste=paste, audio=audio, background=self._background
-        )
+        for written in filter(None, (path, latest_frame)):
+            files.refuse_overwriting(
+                written, paste=paste, audio=audio, background=self._background
+            )
         low, high = _FPS_RANGE
         if not low <= fps <= high:
             raise ValueError(f"fps={fps:g} must be from {low} to {high}")
@@ -129,8 +133,10 @@ class Footage:
                 # Not strict: an order is endless.
                 places = zip(pictures, self._order(), strict=False)
                 pictures = (original.with_frame(*pair) for pair in places)
+            latest = LatestFrame(latest_frame)
             for picture in pictures:
                 video.write(picture)
+                latest.show(picture)
 
     def _original(
         self, path: str | os.PathLike | None, fps: float, maps: bool

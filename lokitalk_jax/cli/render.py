@@ -126,7 +126,12 @@ def _save(avatar: "Avatar", footage: "Footage", flags: argparse.Namespace) -> No
     out = flags.out or flags.workdir / f"{avatar.name}.mp4"
     with progress.Bar() as bar:
         footage.save(
-            out, fps=flags.fps, maps=flags.maps, paste=flags.paste, progress=bar
+            out,
+            fps=flags.fps,
+            maps=flags.maps,
+            paste=flags.paste,
+            latest_frame=flags.latest_frame,
+            progress=bar,
         )
     _LOG.info("%s: %s at step %d of the run", out, avatar.name, avatar.run.step)
 
@@ -274,6 +279,7 @@ def _add_pictures(parser: terminal.Parser) -> None:
     add("--maps", action="store_true", help="show depth, regions and deformation too")
     add("--size", type=int, help="pixels along the longest side (default: as trained)")
     add("--fps", type=float, default=25.0, help="frames a second (default 25), blended")
+    add("--latest-frame", type=pathlib.Path, help="a picture of the newest frame, .jpg")
 
 
 def _gains(text: str) -> dict[str, float]:

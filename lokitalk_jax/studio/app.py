@@ -158,6 +158,7 @@ class Studio:
             "training": lambda: folders.training_picture(name),
             "speech": lambda: folders.path("speech", name).with_suffix(".mp4"),
             "curves": lambda: folders.path("speech", name).with_suffix(".csv"),
+            "frame": lambda: folders.path("speech", name).with_suffix(".jpg"),
             "log": lambda: folders.path("jobs", name).with_suffix(".log"),
         }
         path = found[kind]() if kind in found else None

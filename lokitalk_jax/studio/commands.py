@@ -14,6 +14,7 @@ from lokitalk_jax.studio.folders import Folders, checked_name
 # Fields of a config that a request may set, to numbers only: none names a file.
 _FIELD = re.compile(r"(train|voice|grid|sampling|model|data|loss|lr)\.[a-z0-9_]+")
 PRESETS = ("draft", "standard", "full")
+_SPEECH = {"latest-frame": "jpg", "export-curves": "csv", "out": "mp4"}
 _HEADS, _EYES = ("own", "still"), ("auto", "open")
 
 
@@ -117,7 +118,8 @@ def speak(folders: Folders, name: str, job: str, given: Mapping[str, Any]) -> li
     if given.get("size"):
         command.append(f"--size={_number('size', given['size']):g}")
     out = f"speech/{checked_name(job)}"
-    return [*command, f"--export-curves={out}.csv", f"--out={out}.mp4"]
+    files = [f"--{k}={out}.{v}" for k, v in _SPEECH.items()]
+    return [*command, *files]
 
 
 def sound(folders: Folders, given: Mapping[str, Any]) -> str:

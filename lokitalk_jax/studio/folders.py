@@ -4,7 +4,7 @@ ROOT/clips/NAME.*          uploaded or recorded videos
 ROOT/data/NAME/            identity folders
 ROOT/runs/NAME/            runs
 ROOT/sounds/KEY.*          uploaded sounds
-ROOT/speech/JOB.mp4, .csv  avatars speaking, and their signals
+ROOT/speech/JOB.mp4, .csv  avatars speaking, and their signals; .jpg, the newest frame
 ROOT/jobs/JOB.*            jobs, their progress and their logs
 
 `data` and `runs` are those of the command line, so both work on the same people.

@@ -145,6 +145,7 @@ def test_an_avatar_speaks_an_uploaded_sound(studio, scripts, sound, spoken_run):
     assert f"--audio=sounds/{key}.wav" in answer["command"]
     assert "--gain=lip:1.5" in answer["command"]
     assert f"--out=speech/{answer['job']}.mp4" in answer["command"]
+    assert f"--latest-frame=speech/{answer['job']}.jpg" in answer["command"]
     for wrong in {"sound": "../x"}, {"sound": "none"}, given | {"head": "/etc/x"}:
         assert studio.post("/api/people/me/speak", wrong)[0] == 422
     (person,) = studio.get("/api/state")[1]["people"]

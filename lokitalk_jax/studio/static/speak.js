@@ -37,13 +37,15 @@ export function speakStep({ name, refresh, lastJob, state }) {
   drop.append(bar, el("div", { className: "row" }, "or say what", clips, "says", button("Use it", () => speak({ clip: clips.value }), { message })));
 
   const job = jobView();
+  const frame = el("img", { className: "picture", alt: "The newest frame", hidden: true });
+  frame.onload = () => { frame.hidden = false; };
   const live = el("a", { className: "button" }, "Talk to it live");
   const results = el("div", { className: "stack" });
   const choose = el("label", { className: "row" }, "Avatar", identity);
   const ask = el("div", { className: "stack" }, el("div", { className: "row" }, choose, el("label", { className: "row" }, "Head", head),
     el("label", { className: "row" }, "Lips", lips)), drop);
   const missing = el("p", { className: "note", hidden: true }, "There is no avatar yet; see step 3.");
-  const node = el("div", { className: "stack" }, el("div", { className: "row" }, el("h2", {}, `${name} speaks`), live), missing, ask, message, job.node, results);
+  const node = el("div", { className: "stack" }, el("div", { className: "row" }, el("h2", {}, `${name} speaks`), live), missing, ask, message, job.node, frame, results);
   let shown = "";
 
   function fill(select, names) {
@@ -64,7 +66,10 @@ export function speakStep({ name, refresh, lastJob, state }) {
       choose.hidden = (person.run?.identities.length ?? 0) < 2;
       live.href = address();
       fill(clips, state().people.filter((one) => one.prepared).map((one) => one.name));
-      job.update(lastJob(name, "speak"));
+      const last = lastJob(name, "speak"), stage = last?.stages.at(-1);
+      job.update(last);
+      if (last?.state !== "running") frame.hidden = true;
+      else if (stage?.stage === "rendering" && stage.done) frame.src = `/files/frame/${last.key}?${stage.done}`;
       const done = state().jobs.filter((one) => one.person === name && one.kind === "speak" && one.state === "done").reverse();
       const now = done.map((one) => one.key).join();
       if (now !== shown) { shown = now; results.replaceChildren(...done.slice(0, 6).map(resultView)); }

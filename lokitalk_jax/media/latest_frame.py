@@ -1,0 +1,31 @@
+"""The newest frame of a long rendering as a picture, for pages that show it."""
+
+import os
+import time
+
+import numpy as np
+
+from lokitalk_jax import files
+from lokitalk_jax.media import image_file
+
+_EVERY = 0.5  # seconds between pictures
+
+
+class LatestFrame:
+    """Keeps one picture up to date."""
+
+    def __init__(self, path: str | os.PathLike | None):
+        """Nothing is written yet; None writes nothing at all."""
+        self._path, self._next = path, 0.0
+
+    def show(self, picture: np.ndarray) -> None:
+        """Replaces the picture by uint8 [H, W, C], unless it is quite new.
+
+        Raises:
+          OSError: it could not be written.
+        """
+        if self._path is None or time.monotonic() < self._next:
+            return
+        with files.replacing(self._path) as temporary:
+            image_file.write(temporary, picture[..., :3])
+        self._next = time.monotonic() + _EVERY
