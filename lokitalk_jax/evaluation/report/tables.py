@@ -40,7 +40,7 @@ def frame_table(header: Mapping[str, object], clips: Sequence[Clip]) -> Table:
     columns = _present(score_list.TABLES["frame"], clips)
     protocol = f"{header['protocol']}, {header['coding']}"
     rows = [
-        row._replace(facts=(protocol, header["size"], len(clip.frames)))
+        row._replace(facts=(protocol, header["size"], len(clip.frames) or ""))
         for row, clip in zip(_rows(columns, clips), clips, strict=True)
     ]
     facts = "not published", score_list.PUBLISHED_SIZE, ""
