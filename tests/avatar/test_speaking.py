@@ -217,7 +217,7 @@ def test_features_and_voice_must_fit(with_features, spoken_run, tmp_path):
         SpeechMotion(run, name, sources._replace(lip="still"), sound)
     with pytest.raises(ValueError, match="HuBERT features, and Audio2Motion was train"):
         SpeechMotion(run, name, sources, sound)
-    with pytest.raises(ValueError, match="hears phones, computed from the sound"):
+    with pytest.raises(ValueError, match="uses phones, computed from the sound"):
         SpeechMotion(spoken_run.run, name, sources, sound)
 
 
