@@ -5,11 +5,11 @@
 
 Preset draft (64 px, 1,500 steps): 1.6 minutes of one Xeon core at 2.5 GHz; held-out
 frames of three real speakers have 29.0 to 36.7 dB PSNR and LPIPS 0.002 to 0.012
-(results/quality.md). Preset standard on a CPU (256 px, 1,500 steps), its default: 4.5
-CPU minutes and 2.2 GB; 27.8 to 31.7 dB, LPIPS 0.030 to 0.105 for four speakers. Preset
-full on a CPU (512 px, 1,800 steps): 7 to 12 CPU minutes and 3.9 GB; 27.9 and 31.3 dB,
-LPIPS 0.132 and 0.058 for two speakers, one seed each (results/real_size.md). On a
-GPU no preset is timed or scored yet.
+(results/quality.md). Preset standard on a CPU (256 px, 2,400 steps), its default: 6 to
+7 CPU minutes and 2.7 GB; 27.4 to 32.0 dB, LPIPS 0.026 to 0.094 for four speakers.
+Preset full on a CPU (512 px, 3,000 steps): 16 to 18 CPU minutes and 4.4 GB; 27.3 and
+31.7 dB, LPIPS 0.128 and 0.054 for two speakers, one seed each (results/real_size.md).
+On a GPU no preset is timed or scored yet.
 """
 
 from lokitalk_jax import base_config
