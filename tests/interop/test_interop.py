@@ -120,6 +120,7 @@ def test_what_is_imported_is_what_was_there(imported):
     assert not check.failed(found), [str(one) for one in found]
 
 
+@pytest.mark.heavy
 def test_an_imported_folder_trains_unchanged(imported, tmp_path):
     _, path = imported
     data = Dataset.open(folder.IdentityFolder(path), 32, tmp_path / "cache")

@@ -117,6 +117,7 @@ def test_a_folder_is_prepared_trimmed_and_left_alone_when_it_is_complete(tmp_pat
     assert test_pipeline.contents(out) == before
 
 
+@pytest.mark.heavy
 @pytest.mark.clips
 @pytest.mark.skipif(not clips.CLIPS.is_dir(), reason="no development clips")
 def test_killed_run_leaves_no_process_and_continues(tmp_path):

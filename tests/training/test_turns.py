@@ -134,6 +134,7 @@ def test_turns_on_many_devices_communicate_as_before():
     assert collectives_of(program.as_text()) == []
 
 
+@pytest.mark.heavy
 def test_a_run_with_turns_trains_and_logs_the_identities_of_the_step(people, tmp_path):
     run = tmp_path / "run"
     more = ["--config.train.identities_per_step=1", "--config.train.steps=12"]
