@@ -87,7 +87,11 @@ def once_for_each(function: Callable) -> Callable:
 
 @contextlib.contextmanager
 def mediapipe_once() -> Iterator[None]:
-    """Frames of the same bytes are searched, masked and labelled once."""
+    """Frames of the same bytes are searched, masked and labelled once.
+
+    The package has no such cache, as frames of a real clip differ; so its functions are
+    replaced for the time of the measurement.
+    """
     with contextlib.ExitStack() as stack:
         for place, name in (
             (faces.FaceDetector, "detect"),

@@ -39,7 +39,8 @@ class Drawing(NamedTuple):
       patch: side of the patches, pixels, R is its square; None draws pixels one by one.
       landmarks: M of `Batch.face_points`; 0 leaves them out.
       references: of the identity encoder's images; None draws none.
-      unusual: of the frames.
+      unusual: shares of the frames that are drawn by their lips and eyes, see
+        `frame_sampling`.
     """
 
     frames: int

@@ -208,14 +208,6 @@ def test_every_control_changes_the_picture_and_the_microphone_is_heard(
     drawn = page.evaluate("portrait.playing.drawn")
     page.wait_for_timeout(2000)
     assert page.evaluate("portrait.playing.drawn") > drawn + 5
-
-    def in_step() -> bool:
-        before = page.evaluate("portrait.playing.drawn")
-        page.wait_for_timeout(2000)
-        playing = page.evaluate("portrait.playing")
-        latest = playing["offsets"][-(playing["drawn"] - before) :]
-        return abs(np.median(latest)) < 0.02
-
-    # Other tests on the machine delay pictures for moments.
-    assert any(in_step() for _ in range(5))
+    offsets = np.array(page.evaluate("portrait.playing.offsets"))
+    assert abs(np.median(offsets)) < 0.02
     until(page, "document.querySelector('#status').innerText.includes('behind')")
