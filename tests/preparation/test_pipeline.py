@@ -201,7 +201,11 @@ class TestInterruptions:
 
         meta = run(plain_video, out)
         after = contents(out)
-        kept = [name for name in before if name != "tracks.npz"]
+        # The frame under way has its mask before its labels, and is written again.
+        done = {pathlib.Path(name).name for name in before if name.startswith("labels/")}
+        again = {n for n in before if n.startswith("masks/") and n[6:] not in done}
+        assert len(again) <= 1
+        kept = [name for name in before if name not in again | {"tracks.npz"}]
         assert len([name for name in kept if name.startswith("frames/")]) == 80
         assert {name: after[name] for name in kept} == {n: before[n] for n in kept}
         assert len(list(out.glob("labels/*"))) == meta.frame_count == 80
