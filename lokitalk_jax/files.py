@@ -46,11 +46,14 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
 
 
 def refuse_overwriting(path: str | os.PathLike, **inputs: object) -> None:
-    """Raises a ValueError if the file to write is one of those that are read.
+    """Refuses to write a file that is read.
 
     Args:
       path: to write.
       inputs: paths by their names in the message; other values are no files.
+
+    Raises:
+      ValueError: it is one of these files.
     """
     for name, other in inputs.items():
         if not (isinstance(other, str | os.PathLike) and os.path.exists(path)):

@@ -80,7 +80,7 @@ def lpips_params(net: Net) -> Any:
       ValueError: there is no such network, or its file holds more than arrays.
     """
     if net not in _FILES:
-        raise ValueError(f"no LPIPS network {net!r}; there are {sorted(_FILES)}")
+        raise ValueError(f"net={net} is none of {', '.join(sorted(_FILES))}")
     return _load(net)
 
 
@@ -132,7 +132,8 @@ def _distances(params: Any, a: Array, b: Array, net: Net) -> list[jax.Array]:
     """Weighted squared difference of unit features, [B, h, w] of each layer."""
     if a.shape != b.shape or a.ndim != 4 or a.shape[-1] != 3:
         raise ValueError(
-            f"LPIPS compares two image batches [B, H, W, 3], not {a.shape}, {b.shape}"
+            f"a {a.shape} and b {b.shape} must be two image batches [B, H, W, 3] of "
+            "one shape"
         )
     if min(a.shape[1:3]) < MIN_SIZE[net]:
         raise ValueError(

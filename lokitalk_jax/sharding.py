@@ -40,8 +40,8 @@ def make_mesh(identities: int, identity_axis: int = 0, devices=None) -> Mesh:
         )
     if count % identity_axis:
         raise ValueError(
-            f"mesh.identity is {identity_axis}, which does not divide the {count} "
-            "devices; use a divisor, or 0 to choose one"
+            f"mesh.identity={identity_axis} does not divide the {count} devices; give "
+            "a divisor, or 0 to choose one"
         )
     return jax.make_mesh(
         (identity_axis, count // identity_axis),
@@ -152,13 +152,17 @@ def local(tree):
 
 
 def local_slice(tree, slot: int):
-    """Row `slot` of leaves that lead with N; this process must own it."""
+    """Row `slot` of leaves that lead with N.
+
+    Raises:
+      ValueError: another process owns the slot.
+    """
 
     def take(leaf: jax.Array):
         for shard in leaf.addressable_shards:
             rows = range(*shard.index[0].indices(leaf.shape[0]))
             if slot in rows:
                 return shard.data[slot - rows.start]
-        raise ValueError(f"slot {slot} is on another process")
+        raise ValueError(f"slot={slot} is on another process; see `owned_slots`")
 
     return jax.tree.map(take, tree)

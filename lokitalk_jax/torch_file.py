@@ -32,7 +32,7 @@ def read(path: pathlib.Path, key: str | None = None) -> dict[str, np.ndarray]:
       key: of the state dict, if it is one of several things in the file.
 
     Returns:
-      arrays by name.
+      arrays by name, of any shape [...].
 
     Raises:
       ValueError: the file has neither format, is truncated, or holds more than tensors.
@@ -45,11 +45,15 @@ def read(path: pathlib.Path, key: str | None = None) -> dict[str, np.ndarray]:
         *(AttributeError, EOFError, IndexError, KeyError, TypeError),
         *(pickle.UnpicklingError, struct.error, zipfile.BadZipFile),
     ) as error:
-        raise ValueError(f"{path} is not a file of weights: {error}") from error
+        raise ValueError(
+            f"{path} is not a file of weights ({error}); copy it again"
+        ) from error
     if not isinstance(tensors, dict) or not all(
         isinstance(value, _Tensor) for value in tensors.values()
     ):
-        raise ValueError(f"{path} holds more than a state dict of tensors")
+        raise ValueError(
+            f"{path} holds more than a state dict of tensors; give the published file"
+        )
     return {name: tensor.array() for name, tensor in tensors.items()}
 
 
@@ -70,11 +74,14 @@ class _Tensor:
     def array(self) -> np.ndarray:
         storage, offset, size, stride = self._view
         if storage.values is None:
-            raise ValueError("the file of weights ends before all tensors were read")
+            raise ValueError(
+                "the file of weights ends before all tensors were read; copy it again"
+            )
         last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
         if min(size, default=1) and last >= len(storage.values):
             raise ValueError(
-                "the file of weights holds fewer numbers than its tensors need"
+                "the file of weights holds fewer numbers than its tensors need; copy "
+                "it again"
             )
         width = storage.dtype.itemsize
         view = np.lib.stride_tricks.as_strided(

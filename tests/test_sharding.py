@@ -39,7 +39,7 @@ def test_the_mesh_takes_the_largest_axis_that_identities_fill(identities, asked,
 
 
 def test_a_mesh_that_does_not_divide_the_devices_is_refused():
-    with pytest.raises(ValueError, match="mesh.identity is 3.* 8 devices"):
+    with pytest.raises(ValueError, match="mesh.identity=3 .* 8 devices"):
         sharding.make_mesh(5, 3)
 
 

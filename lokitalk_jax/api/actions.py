@@ -88,7 +88,10 @@ def default_workdir(
       ValueError: the config has no name.
     """
     if isinstance(config, ml_collections.ConfigDict):
-        raise ValueError("a config without a name needs a workdir")
+        raise ValueError(
+            "workdir=None: a ConfigDict has no name, which the folder would be called "
+            "after; give workdir=FOLDER"
+        )
     return pathlib.Path("runs", pathlib.Path(configs.split_preset(config)[0]).stem)
 
 

@@ -77,7 +77,7 @@ class Avatar:
         mute = [mute] if isinstance(mute, str) else mute
         if isinstance(frames, range):
             if frames.step != 1:
-                raise ValueError(f"frames={frames} must have steps of 1")
+                raise ValueError(f"frames={frames} has steps of {frames.step}; give 1")
             frames = f"{frames.start}:{frames.stop}"
         alone: dict[str, str | os.PathLike | None] = dict(
             zip(REGIONS, (lip, eye, head), strict=True)
@@ -94,14 +94,15 @@ class Avatar:
                     f"{region}={driver} is for speech; mute={region} holds a region "
                     "still"
                 )
-        clips = {
-            region: drivers.load_driver(self.run, os.fspath(driver))
-            for region, driver in ((r, alone[r] or drive) for r in REGIONS)
-            if driver
-        }
+        clips = {}
+        for region, driver in alone.items():
+            field, driver = (region, driver) if driver else ("drive", drive)
+            if driver:
+                speaker = drivers.load_speaker(self.run, os.fspath(driver), field)
+                clips[region] = speaker.record
         driven = bool(clips)
         # The sound is that of the clip that moves the lips.
-        speaker = clips.setdefault("lip", record)
+        lip_clip = clips.setdefault("lip", record)
         parts = {
             region: (one, motion.select_frames(one, frames))
             for region, one in clips.items()
@@ -127,7 +128,7 @@ class Avatar:
             moved.frames,
             moved.frame_count,
             background,
-            clip_sound.of_frames(speaker.audio, chosen),
+            clip_sound.of_frames(lip_clip.audio, chosen),
             lambda: map(int, order),
         )
 

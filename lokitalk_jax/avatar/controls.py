@@ -61,14 +61,15 @@ def check(controls: Controls, record: ClipRecord) -> None:
     dim = len(record.rest.lip)
     if len(controls.lip) > dim:
         raise ValueError(
-            f"lip has {len(controls.lip)} numbers, and the avatar {dim} coefficients"
+            f"controls.lip has {len(controls.lip)} numbers; give at most {dim}, one "
+            "for each lip coefficient of the avatar"
         )
     if not np.isfinite([*controls.lip, *controls[1:]]).all():
-        raise ValueError(f"controls must be finite numbers, not {controls}")
+        raise ValueError(f"{controls} must hold finite numbers")
     if controls.eye < 0 or not 0.2 <= controls.distance <= 5:
         raise ValueError(
-            f"eye={controls.eye:g} must be at least 0, and "
-            f"distance={controls.distance:g} between 0.2 and 5"
+            f"controls.eye={controls.eye:g} must be at least 0, and "
+            f"controls.distance={controls.distance:g} between 0.2 and 5"
         )
 
 

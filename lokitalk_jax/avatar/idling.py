@@ -9,7 +9,7 @@ import numpy as np
 
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import motion, signal_table
-from lokitalk_jax.avatar.drivers import load_driver
+from lokitalk_jax.avatar.drivers import load_speaker
 from lokitalk_jax.avatar.motion import FrameMotion
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data.clip_records import ClipRecord
@@ -79,14 +79,11 @@ def signals(
         widths = {k: leaf.shape[-1] for k, leaf in record.rest._asdict().items()}
         columns = {k: list(signal_table.read(text, k, widths[k])) for k in widths}
         if not columns["head"]:
-            raise ValueError(f"idle={text} holds no row")
+            raise ValueError(
+                f"idle={text} holds no row; give a table with a row for each frame"
+            )
         return structs.Signals(**{k: np.stack(rows) for k, rows in columns.items()})
-    try:
-        driver = load_driver(run, text)
-    except ValueError as error:
-        raise ValueError(
-            f"idle={text}: {error}; nor is it {OWN} or a .csv file"
-        ) from error
+    driver = load_speaker(run, text, "idle", (OWN, "a .csv file")).record
     parts = {k: (driver, range(driver.frame_count)) for k in ("lip", "eye", "head")}
     frames = range(record.frame_count)
     return motion.swap(record, frames, parts, driver.frame_count).signals

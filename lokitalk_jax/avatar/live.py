@@ -183,13 +183,19 @@ class LiveAvatar:
 
     @property
     def map(self) -> str:
-        """The map that frames hold: depth, regions, offset, or "" for none."""
+        """The map that frames hold: depth, regions, offset, or "" for none.
+
+        Raises:
+          ValueError: when set: there is no such map.
+        """
         return self.view.map
 
     @map.setter
     def map(self, name: str) -> None:
         if name not in ("", *panels.MAPS):
-            raise ValueError(f"map={name} is none of {', '.join(panels.MAPS)}")
+            raise ValueError(
+                f"map={name} is none of {', '.join(panels.MAPS)}, or empty for no map"
+            )
         self.view = self.view._replace(map=name)
 
     @property
@@ -250,7 +256,7 @@ class LiveAvatar:
         return self.draw(frames[-1], self.view)
 
     def predict(self, samples: np.ndarray) -> list[PendingFrame]:
-        """Adds samples as `push` does; predicts motion, and renders nothing."""
+        """Adds samples [S] as `push` does; predicts motion, and renders nothing."""
         self._sound.put(samples)
         samples = np.asarray(samples, np.float32)
         self._idling.put(samples)
@@ -290,7 +296,8 @@ def _plate(background: str | os.PathLike, avatar: OpenAvatar) -> np.ndarray:
     plate = backdrop.find(background, avatar.record)
     if plate is None:
         raise ValueError(
-            "background=none is transparent, and live frames are opaque; choose another"
+            "background=none is transparent, and live frames are opaque; give plate, a "
+            "colour or an image"
         )
     return plate
 

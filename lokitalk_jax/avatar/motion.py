@@ -73,7 +73,9 @@ def select_frames(record: ClipRecord, text: str) -> range:
         return range(int(record.test_frames[0]), count)
     match = re.fullmatch(r"(\d*):(\d*)", text)
     if match is None:
-        raise ValueError(f"frames={text} is neither test, all nor a:b")
+        raise ValueError(
+            f"frames={text} is neither test, all nor a range such as 0:{count}"
+        )
     start = int(match[1] or 0)
     stop = int(match[2] or count)
     if not start < stop <= count:
@@ -156,13 +158,13 @@ def hold(motion: Motion, record: ClipRecord, regions: Collection[str]) -> Motion
 
 
 def head_pose(record: ClipRecord, head: np.ndarray) -> np.ndarray:
-    """Camera poses float32 [..., 4, 4] of head signals [..., 6]."""
+    """Camera poses float32 [..., 4, 4], metres, of head signals [..., 6]."""
     relative = pose_vectors.from_vector(np.asarray(head, np.float64))
     return (record.rest_pose @ relative).astype(np.float32)
 
 
 def back_and_forth(length: int, count: int) -> np.ndarray:
-    """The first `count` of frame numbers 0, 1, ... length - 1, ... 1, 0, 1, ..."""
+    """Frame numbers 0, 1, ... length - 1, ... 1, 0, 1, ..., int [count]."""
     return np.resize(np.r_[:length, length - 2 : 0 : -1], count)
 
 

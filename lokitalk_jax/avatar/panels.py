@@ -69,6 +69,13 @@ def row(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def enlarged(picture: np.ndarray) -> np.ndarray:
-    """Repeats the pixels of a small picture until a label fits above it."""
+    """Repeats the pixels of a small picture until a label fits above it.
+
+    Args:
+      picture: uint8 [H, W, 3].
+
+    Returns:
+      uint8 [k H, k W, 3].
+    """
     times = -(-_LEAST_SIDE // min(picture.shape[:2]))
     return picture.repeat(times, axis=0).repeat(times, axis=1)

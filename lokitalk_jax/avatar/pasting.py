@@ -40,18 +40,19 @@ class Original:
         self.height, self.width = self._clip.height, self._clip.width
         if not layout.is_identity(record.source):
             raise ValueError(
-                f"paste={path}: the identity folder {record.source} is gone, which "
-                f"states where {record.name!r} is in the video"
+                f"paste={path} needs the identity folder {record.source}, which "
+                f"states where {record.name!r} is in the video and is gone; put it back"
             )
         source = IdentityFolder(record.source).meta.source
         if "window" not in source:
             raise ValueError(
-                f"paste={path}: {record.source} was not prepared from a video"
+                f"paste={path} needs an identity that was prepared from a video, which "
+                f"{record.source} was not; leave paste out"
             )
         if source["sha256"] != workspace.file_identity(path)["sha256"]:
             raise ValueError(
                 f"paste={path} is not the video that {record.name!r} was prepared "
-                f"from, {source['name']}"
+                f"from; give {source['name']}, unchanged"
             )
         self._window = Window(**source["window"])
         self._start = float(source.get("stretch", [source.get("start", 0.0)])[0])
@@ -95,7 +96,10 @@ class Original:
                 frames.append(source_video.upright(clip, waiting))
             waiting = frame
         if waiting is None:
-            raise ValueError(f"{clip.path} ends before frame {first} of the clip")
+            raise ValueError(
+                f"paste={clip.path} ends before frame {first} of the identity's clip; "
+                "give the whole video"
+            )
         last = source_video.upright(clip, waiting)
         return frames + [last] * (len(ticks) - len(frames))
 

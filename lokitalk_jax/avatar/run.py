@@ -3,7 +3,7 @@
 import functools
 import os
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -77,6 +77,8 @@ class OpenRun:
       digest: twelve digits of the checkpoint, wherever the run is.
       identities: names, in the order of the axis N.
       model: the model.
+      opened_clips: identities and frames of folders that were opened for this run, by
+        path; see `drivers.open_clip`.
     """
 
     def __init__(self, workdir: str | os.PathLike, step: int | None = None):
@@ -91,6 +93,7 @@ class OpenRun:
             stored config is not the one that the checkpoint was trained with.
         """
         self.workdir = pathlib.Path(workdir)
+        self.opened_clips: dict[pathlib.Path, Any] = {}
         self._checkpoints, self.step = store.open_run(self.workdir, step)
         meta = self._checkpoints.meta(self.step)
         stored = self._checkpoints.config(self.step)
@@ -128,8 +131,8 @@ class OpenRun:
         name = self.identities[0] if name is None else name
         if name not in self.identities:
             raise ValueError(
-                f"{self.workdir} was not trained on an identity {name!r}, only on "
-                f"{known}"
+                f"identity={name} is none of those that {self.workdir} was trained "
+                f"on: {known}"
             )
         return name
 

@@ -41,7 +41,7 @@ def read(path: str | os.PathLike, region: str, width: int) -> Iterator[np.ndarra
     """
     path, names = pathlib.Path(path), columns(region, width)
     if not path.is_file():
-        raise ValueError(f"no such file: {path}")
+        raise ValueError(f"no such file: {path}; give a table of save_curves")
     with open(path, newline="", encoding=_encoding(path)) as file:
         try:
             header = file.readline()
@@ -95,9 +95,9 @@ def _values(
     try:
         values = np.array([float(text) for text in texts], np.float32)
     except ValueError as error:
-        raise ValueError(f", line {number}: {error}") from error
+        raise ValueError(f", line {number}: {error}; give numbers") from error
     if not np.isfinite(values).all():
-        raise ValueError(f", line {number}: a value is not finite")
+        raise ValueError(f", line {number}: a value is not finite; give numbers")
     return values
 
 

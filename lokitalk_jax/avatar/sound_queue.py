@@ -39,8 +39,8 @@ class SampleBuffer:
         floats = samples.ndim == 1 and samples.dtype.kind == "f"
         if not floats or not np.isfinite(samples).all():
             raise ValueError(
-                f"samples of type {samples.dtype} and shape {samples.shape} must be "
-                "finite floats in [-1, 1] of one channel, 16 kHz"
+                f"samples are {samples.dtype} {samples.shape}; give finite floats in "
+                "[-1, 1], one channel at 16 kHz"
             )
         self._pieces.append(samples.astype(np.float32))
         self._count += len(samples)

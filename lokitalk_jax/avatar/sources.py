@@ -9,7 +9,7 @@ import numpy as np
 
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import idle_motion, motion, signal_table
-from lokitalk_jax.avatar.drivers import load_driver
+from lokitalk_jax.avatar.drivers import load_speaker
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data.clip_records import ClipRecord
 
@@ -51,7 +51,7 @@ class Streams(NamedTuple):
 
     Attributes:
       lip: of [D_lip]; empty where lips come from speech.
-      eye: of [2].
+      eye: of [3].
       head: of head [6] and torso [6 * len(TORSO_LAGS)].
     """
 
@@ -90,12 +90,7 @@ def _driven(
 ) -> Iterator:
     if text.endswith(".csv"):
         return _table(record, region, text)
-    try:
-        driver = load_driver(run, text)
-    except ValueError as error:
-        raise ValueError(
-            f"{region}={text}: {error}; nor is it {', '.join(words)} or a .csv file"
-        ) from error
+    driver = load_speaker(run, text, region, (*words, "a .csv file")).record
     count = driver.frame_count
     driven = motion.swap(
         record, range(record.frame_count), {region: (driver, range(count))}, count

@@ -102,8 +102,8 @@ class SpeechMotion:
         """
         if chosen.lip == "audio" and self._voice is None:
             raise ValueError(
-                f"lip=audio needs motion that began with it, not with "
-                f"lip={self._sources.lip}"
+                "lip=audio cannot be taken up by motion that began with "
+                f"lip={self._sources.lip}; open the live avatar with lip=audio"
             )
         if self._voice is not None and chosen.style != self._sources.style:
             self._voice = speaking_style.styled_voice(
@@ -159,8 +159,8 @@ class SpeechMotion:
             head, torso = next(self._streams.head)
         except StopIteration:
             raise ValueError(
-                f"a signal table ends at frame {self.frames}, before the sound; make "
-                "it longer or the sound shorter"
+                f"a .csv file of signals ends at frame {self.frames}, before the "
+                "sound; add rows to it, or cut the sound"
             ) from None
         signals = structs.Signals(lip, eye, head, torso)
         signals = structs.Signals(
@@ -210,7 +210,7 @@ def _checked_gain(gain: Mapping[str, float]) -> structs.Signals:
     unknown = sorted(set(gain) - set(structs.REGIONS))
     if unknown:
         raise ValueError(
-            f"gain has no region {', '.join(unknown)}; it has "
+            f"gain={','.join(unknown)} names no region; the regions are "
             f"{', '.join(structs.REGIONS)}"
         )
     for region, factor in gain.items():

@@ -26,12 +26,7 @@ def styled_voice(run: OpenRun, speaker: Speaker, style: str = OWN) -> Voice:
     voice = voices.of_run(run.workdir, run.lip_basis)
     model = speaker
     if style not in (OWN, NEUTRAL):
-        try:
-            model = drivers.load_speaker(run, style)
-        except ValueError as error:
-            raise ValueError(
-                f"style={style}: {error}; nor is it {OWN} or {NEUTRAL}"
-            ) from error
+        model = drivers.load_speaker(run, style, "style", (OWN, NEUTRAL))
     found = manner.neutral(voice)
     if style != NEUTRAL:
         clip = spoken_clip.of_record(model.record)

@@ -42,8 +42,8 @@ def build_avatar(
     """
     if start == "encoder" and not prior.model.encoder:
         raise ValueError(
-            f"the prior {prior.workdir} has no identity encoder; give a run of "
-            "config=multi_id, as adapted runs keep none"
+            f"{prior.workdir} has no identity encoder; give a run of config=multi_id, "
+            "as adapted runs keep none"
         )
     (record, _), data = drivers.open_clip(prior, folder)
     residual = initial_residual(prior, start, reference_batch(prior, data, record))

@@ -67,7 +67,10 @@ def refuse_misfit(folder: pathlib.Path, wanted: Mapping[str, Any]) -> None:
     for item, tree in wanted.items():
         path: Any = folder / item
         if not path.is_dir():
-            raise Misfit(f"{path} is missing; the checkpoint is not complete")
+            raise Misfit(
+                f"{path} is missing; move {folder} away, and the checkpoint before it "
+                "is used"
+            )
         asked, stored = _shapes(tree), _shapes(handler.metadata(path).tree)
         names = asked.keys() if item == "state" else asked.keys() | stored.keys()
         for name in sorted(names):

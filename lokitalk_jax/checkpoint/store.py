@@ -232,7 +232,11 @@ class Checkpoints:
         return {k: restored[k] for k in params}, restored["state"]["density"]
 
     def meta(self, step: int) -> dict:
-        """The item `meta`."""
+        """The item `meta`.
+
+        Raises:
+          ValueError: it is damaged; so do the methods below.
+        """
         found = self._json(step, "meta")
         names, config_hash = found.get("identities"), found.get("config_hash")
         named = isinstance(names, list) and all(isinstance(n, str) for n in names)

@@ -61,15 +61,19 @@ def _check(flags: argparse.Namespace, names: Sequence[str]) -> None:
         )
     twice = {str(path) for path in flags.pred if flags.pred.count(path) > 1}
     if twice:
-        raise ValueError(f"pred={', '.join(sorted(twice))} is given twice")
+        raise ValueError(
+            f"pred={', '.join(sorted(twice))} is given twice; give each program once"
+        )
     wanted = len(flags.pred) if flags.panels is None else flags.panels - 1
     if names and len(names) != wanted:
         raise ValueError(
-            f"systems={flags.systems} names {len(names)} programs, and there are "
+            f"systems={flags.systems} names {len(names)} programs; name each of the "
             f"{wanted}"
         )
     if len(set(names)) < len(names):
-        raise ValueError(f"systems={flags.systems} names a program twice")
+        raise ValueError(
+            f"systems={flags.systems} names a program twice; give each its own name"
+        )
 
 
 def _holds_clips(truth: pathlib.Path) -> bool:
@@ -107,8 +111,8 @@ def _parser(program: str) -> terminal.Parser:
     add(
         "--panels",
         type=int,
-        help="instead of --pred: --truth shows so many pictures in a row, the truth "
-        "first; a video, or a folder of them",
+        help="instead of --pred: number of pictures that --truth shows in a row, the "
+        "truth first; --truth is a video, or a folder of them",
     )
     add(
         "--systems",

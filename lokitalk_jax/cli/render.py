@@ -169,7 +169,7 @@ def _add_reenact(parser: terminal.Parser) -> None:
     add(
         "--frames",
         default="test",
-        help="test (held-out ones, default), all or a:b; of drivers' clips too",
+        help="test (held-out, the default), all or a:b; of drivers' clips too",
     )
     add("--mute", default="", help="regions held at rest: lip,eye,head,torso")
     group = parser.add_argument_group(
@@ -238,7 +238,7 @@ def _add_evaluate(parser: terminal.Parser) -> None:
     add("--vgg", action="store_true", help="LPIPS by VGG16 too; slow")
     add("--recode", help="crf23 or the like: code truth and render by H.264 first")
     add("--data", type=pathlib.Path, help="identity folders, where they have moved")
-    add("--max-frames", type=int, help="score so many, spread over the held-out ones")
+    add("--max-frames", type=int, help="frames to score, spread evenly (default: all)")
 
 
 def _add_identity(parser: terminal.Parser) -> None:

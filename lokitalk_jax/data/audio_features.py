@@ -27,7 +27,7 @@ def _width(shape: tuple[int, ...]) -> int:
 
 
 def read(path: pathlib.Path, frames: int) -> np.ndarray:
-    """Rows of the features of a clip, see `load`.
+    """Rows of the features of a clip of `frames` frames, [2 * frames, D], see `load`.
 
     Raises:
       ValueError: the features cannot be used; names the file.

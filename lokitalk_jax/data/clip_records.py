@@ -148,7 +148,7 @@ def load(workdir: pathlib.Path, name: str) -> ClipRecord:
     if not (target / "portrait.npz").is_file():
         known = sorted(p.parent.name for p in workdir.glob("identities/*/portrait.npz"))
         raise ValueError(
-            f"{workdir} holds no identity {name!r}; it holds "
+            f"identity={name} is not in {workdir}, which holds "
             f"{', '.join(known) or 'none'}"
         )
     path = target / "portrait.npz"

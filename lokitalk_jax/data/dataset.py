@@ -169,7 +169,7 @@ def read_tracks(
     if not usable.any():
         raise ValueError(
             f"{folder.path}: none of its first {meta.train_frames} frames has a "
-            f"face and lies within max_seconds={max_seconds}; raise "
-            "data.max_seconds or prepare a longer clip"
+            f"face and lies within data.max_seconds={max_seconds}; raise it, or "
+            "prepare a longer clip"
         )
     return tracks, usable

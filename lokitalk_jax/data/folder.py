@@ -111,7 +111,7 @@ class IdentityFolder(FolderImages):
 
 
 def read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """The arrays of tracks.npz, unchecked.
+    """The arrays [F, ...] of tracks.npz, unchecked.
 
     Raises:
       Fault: the file is missing or damaged.

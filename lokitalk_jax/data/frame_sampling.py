@@ -25,8 +25,8 @@ class Unusual(NamedTuple):
         """Raises ValueError unless these are shares."""
         if min(self) < 0 or sum(self) > 1:
             raise ValueError(
-                f"data.unusual is {self._asdict()}; its values are shares of the "
-                "frames, not negative, with a sum of at most 1"
+                f"data.unusual.lip={self.lip} data.unusual.eye={self.eye} must be "
+                "shares of the frames: not negative, with a sum of at most 1"
             )
 
 

@@ -196,7 +196,7 @@ def array_faults(arrays: Mapping[str, np.ndarray], count: int) -> Iterator[Fault
     """Compares the arrays of tracks.npz with `TRACK_ROWS`.
 
     Args:
-      arrays: by name.
+      arrays: by name, [F, ...].
       count: F, frames according to identity.json.
     """
     for name, (dtype, shape) in TRACK_ROWS.items():

@@ -55,8 +55,8 @@ class Drawing(NamedTuple):
         """Raises ValueError where sizes contradict each other or do not fit a clip."""
         if min(self.frames, self.rays) < 1:
             raise ValueError(
-                "frames and rays of a batch must be at least 1, got "
-                f"{self.frames} and {self.rays}"
+                f"data.frames_per_step={self.frames} data.rays_per_frame={self.rays} "
+                "must be at least 1"
             )
         face_points.check_count(self.landmarks)
         self.importance.check()
@@ -65,15 +65,15 @@ class Drawing(NamedTuple):
             return
         if self.patch**2 != self.rays:
             raise ValueError(
-                f"patches of {self.patch}x{self.patch} pixels are {self.patch**2} rays "
-                f"of a frame, and rays is {self.rays}; make them equal"
+                f"patch={self.patch} rays={self.rays} do not fit: a patch has "
+                f"{self.patch**2} pixels; give as many rays"
             )
         for data in filter(None, datasets):
             height, width = data.camera.shape
             if self.patch > min(height, width):
                 raise ValueError(
-                    f"a patch of {self.patch} pixels does not fit {data.name}, which "
-                    f"is {width}x{height}; lower the patch or raise data.size"
+                    f"train.patch={self.patch} does not fit {data.name}, which is "
+                    f"{width}x{height}; lower it, or raise data.size"
                 )
 
 
@@ -119,18 +119,18 @@ class Loader:
         """
         if min(threads, prefetch) < 1:
             raise ValueError(
-                f"threads and prefetch must be at least 1, got {threads} and {prefetch}"
+                f"data.threads={threads} data.prefetch={prefetch} must be at least 1"
             )
         drawing.check(datasets)
         for data in filter(None, datasets):
             per_frame = {"signals": signals[data.name].lip}
             if audio_windows:
                 per_frame["audio windows"] = audio_windows[data.name]
-            for what, values in per_frame.items():
+            for kind, values in per_frame.items():
                 if len(values) != len(data.images):
                     raise ValueError(
-                        f"{what} of {data.name} are of {len(values)} frames, its clip "
-                        f"has {len(data.images)}"
+                        f"{kind} of {data.name} are of {len(values)} frames; give "
+                        f"those of its {len(data.images)} frames"
                     )
         self.datasets = tuple(datasets)
         self._signals, self._drawing, self._seed = signals, drawing, seed

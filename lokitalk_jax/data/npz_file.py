@@ -6,7 +6,7 @@ import numpy as np
 
 
 def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The arrays of a file, by name.
+    """The arrays [...] of a file, by name.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -27,7 +27,7 @@ def refuse_other(
     """Refuses arrays that are missing, of other shapes, or not finite numbers.
 
     Args:
-      arrays: by name.
+      arrays: by name, [...].
       wanted: shapes, by name; None is any length.
 
     Raises:

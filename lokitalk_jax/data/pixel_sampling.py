@@ -24,8 +24,9 @@ class Importance(NamedTuple):
         """Raises ValueError if a weight is negative, or the background weight is 0."""
         if self.background <= 0 or min(self) < 0:
             raise ValueError(
-                f"{self}: background must be positive (every pixel must be possible) "
-                "and the others at least 0"
+                f"data.importance.background={self.background} must be positive, so "
+                "that every pixel can be drawn, and the other weights at least 0, not "
+                f"{min(self)}"
             )
 
 
@@ -36,7 +37,7 @@ def draw_pixels(
     count: int,
     importance: Importance,
 ) -> np.ndarray:
-    """Draws pixels in proportion to their importance, with replacement.
+    """Draws pixels of frames, int [B], by their importance, with replacement.
 
     The density of a pixel is background + person * mask + lip * lip ellipse + eye *
     (left eye ellipse + right eye ellipse). A bound of it is sampled part by part (the
@@ -96,10 +97,10 @@ def draw_patches(
     side: int,
     on_lips: bool,
 ) -> np.ndarray:
-    """Pixel centres [B, side * side, 2] of one square in each frame, row by row.
+    """Pixel centres [B, side * side, 2] of a square in each of frames, int [B].
 
-    The square lies around the lips or about a random pixel of the person, moved into
-    the image.
+    Rows come one after the other. The square lies around the lips or about a random
+    pixel of the person, moved into the image.
     """
     room = np.array(data.camera.shape[::-1]) - side
     if on_lips:

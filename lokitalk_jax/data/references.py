@@ -120,6 +120,6 @@ def make(
 
 
 def spread(frames: np.ndarray, count: int) -> np.ndarray:
-    """`count` of `frames` (or all, if there are fewer), evenly spaced."""
+    """`count` of the frame numbers `frames` [M] (or all, if fewer), evenly spaced."""
     count = min(count, len(frames))
     return frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]

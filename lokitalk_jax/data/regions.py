@@ -10,11 +10,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-# MediaPipe's face mesh; corners in the order of x in the image of an upright face. The
-# eyes are the person's left, then right.
+from lokitalk_jax import face_mesh
+
+# Corners in the order of x in the image of an upright face. The eyes are the person's
+# left, then right.
 _LIP_CORNERS = (61, 291)
-_LIP_RING = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375)
-_LIP_RING += (291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 _EYE_CORNERS = ((362, 263), (33, 133))
 
 # Half axes of the lips, in mouth widths: their half width; and the larger of their half
@@ -46,7 +46,10 @@ class RegionShapes(NamedTuple):
 
 
 def fit_shapes(landmarks: np.ndarray, valid: np.ndarray) -> RegionShapes:
-    """Fits ellipses to lips and eyes of landmarks [F, 478, 3], pixels."""
+    """Fits ellipses to lips and eyes of landmarks [F, 478, 3], pixels.
+
+    Frames without a face, which bool `valid` [F] marks, get unit axes.
+    """
     points = np.where(valid[:, None, None], landmarks[..., :2], 0).astype(np.float32)
     eyes = [points[:, corners] for corners in _EYE_CORNERS]
     widest = np.maximum(*(_frame(corners)[2] for corners in eyes))
@@ -94,7 +97,7 @@ def soften(shares: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def falloff(radius: np.ndarray) -> np.ndarray:
-    """Value of a blurred ellipse at a distance from its centre, in half axes."""
+    """Value [...] of a blurred ellipse at distances [...] from it, in half axes."""
     x = np.clip((_OUTER - radius) / (_OUTER - _INNER), 0, 1)
     return x * x * (3 - 2 * x)
 
@@ -103,8 +106,8 @@ def radius_table(entries: int = 512) -> tuple[np.ndarray, np.ndarray, float]:
     """For sampling points of a blurred unit ellipse: `np.interp(u, cdf, radii)`.
 
     Returns:
-      The cumulative share of the mass, the radii that contain it, and the mass: the
-      integral of `falloff` over the plane.
+      The cumulative share of the mass [entries], the radii [entries] that contain it,
+      and the mass: the integral of `falloff` over the plane.
     """
     radii = np.linspace(0, _OUTER, entries)
     density = falloff(radii) * radii
@@ -114,7 +117,7 @@ def radius_table(entries: int = 512) -> tuple[np.ndarray, np.ndarray, float]:
 
 def _lip(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     right, down, width = _frame(points[:, _LIP_CORNERS])
-    ring = points[:, _LIP_RING]
+    ring = points[:, face_mesh.LIPS_OUTER]
     across = np.einsum("fpi,fi->fp", ring, right)
     along = np.einsum("fpi,fi->fp", ring, down)
     centre = right * _middle(across) + down * (_middle(along) + _LIP_LOWER * width)

@@ -17,8 +17,8 @@ CHOICES = ("first", "best")
 # squares about the mean.
 _STILL_LIPS, _STILL_HEAD, _STILL_EYES = 1e-3, 0.02, 0.02
 _LIP_DIRECTIONS = 6
-# Times are compared with so many frames of the clip, and with every other frame of a
-# stretch; stretches begin this many frames apart.
+# This many frames of the clip are compared with every other frame of a stretch;
+# stretches begin this many frames apart.
 _COMPARED, _SKIP, _STRIDE = 500, 2, 10
 # Share of usable frames that a stretch has at least.
 _USABLE = 0.5
@@ -39,7 +39,7 @@ def excerpt(
       ValueError: `choose` is neither.
     """
     if choose not in CHOICES:
-        raise ValueError(f"data.choose is {choose!r}; it must be one of {CHOICES}")
+        raise ValueError(f"data.choose={choose} is none of {', '.join(CHOICES)}")
     count = seconds * structs.FPS
     begin = 0
     if choose == "best":
@@ -54,6 +54,11 @@ def ranked(tracks: Tracks, usable: np.ndarray, count: int) -> list[tuple[int, fl
     The distance is the mean over the clip's usable frames of the distance to the most
     similar frame of the stretch; 1 is the spread of lips, head or eyes about their
     means. The only stretch of a clip that is not longer begins at frame 0.
+
+    Args:
+      tracks: of F frames.
+      usable: bool [F], frames that may be trained on.
+      count: frames of a stretch.
     """
     frames = np.flatnonzero(usable)
     if not len(frames) or len(usable) <= count:

@@ -61,7 +61,8 @@ def make(count: int, lanes: int, identities: int) -> Turns | None:
     """
     if identities < 0:
         raise ValueError(
-            f"train.identities_per_step is {identities}; give 0 for all, or a number"
+            f"train.identities_per_step={identities} must be at least 0, which takes "
+            "all"
         )
     active = -(-identities // lanes)
     if not active or active >= count // lanes:

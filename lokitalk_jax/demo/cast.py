@@ -155,7 +155,7 @@ def make_truth(
     motion: MotionStyle,
     speckle: float = 0.0,
 ) -> tuple[truth.Truth, np.ndarray]:
-    """The ground truth of identity `index` of a cast, and its speech at AUDIO_RATE."""
+    """The ground truth of identity `index` of a cast, and its speech, float32 [S]."""
     person = shapes.build_person(looks.draw_looks(seed, index, speckle))
     rng = np.random.default_rng([seed, index, 41])
     speech = voice.speak(seconds, rng, rng.uniform(95, 210))

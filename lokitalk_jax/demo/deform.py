@@ -12,7 +12,7 @@ frame is
 
 import numpy as np
 
-from lokitalk_jax.demo import face
+from lokitalk_jax.demo import face, solids
 from lokitalk_jax.demo.face import Rig
 
 # Reach of the moving skin from the contour, metres.
@@ -46,7 +46,7 @@ def move_lips(rig: Rig, points: np.ndarray, lip: np.ndarray) -> np.ndarray:
 
 
 def unmove_lips(rig: Rig, points: np.ndarray, lip: np.ndarray) -> np.ndarray:
-    """The inverse of `move_lips`; points inside the opened mouth move to the slit."""
+    """The inverse of `move_lips`, [P, 3]; points in the open mouth move to the slit."""
     points = np.array(points)
     near = _near_lips(rig, points)
     moved = points[near]
@@ -72,7 +72,7 @@ def move_lids(rig: Rig, points: np.ndarray, eye: np.ndarray) -> np.ndarray:
 
 
 def unmove_lids(rig: Rig, points: np.ndarray, eye: np.ndarray) -> np.ndarray:
-    """The inverse of `move_lids`; points in the opening move to the edge of a lid."""
+    """The inverse of `move_lids`, [P, 3]; points in the opening move to an edge."""
     points = np.array(points)
     for side in range(2):
         near = _near_eye(rig, side, points)
@@ -146,8 +146,7 @@ def _is_lower_lid(rig, side, points, eye):
 
 
 def _in_front(points):
-    t = np.clip((_BACK - points[:, 2]) / (_BACK - _FRONT), 0, 1)
-    return t * t * (3 - 2 * t)
+    return solids.smooth((_BACK - points[:, 2]) / (_BACK - _FRONT))
 
 
 def _near_lips(rig, points):

@@ -73,17 +73,17 @@ def canonical_mesh() -> dict[str, np.ndarray]:
 
 
 def bump(distance: np.ndarray) -> np.ndarray:
-    """1 at 0, falling smoothly to 0 at 1: (1 - d^2)^2."""
+    """1 at 0, falling smoothly to 0 at 1: (1 - d^2)^2 of distances d [...]."""
     return np.square(np.maximum(1 - np.square(distance), 0))
 
 
 def slit_y(rig: Rig, x: np.ndarray) -> np.ndarray:
-    """Height of the closed mouth's line at x."""
+    """Height of the closed mouth's line at x [...], metres."""
     return rig.slit_height + rig.slit_bend * np.square(x)
 
 
 def lid_curves(rig: Rig, eye: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Heights of the open upper and lower lid of an eye at x, equal outside it."""
+    """Heights of an eye's open upper and lower lid at x [...], equal outside it."""
     t = (x - rig.eye_centre[eye]) / rig.eye_half_width[eye]
     middle = rig.eye_middle[eye] + rig.eye_tilt[eye] * (x - rig.eye_centre[eye])
     arch = np.maximum(1 - t * t, 0)

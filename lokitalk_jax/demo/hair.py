@@ -20,7 +20,7 @@ _HAIRLINES = {
 
 
 def skull_back(looks: Looks) -> np.ndarray:
-    """The skull, its front pressed in behind the face."""
+    """The skull [rows, columns, 3], its front pressed in behind the face, metres."""
     centre, axes = _skull(looks)
     directions = solids.sphere(16, 28)
     pressed = np.where(directions[..., 2:] < 0, [0.97, 0.97, 0.15], 1.0)
@@ -28,7 +28,11 @@ def skull_back(looks: Looks) -> np.ndarray:
 
 
 def hair(looks: Looks) -> list[tuple[str, np.ndarray]]:
-    """A cap that dives under the skin at the hairline, and the hair below it."""
+    """A cap that dives under the skin at the hairline, and the hair below it.
+
+    Returns:
+      names of the parts and their grids of points [rows, columns, 3], metres.
+    """
     centre, axes = _skull(looks)
     s = looks.head_size
     directions = solids.sphere(48, 72)

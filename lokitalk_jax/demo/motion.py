@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from lokitalk_jax import structs
 from lokitalk_jax.data import layout
-from lokitalk_jax.demo import voice
+from lokitalk_jax.demo import solids, voice
 from lokitalk_jax.demo.shapes import NECK_PIVOT
 
 # Position of the head in the camera frame at rest, metres.
@@ -161,8 +161,7 @@ def _blinks(rng, count: int, per_minute: float) -> np.ndarray:
         since = time - at
         closing = np.clip(1 + since / 0.10, 0, 1)
         reopening = np.clip(1 - (since - 0.05) / 0.20, 0, 1)
-        shut = np.where(since < 0, closing, reopening)
-        shut = shut * shut * (3 - 2 * shut)
+        shut = solids.smooth(np.where(since < 0, closing, reopening))
         opening = opening * (1 - 0.97 * shut)
         at += 0.5 + rng.gamma(2.0, max(60 / per_minute - 0.5, 0.1) / 2)
     return np.repeat(np.clip(opening, 0, 1)[:, None], 2, 1)
@@ -184,7 +183,6 @@ def _held_turns(rng, count: int) -> np.ndarray:
     time = np.arange(count) / structs.FPS / (_HOLD + _STEP)
     index = np.floor(time).astype(int)
     held = _HOLD / (_HOLD + _STEP)
-    t = np.clip((time - index - held) / (1 - held), 0, 1)[:, None]
-    t = t * t * (3 - 2 * t)
+    t = solids.smooth((time - index - held) / (1 - held))[:, None]
     targets = np.array(targets)
     return targets[index] * (1 - t) + targets[index + 1] * t

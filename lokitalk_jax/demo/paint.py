@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from lokitalk_jax import face_mesh
-from lokitalk_jax.demo import face, raster, shapes
+from lokitalk_jax.demo import face, raster, shapes, solids
 from lokitalk_jax.demo.looks import Looks
 
 _BROWS = (
@@ -85,8 +85,7 @@ def _speckle(at, looks: Looks, bare, rng) -> np.ndarray:
 
 def _step(x: np.ndarray) -> np.ndarray:
     """Smooth step from 0 at x = -1 to 1 at x = 1."""
-    t = np.clip((x + 1) / 2, 0, 1)
-    return t * t * (3 - 2 * t)
+    return solids.smooth((x + 1) / 2)
 
 
 def _blend(colour, other, share):

@@ -18,12 +18,12 @@ def sphere(rows: int, columns: int) -> np.ndarray:
 
 
 def ellipsoid(centre, axes, rows: int, columns: int) -> np.ndarray:
-    """Points of an ellipsoid with half axes `axes`, metres."""
+    """Points [rows, columns, 3] of an ellipsoid with half axes `axes` [3], metres."""
     return np.asarray(centre) + np.asarray(axes) * sphere(rows, columns)
 
 
 def grid_mesh(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Texture coordinates and triangles of a grid of points."""
+    """Texture coordinates [V, 2] and triangles [T, 3] of a grid of points."""
     rows, columns = shape
     u, v = np.meshgrid(np.linspace(0, 1, columns), np.linspace(0, 1, rows))
     index = np.arange(rows * columns).reshape(shape)
@@ -34,7 +34,7 @@ def grid_mesh(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def turn(axis: int, angle: float) -> np.ndarray:
-    """Rotation matrix about a coordinate axis, radians."""
+    """Rotation matrix [3, 3] about a coordinate axis by an angle in radians."""
     matrix = np.eye(3)
     a, b = (axis + 1) % 3, (axis + 2) % 3
     matrix[a, a] = matrix[b, b] = np.cos(angle)
@@ -43,6 +43,6 @@ def turn(axis: int, angle: float) -> np.ndarray:
 
 
 def smooth(t: np.ndarray) -> np.ndarray:
-    """Smooth step from 0 at t = 0 to 1 at t = 1."""
+    """Smooth step from 0 at t = 0 to 1 at t = 1, of t [...]."""
     t = np.clip(t, 0, 1)
     return t * t * (3 - 2 * t)

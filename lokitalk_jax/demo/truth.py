@@ -162,7 +162,7 @@ def exact_offset(
       ValueError: there is no such region.
     """
     if region not in structs.REGIONS:
-        raise ValueError(f"no region {region!r}; there are {structs.REGIONS}")
+        raise ValueError(f"region={region} is none of {', '.join(structs.REGIONS)}")
     points = np.asarray(points, np.float64)
     if material is None:
         material = nearest_material(truth, frame, points)

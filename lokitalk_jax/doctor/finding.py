@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 
 
 def listed(items: Sequence | np.ndarray, most: int = 3) -> str:
-    """The first items and the number of the others, such as "4, 5, 6 and 12 more"."""
+    """The first of items [M] and the number of the others: "4, 5, 6 and 12 more"."""
     shown = ", ".join(str(item) for item in items[:most])
     rest = len(items) - most
     return f"{shown} and {rest} more" if rest > 0 else shown

@@ -15,7 +15,7 @@ _JPEG_END = b"\xff\xd9"
 
 
 def read(path: pathlib.Path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray | None:
-    """An image, or None where the file is missing, truncated or not an image.
+    """An image [H, W, C], or None where the file is missing, truncated or none.
 
     A truncated JPEG decodes, grey from there on, so the end of the file is checked.
     """
@@ -47,7 +47,7 @@ class Faults:
 
         Args:
           index: its number.
-          image: by `read`.
+          image: by `read`, [H, W, C] or [H, W].
           shape: that it should have.
 
         Returns:

@@ -55,7 +55,8 @@ class FrameScorer:
         """
         if regions.shape != (*truth.shape[:2], len(structs.REGIONS)):
             raise ValueError(
-                f"region masks {regions.shape} do not fit a frame {truth.shape}"
+                f"regions {regions.shape} do not fit truth {truth.shape}; give "
+                f"[H, W, {len(structs.REGIONS)}]"
             )
         similar, multiscale = ssim.similarity(truth, prediction)
         error = psnr.squared_error(truth, prediction)

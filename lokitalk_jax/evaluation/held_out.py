@@ -113,7 +113,7 @@ def pairs(
     """Pairs each rendered frame with the true one.
 
     Args:
-      rendered: see `rendered_frames`.
+      rendered: numbers, maps and pictures [H, W, 3], see `rendered_frames`.
       clip: the true clip.
       factor: codes both alike by H.264 of this rate factor; None codes neither.
     """

@@ -1,4 +1,4 @@
-"""Scores one identity of a run, with what is reachable and pictures for the report."""
+"""Scores one identity of a run, with reachable rows and pictures for the report."""
 
 import contextlib
 import pathlib
@@ -51,7 +51,7 @@ class EvaluateOptions(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """An identity's clips: with each driving signal, and the rows of what is reachable.
+    """An identity's clips: with each driving signal, and the reachable rows.
 
     Attributes:
       clips: see `Clip`.

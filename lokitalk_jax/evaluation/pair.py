@@ -64,7 +64,7 @@ class Named(NamedTuple):
       clip: name of the clip.
       system: name of the program, or the driving signal.
       pair: the videos.
-      rows: whether to score what is reachable too, once for each truth.
+      rows: whether to score the reachable rows too, once for each truth.
     """
 
     clip: str
@@ -153,7 +153,7 @@ def score(
       detectors: see `evaluate_pair`.
 
     Returns:
-      the clip, and the rows of what is reachable.
+      the clip, and its reachable rows, see `reachable`.
 
     Raises:
       ValueError: labels, weights or face model cannot be used.
@@ -171,7 +171,10 @@ def score(
     sound = true_sound if sound is None else sound
     if weights and sound is None:
         paths = pair.truth.frames.path, pair.prediction.frames.path
-        raise ValueError(f"neither {paths[0]} nor {paths[1]} has sound for SyncNet")
+        raise ValueError(
+            f"syncnet={options.syncnet} needs sound, and neither {paths[0]} nor "
+            f"{paths[1]} has any; leave it out"
+        )
     name = named.clip if named.system == options.signals else "_".join(named[:2])
     sources = pair.truth.frames, pair.prediction.frames
     with contextlib.ExitStack() as stack:

@@ -15,7 +15,11 @@ _WHOLE = 255  # a person mask that covers the frame
 def label_files(
     path: str | os.PathLike | None, count: int
 ) -> list[pathlib.Path] | list[None]:
-    """The label image of each frame; None without labels."""
+    """The label image of each frame; None without labels.
+
+    Raises:
+      ValueError: the folder does not hold one for each of the `count` frames.
+    """
     if path is None:
         return [None] * count
     source = pathlib.Path(path)
@@ -24,8 +28,8 @@ def label_files(
     found = frame_source.open_source(source).pictures
     if found is None or len(found) != count:
         raise ValueError(
-            f"{source} holds {len(found or ())} label images, the videos {count} "
-            "frames; give one for each frame of the truth"
+            f"labels={source} holds {len(found or ())} label images, the videos "
+            f"{count} frames; give one for each frame of the truth"
         )
     return list(found)
 
@@ -33,7 +37,18 @@ def label_files(
 def region_masks(
     path: pathlib.Path | None, height: int, width: int
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Makes region masks from a face's landmarks, see `ClipScores.add`."""
+    """Makes region masks from a face's landmarks, see `ClipScores.add`.
+
+    Args:
+      path: the frame's label image, or None.
+      height, width: of the frame, pixels.
+
+    Returns:
+      from landmarks [478, 3] to masks float32 [H, W, 4].
+
+    Raises:
+      ValueError: the label image is damaged, or of another size.
+    """
 
     def masks(face: np.ndarray) -> np.ndarray:
         valid = np.isfinite(face).all()

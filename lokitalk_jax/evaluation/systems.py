@@ -50,7 +50,7 @@ def evaluate_systems(
     truths = clips_in(truth)
     found = {name: clips_in(pathlib.Path(path)) for name, path in systems.items()}
     if not found:
-        raise ValueError("there is no prediction; give pred=PATH")
+        raise ValueError("systems is empty; give pred=PATH of at least one program")
     names = _shared_names(truth, truths, found)
     pairs = []
     for name in names:
@@ -122,7 +122,10 @@ def clips_in(path: pathlib.Path) -> dict[str, pathlib.Path]:
                 raise ValueError(f"{path} holds two clips called {name}; rename one")
             found[name] = one
     if not found:
-        raise ValueError(f"{path} holds no video, pictures or identity folder")
+        raise ValueError(
+            f"{path} holds no video, pictures or identity folder; give a folder of "
+            "clips"
+        )
     return found
 
 

@@ -48,7 +48,7 @@ def find(run: OpenRun, name: str, data: str | os.PathLike | None = None) -> Data
     if not len(record.test_frames):
         raise ValueError(
             f"the clip of {name!r} has {record.frame_count} frames and no held-out "
-            "frame with a face; there is nothing to score"
+            "frame with a face; train on a longer clip"
         )
     return clip
 

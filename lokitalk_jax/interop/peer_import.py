@@ -58,14 +58,17 @@ def import_folder(
     source = pathlib.Path(source)
     if not peer_layout.is_peer(source):
         raise ValueError(
-            f"{source} is not laid out as a folder of ER-NeRF or SyncTalk: it holds "
-            f"neither {peer_layout.TRANSFORMS[0]} nor {peer_layout.FRAMES}"
+            f"import={source} is not laid out as a folder of ER-NeRF or SyncTalk: it "
+            f"holds neither {peer_layout.TRANSFORMS[0]} nor {peer_layout.FRAMES}; give "
+            "the folder that holds both"
         )
     findings = check.examine(source, progress)
     errors = [str(one) for one in findings if one.severity == finding.ERROR]
     if errors:
         listed = "\n  ".join(errors)
-        raise ValueError(f"{source} cannot be imported as it is:\n  {listed}")
+        raise ValueError(
+            f"{source} cannot be imported as it is; mend these first:\n  {listed}"
+        )
     known = workspace.file_identity(source / peer_layout.TRANSFORMS[0])
     with Workspace(pathlib.Path(out), known | {"imported": True}) as work:
         if not work.finished:

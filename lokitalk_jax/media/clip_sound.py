@@ -24,7 +24,7 @@ def samples(path: str | os.PathLike) -> np.ndarray:
 def of_frames(
     path: str | os.PathLike | None, frames: range
 ) -> tuple[np.ndarray, int] | None:
-    """The samples during some frames, int16, and their rate; None where none are."""
+    """Samples during some frames, int16 [S], and their rate; None where none are."""
     if path is None:
         return None
     rate, found = _read(path, mmap=True)

@@ -35,7 +35,7 @@ def colour_depth(
       ValueError: the scale is empty.
     """
     if not nearest < farthest:
-        raise ValueError(f"depth scale from {nearest} to {farthest} is empty")
+        raise ValueError(f"nearest={nearest} must be below farthest={farthest}")
     closeness = (farthest - np.where(alpha > 0, depth, farthest)) / (farthest - nearest)
     return to_uint8(_viridis(closeness) * np.clip(alpha, 0, 1)[..., None])
 
@@ -72,7 +72,7 @@ def colour_magnitude(magnitude: np.ndarray, largest: float) -> np.ndarray:
       ValueError: `largest` is not positive.
     """
     if not largest > 0:
-        raise ValueError(f"the top of the scale is {largest}; it must be positive")
+        raise ValueError(f"largest={largest} must be positive")
     return to_uint8(_viridis(magnitude / largest))
 
 

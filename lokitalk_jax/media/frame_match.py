@@ -48,7 +48,7 @@ def survey(source: FrameSource | FrameView) -> Survey:
         small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
         thumbnails.append(small.astype(np.float32) / 255)
     if shape is None:
-        raise ValueError(f"{source.path} holds no frame")
+        raise ValueError(f"{source.path} holds no frame; write it again")
     height, width, _ = shape
     return Survey(len(thumbnails), height, width, np.stack(thumbnails))
 

@@ -65,7 +65,9 @@ def open_source(path: str | os.PathLike) -> FrameSource:
             )
         return FrameSource(path, tuple(files), None)
     if not path.is_file():
-        raise ValueError(f"no such file or folder: {path}")
+        raise ValueError(
+            f"no such file or folder: {path}; give a video or a folder of frames"
+        )
     try:
         with media_file.open_media(path) as container:
             streams = media_file.picture_streams(container)

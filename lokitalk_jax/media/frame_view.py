@@ -71,12 +71,12 @@ def panels(path: str | os.PathLike, count: int) -> list[FrameView]:
     of them have.
 
     Raises:
-      ValueError: it cannot be cut into so many cells, or a cell shows nothing.
+      ValueError: it cannot be cut into `count` cells, or a cell shows nothing.
     """
     source = frame_source.open_source(path)
     first = next(iter(source.frames()), None)
     if first is None:
-        raise ValueError(f"{path} holds no frame")
+        raise ValueError(f"{path} holds no frame; write it again")
     height, width = first.shape[:2]
     if count < 2 or width % count:
         raise ValueError(
@@ -88,7 +88,10 @@ def panels(path: str | os.PathLike, count: int) -> list[FrameView]:
     other = np.abs(cells - cells[0, 0, 0]).max(-1) > _SAME
     rows, columns = np.flatnonzero(other.any((1, 2))), np.flatnonzero(other.any((0, 1)))
     if not len(rows):
-        raise ValueError(f"{path} shows one colour; panels={count} has no picture")
+        raise ValueError(
+            f"{path} begins with one colour, so panels={count} cannot be told apart; "
+            "cut the empty frames off"
+        )
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     boxes = [
         (int(top), int(bottom), k * cell + int(left), k * cell + int(right))

@@ -33,7 +33,7 @@ def read_stored(path: str | os.PathLike) -> np.ndarray:
 
 
 def decode(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray | None:
-    """The image in the bytes of a file, or None where there is none.
+    """The image [H, W] or [H, W, C] in the bytes of a file, or None.
 
     Args:
       data: contents of the file.

@@ -47,7 +47,10 @@ def contact_sheet(
         heights differ within a row, or a picture is not RGB bytes.
     """
     if not rows or len(rows) != len(labels):
-        raise ValueError(f"{len(rows)} rows and {len(labels)} of labels")
+        raise ValueError(
+            f"rows has {len(rows)} entries and labels {len(labels)}; give as many, and "
+            "at least one"
+        )
     strips = [_row(row, names) for row, names in zip(rows, labels, strict=True)]
     width = max(strip.shape[1] for strip in strips)
     return np.concatenate([_widened(strip, width) for strip in strips])
@@ -55,7 +58,10 @@ def contact_sheet(
 
 def _row(images: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
     if len(images) != len(names) or not images:
-        raise ValueError(f"{len(images)} pictures and {len(names)} labels in a row")
+        raise ValueError(
+            f"a row has {len(images)} pictures and {len(names)} labels; give as many, "
+            "and at least one"
+        )
     for name, image in zip(names, images, strict=True):
         wanted = (images[0].shape[0], image.shape[1], 3)
         if image.shape != wanted or image.dtype != np.uint8:

@@ -22,9 +22,9 @@ def open_media(path: str | os.PathLike) -> InputContainer:
       ValueError: there is no such file, or PyAV cannot read it.
     """
     if not pathlib.Path(path).exists():
-        raise ValueError(f"no such file: {path}")
+        raise ValueError(f"no such file: {path}; check the path")
     if not pathlib.Path(path).is_file():
-        raise ValueError(f"{path} is not a file")
+        raise ValueError(f"{path} is not a file; give a video or sound file")
     try:
         # Otherwise a colon in the name would end the name of a protocol. Tags of old
         # programs are of any encoding.

@@ -45,7 +45,7 @@ class Coder:
         """Adds a frame, uint8 RGB [H, W, 3].
 
         Returns:
-          coded frames that are complete by now, in order.
+          coded frames that are complete by now, in order, uint8 RGB [H, W, 3].
         """
         if self._encoder is None:
             self._shape = frame.shape
@@ -65,7 +65,7 @@ class Coder:
         return self._decoded(self._encoder.encode(picture))
 
     def finish(self) -> list[np.ndarray]:
-        """The frames that are left."""
+        """The frames that are left, uint8 RGB [H, W, 3]."""
         if self._encoder is None:
             return []
         return self._decoded([*self._encoder.encode(None), None])

@@ -15,7 +15,7 @@ class Level:
     """Figures of the samples added so far.
 
     Attributes:
-      frames: how many frames were added.
+      frames: number of frames added.
       channels: number of channels, of the latest frame.
       peak: largest magnitude of a sample, in [0, 1].
     """

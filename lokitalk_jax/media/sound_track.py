@@ -31,7 +31,7 @@ def opened(audio: Audio) -> "SoundTrack":
         usable &= samples.ndim == 1 or samples.ndim == 2 and samples.shape[1] <= 2
         if not (usable and samples.size and rate > 0):
             raise ValueError(
-                f"audio is {samples.dtype} {samples.shape} at {rate} Hz; need at least "
+                f"audio is {samples.dtype} {samples.shape} at {rate} Hz; give at least "
                 "one sample, as [T], [T, 1] or [T, 2], int16 or floats in [-1, 1]"
             )
         samples = samples.reshape(len(samples), -1)

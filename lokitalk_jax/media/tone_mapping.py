@@ -1,7 +1,7 @@
 """Colours of HDR and wide-gamut video, on a standard screen.
 
 HLG and PQ are those of Recommendation ITU-R BT.2100. Reference white, 75% of HLG and
-203 cd/m2 of PQ (Report ITU-R BT.2408), becomes white; what is brighter is compressed.
+203 cd/m2 of PQ (Report ITU-R BT.2408), becomes white; brighter light is compressed.
 """
 
 import functools

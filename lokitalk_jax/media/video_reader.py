@@ -35,7 +35,7 @@ def read_frames(path: str | os.PathLike) -> Iterator[np.ndarray]:
     with media_file.open_media(path) as container:
         streams = media_file.picture_streams(container)
         if not streams:
-            raise ValueError(f"{path} holds no video stream")
+            raise ValueError(f"{path} holds no video stream; give a video")
         stated = media_file.stated_length(container, streams[0])
         rate = streams[0].average_rate
         spacing = float(1 / rate) if rate else 0.0

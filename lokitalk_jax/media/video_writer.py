@@ -101,7 +101,7 @@ class VideoWriter:
         self._codec = _CODECS[kind]
         if min(self._size) < 2 or self._fps <= 0:
             raise ValueError(
-                f"{self.path}: size {size} and {fps} frames a second; need at least "
+                f"{self.path}: size={size} fps={fps} cannot be written; give at least "
                 "2x2 pixels and a positive rate"
             )
         if not self.path.absolute().parent.is_dir():
@@ -175,7 +175,7 @@ class VideoWriter:
             return
         with self._stack, self._failing():
             if not self.frame_count:
-                raise ValueError(f"no frame was written to {self.path}")
+                raise ValueError(f"no frame was written to {self.path}; write one")
             self._container.mux(self._video.encode(None))
             if self._sound:
                 self._container.mux(self._sound_stream.encode(None))

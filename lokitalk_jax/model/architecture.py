@@ -60,7 +60,7 @@ def from_config(config: Config) -> Model:
     """
     m = config.model
     if m.compute not in ("float32", "bfloat16"):
-        raise ValueError(f"model.compute is {m.compute!r}; it is float32 or bfloat16")
+        raise ValueError(f"model.compute={m.compute} must be float32 or bfloat16")
     deformation, regions = _deformation(m)
     grid = hashgrid.GridSpec(**config.grid)
     encoder = IdentityEncoder(
@@ -103,8 +103,8 @@ def _voice(config: Config) -> audio2motion.Spec:
     hears = config.voice.hears
     if hears not in hearing.WIDTHS:
         raise ValueError(
-            f"an audio encoder that is trained along hears sound, not {hears!r}; "
-            f"voice.hears is one of {', '.join(hearing.WIDTHS)} then"
+            f"voice.hears={hears} cannot be used with lips=encoder, whose encoder is "
+            f"trained on sound; give one of {', '.join(hearing.WIDTHS)}"
         )
     return hearing.spec_of(hears, config.model.lip_dim)
 
@@ -123,7 +123,7 @@ def _deformation(
     if m.fields == "holistic":
         return HolisticDeformation(**sizes), holistic.REGIONS
     if m.fields != "regions":
-        raise ValueError(f"model.fields is {m.fields!r}; it is regions or holistic")
+        raise ValueError(f"model.fields={m.fields} must be regions or holistic")
     fields = Deformation(
         **sizes,
         gate_width=m.gate_width,
@@ -137,6 +137,11 @@ def _deformation(
 
 def init(model: Model, key: Array, identities: int) -> dict:
     """First parameters.
+
+    Args:
+      model: modules and sizes.
+      key: random key, shape [].
+      identities: N.
 
     Returns:
       {'shared': ..., 'identity': ...}; the latter are residuals, leaves lead with N.

@@ -47,7 +47,7 @@ class IdentitySpec(NamedTuple):
 
 
 def init_base(key: Array, spec: IdentitySpec) -> dict:
-    """The tree of the shared base."""
+    """The tree of the shared base, for a random key []."""
     keys = jax.random.split(key, 1 + len(spec.regions))
     return {
         "codes": {name: jnp.zeros(spec.code) for name in CODES},

@@ -41,8 +41,8 @@ class Lattice(NamedTuple):
         sides = np.asarray(high, float) - np.asarray(low, float)
         if spacing <= 0 or (sides <= 0).any():
             raise ValueError(
-                f"a lattice needs a positive spacing and sides, got {spacing} and "
-                f"{sides.tolist()}"
+                f"spacing={spacing} and the sides high - low={sides.tolist()} must be "
+                "positive"
             )
         x, y, z = (np.ceil(sides / spacing - 1e-6).astype(int) + 1).tolist()
         return cls(low, high, (x, y, z))

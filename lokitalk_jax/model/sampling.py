@@ -90,7 +90,14 @@ def random_cells(key: Array, shape: tuple[int, ...], spec: SamplingSpec):
 
 
 def update_density(density: Array, flat: Array, values: Array, spec: SamplingSpec):
-    """The running maximum after visiting cells `flat`, whose densities are `values`."""
+    """The running maximum [X, Y, Z] after visits to some cells.
+
+    Args:
+      density: [X, Y, Z], before.
+      flat: int [n], numbers of the cells.
+      values: [n], densities found there.
+      spec: sizes.
+    """
     old = density.reshape(-1)
     visited = jnp.zeros_like(old, bool).at[flat].set(True)
     faded = jnp.where(visited, old * spec.decay, old)

@@ -46,7 +46,7 @@ class Candidate(NamedTuple):
 
     @property
     def box(self) -> np.ndarray:
-        """Left, top, right and bottom, pixels."""
+        """Left, top, right and bottom, pixels, [4]."""
         flat = self.landmarks[:, :2]
         return np.concatenate([flat.min(0), flat.max(0)])
 

@@ -37,8 +37,8 @@ def find(path: str | os.PathLike | None = None) -> pathlib.Path | None:
         path = pathlib.Path(path)
         if not path.is_file():
             raise ValueError(
-                f"there is no face model at {path}; give no path to search for {NAME}, "
-                f"or download it from {URL}"
+                f"model={path} does not exist; leave it out to search for {NAME}, or "
+                f"download it from {URL}"
             )
         return path
     folder = os.environ.get("LOKITALK_MODELS")

@@ -71,7 +71,7 @@ class FaceDetector:
         from mediapipe.tasks.python import BaseOptions, vision
 
         if not path.is_file():
-            raise ValueError(f"there is no face model at {path}")
+            raise ValueError(f"model={path} does not exist; download {face_model.URL}")
         options = vision.FaceLandmarkerOptions(
             base_options=BaseOptions(model_asset_buffer=path.read_bytes()),
             running_mode=vision.RunningMode.IMAGE,
@@ -116,7 +116,7 @@ class FaceDetector:
         self.close()
 
     def detect(self, rgb: np.ndarray) -> list[np.ndarray]:
-        """Landmarks of `faces`, without blendshapes."""
+        """Landmarks [478, 3] of `faces` in uint8 RGB [H, W, 3], without blendshapes."""
         return [face.landmarks for face in self.faces(rgb)]
 
     def faces(self, rgb: np.ndarray) -> list[Face]:

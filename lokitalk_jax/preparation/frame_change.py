@@ -20,7 +20,7 @@ _REPEAT_SHARE = 0.06  # of the clip's median change, between the two
 
 
 def frame_thumbnail(frame: av.VideoFrame) -> np.ndarray:
-    """Thumbnail of a decoded frame."""
+    """Thumbnail of a decoded frame, float32 [128, 128, 3]."""
     return frame.to_ndarray(
         format="rgb24", width=THUMBNAIL, height=THUMBNAIL, interpolation="AREA"
     ).astype(np.float32)
@@ -33,7 +33,7 @@ def image_thumbnail(rgb: np.ndarray) -> np.ndarray:
 
 
 def change(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Difference of two thumbnails in the worst block, and in the 16 worst blocks.
+    """Difference of two thumbnails [128, 128, 3]: worst block, and 16 worst blocks.
 
     The worst block separates moving lips before a still wall from a repeated frame;
     the 16, a sixteenth of the image, cover a person who is small in the frame.

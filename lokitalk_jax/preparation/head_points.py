@@ -26,7 +26,7 @@ _MIDDLE, _AXES = np.array([0.0, -0.03]), np.array([0.08, 0.11])
 _FRONT, _DEPTH = -0.05, 0.10
 _STEPS = 15  # of the intersection of rays with the surface
 
-# What moves on the head: eyes with brows, and the canonical points that lie below the
+# Moving parts of the head: eyes with brows, and the canonical points that lie below the
 # nose, metres; their outlines are grown by these factors. Below this share of the way
 # from nose to chin the image shows the neck too.
 _BROWS_GROWN, _JAW_GROWN = 1.4, 1.1

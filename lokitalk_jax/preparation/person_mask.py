@@ -42,7 +42,7 @@ class PersonSegmenter:
 
 
 def largest_part(mask: np.ndarray) -> np.ndarray:
-    """The largest 8-connected part of a boolean mask."""
+    """The largest 8-connected part of a mask, bool [H, W]."""
     _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     if len(stats) == 1:
         return mask

@@ -28,8 +28,8 @@ class BackgroundPlate:
         """
         if self._kept and self._kept[0][0].shape != rgb.shape:
             raise ValueError(
-                f"frame {self._count} is {rgb.shape}, those before it "
-                f"{self._kept[0][0].shape}; a clip has one size"
+                f"frame {self._count} is {rgb.shape}, the frames before it "
+                f"{self._kept[0][0].shape}; give frames of one size"
             )
         if self._count % self._step == 0:
             reach = 2 * max(1, round(mask.shape[0] * 0.015)) + 1
@@ -50,7 +50,7 @@ class BackgroundPlate:
           ValueError: no frame was added.
         """
         if not self._kept:
-            raise ValueError("no frame was added, so there is no background to find")
+            raise ValueError("no frame was added; add at least one before `finish`")
         rows = range(len(self._kept[0][0]))
         plate = np.stack([self._median(row) for row in rows])
         times = np.stack([free for _, free in self._kept]).sum(0)

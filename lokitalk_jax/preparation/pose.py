@@ -103,7 +103,12 @@ def track_poses(
 
 
 def middle_frame(head_to_camera: np.ndarray, valid: np.ndarray) -> int:
-    """The frame whose head is nearest to its median position."""
+    """The frame whose head is nearest to its median position.
+
+    Args:
+      head_to_camera: [F, 4, 4], metres.
+      valid: bool [F], frames with a face.
+    """
     place = head_to_camera[:, :3, 3]
     distance = np.linalg.norm(place - np.median(place[valid], axis=0), axis=1)
     return int(np.argmin(np.where(valid, distance, np.inf)))

@@ -59,8 +59,8 @@ def record(
     clip = source_video.probe(source)
     if not clip.has_audio:
         raise ValueError(
-            f"{clip.path.name} has no audio stream, and a voice learns from sound; "
-            "give a video with sound"
+            f"{clip.path.name} has no audio stream, and Audio2Motion learns from "
+            "sound; give a video with sound"
         )
     sound = source_sound.find(clip, options.audio_track)
     with faces.FaceDetector(face_model.find(model)) as detector:

@@ -127,6 +127,13 @@ def write_masks(
     """Writes masks and labels; a frame that has its labels is done.
 
     Frames without a face get a mask, and labels that are all background.
+
+    Args:
+      out: the folder.
+      landmarks: [F, 478, 3], pixels.
+      valid: bool [F], frames with a face.
+      workers: threads.
+      progress: called after each frame.
     """
     count = len(valid)
     missing = [i for i in range(count) if not out.has_labels(i)]
@@ -169,7 +176,18 @@ def follow_head(
     workers: int,
     progress: Progress | None = None,
 ) -> flow_points.Followed:
-    """Follows points of the rigid head through all frames; see `head_points`."""
+    """Follows points of the rigid head through all frames; see `head_points`.
+
+    Args:
+      out: the folder.
+      landmarks: [F, 478, 3], pixels.
+      valid: bool [F], frames with a face.
+      poses: of the head, by landmarks alone.
+      focal: focal length, pixels.
+      principal: principal point (x, y), pixels.
+      workers: threads.
+      progress: called after each frame.
+    """
     reference, count = pose.middle_frame(poses.head_to_camera, valid), len(valid)
     part = head_points.rigid_part(out.labels(reference), landmarks[reference])
     template = flow_points.choose(_grey(out, reference), part)
@@ -185,7 +203,15 @@ def register_torso(
     workers: int,
     progress: Progress | None = None,
 ) -> torso.TorsoMotion:
-    """Tracks the torso through all frames; see `torso` and `flow_points`."""
+    """Tracks the torso through all frames; see `torso` and `flow_points`.
+
+    Args:
+      out: the folder.
+      head_to_camera: [F, 4, 4], metres.
+      valid: bool [F], frames with a face.
+      workers: threads.
+      progress: called twice for each frame.
+    """
     reference, count = pose.middle_frame(head_to_camera, valid), len(valid)
     stage = Stage(progress, "torso", 2 * count)
     labels = out.labels(reference)
@@ -231,7 +257,11 @@ def _follow(
 def write_plate(
     out: FolderWriter, valid: np.ndarray, progress: Progress | None = None
 ) -> float:
-    """Writes the plate; returns the share of it that was visible in some frame."""
+    """Writes the plate from frames with a face, bool [F].
+
+    Returns:
+      the share of the plate that was visible in some frame.
+    """
     path = out.path / layout.PLATE
     if not path.exists():
         background = plate.BackgroundPlate()

@@ -48,7 +48,7 @@ class Survey(NamedTuple):
 
     @property
     def known_boxes(self) -> np.ndarray:
-        """The boxes of the samples that show a face."""
+        """The boxes [n, 4] of the samples that show a face."""
         return self.boxes[~np.isnan(self.boxes[:, 0])]
 
 

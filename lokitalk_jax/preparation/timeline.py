@@ -62,7 +62,7 @@ def lay_out(
 
 
 def spacing(times: np.ndarray) -> float:
-    """Median seconds from one frame to the next."""
+    """Median seconds from one frame to the next, of times [S]."""
     return float(np.median(np.diff(times))) if len(times) > 1 else 1 / structs.FPS
 
 

@@ -15,7 +15,7 @@ def of_head(
     focal: float,
     principal: tuple[float, float],
 ) -> Tracks:
-    """The tracks of F frames without a torso; arguments as of `assemble`."""
+    """The tracks [F, ...] of frames without a torso; arguments as of `assemble`."""
     return Tracks(
         head_to_camera=head_to_camera,
         landmarks=landmarks,

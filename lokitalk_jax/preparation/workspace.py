@@ -146,7 +146,7 @@ class Workspace:
 
         Args:
           stage: its name.
-          compute: computes a sequence of arrays.
+          compute: computes a sequence of arrays [...].
           make: from the list of arrays to the result.
         """
         path = self._cache / f"{stage}.npz"

@@ -59,7 +59,7 @@ def start_for(hears: str, clips: Sequence[SpokenClip], lip_basis: np.ndarray) ->
 def read_rows(
     spec: Spec, clips: Sequence[SpokenClip], progress: Progress | None = None
 ) -> dict[str, np.ndarray]:
-    """Feature rows of the clips that have them, by name; the log names the others."""
+    """Feature rows [T, inputs + 1] of clips, by name; the log names clips without."""
     found, stage = {}, Stage(progress, "listening", len(clips))
     for clip in clips:
         if spoken_clip.has_features(spec, clip):
@@ -76,7 +76,7 @@ def lessons(
     rows: Mapping[str, np.ndarray],
     weight: float = 1.0,
 ) -> list[ridge.Lesson]:
-    """Training data: the training frames of the clips that have `rows`."""
+    """Training data: the training frames of clips with `rows` [T, inputs + 1]."""
     found = []
     for clip in clips:
         if clip.name in rows and len(clip.train_frames) > 1:
@@ -98,7 +98,7 @@ def fit(
       start: see `start_for`.
       own: clips of the identities that the voice is to drive.
       others: clips of other speakers, such as those of a prior.
-      rows: see `read_rows`.
+      rows: by name [T, inputs + 1], see `read_rows`.
 
     Raises:
       ValueError: no clip has sound, or they have too few frames.

@@ -25,7 +25,8 @@ WIDTHS = {"whisper": whisper.WIDTH, "phones": 42, "mel": 25, "both": 67}
 # where the frame waits for it, and in a file.
 LIVE, FILE = 0.08, 0.5
 LOOK_AHEADS = 0.04, 1.0  # smallest and largest
-# Rows without speech after which a pause begins to be silence; as many more, and it is.
+# Rows without speech after which a pause begins to be silence; after twice as many it
+# is silence throughout.
 _SILENCE = 52
 
 

@@ -57,7 +57,10 @@ def of_clip(voice: Voice, limits: LipLimits, clip: SpokenClip) -> np.ndarray:
 def of_rows(
     voice: Voice, limits: LipLimits, rows: np.ndarray, count: int
 ) -> np.ndarray:
-    """Lips of `count` frames from the rows of a whole sound, see `spoken_clip.rows`."""
+    """Lips [count, D_lip] from rows [T, inputs + 1] of a whole sound.
+
+    See `spoken_clip.rows`.
+    """
     state = hearing.begin(voice.spec, rows)
     samples = np.zeros(count * structs.AUDIO_RATE // structs.FPS, np.float32)
     return push(state, voice, limits, samples, last=True)[1]

@@ -51,7 +51,8 @@ def measured(
     Args:
       voice: in the lip basis of the clip.
       clip: without sound, or without the features of the voice, its style is neutral.
-      rows: its feature rows, if they are known; see `spoken_clip.rows`.
+      rows: [T, inputs + 1], its feature rows, if they are known; see
+        `spoken_clip.rows`.
       lip_scale: metres of a unit of the clip's lip coefficients; where it is not given,
         it is taken for that of other people.
     """
@@ -114,6 +115,9 @@ def adapted(
     rows: np.ndarray | None = None,
     lip_scale: float | None = None,
 ) -> Voice:
-    """The voice in the style of a clip's identity; the arguments are `measured`'s."""
+    """The voice in the style of a clip's identity, by `rows` [T, inputs + 1].
+
+    The arguments are `measured`'s.
+    """
     style = measured(voice, clip, rows, lip_scale)
     return in_style(voice, style, lip_scale)

@@ -63,8 +63,8 @@ def quietness(
     """
     around = times[:, None] + np.arange(-before, after + 1)
     around = np.clip(around, 0, len(loudness) - 1)
-    heard = loudness[around]
-    loudest, span = heard.max(1), np.ptp(heard, axis=1)
+    near_by = loudness[around]
+    loudest, span = near_by.max(1), np.ptp(near_by, axis=1)
     silent = np.clip((_SPOKEN - loudest) / (_SPOKEN - _SILENT), 0, 1)
     floor, peak = levels[around[:, -1]].T
     near = np.clip((floor + _OVER - loudest) / (_OVER - _NEAR), 0, 1)

@@ -26,7 +26,7 @@ STRENGTH = 1.0
 _PULL = 15_000
 _FOLDS = 5
 _LEAST_SPREAD = 1e-6
-_HIGHEST_GAIN = 4.0  # of what hardly follows the sound
+_HIGHEST_GAIN = 4.0  # for lips that hardly follow the sound
 
 
 class Lesson(NamedTuple):

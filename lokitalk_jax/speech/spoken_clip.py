@@ -61,7 +61,9 @@ def samples(clip: SpokenClip) -> np.ndarray:
       ValueError: the clip has no sound.
     """
     if clip.audio is None:
-        raise ValueError(f"the clip of {clip.name!r} has no sound")
+        raise ValueError(
+            f"the clip of {clip.name!r} has no sound; prepare a video with sound"
+        )
     if clip.audio.suffix == ".wav":
         found = clip_sound.samples(clip.audio)
     else:
@@ -79,7 +81,9 @@ def with_sound(clips: Sequence[SpokenClip]) -> list[SpokenClip]:
     found = [clip for clip in clips if clip.audio is not None]
     if not found:
         names = ", ".join(clip.name for clip in clips)
-        raise ValueError(f"none of the clips has sound: {names}")
+        raise ValueError(
+            f"none of the clips has sound: {names}; prepare videos with sound"
+        )
     return found
 
 
@@ -138,7 +142,15 @@ def rows_of_file(
 
 
 def with_loudness(found: np.ndarray, sound: np.ndarray) -> np.ndarray:
-    """Rows with the loudness of the sound as another column."""
+    """Rows with the loudness of the sound as another column.
+
+    Args:
+      found: [T, inputs], a hundred rows a second.
+      sound: float [S], 16 kHz mono.
+
+    Returns:
+      float32 [T, inputs + 1].
+    """
     loudness = sound_features.features(sound, "loudness")
     if not len(loudness):  # less than a row of sound
         loudness = np.zeros((1, 1), np.float32)

@@ -55,7 +55,7 @@ def powers(samples: np.ndarray) -> np.ndarray:
 
 
 def scaled(powers: np.ndarray, loudest: float) -> np.ndarray:
-    """Log powers, cut off below `loudest` - 8 and scaled for the network."""
+    """Log powers [T, 80], cut off below `loudest` - 8 and scaled for the network."""
     return np.asarray((np.maximum(powers, loudest - _RANGE) + 4) / 4, np.float32)
 
 
@@ -143,8 +143,8 @@ def encode(params: dict, mel: jax.Array) -> jax.Array:
     return rows
 
 
-# A recording is encoded in blocks of 30 s, the length of Whisper's training; only what
-# is this far from a block's ends is kept.
+# A recording is encoded in blocks of 30 s, the length of Whisper's training; rows
+# nearer than this to the ends of a block are dropped.
 _MARGIN = 2 * RATE
 
 

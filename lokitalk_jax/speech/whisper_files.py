@@ -33,7 +33,7 @@ _PARTS = {
 
 
 def of_pytorch(path: pathlib.Path, layers: int) -> dict[str, np.ndarray]:
-    """Stem and first layers of a file of OpenAI's release.
+    """Stem and first layers of a file of OpenAI's release, arrays [...] by name.
 
     Raises:
       ValueError: the file is of another kind.
@@ -63,7 +63,7 @@ def _from_openai(state: Mapping[str, np.ndarray], layers: int) -> dict:
 
 
 def of_ctranslate2(path: pathlib.Path, layers: int) -> dict[str, np.ndarray]:
-    """Stem and first layers of a model that was converted for CTranslate2.
+    """Stem and first layers of a model of CTranslate2, arrays [...] by name.
 
     Raises:
       ValueError: the file is of another kind.
@@ -124,7 +124,7 @@ def _variables(data: bytes) -> dict[str, np.ndarray]:
 
     number("I")  # version of the format
     if text() != "WhisperSpec":
-        raise ValueError("it is another model")
+        raise ValueError("it holds another model than WhisperSpec")
     number("I")  # revision
     found = {}
     for _ in range(number("I")):

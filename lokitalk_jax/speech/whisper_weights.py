@@ -80,7 +80,9 @@ def read(path: str | os.PathLike, layers: int = LAYERS) -> dict:
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise ValueError(f"there are no weights of Whisper at {path}")
+        raise ValueError(
+            f"{VARIABLE}={path} does not exist; set it to the file of Whisper's weights"
+        )
     if path.suffix == ".pt":
         params = whisper_files.of_pytorch(path, layers)
     else:

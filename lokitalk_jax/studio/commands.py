@@ -73,7 +73,10 @@ def train(folders: Folders, name: str, given: Mapping[str, Any]) -> list[str]:
     fields = {"train.log_every": 20, "train.preview_every": 100}
     for field, value in (fields | dict(given.get("fields") or {})).items():
         if not _FIELD.fullmatch(field):
-            raise ValueError(f"fields may not hold {field!r}")
+            raise ValueError(
+                f"fields may not hold {field!r}; give numbers of training, such as "
+                "train.steps"
+            )
         command.append(f"--config.{field}={_number(field, value):g}")
     return command
 
@@ -131,7 +134,9 @@ def sound(folders: Folders, given: Mapping[str, Any]) -> str:
     if given.get("clip"):
         path = folders.path("data", given["clip"]) / "audio.wav"
         if not path.is_file():
-            raise ValueError(f"the clip of {given['clip']} has no sound")
+            raise ValueError(
+                f"the clip of {given['clip']} has no sound; choose another"
+            )
         return _inside(folders, path)
     path = folders.found("sounds", given.get("sound") or "none")
     if path is None:
@@ -140,7 +145,7 @@ def sound(folders: Folders, given: Mapping[str, Any]) -> str:
 
 
 def offers() -> list[dict[str, Any]]:
-    """The presets with what they cost: name, size and steps, on a CPU."""
+    """The presets with their cost on a CPU: name, size and steps."""
     return [
         {
             "name": name,

@@ -100,7 +100,9 @@ class Jobs:
         """
         with self._lock:
             if kind != "speak" and self.busy(person, kind):
-                raise ValueError(f"{person}: {kind} is waiting or running already")
+                raise ValueError(
+                    f"{person}: {kind} is waiting or running already; stop it first"
+                )
             key = key or new_key()
             job = Job(key, person, kind, list(command), created=time.time())
             self._save(job)

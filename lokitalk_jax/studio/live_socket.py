@@ -128,14 +128,17 @@ class Session:
         sound = message.get("bytes")
         if sound is not None:
             if self._stream.waiting > _MOST_SOUND:
-                raise ValueError(f"more than {_MOST_SOUND:.0f} s of sound wait")
+                raise ValueError(
+                    f"{self._stream.waiting:.0f} s of sound wait, and at most "
+                    f"{_MOST_SOUND:.0f} may; send it later"
+                )
             if self._microphone and self._stream.waiting > _MOST_BEHIND:
                 self._stream.interrupt()
             samples = np.frombuffer(sound[: len(sound) // 2 * 2], "<i2")
             return self._stream.feed(samples.astype(np.float32) / 32768)
         given = json.loads(message["text"])
         if not isinstance(given, dict):
-            raise ValueError("a message must be an object")
+            raise ValueError(f"{message['text']!r} must be a JSON object")
         if "received" in given:
             self._in_flight = max(self._in_flight - 1, 0)
         self._microphone = bool(given.get("microphone", self._microphone))
@@ -160,7 +163,7 @@ class Session:
         else:
             path = self._folders.root / commands.sound(self._folders, given)
         if path is None:
-            raise ValueError("the clip of this avatar has no sound")
+            raise ValueError("the clip of this avatar has no sound; play another")
         sound = await asyncio.to_thread(sound_file.open_sound, path)
         await self._interrupt()
         self._playing = ended = threading.Event()
@@ -217,7 +220,10 @@ def configure(stream: "LiveStream", given: Mapping[str, Any]) -> None:
         words = {k: str(given["sources"].get(k, v)) for k, v in _SOURCES.items()}
         allowed = {"audio", "still", "auto", "open", "own", live.name}
         if unknown := set(words.values()) - allowed:
-            raise ValueError(f"sources may not be {', '.join(sorted(unknown))}")
+            raise ValueError(
+                f"sources={', '.join(sorted(unknown))} is none of "
+                f"{', '.join(sorted(allowed))}"
+            )
         chosen = Sources(words["lip"], words["eye"], words["head"], live.gain)
         stream.change(chosen)
 

@@ -38,8 +38,8 @@ def refuse_inherited(fields: Iterable[str]) -> None:
     for field in fields:
         if field.split(".")[0] in _INHERITED and field not in _FREE:
             raise ValueError(
-                f"{field} has no effect where a prior is adapted, which "
-                "sets it; leave it out, or pretrain a prior with it"
+                f"{field} has no effect where a prior is adapted, since the prior sets "
+                "it; leave it out, or train a prior with it"
             )
 
 
@@ -52,12 +52,12 @@ def inherit(config: Config, prior: OpenRun) -> Config:
     """
     if config.start not in zero_shot.STARTS:
         raise ValueError(
-            f"start is {config.start!r}; it must be one of {zero_shot.STARTS}"
+            f"start={config.start} is none of {', '.join(zero_shot.STARTS)}"
         )
     if config.start == "encoder" and not prior.config.model.encoder:
         raise ValueError(
-            f"the prior {prior.workdir} has no identity encoder; give "
-            "start=mean, or pretrain with model.encoder=True"
+            f"prior={prior.workdir} has no identity encoder; give start=mean, or train "
+            "a prior with model.encoder=True"
         )
     config = config.copy_and_resolve_references()
     offset = config.model.identity_offset

@@ -35,7 +35,7 @@ class Batches:
           training_set: the identities.
           in_order: the stages.
           signals: by name, the driving signals of all frames.
-          audio_windows: see `Loader`.
+          audio_windows: by name [F, W, inputs], see `Loader`.
           its_turns: the identities of each step; None takes all.
 
         Raises:
@@ -45,8 +45,9 @@ class Batches:
         data = config.data
         if config.loss.landmarks and data.landmarks < 1:
             raise ValueError(
-                f"loss.landmarks is {config.loss.landmarks} and data.landmarks "
-                f"{data.landmarks}; raise the latter, or set the weight to 0"
+                f"loss.landmarks={config.loss.landmarks} needs landmarks, and "
+                f"data.landmarks={data.landmarks} draws none; raise it, or set the "
+                "weight to 0"
             )
         self._stages = tuple(in_order)
         self._mesh = training_set.mesh

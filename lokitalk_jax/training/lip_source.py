@@ -68,7 +68,7 @@ def build(
         train together.
     """
     if config.lips not in SOURCES:
-        raise ValueError(f"lips is {config.lips!r}; it is one of {', '.join(SOURCES)}")
+        raise ValueError(f"lips={config.lips} is none of {', '.join(SOURCES)}")
     if config.lips == "tracked":
         if prior and prior.model.voice:
             _LOG.warning(

@@ -13,8 +13,8 @@ from lokitalk_jax.training import residuals
 
 Array = jax.Array
 
-# Every n-th sample is displaced by so much, units of `UNIT`, to measure how smoothly
-# offsets vary.
+# Stride of the samples that are displaced, and by how much, units of `UNIT`, to measure
+# how smoothly offsets vary.
 _SMOOTHNESS_STRIDE, _SMOOTHNESS_STEP = 16, 0.02
 # Landmarks further off than this, metres, count less and less.
 _LANDMARK_SLIP = 0.006
@@ -52,13 +52,13 @@ def attention(rendered_regions: Array, masks: Array) -> Array:
 
 
 def entropy(alpha: Array) -> Array:
-    """Mean entropy of opacities: a ray hits the person or misses it."""
+    """Mean entropy of opacities [...]: a ray hits the person or misses it."""
     p = jnp.clip(alpha, _PROBABILITY_FLOOR, 1 - _PROBABILITY_FLOOR)
     return jnp.mean(-p * jnp.log(p) - (1 - p) * jnp.log(1 - p))
 
 
 def magnitude(samples: nerf.Samples) -> Array:
-    """Mean squared offset of the lip, eye and head fields, at visible samples.
+    """Mean squared offset [] of the lip, eye and head fields, at visible samples.
 
     The torso is left out: its offset is the body's true motion.
     """
@@ -109,7 +109,7 @@ def smoothness(
     signals: Signals,
     key: Array,
 ) -> Array:
-    """Mean squared difference of lip, eye and head offsets a few millimetres apart.
+    """Mean squared difference [] of lip, eye and head offsets some millimetres apart.
 
     Both points are in the canonical space near visible surfaces, where fields act.
     """

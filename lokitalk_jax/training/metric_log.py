@@ -50,7 +50,7 @@ class MetricLog:
 
         Args:
           step: steps done.
-          metrics: by name, values of the identities of the step.
+          metrics: by name, values [n] of the identities of the step.
           names: of these identities.
           steps_per_second: speed of the run.
         """

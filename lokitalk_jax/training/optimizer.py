@@ -53,7 +53,7 @@ def make(
     """
     if shared not in SHARED_FACTORS:
         known = ", ".join(SHARED_FACTORS)
-        raise ValueError(f"shared is {shared!r}; it must be one of {known}")
+        raise ValueError(f"shared={shared} is none of {known}")
 
     def adam(rate: float) -> optax.GradientTransformation:
         schedule = optax.warmup_exponential_decay_schedule(

@@ -41,7 +41,7 @@ def write(
 
 
 def drawn(avatar: OpenAvatar, data: Dataset) -> np.ndarray:
-    """Truth, render and maps of the middle held-out frame, see `panels.row`."""
+    """Truth, render and maps of the middle held-out frame, uint8 [H', W', 3]."""
     record = avatar.record
     pool = record.test_frames if len(record.test_frames) else record.train_frames
     index = int(pool[len(pool) // 2])

@@ -9,7 +9,7 @@ Array = jax.Array
 
 
 def size(residual: dict, predicted: dict) -> Array:
-    """Mean square of a residual's codes and last layers, less its prediction.
+    """Mean square [] of a residual's codes and last layers, less its prediction.
 
     Args:
       residual: of the identity.
@@ -34,6 +34,11 @@ def drop(
 
     Such a step trains the identity encoder alone: a renderer that is trained for both
     the residual and its prediction is worse at both.
+
+    Args:
+      shared, residual, predicted: parameters; see `size`.
+      key: random key [].
+      rate: in [0, 1].
 
     Returns:
       shared parameters and residual of this step.

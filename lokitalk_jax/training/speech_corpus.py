@@ -81,8 +81,8 @@ def find(folder: str | os.PathLike) -> list[Recording]:
             found.append(Recording(name, path, sound, seconds, row))
     if not found:
         raise ValueError(
-            f"{folder} holds no speech corpus: no .npz file with landmarks that has a "
-            ".flac or .wav file of the same name"
+            f"voice.corpus={folder} holds no .npz file with landmarks that has a .flac "
+            "or .wav file of the same name; make one of videos with prepare_speech"
         )
     return found
 
@@ -204,7 +204,10 @@ def read(
             tracks[one.name], sources[one.name] = made, one
         stage.advance()
     if not tracks:
-        raise ValueError(f"no recording of {folder} shows a face for long enough")
+        raise ValueError(
+            f"no recording of voice.corpus={folder} shows a face for long enough; give "
+            "longer ones"
+        )
     train = {name: one.valid for name, one in tracks.items()}
     fitted, tracked = signals.fit_apply(tracks, train, lip_basis=lip_basis)
     clips = [

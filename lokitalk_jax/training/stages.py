@@ -53,13 +53,13 @@ def from_config(config: Config) -> tuple[TrainingStage, ...]:
     train, data = config.train, config.data
     if min(train.coarse, train.perceptual) < 0 or train.coarse + train.perceptual > 1:
         raise ValueError(
-            f"train.coarse is {train.coarse} and train.perceptual {train.perceptual}; "
-            "they are shares of the steps, not negative, with a sum of at most 1"
+            f"train.coarse={train.coarse} train.perceptual={train.perceptual} must be "
+            "shares of the steps: not negative, with a sum of at most 1"
         )
     if train.coarse and train.coarse_size > data.size:
         raise ValueError(
-            f"train.coarse_size is {train.coarse_size} and data.size {data.size}; "
-            "lower the first, or set train.coarse to 0"
+            f"train.coarse_size={train.coarse_size} is above data.size={data.size}; "
+            "lower it, or set train.coarse to 0"
         )
     coarse_end = round(train.steps * train.coarse)
     fine_end = max(round(train.steps * (1 - train.perceptual)), coarse_end)

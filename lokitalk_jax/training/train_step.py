@@ -60,7 +60,7 @@ def from_config(config: Config, ids: Sequence[int], lanes: int) -> StepSpec:
 
 
 def init_state(spec: StepSpec, seed: int | Array) -> structs.TrainState:
-    """A fresh state for N identities."""
+    """A fresh state for N identities, from a seed []."""
     identities = len(spec.ids)
     params = architecture.init(spec.model, jax.random.key(seed), identities)
     grid = sampling.init_density(spec.model.sampling)
@@ -87,7 +87,7 @@ def avatar_params(state: structs.TrainState, slot: int) -> structs.AvatarParams:
 
 
 def step_keys(seed: int | Array, step: Array, ids: Sequence[int] | Array) -> Array:
-    """Random keys [N], functions of (seed, step, identity) alone."""
+    """Random keys [N] of identities `ids` [N], functions of seed, step and id alone."""
     key = jax.random.fold_in(jax.random.key(seed), step)
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(ids, jnp.uint32))
 

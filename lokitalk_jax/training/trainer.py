@@ -55,7 +55,7 @@ def train(
         it are kept.
     """
     if config.train.steps < 1:
-        raise ValueError(f"train.steps is {config.train.steps}; it must be at least 1")
+        raise ValueError(f"train.steps={config.train.steps} must be at least 1")
     stopping.watch(store.last_saved(workdir))
     first = jax.process_index() == 0
     with folder_lock.hold(workdir) if first else contextlib.nullcontext():

@@ -45,10 +45,17 @@ def fit_voice(
 
 
 def keep_encoder(workdir: pathlib.Path) -> None:
-    """Keeps the audio encoder that was trained with a run as its Audio2Motion model."""
+    """Keeps the audio encoder that was trained with a run as its Audio2Motion model.
+
+    Raises:
+      ValueError: the run was trained without one.
+    """
     run = OpenRun(workdir)
     if run.model.voice is None:
-        raise ValueError(f"the run in {workdir} was trained without audio encoder")
+        raise ValueError(
+            f"the run in {workdir} was trained without audio encoder; train it with "
+            "lips=encoder"
+        )
     encoder = voice.Voice(run.model.voice, run.shared["voice"], run.lip_basis)
     clip_fitting.save_with_report(workdir, encoder, _clips(run))
 

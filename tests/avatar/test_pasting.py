@@ -75,5 +75,5 @@ def test_a_video_that_does_not_fit_is_refused(tmp_path, video):
     with pytest.raises(ValueError, match="gone is gone"):
         pasting.Original(video, gone)
     imported = record(tmp_path / "b", video, None)
-    with pytest.raises(ValueError, match="was not prepared from a video"):
+    with pytest.raises(ValueError, match="that was prepared from a video"):
         pasting.Original(video, imported)

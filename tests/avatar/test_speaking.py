@@ -124,12 +124,20 @@ def test_input_that_cannot_be_used_is_refused(spoken_run, tiny_run, tmp_path, ca
     scipy.io.wavfile.write(silent, 16_000, np.zeros(16_000, "i2"))
     run, path = spoken_run.workdir, spoken_run.path
     refused = {
-        (run, path, f"--eye={short}"): "a signal table ends at frame 2",
+        (run, path, f"--eye={short}"): "file of signals ends at frame 2",
         (run, path, f"--eye={bad}"): "bad.csv, line 3",
         (run, path, f"--lip={short}"): "has no column lip0",
-        (run, path, "--eye=nobody"): "nor is it auto, open or a .csv file",
+        (
+            run,
+            path,
+            "--eye=nobody",
+        ): "--eye=nobody is neither auto, open, a .csv file, an identity of ",
         (run, silent, "--eye=open"): "silent.wav is silent",
-        (run, path, "--gain=ear:2"): "gain has no region ear; it has lip, eye, head",
+        (
+            run,
+            path,
+            "--gain=ear:2",
+        ): "--gain=ear names no region; the regions are lip, eye",
     }
     out = tmp_path / "out.mp4"
     for (where, sound, flag), message in refused.items():
@@ -154,7 +162,7 @@ def test_regions_can_be_driven_by_other_identities(spoken_run, tiny_run):
     sources = Sources(lip="still", eye=other, head=str(tiny_run.data / other))
     speech, frames = motion_of(spoken_run, sources)
     assert len(frames) == speech.frames == spoken_runs.FRAMES
-    driver = drivers.load_driver(spoken_run.run, other)
+    driver = drivers.load_speaker(spoken_run.run, other).record
     for number, frame in enumerate(frames):
         np.testing.assert_allclose(
             frame.signals.eye, driver.signals.eye[number], atol=1e-6
@@ -165,7 +173,7 @@ def test_regions_can_be_driven_by_other_identities(spoken_run, tiny_run):
 def test_the_clip_of_a_driver_may_be_longer(spoken_run, tmp_path):
     run = spoken_run.run
     (longer,) = demo.make_cast(tmp_path, identities=1, seconds=3, size=48, workers=1)
-    driver = drivers.load_driver(run, str(longer))
+    driver = drivers.load_speaker(run, str(longer)).record
     late = spoken_run.record.frame_count + 5
     assert late < driver.frame_count
     sources = Sources(lip=str(longer), head=str(longer))
@@ -239,5 +247,7 @@ def test_a_style_is_the_identity_s_own_that_of_people_or_somebody_else_s(
     folder = str(spoken_run.record.source)
     np.testing.assert_allclose(lips_in(spoken_run, folder), own, atol=0.05)
     assert np.abs(lips_in(spoken_run, names[1]) - own).max() > 1e-3
-    with pytest.raises(ValueError, match="style=loud: .*nor is it own or neutral"):
+    with pytest.raises(
+        ValueError, match="style=loud is neither own, neutral, an identity"
+    ):
         motion_of(spoken_run, STILL._replace(style="loud"))

@@ -94,5 +94,7 @@ def test_more_landmarks_than_a_face_has_are_refused(person):
 def test_a_weight_on_landmarks_that_are_not_drawn_is_refused():
     config = tiny_model.config()
     config.data.landmarks = 0
-    with pytest.raises(ValueError, match="loss.landmarks is 1.0 and data.landmarks 0"):
+    with pytest.raises(
+        ValueError, match="loss.landmarks=1.0 needs landmarks, and data"
+    ):
         batches.Batches(config, None, (), {})

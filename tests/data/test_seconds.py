@@ -48,5 +48,5 @@ def test_a_dataset_trains_on_the_chosen_seconds(tmp_path):
     data = Dataset.open(folder, 16, max_seconds=1.0, choose="best")
     assert len(data.train_frames) == 25 and data.train_frames[0] >= 40
     assert data.test_frames[0] == 120
-    with pytest.raises(ValueError, match="data.choose is 'last'"):
+    with pytest.raises(ValueError, match="data.choose=last is none"):
         Dataset.open(folder, 16, max_seconds=1.0, choose="last")

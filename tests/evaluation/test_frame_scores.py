@@ -55,5 +55,5 @@ def test_a_region_of_everything_scores_as_the_frame():
 
 def test_masks_of_another_shape_are_refused():
     truth = frame(0)
-    with pytest.raises(ValueError, match="do not fit a frame"):
+    with pytest.raises(ValueError, match="do not fit truth"):
         FrameScorer()(truth, truth, np.ones((24, 30, 3)))

@@ -142,7 +142,7 @@ def test_frames_that_cannot_be_compared_are_refused():
         (image_grid.to_uint8(truth), "divide bytes by 255"),
         (truth * 2, "clip rendered colours"),
         (truth * np.nan, "from nan"),
-        (truth[1:], "not RGB frames of one size"),
+        (truth[1:], "must be RGB frames of one size"),
     ):
         with pytest.raises(ValueError, match=message):
             psnr.psnr(truth, prediction)

@@ -176,9 +176,9 @@ def test_the_command_scores_folders_and_panels(folders, monkeypatch, capsys):
     [
         ([], "give --pred=PATH for each program, or --panels"),
         (["--pred=a", "--panels=3"], "give --pred=PATH for each program"),
-        (["--pred=a", "--systems=x,y"], "names 2 programs, and there are 1"),
+        (["--pred=a", "--systems=x,y"], "names 2 programs; name each of the 1"),
         (["--panels=3", "--systems=x,x"], "names a program twice"),
-        (["--panels=3", "--systems=x"], "names 1 programs, and there are 2"),
+        (["--panels=3", "--systems=x"], "names 1 programs; name each of the 2"),
         (["--panels=1"], "--panels=1 must be at least 2"),
         (["--pred=a", "--pred=./a"], "--pred=a is given twice"),
     ],

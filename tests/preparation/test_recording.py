@@ -98,7 +98,7 @@ class TestVideos:
         for _ in range(2):  # the second time nothing is left to do
             assert speech_corpus.add(videos / "b.mp4", tmp_path, options) is None
         assert asked == ["b"] and manifest(tmp_path) == {"b": ""}
-        with pytest.raises(ValueError, match="no speech corpus"):
+        with pytest.raises(ValueError, match="no .npz file with landmarks"):
             speech_corpus.find(tmp_path)
         (tmp_path / "manifest.csv").write_text("file,advance_audio_ms\nb,0\n")
         assert [one.name for one in speech_corpus.find(tmp_path)] == ["b"]

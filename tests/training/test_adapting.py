@@ -64,7 +64,7 @@ def test_density_starts_lower_where_shared_parameters_keep_learning(
     tiny_run, strangers
 ):
     prior = OpenRun(tiny_run.workdir)
-    record = drivers.load_driver(prior, str(strangers / "demo_00"))
+    record = drivers.load_speaker(prior, str(strangers / "demo_00")).record
     residual = zero_shot.initial_residual(prior, "mean", None)
     firm, thin = (
         zero_shot.with_density_grid(

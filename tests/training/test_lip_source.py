@@ -51,7 +51,7 @@ def test_training_on_lips_predicted_from_sound(tiny_run, tmp_path, monkeypatch):
     again = next(session.build_session(config, tmp_path).batches.iterate(0)).signals
     np.testing.assert_array_equal(again.lip, spoken.lip)
     config.lips = "guessed"
-    with pytest.raises(ValueError, match="lips is 'guessed'; it is one of tracked"):
+    with pytest.raises(ValueError, match="lips=guessed is none of tracked"):
         session.build_session(config)
 
 

@@ -130,7 +130,7 @@ def test_other_folders_of_the_same_names_are_refused(people, whole_run, tmp_path
 
 def test_a_run_of_no_steps_is_refused(people, tmp_path):
     c = resume_config(people, **{"train.steps": 0})
-    with pytest.raises(ValueError, match="train.steps is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match="train.steps=0 must be at least 1"):
         trainer.train(c, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

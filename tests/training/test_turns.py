@@ -34,7 +34,7 @@ def test_turns_of_a_config():
     assert turns.make(40, 1, 0) is None and turns.make(8, 4, 8) is None
     assert turns.make(40, 1, 6) == Turns(1, 40, 6)
     assert turns.make(40, 8, 9) == Turns(8, 5, 2)
-    with pytest.raises(ValueError, match="identities_per_step is -1"):
+    with pytest.raises(ValueError, match="identities_per_step=-1"):
         turns.make(4, 1, -1)
 
 

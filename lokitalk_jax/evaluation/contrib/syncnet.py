@@ -72,7 +72,9 @@ def boxes(landmarks: np.ndarray) -> np.ndarray:
     points = landmarks[..., :2]
     there = np.isfinite(points).all((1, 2))
     if not there.any():
-        raise ValueError("SyncNet needs faces, and no frame has one")
+        raise ValueError(
+            "syncnet needs faces, and no frame shows one; leave syncnet out"
+        )
     low, high = points[there].min(1), points[there].max(1)
     found = np.c_[(low + high) / 2, (high - low).max(1) / 2]
     at = np.arange(len(points))
@@ -130,7 +132,8 @@ def score(
     if count < 1:
         raise ValueError(
             f"{len(landmarks)} frames with {len(samples) / structs.AUDIO_RATE:.2f} s "
-            f"of sound are too short for SyncNet, whose window has {FRAMES} frames"
+            f"of sound are too short for SyncNet, whose window has {FRAMES} frames; "
+            "leave syncnet out"
         )
     placed = jax.device_put(weights)
     sound = np.stack([cepstra[_PER_FRAME * i :][:_COLUMNS].T for i in range(count)])

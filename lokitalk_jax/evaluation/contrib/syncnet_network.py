@@ -43,7 +43,7 @@ def load(path: pathlib.Path) -> dict[str, np.ndarray]:
       path: syncnet_v2.model.
 
     Returns:
-      arrays by name, as published.
+      arrays [...] by name, as published.
 
     Raises:
       ValueError: there is no such file, or it does not hold SyncNet.

@@ -33,7 +33,7 @@ def clip_scores(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
         finite.
     """
     if not rows:
-        raise ValueError("no frame was scored; the range of frames is empty")
+        raise ValueError("rows is empty: no frame was scored; give at least one frame")
     _check(rows)
     draws = bootstrap.draws(-(-len(rows) // block))
     means: dict = {}
@@ -64,7 +64,7 @@ def _check(rows: Sequence[Mapping[str, float | None]]) -> None:
             )
         bad = [k for k, v in row.items() if v is not None and not np.isfinite(v)]
         if bad:
-            raise ValueError(f"row {number}: {bad} are not finite")
+            raise ValueError(f"row {number}: {bad} are not finite; give None for those")
 
 
 def _pools(key: str) -> bool:

@@ -60,7 +60,7 @@ def draws(blocks: int) -> np.ndarray | None:
 
 
 def percentiles(values: np.ndarray) -> list[float]:
-    """Ends of the 95% interval of resampled values."""
+    """Ends of the 95% interval of resampled values [resamples]."""
     return [float(one) for one in np.percentile(values, _LEVELS)]
 
 

@@ -21,12 +21,12 @@ _CHANCE = 5.0
 
 
 def correlation(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
-    """Pearson's correlation of the openings; it does not see their amplitude."""
+    """Pearson's correlation of the openings [F]; it does not see their amplitude."""
     return Statistic(_moments(truth, prediction), _correlation)
 
 
 def concordance(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
-    """Concordance correlation (Lin 1989): 1 only if the openings are equal."""
+    """Concordance correlation (Lin 1989): 1 only if the openings [F] are equal."""
 
     def of(sums: np.ndarray) -> np.ndarray:
         (x, y), (xx, yy, xy) = _centred(sums)
@@ -59,10 +59,10 @@ def amplitude(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
 def lag_ms(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
     """Delay of the lips against the true lips, milliseconds; positive if late.
 
-    The prediction is moved by fractions of a frame (cubic splines) to where it
-    correlates best with the truth. NaN if it correlates nowhere (in a short clip, no
-    more than chance would), or most at the end of the search: 12 frames, or a quarter
-    of the clip.
+    The prediction [F] is moved by fractions of a frame (cubic splines) to where it
+    correlates best with the truth [F]. NaN if it correlates nowhere (in a short clip,
+    no more than chance would), or most at the end of the search: 12 frames, or a
+    quarter of the clip.
     """
     reach = min(_MAX_LAG, len(truth) // 4)
     lags = np.arange(-reach, reach + _STEP / 2, _STEP)

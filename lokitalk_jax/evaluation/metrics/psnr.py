@@ -27,26 +27,26 @@ def psnr(truth: np.ndarray, prediction: np.ndarray) -> float:
 
 
 def squared_error(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Squared difference, averaged over the channels, float64 [..., H, W]."""
+    """Squared difference of frames [..., H, W, 3], mean of the channels, [..., H, W]."""
     return ((np.float64(prediction) - np.float64(truth)) ** 2).mean(axis=-1)
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float | None:
-    """Mean of values by weights of 0 or more; None if all weights are 0."""
+    """Mean of values [...] by weights [...] of 0 or more; None if all are 0."""
     total = weights.sum(dtype=np.float64)
     return float((values * weights).sum() / total) if total else None
 
 
 def check_frames(truth: np.ndarray, prediction: np.ndarray) -> None:
-    """Checks that two frames can be compared.
+    """Checks that two frames [H, W, 3] can be compared.
 
     Raises:
       ValueError: the frames differ in shape or are not floats in [0, 1].
     """
     if truth.shape != prediction.shape or truth.shape[-1] != 3:
         raise ValueError(
-            f"truth {truth.shape} and prediction {prediction.shape} are not RGB "
-            "frames of one size"
+            f"truth {truth.shape} and prediction {prediction.shape} must be RGB frames "
+            "of one size; scale one of them"
         )
     for name, frame in ("truth", truth), ("prediction", prediction):
         low, high = frame.min(), frame.max()

@@ -48,9 +48,9 @@ def silent_frames(samples: np.ndarray, count: int) -> np.ndarray:
 def leakage(truth: np.ndarray, prediction: np.ndarray, silent: np.ndarray) -> Statistic:
     """Share of silent frames in which the lips move more than the true lips do.
 
-    Motion is the difference of the widest and the narrowest opening within 5 frames. It
-    leaks if it exceeds that of the true lips within 11 frames by more than the noise of
-    the landmarks.
+    Of openings [F] and silent frames, bool [F]. Motion is the difference of the widest
+    and the narrowest opening within 5 frames. It leaks if it exceeds that of the true
+    lips within 11 frames by more than the noise of the landmarks.
     """
     one, other = (time_series.filled(x) for x in (truth, prediction))
     allowed = time_series.reach(one, _TRUE_WINDOW) + _NOISE
@@ -60,7 +60,7 @@ def leakage(truth: np.ndarray, prediction: np.ndarray, silent: np.ndarray) -> St
 
 
 def lip_motion(openings: np.ndarray, silent: np.ndarray) -> Statistic:
-    """Mean change of the opening from frame to frame in silence.
+    """Mean change of the opening [F] from frame to frame in silence, bool [F].
 
     The counterpart of THEval's silent-lip stability; in thousandths of a face width.
     """

@@ -41,8 +41,8 @@ def similarity(
     check_frames(truth, prediction)
     if min(truth.shape[:2]) < _WINDOW:
         raise ValueError(
-            f"frames of {truth.shape[0]}x{truth.shape[1]} are too small for SSIM, "
-            f"which needs sides of {_WINDOW} pixels"
+            f"truth is {truth.shape[1]}x{truth.shape[0]} pixels, too small for SSIM; "
+            f"give sides of at least {_WINDOW} pixels"
         )
     x, y = truth.astype(np.float64), prediction.astype(np.float64)
     luminance, structure = _terms(x, y)
@@ -61,13 +61,8 @@ def similarity(
 
 
 def ssim(truth: np.ndarray, prediction: np.ndarray) -> float:
-    """Mean of SSIM, see `similarity`; 1 for equal frames."""
+    """Mean of SSIM of frames [H, W, 3], see `similarity`; 1 for equal frames."""
     return float(similarity(truth, prediction)[0].mean())
-
-
-def ms_ssim(truth: np.ndarray, prediction: np.ndarray) -> float | None:
-    """MS-SSIM, see `similarity`; 1 for equal frames."""
-    return similarity(truth, prediction)[1]
 
 
 def _terms(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

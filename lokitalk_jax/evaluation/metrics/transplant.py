@@ -33,7 +33,7 @@ def with_lips_of(landmarks: np.ndarray, sources: np.ndarray) -> np.ndarray:
 
 
 def still_mouth(landmarks: np.ndarray) -> np.ndarray:
-    """Faces whose lips rest at the clip's median opening."""
+    """Faces [F, 478, 3] whose lips rest at the clip's median opening."""
     openings = mouth.openings(landmarks)
     if not np.isfinite(openings).any():
         return landmarks
@@ -42,6 +42,6 @@ def still_mouth(landmarks: np.ndarray) -> np.ndarray:
 
 
 def other_lips(landmarks: np.ndarray) -> np.ndarray:
-    """Faces whose lips are those of half a clip later."""
+    """Faces [F, 478, 3] whose lips are those of half a clip later."""
     count = len(landmarks)
     return with_lips_of(landmarks, np.roll(np.arange(count), -(count // 2)))
