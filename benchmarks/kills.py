@@ -3,7 +3,7 @@
     python -m benchmarks.kills --kills=50 --seed=0 --video=me.mp4
 
 A command is started, ended at a random moment (by SIGKILL, SIGTERM or Ctrl-C) and
-started again, until it was ended so many times; then it runs undisturbed. Its result
+started again, until it was ended --kills times; then it runs undisturbed. Its result
 must have the bytes of an uninterrupted one, nothing may lie under a final name before
 that, and no temporary file may be left. The moments are spread over the CPU time from
 the command's first file to its end, and rendering is also killed as its last step
@@ -192,7 +192,7 @@ def leftovers(folder: pathlib.Path) -> list[str]:
 
 
 def kill(task: Task, root: pathlib.Path, kills: int, seed: int, until: float) -> dict:
-    """Kills a task so many times, or until a monotonic time; returns what was found."""
+    """Kills a task `kills` times, or until a monotonic time; returns its result."""
     whole, folder = root / f"{task.name}_whole", root / f"{task.name}_killed"
     uninterrupted(task, root / f"{task.name}_first")  # compiles
     begun, seconds = uninterrupted(task, whole)
@@ -284,7 +284,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--kills", type=int, default=50)
-    add("--minutes", type=float, default=np.inf, help="stop after so many")
+    add("--minutes", type=float, default=np.inf, help="stop after these minutes")
     add("--seed", type=int, default=0)
     add("--commands", default="prepare,train,adapt,render,evaluate", help="with commas")
     add("--video", type=pathlib.Path, required=True, help="of a person, a few seconds")

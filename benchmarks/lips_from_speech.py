@@ -7,9 +7,9 @@ Each source of clips is left out in turn (some hold several clips); Audio2Motion
 from the others and from corpora (`lokitalk_jax.training.speech_corpus`) without the
 recordings whose column `shares_source_with` names a clip of the source, and predicts
 the clips left out: as in a file, with all of their sound known (--look-ahead=0), or
-with so many seconds of sound after each frame. With --shipped, the package's voice
-predicts instead. With --speakers or --seconds, Audio2Motion learns from so many
-speakers of the corpora alone, so many seconds of each, once for all clips.
+with --look-ahead seconds of sound after each frame. With --shipped, the package's voice
+predicts instead. With --speakers or --seconds, Audio2Motion learns from the
+corpora alone, from that number of speakers and seconds of each, once for all clips.
 
 Scores are of three distances of the lips (inner and outer opening, width): Pearson's
 correlation, for the voice as it is; and for the voice adapted to the first two seconds
@@ -35,7 +35,7 @@ _FPS = 25
 
 
 def some(clips: Sequence[Clip], speakers: int, seconds: float) -> list[Clip]:
-    """The clips of some speakers, so many seconds of each.
+    """The clips of some speakers, cut to some seconds of each.
 
     Args:
       clips: of a corpus.

@@ -85,7 +85,7 @@ def taken(source: Iterator, skipped: int, length: float) -> list[float]:
 
 
 def summary(seconds: Sequence[float], rays: int) -> dict[str, float]:
-    """Of batches of so many rays; some come at once, so rates are of the whole time."""
+    """Times of batches; some come at once, so rates are of the whole time."""
     rate = len(seconds) / sum(seconds)
     return {
         "median_ms": float(f"{1000 * np.median(seconds):.3g}"),

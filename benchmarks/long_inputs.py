@@ -104,7 +104,7 @@ def mediapipe_once() -> Iterator[None]:
 
 
 def prepare(video: pathlib.Path, minutes: float, size: int) -> None:
-    """Prepares a clip of so many minutes."""
+    """Prepares a clip that lasts some minutes."""
     with tempfile.TemporaryDirectory() as name, mediapipe_once():
         clip, folder = pathlib.Path(name, "clip.mkv"), pathlib.Path(name, "clip")
         repeated_clip(video, 60 * minutes, clip)
@@ -123,7 +123,7 @@ def prepare(video: pathlib.Path, minutes: float, size: int) -> None:
 
 
 def speak(workdir: pathlib.Path, audio: pathlib.Path, minutes: float) -> None:
-    """Renders speech of so many minutes into a video."""
+    """Renders speech that lasts some minutes into a video."""
     with tempfile.TemporaryDirectory() as name:
         sound, film = pathlib.Path(name, "said.wav"), pathlib.Path(name, "film.mp4")
         repeated_sound(audio, 60 * minutes, sound)

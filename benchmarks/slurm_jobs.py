@@ -155,7 +155,7 @@ class Field:
           name: of the run.
           options: of sbatch.
           nodes: one process each.
-          data, workdir: in place of the usual ones; `$SLURM_PROCID` stands for the
+          data, workdir: in place of the usual ones; `$SLURM_PROCID` becomes the
             number of the process.
           steps: of the run.
         """

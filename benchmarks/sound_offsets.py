@@ -8,7 +8,7 @@
 The sound of each clip is shifted by -300 to 300 ms against its lips, and replaced by
 that of each of four other clips; `speech.lip_sync` estimates the offset with the
 package's voice. Clips that the voice was trained on are left out. With --lengths clips
-are cut to so many seconds. --calibrate prints how often right and wrong sound are sure
+are cut to these seconds. --calibrate prints how often right and wrong sound are sure
 for several thresholds; those in use were chosen by it, and are scored on other clips.
 """
 

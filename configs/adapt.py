@@ -1,4 +1,4 @@
-"""A new identity from a prior and seconds of video.
+r"""A new identity from a prior and seconds of video.
 
     lokitalk train --config=adapt --workdir=runs/me \
         --config.prior=runs/prior --config.data.root=data/me

@@ -1,4 +1,4 @@
-"""A prior: many identities in one run, shared parameters and a residual for each.
+r"""A prior: many identities in one run, shared parameters and a residual for each.
 
     lokitalk train --config=multi_id --workdir=runs/prior \
         --config.data.root=data

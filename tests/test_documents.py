@@ -23,6 +23,9 @@ FILES = [
     for path in (ROOT / folder).rglob("*.py")
 ]
 FILES += [path.name for path in ROOT.glob("*.py")]
+CONFIGS = [
+    path for path in sorted((ROOT / "configs").rglob("*.py")) if path.stem[0] != "_"
+]
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^```python\n(.*?)^```", re.S | re.M)
 
@@ -79,6 +82,31 @@ def test_modules_that_pages_run_exist(page):
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().split()) <= 700
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_heads_of_configs_say_command_cost_and_score(path):
+    head = ast.get_docstring(ast.parse(path.read_text())) or ""
+    name = path.relative_to(ROOT / "configs").with_suffix("").as_posix()
+    assert f"lokitalk train --config={name}" in head
+    assert re.search(r"costs|minutes?|seconds", head, re.I)
+    pages = [(ROOT / page).read_text() for page in re.findall(r"results/\w+\.md", head)]
+    assert pages
+    for change in re.findall(r"[+-]\d\.\d\d ± \d\.\d\d", head):
+        assert any(change in page for page in pages)
+
+
+def test_every_field_of_a_config_is_set_or_described_somewhere():
+    paths = [*ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.py")]
+    paths += ROOT.glob("configs/**/*.py")
+    text = "\n".join(path.read_text() for path in paths)
+    fields = config.fields(config.load("multi_id:draft_cpu"))
+    sections = {
+        field.rpartition(".")[0] if field.count(".") > 1 else field for field in fields
+    }
+    assert not [
+        one for one in sections if not re.search(rf"\b{re.escape(one)}\b", text)
+    ]
 
 
 @pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.stem)

@@ -1,4 +1,10 @@
-"""One ungated deformation field instead of a field for each region."""
+"""One ungated deformation field instead of a field for each region.
+
+    lokitalk train --config=ablations/holistic:draft --workdir=runs/holistic
+
+Costs as much as `multi_id`; PSNR of held-out frames changes by
+-4.66 ± 0.17 dB (results/ablations.md).
+"""
 
 from lokitalk_jax import config
 

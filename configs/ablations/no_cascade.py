@@ -1,4 +1,10 @@
-"""No cascade: both stages of deformation see the observed points."""
+"""No cascade: both stages of deformation see the observed points.
+
+    lokitalk train --config=ablations/no_cascade:draft --workdir=runs/no_cascade
+
+Costs as much as `multi_id`; PSNR of held-out frames changes by
++0.02 ± 0.07 dB (results/ablations.md).
+"""
 
 from lokitalk_jax import config
 

@@ -1,4 +1,11 @@
-"""The decoder does not see lip and eye signals: deformation explains everything."""
+r"""The decoder does not see lip and eye signals: deformation explains everything.
+
+    lokitalk train --config=ablations/no_conditioning:draft \
+        --workdir=runs/no_conditioning
+
+Costs as much as `multi_id`; PSNR of held-out frames changes by
++0.06 ± 0.45 dB (results/ablations.md).
+"""
 
 from lokitalk_jax import config
 

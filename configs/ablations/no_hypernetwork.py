@@ -1,4 +1,11 @@
-"""No last layers for each identity: codes only."""
+r"""No last layers for each identity: codes only.
+
+    lokitalk train --config=ablations/no_hypernetwork:draft \
+        --workdir=runs/no_hypernetwork
+
+Costs as much as `multi_id`; PSNR of held-out frames changes by
+-0.11 ± 0.13 dB (results/ablations.md).
+"""
 
 from lokitalk_jax import config
 

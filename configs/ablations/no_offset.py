@@ -1,4 +1,10 @@
-"""No canonical offset: one canonical grid for all identities."""
+"""No canonical offset: one canonical grid for all identities.
+
+    lokitalk train --config=ablations/no_offset:draft --workdir=runs/no_offset
+
+Costs as much as `multi_id`; PSNR of held-out frames changes by
+-5.10 ± 1.06 dB (results/ablations.md).
+"""
 
 from lokitalk_jax import config
 

@@ -64,8 +64,9 @@ def check(controls: Controls, record: ClipRecord) -> None:
             f"controls.lip has {len(controls.lip)} numbers; give at most {dim}, one "
             "for each lip coefficient of the avatar"
         )
-    if not np.isfinite([*controls.lip, *controls[1:]]).all():
-        raise ValueError(f"{controls} must hold finite numbers")
+    for name, value in controls._asdict().items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"controls.{name}={value} must be finite")
     if controls.eye < 0 or not 0.2 <= controls.distance <= 5:
         raise ValueError(
             f"controls.eye={controls.eye:g} must be at least 0, and "

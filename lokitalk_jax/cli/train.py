@@ -87,7 +87,7 @@ def _texts(rest: Sequence[str], parser: terminal.Parser) -> dict[str, str]:
 
 
 def _value(config: ml_collections.ConfigDict, field: str, text: str) -> Any:
-    """The value that a text stands for, by the type that the field has."""
+    """The value of a text, by the type that the field has."""
     before = configs.get_field(config, field)
     if isinstance(before, str):
         return text

@@ -6,7 +6,7 @@
            the rigid motion that the pose of the head explains (errors of the pose leak
            into the lips), in a basis that all identities share, divided by one number,
            the amount of lip motion of the identity: so a mouth opens in the same
-           direction, whoever drives it
+           direction for each driving identity
     eye    eye ratios between the closed and the open level of the identity; height of
            the brows above its median
 

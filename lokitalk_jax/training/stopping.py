@@ -42,7 +42,7 @@ class Stop:
 
         Args:
           max_minutes: of the run; 0 is no limit.
-          log_every: several processes compare their reasons after so many steps.
+          log_every: steps after which several processes compare their reasons.
         """
         self._end = time.monotonic() + 60 * max_minutes if max_minutes else None
         self._log_every = log_every

@@ -122,7 +122,7 @@ def _run(
             if checkpoints.due(step) or last or compiles_next:
                 bad_values.refuse(state, step, training_set.names)
                 save(step, state)
-            # Whoever stops a run by a signal may give it little time.
+            # A signal may leave the run little time.
             if (step % train.preview_every == 0 or last) and not stopping.urgent(
                 reason
             ):

@@ -68,7 +68,7 @@ def test_a_video_that_does_not_fit_is_refused(tmp_path, video):
         tmp_path / "w.mp4", [np.zeros((32, 32, 3), np.uint8)] * 5, np.arange(5) / 25
     )
     with pytest.raises(
-        ValueError, match="not the video .*'me' was prepared from, v.mp4"
+        ValueError, match="not the video .*'me' was prepared from; give v.mp4"
     ):
         pasting.Original(other, one)
     gone = types.SimpleNamespace(name="me", source=tmp_path / "gone")

@@ -177,7 +177,7 @@ def test_offsets_act_on_their_own_material_only(controlled):
     assert not size["head"][torso].any() and not size["torso"][~torso].any()
     for region in structs.REGIONS:
         assert size[region].max() > 1e-3
-    with pytest.raises(ValueError, match="no region 'nose'"):
+    with pytest.raises(ValueError, match="region=nose is none of"):
         demo.exact_offset(truth, frame, points, "nose", material)
 
 

@@ -28,9 +28,9 @@ def test_contact_sheet_fills_short_rows():
     assert sheet.shape == (24 + 18 + 24, 60, 3)
     np.testing.assert_array_equal(sheet[-24:, :30], picture)
     assert np.ptp(sheet[24:, 30:], axis=(0, 1)).max() == 0
-    with pytest.raises(ValueError, match="0 rows"):
+    with pytest.raises(ValueError, match="rows has 0 entries"):
         image_grid.contact_sheet([], [])
-    with pytest.raises(ValueError, match="1 pictures and 2 labels"):
+    with pytest.raises(ValueError, match="labels"):
         image_grid.contact_sheet([[picture]], [["a", "b"]])
 
 
@@ -53,7 +53,7 @@ def test_map_colours():
     coloured = colour_maps.colour_depth(depth, opacity, nearest=0.5, farthest=1.5)
     brightness = coloured.sum(axis=-1, dtype=int)[0]
     assert brightness[0] > brightness[1] > brightness[2] > brightness[3] == 0
-    with pytest.raises(ValueError, match="is empty"):
+    with pytest.raises(ValueError, match="must be below farthest"):
         colour_maps.colour_depth(depth, opacity, nearest=1, farthest=1)
 
     ramp = colour_maps.colour_magnitude(np.array([[0, 1.0, 2.0, 9.0]]), largest=2)

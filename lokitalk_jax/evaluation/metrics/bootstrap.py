@@ -19,7 +19,7 @@ class Statistic(NamedTuple):
     """A score of a clip as a function of sums over its frames.
 
     Attributes:
-      terms: [F, M], what each frame adds to the sums; zeros for a frame that does not
+      terms: [F, M], terms of each frame in the sums; zeros for a frame that does not
         count.
       of: gives the score [...] for sums [..., M]; NaN where it does not exist.
     """

@@ -27,7 +27,7 @@ def psnr(truth: np.ndarray, prediction: np.ndarray) -> float:
 
 
 def squared_error(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Squared difference of frames [..., H, W, 3], mean of the channels, [..., H, W]."""
+    """Squared difference of frames [..., H, W, 3]; mean of channels, [..., H, W]."""
     return ((np.float64(prediction) - np.float64(truth)) ** 2).mean(axis=-1)
 
 

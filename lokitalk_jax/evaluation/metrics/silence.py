@@ -18,7 +18,7 @@ _LEAST_RANGE = 15.0  # dB between room and speech; with less, silence is not hea
 # Lips close after the last sound and open before the next one: frames.
 _AFTER, _BEFORE, _LEAST = 3, 4, 3
 _COUNTED = 5  # silent frames of a clip; fewer have no score
-# Motion of truth and prediction is compared within so many frames.
+# Frames of the windows in which motion of truth and prediction is compared.
 _WINDOW, _TRUE_WINDOW = 5, 11
 # Face widths: three times the difference of openings that are detected again in the
 # same frames, moved by a few pixels.
