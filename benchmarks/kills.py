@@ -8,7 +8,8 @@ must have the bytes of an uninterrupted one, nothing may lie under a final name 
 that, and no temporary file may be left. The moments are spread over the CPU time from
 the command's first file to its end, and rendering is also killed as its last step
 begins. Prints a JSON line for each command, which says how far it had come when it was
-killed.
+killed. With --root, what was found is kept there after each kill, so that the same
+command continues where it was stopped.
 
 Commands are forked from a process that has imported the package, so that a start costs
 a second or two; Linux only.
@@ -194,33 +195,69 @@ def leftovers(folder: pathlib.Path) -> list[str]:
 def kill(task: Task, root: pathlib.Path, kills: int, seed: int, until: float) -> dict:
     """Kills a task so many times, or until a monotonic time; returns what was found."""
     whole, folder = root / f"{task.name}_whole", root / f"{task.name}_killed"
-    uninterrupted(task, root / f"{task.name}_first")  # compiles
-    begun, seconds = uninterrupted(task, whole)
-    rng = np.random.default_rng([seed, len(task.name)])
-    count, places, done, faults = collections.Counter(), collections.Counter(), 0, []
+    kept = root / f"{task.name}.json"
+    if kept.exists():
+        found = json.loads(kept.read_text())
+    else:
+        uninterrupted(task, root / f"{task.name}_first")  # compiles
+        begun, seconds = uninterrupted(task, whole)
+        found = {"kills": 0, "faults": [], "places": {}, "statuses": {}}
+        found |= {"first_file_cpu_s": begun, "uninterrupted_cpu_s": seconds}
     wanted = digest(whole, task)
-    while done < kills and time.monotonic() < until:
-        process = start(task, folder)
-        if done % 5 == 4 and task.name == "render":
-            _wait_for_last_frames(process, folder, rng)
-        else:
-            moment = rng.uniform(0.9 * begun, seconds)
-            while cpu_seconds(process) < moment:
-                time.sleep(0.005)
-        number = SIGNALS[rng.integers(len(SIGNALS))]
-        if process.is_alive() and process.pid:
-            os.kill(process.pid, number)
-            done += 1
-            places[place(task, folder)] += 1
-        status = ended(process)
-        count[f"status_{status}"] += 1
-        if status not in (0, 75, 130, -number):
-            faults.append(f"exit status {status} of {number!r}")
+    while found["kills"] < kills and time.monotonic() < until:
+        rng = np.random.default_rng(
+            [seed, len(task.name), sum(found["statuses"].values())]
+        )
+        _kill_once(task, folder, rng, found)
         if (folder / task.done).exists():
             if digest(folder, task) != wanted:
-                faults.append(f"another result after kill {done}")
+                found["faults"].append(f"another result after kill {found['kills']}")
             # It was finished; the next kill meets a new one.
             shutil.rmtree(folder)
+        kept.write_text(json.dumps(found))
+    faults = [*found["faults"], *_ends_well(task, folder, wanted)]
+    counted = {f"status_{status}": n for status, n in found["statuses"].items()}
+    places = collections.Counter(found["places"]).most_common()
+    return {
+        "kind": task.name,
+        "kills": found["kills"],
+        "compared": len(wanted),
+        "faults": faults,
+        "fault_count": len(faults),
+        "uninterrupted_cpu_s": round(found["uninterrupted_cpu_s"], 1),
+        "first_file_cpu_s": round(found["first_file_cpu_s"], 1),
+        "killed_after": ", ".join(f"{k} {n}" for k, n in places),
+        **counted,
+    }
+
+
+def _kill_once(
+    task: Task, folder: pathlib.Path, rng: np.random.Generator, found: dict
+) -> None:
+    """Starts a task, kills it, and adds to what was found."""
+    process = start(task, folder)
+    if found["kills"] % 5 == 4 and task.name == "render":
+        _wait_for_last_frames(process, folder, rng)
+    else:
+        begun, seconds = found["first_file_cpu_s"], found["uninterrupted_cpu_s"]
+        moment = rng.uniform(0.9 * begun, seconds)
+        while cpu_seconds(process) < moment:
+            time.sleep(0.005)
+    number = SIGNALS[rng.integers(len(SIGNALS))]
+    if process.is_alive() and process.pid:
+        os.kill(process.pid, number)
+        found["kills"] += 1
+        where = place(task, folder)
+        found["places"][where] = found["places"].get(where, 0) + 1
+    status = str(ended(process))
+    found["statuses"][status] = found["statuses"].get(status, 0) + 1
+    if status not in ("0", "75", "130", str(-number)):
+        found["faults"].append(f"exit status {status} of {number!r}")
+
+
+def _ends_well(task: Task, folder: pathlib.Path, wanted: dict[str, str]) -> list[str]:
+    """Runs a task to its end after the last kill; returns what is wrong."""
+    faults = []
     if ended(start(task, folder)):
         faults.append("it did not end well")
     elif (found := digest(folder, task)) != wanted:
@@ -231,17 +268,7 @@ def kill(task: Task, root: pathlib.Path, kills: int, seed: int, until: float) ->
     log = folder.with_suffix(".log").read_text(errors="replace")
     if "Traceback" in log:
         faults.append(log[log.index("Traceback") :][:1500])
-    return {
-        "kind": task.name,
-        "kills": done,
-        "compared": len(wanted),
-        "faults": faults,
-        "fault_count": len(faults),
-        "uninterrupted_cpu_s": round(seconds, 1),
-        "first_file_cpu_s": round(begun, 1),
-        "killed_after": ", ".join(f"{k} {n}" for k, n in places.most_common()),
-        **count,
-    }
+    return faults
 
 
 def uninterrupted(task: Task, folder: pathlib.Path) -> tuple[float, float]:
