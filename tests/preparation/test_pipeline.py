@@ -202,7 +202,9 @@ class TestInterruptions:
         meta = run(plain_video, out)
         after = contents(out)
         # The frame under way has its mask before its labels, and is written again.
-        done = {pathlib.Path(name).name for name in before if name.startswith("labels/")}
+        done = {
+            pathlib.Path(name).name for name in before if name.startswith("labels/")
+        }
         again = {n for n in before if n.startswith("masks/") and n[6:] not in done}
         assert len(again) <= 1
         kept = [name for name in before if name not in again | {"tracks.npz"}]
