@@ -1,4 +1,4 @@
-"""Compares checkpoints, array by array and bit by bit."""
+"""Compares checkpoints, array by array: bit by bit, or by how far they are apart."""
 
 import pathlib
 
@@ -42,3 +42,27 @@ def differing(
         for name in ours
         if ours[name].tobytes() != theirs[name].tobytes()
     }
+
+
+def largest_share(
+    one: pathlib.Path, other: pathlib.Path, step: int, since: int
+) -> float:
+    """How far apart two runs are, at the array where it is most.
+
+    Args:
+      one: a run with checkpoints at both steps.
+      other: a run with a checkpoint at `step`.
+      step: that is compared.
+      since: an earlier one.
+
+    Returns:
+      the distance, as a share of that which the array of `one` moved since then.
+    """
+    ours, theirs, before = read(one, step), read(other, step), read(one, since)
+    shares = [0.0]
+    for name in ours:
+        here = ours[name].astype(float)
+        apart, moved = (float(np.linalg.norm(here - x[name])) for x in (theirs, before))
+        if apart:
+            shares.append(apart / moved if moved else np.inf)
+    return max(shares)

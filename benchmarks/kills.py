@@ -6,9 +6,10 @@ A command is started, ended at a random moment (by SIGKILL, SIGTERM or Ctrl-C) a
 started again, until it was ended --kills times; then it runs undisturbed. Its result
 must have the bytes of an uninterrupted one, nothing may lie under a final name before
 that, and no temporary file may be left. The moments are spread over the CPU time from
-the command's first file to its end, and rendering is also killed as its last step
-begins. Prints a JSON line for each command, which says how far it had come when it was
-killed.
+the command's first file to its end, and every fifth is in its last stage. Prints a JSON
+line for each command, which says how far it had come when it was killed. With --root,
+what was found is kept there after each kill, so that the same command continues where
+it was stopped.
 
 Commands are forked from a process that has imported the package, so that a start costs
 a second or two; Linux only.
@@ -52,6 +53,7 @@ class Task(NamedTuple):
       done: the file that marks the result as complete.
       milestones: patterns of files that it writes, the latest first, by the words that
         say how far it has come.
+      late: pattern of files that its last stage begins with.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Task(NamedTuple):
     result: str
     done: str
     milestones: dict[str, str]
+    late: str = ""
 
 
 def tasks(video: pathlib.Path, data: pathlib.Path, run: pathlib.Path) -> list[Task]:
@@ -97,6 +100,7 @@ def tasks(video: pathlib.Path, data: pathlib.Path, run: pathlib.Path) -> list[Ta
                 "frames": "me/frames/*",
                 "survey": "me/*/survey.npz",
             },
+            late="me/.preview-*",
         ),
         Task(
             "train",
@@ -118,13 +122,21 @@ def tasks(video: pathlib.Path, data: pathlib.Path, run: pathlib.Path) -> list[Ta
             "film.mp4",
             "film.mp4",
             {"unfinished film": ".film-*"},
+            late=".film-*",
         ),
         Task(
             "evaluate",
             ["evaluate", f"--workdir={run}", "--max-frames=8", "--out=OUT"],
             "scores",
             "scores/metrics.json",
-            {"report": "scores/report.html", "frames": "scores/frames.csv"},
+            {
+                "report": "scores/report.html",
+                "table": "scores/frames.csv",
+                "pictures": "scores/*.png",
+                "film": "scores/*.mp4",
+                "unfinished film": "scores/.*",
+            },
+            late="scores/*.mp4",
         ),
     ]
 
@@ -194,54 +206,88 @@ def leftovers(folder: pathlib.Path) -> list[str]:
 def kill(task: Task, root: pathlib.Path, kills: int, seed: int, until: float) -> dict:
     """Kills a task `kills` times, or until a monotonic time; returns its result."""
     whole, folder = root / f"{task.name}_whole", root / f"{task.name}_killed"
-    uninterrupted(task, root / f"{task.name}_first")  # compiles
-    begun, seconds = uninterrupted(task, whole)
-    rng = np.random.default_rng([seed, len(task.name)])
-    count, places, done, faults = collections.Counter(), collections.Counter(), 0, []
+    kept = root / f"{task.name}.json"
+    if kept.exists():
+        found = json.loads(kept.read_text())
+    else:
+        uninterrupted(task, root / f"{task.name}_first")  # compiles
+        begun, seconds = uninterrupted(task, whole)
+        found = {"kills": 0, "faults": [], "places": {}, "statuses": {}}
+        found |= {"first_file_cpu_s": begun, "uninterrupted_cpu_s": seconds}
     wanted = digest(whole, task)
-    while done < kills and time.monotonic() < until:
-        process = start(task, folder)
-        if done % 5 == 4 and task.name == "render":
-            _wait_for_last_frames(process, folder, rng)
-        else:
-            moment = rng.uniform(0.9 * begun, seconds)
-            while cpu_seconds(process) < moment:
-                time.sleep(0.005)
-        number = SIGNALS[rng.integers(len(SIGNALS))]
-        if process.is_alive() and process.pid:
-            os.kill(process.pid, number)
-            done += 1
-            places[place(task, folder)] += 1
-        status = ended(process)
-        count[f"status_{status}"] += 1
-        if status not in (0, 75, 130, -number):
-            faults.append(f"exit status {status} of {number!r}")
+    while found["kills"] < kills and time.monotonic() < until:
+        rng = np.random.default_rng(
+            [seed, len(task.name), sum(found["statuses"].values())]
+        )
+        status = _kill_once(task, folder, rng, found)
         if (folder / task.done).exists():
-            if digest(folder, task) != wanted:
-                faults.append(f"another result after kill {done}")
+            if task.name == "prepare" and status:
+                # Its sound is put in step after that.
+                ended(start(task, folder))
+            found["faults"] += _differing(wanted, digest(folder, task))
             # It was finished; the next kill meets a new one.
             shutil.rmtree(folder)
+        kept.write_text(json.dumps(found))
+    faults = [*found["faults"], *_ends_well(task, folder, wanted)]
+    counted = {f"status_{status}": n for status, n in found["statuses"].items()}
+    places = collections.Counter(found["places"]).most_common()
+    return {
+        "kind": task.name,
+        "kills": found["kills"],
+        "compared": len(wanted),
+        "faults": faults,
+        "fault_count": len(faults),
+        "uninterrupted_cpu_s": round(found["uninterrupted_cpu_s"], 1),
+        "first_file_cpu_s": round(found["first_file_cpu_s"], 1),
+        "killed_after": ", ".join(f"{k} {n}" for k, n in places),
+        **counted,
+    }
+
+
+def _kill_once(
+    task: Task, folder: pathlib.Path, rng: np.random.Generator, found: dict
+) -> int:
+    """Starts a task, kills it, adds to what was found; returns the exit status."""
+    process = start(task, folder)
+    if found["kills"] % 5 == 4 and task.late:
+        _wait_for_late_stage(task, folder, rng, process)
+    else:
+        begun, seconds = found["first_file_cpu_s"], found["uninterrupted_cpu_s"]
+        moment = rng.uniform(0.9 * begun, seconds)
+        while cpu_seconds(process) < moment:
+            time.sleep(0.005)
+    number = SIGNALS[rng.integers(len(SIGNALS))]
+    if process.is_alive() and process.pid:
+        os.kill(process.pid, number)
+        found["kills"] += 1
+        where = place(task, folder)
+        found["places"][where] = found["places"].get(where, 0) + 1
+    status = ended(process)
+    found["statuses"][str(status)] = found["statuses"].get(str(status), 0) + 1
+    if status not in (0, 75, 130, -number):
+        found["faults"].append(f"exit status {status} of {number!r}")
+    return status
+
+
+def _differing(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
+    """A line that names what differs between two results, where they do."""
+    keys = sorted(wanted.keys() | found.keys())
+    other = [key for key in keys if found.get(key) != wanted.get(key)]
+    return [f"{len(other)} differ: {other[:5]}"] if other else []
+
+
+def _ends_well(task: Task, folder: pathlib.Path, wanted: dict[str, str]) -> list[str]:
+    """Runs a task to its end after the last kill; returns what is wrong."""
+    faults = []
     if ended(start(task, folder)):
         faults.append("it did not end well")
-    elif (found := digest(folder, task)) != wanted:
-        keys = wanted.keys() | found.keys()
-        other = [k for k in sorted(keys) if found.get(k) != wanted.get(k)]
-        faults.append(f"{len(other)} differ: {other[:5]}")
+    else:
+        faults += _differing(wanted, digest(folder, task))
     faults += leftovers(folder)
     log = folder.with_suffix(".log").read_text(errors="replace")
     if "Traceback" in log:
         faults.append(log[log.index("Traceback") :][:1500])
-    return {
-        "kind": task.name,
-        "kills": done,
-        "compared": len(wanted),
-        "faults": faults,
-        "fault_count": len(faults),
-        "uninterrupted_cpu_s": round(seconds, 1),
-        "first_file_cpu_s": round(begun, 1),
-        "killed_after": ", ".join(f"{k} {n}" for k, n in places.most_common()),
-        **count,
-    }
+    return faults
 
 
 def uninterrupted(task: Task, folder: pathlib.Path) -> tuple[float, float]:
@@ -266,14 +312,18 @@ def place(task: Task, folder: pathlib.Path) -> str:
     return next(seen, "nothing")
 
 
-def _wait_for_last_frames(
-    process: ForkServerProcess, folder: pathlib.Path, rng: np.random.Generator
+def _wait_for_late_stage(
+    task: Task,
+    folder: pathlib.Path,
+    rng: np.random.Generator,
+    process: ForkServerProcess,
 ) -> None:
-    """Waits until the film in the making has its final size, nearly."""
-    whole = (folder.parent / "render_whole" / "film.mp4").stat().st_size
+    """Waits until a film in the making has half its size, or for the late files."""
+    whole = folder.with_name(f"{task.name}_whole") / task.result
+    least = whole.stat().st_size / 2 if whole.is_file() else 0
     while process.is_alive():
-        sizes = [path.stat().st_size for path in folder.glob(".film-*")]
-        if sizes and max(sizes) > 0.5 * whole:
+        sizes = [path.stat().st_size for path in folder.glob(task.late)]
+        if sizes and max(sizes) > least:
             time.sleep(rng.uniform(0, 0.05))
             return
         time.sleep(0.002)
@@ -312,7 +362,8 @@ def main() -> int:
             rate, samples = scipy.io.wavfile.read(data / "demo_00" / "audio.wav")
             scipy.io.wavfile.write(run / "said.wav", rate, samples[:rate])
         for task in tasks(flags.video.resolve(), data / "demo_00", run):
-            if task.name in flags.commands.split(","):
+            chosen = task.name in flags.commands.split(",")
+            if chosen and time.monotonic() < until:
                 found = kill(task, root, flags.kills, flags.seed, until)
                 faults += found["fault_count"]
                 print(json.dumps(found), flush=True)

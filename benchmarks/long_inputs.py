@@ -6,7 +6,8 @@
 The clip is played forwards and backwards until it is long enough, and its sound is
 repeated. Frames of the same bytes are searched for a face, and divided into head and
 torso, once: MediaPipe holds one frame at a time, and most of the CPU time is its own.
-Prints the peak after each stage, or each minute of speech, as JSON lines; Linux only.
+Prints the resident size after each stage, or each minute of speech, as JSON lines;
+Linux only.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import functools
 import hashlib
 import json
 import pathlib
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,15 +33,15 @@ from lokitalk_jax import structs
 from lokitalk_jax.preparation import faces, head_labels, person_mask
 
 
-def peak_mb() -> int:
-    """The largest resident size so far, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
-
-
 def report(**facts: object) -> None:
-    """Prints them with the peak and the CPU time."""
-    cpu_s = round(time.process_time())
-    print(json.dumps(facts | {"peak_mb": peak_mb(), "cpu_s": cpu_s}), flush=True)
+    """Prints them with the resident size now and at its peak, and the CPU time."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    now, peak = (
+        int(re.findall(rf"{name}:\s+(\d+)", status)[0]) * 1024 // 10**6
+        for name in ("VmRSS", "VmHWM")
+    )
+    more = {"now_mb": now, "peak_mb": peak, "cpu_s": round(time.process_time())}
+    print(json.dumps(facts | more), flush=True)
 
 
 def repeated_sound(source: pathlib.Path, seconds: float, target: pathlib.Path) -> None:
@@ -122,7 +123,7 @@ def prepare(video: pathlib.Path, minutes: float, size: int) -> None:
         report(minutes=minutes, after="sound and lips", frames=frames)
 
 
-def speak(workdir: pathlib.Path, audio: pathlib.Path, minutes: float) -> None:
+def speak(workdir: pathlib.Path, audio: pathlib.Path, minutes: float, fps: int) -> None:
     """Renders speech that lasts some minutes into a video."""
     with tempfile.TemporaryDirectory() as name:
         sound, film = pathlib.Path(name, "said.wav"), pathlib.Path(name, "film.mp4")
@@ -131,10 +132,10 @@ def speak(workdir: pathlib.Path, audio: pathlib.Path, minutes: float) -> None:
         report(minutes=0, after="opening", frames=len(speech))
 
         def progress(stage: str, done: int, *_) -> None:
-            if done and done % (60 * structs.FPS) == 0:
-                report(minutes=done // (60 * structs.FPS), after=stage)
+            if done and done % (60 * fps) == 0:
+                report(minutes=done // (60 * fps), after=stage)
 
-        speech.save(film, progress=progress)
+        speech.save(film, fps=fps, progress=progress)
         report(minutes=minutes, after="the end")
 
 
@@ -148,13 +149,14 @@ def main() -> int:
     two = commands.add_parser("speak")
     two.add_argument("--workdir", type=pathlib.Path, required=True, help="of a run")
     two.add_argument("--audio", type=pathlib.Path, required=True, help="a WAV file")
+    two.add_argument("--fps", type=int, default=structs.FPS, help="pictures a second")
     for each in (one, two):
         each.add_argument("--minutes", type=float, required=True)
     flags = parser.parse_args()
     if flags.command == "prepare":
         prepare(flags.video, flags.minutes, flags.size)
     else:
-        speak(flags.workdir, flags.audio, flags.minutes)
+        speak(flags.workdir, flags.audio, flags.minutes, flags.fps)
     return 0
 
 

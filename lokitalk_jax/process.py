@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 _SLOW_ATOMICS = ("0.10.2", "0.11.0")  # versions of jaxlib
 _LONGEST_WAIT = 6 * 3600 * 1000  # milliseconds
-
+_AGAIN = 0.05  # seconds after which a dropped signal comes again
 
 STOPPED = 75  # "try again later" in sysexits.h: the same command continues
 
@@ -38,7 +38,11 @@ class Terminated(SystemExit):
 
 @contextlib.contextmanager
 def ending_on_term() -> Iterator[None]:
-    """Has SIGTERM raise `Terminated`, so that files in the making are removed."""
+    """Has SIGTERM raise `Terminated`, so that files in the making are removed.
+
+    Python drops what is raised in a finaliser or a callback of the garbage collector,
+    such as JAX has one; SIGTERM and Ctrl-C that arrive there come again.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # Python lets the main thread alone handle signals
         return
@@ -46,11 +50,21 @@ def ending_on_term() -> Iterator[None]:
     def end(*_):
         raise Terminated
 
+    def dropped(seen) -> None:
+        numbers = {Terminated: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT}
+        number = numbers.get(seen.exc_type)
+        if number is None:
+            shown(seen)
+        else:
+            threading.Timer(_AGAIN, os.kill, (os.getpid(), number)).start()
+
+    shown, sys.unraisablehook = sys.unraisablehook, dropped
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = shown
 
 
 def name_in_cluster() -> str:

@@ -66,6 +66,32 @@ def test_reads_that_a_damaged_checkpoint_leaves_behind_say_nothing():
     assert "ZeroDivisionError" in done.stderr
 
 
+_COLLECTING = """
+import gc, os, signal, sys, time
+from lokitalk_jax import process
+
+def callback(phase, _):
+    if phase == "start" and gc.callbacks:
+        gc.callbacks.clear()
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(0.01)  # the signal is handled here
+
+gc.callbacks.append(callback)
+with process.ending_on_term():
+    gc.collect()
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_not_lost_in_the_garbage_collector(number):
+    command = [sys.executable, "-c", _COLLECTING, str(int(number))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    wanted = process.STOPPED if number == signal.SIGTERM else -signal.SIGINT
+    assert done.returncode == wanted
+    assert "ignored" not in done.stderr
+
+
 def test_a_process_starts_with_a_cache_in_the_users_folder(tmp_path):
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "XLA_FLAGS": ""}
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)

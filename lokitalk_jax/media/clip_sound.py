@@ -9,6 +9,7 @@ import scipy.io.wavfile
 
 from lokitalk_jax import files, structs
 
+_PIECE = 60 * structs.AUDIO_RATE  # samples that are converted at a time
 _REMEDY = "prepare the video again, or resume the training of the run"
 
 
@@ -42,7 +43,9 @@ def write(path: str | os.PathLike, samples: np.ndarray) -> None:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(structs.AUDIO_RATE)
-        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+        for start in range(0, len(samples), _PIECE):
+            piece = np.clip(samples[start : start + _PIECE], -1, 1)
+            file.writeframes((piece * 32767).astype("<i2").tobytes())
 
 
 def _read(path: str | os.PathLike, mmap: bool = False) -> tuple[int, np.ndarray]:

@@ -25,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 _FILE = "voice.npz"
 _SHIPPED = pathlib.Path(__file__).parent / "voices"
 
+_FRAMES = 1500  # whose windows are in memory at a time
 
 # The median of the speakers that the package's voices were trained on, metres.
 LIP_SCALE = 0.006
@@ -63,8 +64,15 @@ def predict(voice: Voice, clip: SpokenClip) -> np.ndarray:
     Raises:
       ValueError: see `spoken_clip.rows`.
     """
-    windows = spoken_clip.windows(voice.spec, clip)
-    return np.asarray(audio2motion.apply(voice.params, windows))
+    rows = spoken_clip.rows(voice.spec, clip)[:, :-1]
+    times = np.arange(len(clip.lip)) * audio2motion.ROWS_PER_FRAME
+
+    def lips(some: np.ndarray) -> np.ndarray:
+        windows = audio2motion.windows(voice.spec, rows, some)
+        return np.asarray(audio2motion.apply(voice.params, windows))
+
+    parts = np.split(times, range(_FRAMES, len(times), _FRAMES))
+    return np.concatenate([lips(part) for part in parts])
 
 
 def held_out_correlation(voice: Voice, clip: SpokenClip) -> float:

@@ -90,6 +90,16 @@ def test_a_voice_predicts_the_same_lips_in_another_basis():
     assert moved.spec.lip_dim == len(basis)
 
 
+def test_lips_do_not_depend_on_the_parts_that_they_are_predicted_in(
+    spoken_run, monkeypatch
+):
+    whole = voice.predict(spoken_run.voice, spoken_run.clip)
+    assert len(whole) == len(spoken_run.clip.lip) > 14
+    monkeypatch.setattr(voice, "_FRAMES", 7)
+    parts = voice.predict(spoken_run.voice, spoken_run.clip)
+    np.testing.assert_allclose(parts, whole, atol=1e-5)
+
+
 def test_a_run_without_a_voice_has_the_package_s(tiny_run, spoken_run, monkeypatch):
     basis = OpenRun(tiny_run.workdir).lip_basis
     monkeypatch.setattr(whisper_weights, "available", lambda: True)
