@@ -293,6 +293,7 @@ def _ends_well(task: Task, folder: pathlib.Path, wanted: dict[str, str]) -> list
 def uninterrupted(task: Task, folder: pathlib.Path) -> tuple[float, float]:
     """Runs a task; returns the CPU seconds to its first file and to its end."""
     begun = seconds = 0.0
+    shutil.rmtree(folder, ignore_errors=True)  # of earlier kills
     process = start(task, folder)
     while np.isfinite(now := cpu_seconds(process)):
         seconds = now
