@@ -20,7 +20,7 @@ export function jobView(stopText = "Stop") {
     shown = now;
     key = job.key;
     title.textContent = described(job);
-    stages.replaceChildren(...job.stages.map(stageView));
+    stages.replaceChildren(...job.stages.map((one) => stageView(one, job.state === "running")));
     message.textContent = job.state === "failed" ? sentence(job.message) : "";
     if (rest.dataset.state !== job.key + job.state) {
       rest.dataset.state = job.key + job.state;
@@ -39,10 +39,11 @@ export function described(job) {
   return { running: `${name} …`, done: `${name}: done`, failed: `${name} did not work`, stopped: `${name}: stopped` }[job.state];
 }
 
-function stageView({ stage, done, total, seconds_left: left }) {
+// A job that has ended leaves no bar moving and no time.
+function stageView({ stage, done, total, seconds_left: left }, running) {
   const bar = el("progress", { ariaLabel: stage });
-  if (total) { bar.max = total; bar.value = done; }
+  if (total || !running) { bar.max = total || 1; bar.value = total ? done : 1; }
   const complete = total && done >= total;
   return el("div", { className: "stage" }, el("span", {}, stage[0].toUpperCase() + stage.slice(1)),
-    el("span", { className: "faint" }, complete ? "done" : left ? `${duration(left)} left` : total ? `${done} of ${total}` : ""), bar);
+    el("span", { className: "faint" }, complete ? "done" : left && running ? `${duration(left)} left` : total ? `${done} of ${total}` : ""), bar);
 }
