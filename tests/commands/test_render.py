@@ -210,7 +210,9 @@ def test_someone_else_drives(tiny_run, tmp_path):
         command(tiny_run, f"--identity={me}", source, "--frames=2:6", f"--out={out}")
         assert len(list(decoded(out))) == 4
     message = refusal(tiny_run, f"--identity={me}", "--drive=nobody")
-    assert "'nobody'" in message and you in message and "identity folder" in message
+    assert (
+        "--drive=nobody" in message and you in message and "identity folder" in message
+    )
 
 
 def decoded(path):
