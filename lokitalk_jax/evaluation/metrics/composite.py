@@ -6,53 +6,30 @@ without networks take their place, so the figure is ours and is not THEval's.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 _LEAST = 5  # respects; with fewer there is no composite
+_Values = Callable[[Mapping[str, float | None]], tuple[float | None, float | None]]
 
 
-class Respect(NamedTuple):
-    """A respect in which video and truth are compared.
-
-    Attributes:
-      theirs: THEval's measure.
-      ours: the measure here.
-      values: gives those of video and truth, None where they do not exist, for scores
-        by their path, such as "frame.cpbd".
-    """
-
-    theirs: str
-    ours: str
-    values: Callable[[Mapping[str, float | None]], tuple[float | None, float | None]]
-
-
-def _pair(key: str) -> Callable:
+def _pair(key: str) -> _Values:
     return lambda scores: (scores.get(key), scores.get(f"{key}_truth"))
 
 
-def _ratio(key: str) -> Callable:
+def _ratio(key: str) -> _Values:
     return lambda scores: (scores.get(key), 1.0)
 
 
+# The eight respects. Each gives the values of video and truth, None where they do not
+# exist, for scores by their path; THEval's measure stands behind it.
 RESPECTS = {
-    "aesthetics": Respect("TOPIQ-IAA", "CPBD of the frame", _pair("frame.cpbd")),
-    "mouth": Respect("MUSIQ", "sharpness of the lips", _pair("lip.sharpness")),
-    "face": Respect("TOPIQ", "sharpness of the frame", _pair("frame.sharpness")),
-    "lips": Respect(
-        "lip dynamics", "deviation of the opening", _ratio("motion.lip_amplitude")
-    ),
-    "head": Respect(
-        "head dynamics", "deviation of the head", _ratio("motion.head_amplitude")
-    ),
-    "brows": Respect(
-        "brow dynamics", "deviation of the brows", _ratio("motion.brow_amplitude")
-    ),
-    "silence": Respect(
-        "silent-lip stability", "lip motion in silence", _pair("motion.silence_motion")
-    ),
-    "sound": Respect(
-        "opening against RMS", "the same", _pair("motion.loudness_correlation")
-    ),
+    "aesthetics": _pair("frame.cpbd"),  # TOPIQ-IAA
+    "mouth": _pair("lip.sharpness"),  # MUSIQ
+    "face": _pair("frame.sharpness"),  # TOPIQ
+    "lips": _ratio("motion.lip_amplitude"),  # lip dynamics
+    "head": _ratio("motion.head_amplitude"),  # head dynamics
+    "brows": _ratio("motion.brow_amplitude"),  # brow dynamics
+    "silence": _pair("motion.silence_motion"),  # silent-lip stability
+    "sound": _pair("motion.loudness_correlation"),  # opening against RMS
 }
 
 
@@ -62,7 +39,7 @@ def parts(scores: Mapping[str, float | None]) -> dict[str, float | None]:
     Args:
       scores: of a clip by path.
     """
-    return {name: _nearness(*one.values(scores)) for name, one in RESPECTS.items()}
+    return {name: _nearness(*one(scores)) for name, one in RESPECTS.items()}
 
 
 def composite(parts: Mapping[str, float | None]) -> float | None:

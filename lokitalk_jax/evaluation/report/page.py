@@ -38,7 +38,14 @@ _NAMED = 4  # identities in the title
 
 
 class Shown(NamedTuple):
-    """Pictures of a clip; None or empty for those that it does not have."""
+    """Pictures of a clip; None or empty for those that it does not have.
+
+    Attributes:
+      name: heading.
+      video, poster, maps: URLs that hold the files; poster is the picture of a video
+        that does not play.
+      extremes: worst and best frames, by heading.
+    """
 
     name: str
     video: str | None
