@@ -24,6 +24,7 @@ from lokitalk_jax.evaluation.reachable import PICTURES, Reachable
 from lokitalk_jax.evaluation.report.clip import Clip
 from lokitalk_jax.evaluation.results import Scores
 from lokitalk_jax.media import recoding
+from lokitalk_jax.preparation import face_model
 from lokitalk_jax.progress import Progress, track
 
 UNSTATED = "unstated"
@@ -122,9 +123,8 @@ def evaluate_pair(
 
 def header(pairs: list[Pair], options: PairOptions) -> dict:
     """Facts about all pairs, see `results.write`."""
-    surveys = [pair.truth.survey for pair in pairs]
-    sizes = {max(one.height, one.width) for one in surveys}
-    lossless = all(pair.prediction.lossless for pair in pairs)
+    sizes = {_size(pair) for pair in pairs}
+    codings = sorted({_coding(pair, options) for pair in pairs})
     return {
         "config_hash": None,
         "step": None,
@@ -132,8 +132,18 @@ def header(pairs: list[Pair], options: PairOptions) -> dict:
         "protocol": options.protocol,
         "signals": options.signals,
         "tracking": UNSTATED,
-        "coding": options.recode or ("lossless" if lossless else "coded as stored"),
+        # Each clip also states its own.
+        "coding": " or ".join(codings),
     }
+
+
+def _size(pair: Pair) -> int:
+    return max(pair.truth.survey.height, pair.truth.survey.width)
+
+
+def _coding(pair: Pair, options: PairOptions) -> str:
+    stored = "lossless" if pair.prediction.lossless else "coded as stored"
+    return options.recode or stored
 
 
 def score(
@@ -159,6 +169,7 @@ def score(
       ValueError: labels, weights or face model cannot be used.
     """
     pair = named.pair
+    facts = {"coding": _coding(pair, options), "size": _size(pair)}
     weights = None
     if options.syncnet is not None:
         weights = syncnet_network.load(pathlib.Path(options.syncnet))
@@ -208,6 +219,7 @@ def score(
             found = syncnet.score(weights, source.frames(), landmarks, sound)
             scores.more[key] = found
     scores.more["same_framing"] = framing.same(*faces)
+    scores.more |= facts
     scores.more["late_frames"] = pair.late
     scores.more["aligned"] = pair.aligned or None
     scores.more["sound"] = None if sound is None else sound_of
@@ -225,4 +237,10 @@ def default_folder(pred: pathlib.Path, options: PairOptions) -> pathlib.Path:
 
 
 def _detectors(options: PairOptions):
+    path = options.face_model
+    if path is not None and not pathlib.Path(path).is_file():
+        raise ValueError(
+            f"face_model={path} does not exist; leave it out to search for "
+            f"{face_model.NAME}"
+        )
     return face_pairs.open_detectors(options.face_model)
