@@ -107,7 +107,7 @@ def _parser(program: str) -> terminal.Parser:
         type=pathlib.Path,
         action="append",
         default=[],
-        help="prediction, frame k of which shows true frame k: a video or folder of "
+        help="prediction; its frame k shows true frame k: a video or folder of "
         "frames; or, with a folder of clips as --truth, a folder of predictions with "
         "the names of the clips; again for each further program",
     )

@@ -26,7 +26,7 @@ def test_runs_that_are_none_are_refused(tiny_run, tmp_path):
     assert "holds no complete checkpoint" in refusal(empty)
 
 
-def test_people_the_run_does_not_know_are_refused(tiny_run):
+def test_identities_that_are_not_in_the_run_are_refused(tiny_run):
     message = refusal(tiny_run, "--identity=nobody")
     assert "--identity=nobody" in message and "demo_00, demo_01" in message
     assert "choose one with --identity=NAME: demo_00, demo_01" in refusal(tiny_run)
