@@ -11,6 +11,10 @@ and then plays its own clip. Prints a JSON line for each:
     them; median, 95th percentile of its size, and share between -45 and 45 ms.
   microphone_ms, microphone_ms_high: from the first sample of a tone at the page until
     the first picture of a frame that has it is drawn; median and largest.
+  arrived_ms: until that frame arrives at the page; the rest of the time it is decoded
+    and waits for its sound.
+  server_ms: from the arrival of a frame's sound at the server until the frame is
+    drawn, its look-ahead included; of these, predicting_ms and drawing_ms are work.
   server_cores, other_cores: CPU time per second of the server, and of everything else
     on the machine, the browser above all, which draws without a GPU.
 """
@@ -35,7 +39,7 @@ from lokitalk_jax import structs
 
 # Keeps the time at which samples are sent, frames arrive and pictures are drawn.
 _WATCH = """
-window.log = { sent: [], got: [], drawn: [] };
+window.log = { sent: [], got: [], drawn: [], reports: [] };
 (() => {
   const Real = window.WebSocket;
   let last = -1;
@@ -44,7 +48,11 @@ window.log = { sent: [], got: [], drawn: [] };
     constructor(...given) {
       super(...given);
       this.addEventListener("message", ({ data }) => {
-        if (typeof data === "string") return;
+        if (typeof data === "string") {
+          const { report } = JSON.parse(data);
+          if (report) log.reports.push(report);
+          return;
+        }
         const head = new DataView(data), number = head.getUint32(0, true);
         log.got.push([performance.now(), number, loud(new Int16Array(data, 8, 640))]);
         if (head.getUint32(4, true) & 0x7fffffff) last = number;
@@ -116,12 +124,15 @@ def busy_s() -> float:
     return (user + nice + system + sum(interrupts)) / 100
 
 
-def microphone_ms(log: dict) -> list[float]:
-    """From the beginning of each tone at the page to the first picture that has it.
+def microphone_ms(log: dict) -> list[tuple[float, float]]:
+    """From the beginning of each tone at the page to the first frame that has it.
 
     Args:
       log: `sent` [time ms, samples, first loud one or -1], `got` [time ms, number of
         the frame, first loud sample or -1] and `drawn` [time ms, number of the frame].
+
+    Returns:
+      of each tone, ms until that frame arrives and until a picture of it is drawn.
     """
 
     def begins(rows: list, at: int) -> bool:
@@ -138,12 +149,12 @@ def microphone_ms(log: dict) -> list[float]:
     heard = [row for at, row in enumerate(got) if begins(got, at)]
     found = []
     for began in spoken:
-        number = next((row[1] for row in heard if row[0] > began), None)
-        if number is None:
+        arrived = next((row for row in heard if row[0] > began), None)
+        if arrived is None:
             continue
-        shown = next((when for when, which in drawn if which >= number), None)
+        shown = next((when for when, which in drawn if which >= arrived[1]), None)
         if shown is not None:
-            found.append(shown - began)
+            found.append((arrived[0] - began, shown - began))
     return found
 
 
@@ -151,7 +162,7 @@ def measured(page: Page, source: str, seconds: float, server: int) -> dict[str, 
     """Figures of one source of motion, after it was chosen in the viewer."""
     page.get_by_role("button", name=source, exact=True).click()
     page.wait_for_timeout(4000)
-    page.evaluate("log.sent.length = log.got.length = log.drawn.length = 0")
+    page.evaluate("for (const key in log) log[key].length = 0")
     drawn = page.evaluate("portrait.playing.drawn")
     spent, busy, began = cpu_s(server), busy_s(), time.monotonic()
     page.wait_for_timeout(1000 * seconds)
@@ -169,11 +180,17 @@ def measured(page: Page, source: str, seconds: float, server: int) -> dict[str, 
         "server_cores": round(spent / took, 2),
         "other_cores": round((busy - spent) / took, 2),
     }
-    delays = microphone_ms(page.evaluate("log"))
-    if delays:
+    log = page.evaluate("log")
+    for name in "latency", "predicting", "drawing":
+        key = "server" if name == "latency" else name
+        seconds = np.median([report[name] for report in log["reports"]])
+        facts[f"{key}_ms"] = round(1000 * float(seconds))
+    if delays := microphone_ms(log):
+        arrived, drawn = np.array(delays).T
         facts |= {
-            "microphone_ms": round(float(np.median(delays))),
-            "microphone_ms_high": round(max(delays)),
+            "arrived_ms": round(float(np.median(arrived))),
+            "microphone_ms": round(float(np.median(drawn))),
+            "microphone_ms_high": round(float(max(drawn))),
             "tones": len(delays),
         }
     return facts

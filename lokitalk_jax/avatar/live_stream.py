@@ -8,13 +8,18 @@
 
 Frames come 25 times a second, each with its sound, whether somebody speaks or not. The
 newest frame is drawn; those before it, which would come late, repeat the picture before
-them, so sound has no gaps.
+them, so sound has no gaps. Drawing takes what the motion, the sound and other programs
+leave of the cores: it has a lower priority, where the system lets threads have one.
 """
 
 import collections
+import contextlib
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -29,6 +34,7 @@ _Arrived = tuple[PendingFrame, float]
 _TICK = 0.005  # seconds between two looks at the clock
 _MOST_FRAMES = 500  # that wait for a reader; the oldest are dropped
 _SHARE = 0.1  # of a new value in a running mean
+_NICE = 5  # added to the priority of drawing
 
 
 class LiveReport(NamedTuple):
@@ -57,6 +63,7 @@ class LiveStream:
 
     Attributes:
       live: the avatar.
+      draws: False repeats the last picture, while nobody can take another.
     """
 
     def __init__(self, live: LiveAvatar, sizes: Sequence[int] = ()):
@@ -68,7 +75,7 @@ class LiveStream:
             pace, frames that stand still become sharper. Without any, all have the
             avatar's size.
         """
-        self.live = live
+        self.live, self.draws = live, True
         self._means: dict[str, float] = {}
         self._sharpness = Sharpness(sizes) if sizes else None
         self._lock = threading.Lock()  # of the avatar's motion
@@ -88,7 +95,9 @@ class LiveStream:
 
     def __enter__(self) -> Self:
         """Compiles the programs and starts the clock."""
-        self._picture = self.live.prepare()
+        # Threads that draw are started by the first frame, and inherit its priority.
+        with ThreadPoolExecutor(1, initializer=_lower_priority) as first:
+            self._picture = first.submit(self.live.prepare).result()
         self._queue = SoundQueue(time.monotonic())
         for thread in self._threads:
             thread.start()
@@ -114,6 +123,11 @@ class LiveStream:
         """
         with self._queue_lock:
             self._queue.put(samples)
+
+    def shorten(self, seconds: float) -> None:
+        """Drops all sound that waits but the last `seconds`."""
+        with self._queue_lock:
+            self._queue.shorten(seconds)
 
     def interrupt(self) -> None:
         """Drops the sound that waits: the avatar falls silent."""
@@ -189,12 +203,16 @@ class LiveStream:
                 self._changed.notify_all()
 
     def _draw(self) -> None:
+        _lower_priority()
         before = None
         while (pending := self._next()) is not None:
-            *late, (newest, arrived) = pending
-            for one, _ in late:
+            draws = self.draws
+            for one, _ in pending[:-1] if draws else pending:
                 self._emit(self._repeated(one))
                 self._measure("drawn", 0.0)
+            if not draws:
+                continue
+            newest, arrived = pending[-1]
             view = self.live.view
             still = before is not None and _same(before, (newest, view))
             if self._sharpness:
@@ -240,6 +258,14 @@ class LiveStream:
     def _measure(self, name: str, value: float) -> None:
         before = self._means.get(name, value)
         self._means[name] = before + _SHARE * (value - before)
+
+
+def _lower_priority() -> None:
+    """Has this thread, and those that it starts, give way; Linux only."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        with contextlib.suppress(OSError):
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, _NICE)
 
 
 def _same(one: tuple[PendingFrame, View], other: tuple[PendingFrame, View]) -> bool:
