@@ -169,9 +169,11 @@ class Jobs:
         ):
             file.seek(self._read.get(key, 0))
             while (line := file.readline()).endswith("\n"):
-                report = json.loads(line)
-                stages[report["stage"]] = report
                 self._read[key] = file.tell()
+                # A full disk or a kill may have cut a line off, and joined the next.
+                with contextlib.suppress(ValueError):
+                    report = json.loads(line)
+                    stages[report["stage"]] = report
         return stages
 
     def _run(self) -> None:

@@ -134,15 +134,36 @@ def test_files_that_cannot_be_used_are_refused_in_words(
     page.get_by_role("alert").filter(has_text="The file is larger than").wait_for()
 
 
-def test_a_page_without_its_server_says_so(browser, scripts, tmp_path):
+def test_a_page_without_its_server_says_so_until_it_is_back(browser, scripts, tmp_path):
     import served_studio
 
     page = browser.new_page()
     with served_studio.serving(tmp_path) as studio:
         page.goto(studio.address)
         page.get_by_text("Make a talking portrait").wait_for()
-    page.get_by_text("The studio does not answer").wait_for()
+    lost = page.get_by_text("The studio does not answer")
+    lost.wait_for()
+    with served_studio.serving(tmp_path, port=studio.port):
+        lost.wait_for(state="hidden")
     page.close()
+
+
+def test_two_tabs_show_and_stop_the_same_job(page, studio, scripts):
+    tiny_folder.write(studio.root / "data" / "anna")
+    scripts["train"] = "report('training', 3, 10, 90.0); time.sleep(60)"
+    other = page.context.new_page()
+    for tab in page, other:
+        tab.goto(f"{studio.address}/#anna/train")
+        tab.check("#consent")
+    # What the second one shows is a second old at most, and the server knows better.
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("Training …").wait_for()
+    other.get_by_text("Training …").wait_for()
+    other.get_by_text("2 min left").wait_for()
+    other.get_by_role("button", name="Stop and keep").click()
+    for tab in page, other:
+        tab.get_by_text("Training: stopped").wait_for()
+    other.close()
 
 
 @pytest.mark.heavy

@@ -90,6 +90,17 @@ def test_a_full_disk_ends_neither_the_queue_nor_a_command(jobs, scripts, monkeyp
     assert len(jobs.listed()) == 2
 
 
+def test_a_line_of_progress_that_was_cut_off_is_passed_over(jobs, scripts):
+    scripts["train"] = (
+        "report('training', 1, 9)\n"
+        "with open(os.environ['LOKITALK_PROGRESS'], 'a') as file:\n"
+        '    file.write(\'{"stage": "trai\')\n'
+        "report('training', 2, 9); report('training', 3, 9)"
+    )
+    job = jobs.add("anna", "train", ["train"])
+    assert [stage["done"] for stage in until(jobs, job.key, "done")["stages"]] == [3]
+
+
 def test_the_same_is_not_queued_twice(jobs, scripts):
     scripts["train"] = "time.sleep(30)"
     job = jobs.add("anna", "train", ["train"])
