@@ -17,6 +17,7 @@ and then plays its own clip. Prints a JSON line for each:
     drawn, its look-ahead included; of these, predicting_ms and drawing_ms are work.
   server_cores, other_cores: CPU time per second of the server, and of everything else
     on the machine, the browser above all, which draws without a GPU.
+  resident_mb: memory of the server, at first and after each minute.
 """
 
 import argparse
@@ -35,6 +36,7 @@ import numpy as np
 import scipy.io.wavfile
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.live_speed import resident, slope
 from lokitalk_jax import structs
 
 # Keeps the time at which samples are sent, frames arrive and pictures are drawn.
@@ -165,7 +167,10 @@ def measured(page: Page, source: str, seconds: float, server: int) -> dict[str, 
     page.evaluate("for (const key in log) log[key].length = 0")
     drawn = page.evaluate("portrait.playing.drawn")
     spent, busy, began = cpu_s(server), busy_s(), time.monotonic()
-    page.wait_for_timeout(1000 * seconds)
+    memory = [resident(server)]
+    while (left := seconds + began - time.monotonic()) > 0:
+        page.wait_for_timeout(1000 * min(left, 60))
+        memory.append(resident(server))
     took = time.monotonic() - began
     spent, busy = cpu_s(server) - spent, busy_s() - busy
     playing = page.evaluate("portrait.playing")
@@ -179,7 +184,10 @@ def measured(page: Page, source: str, seconds: float, server: int) -> dict[str, 
         "held_ms": round(1000 * playing["held"]),
         "server_cores": round(spent / took, 2),
         "other_cores": round((busy - spent) / took, 2),
+        "resident_mb": [round(value, 1) for value in memory],
     }
+    if seconds >= 240:
+        facts["slope_mb_a_minute"] = slope(memory)
     log = page.evaluate("log")
     for name in "latency", "predicting", "drawing":
         key = "server" if name == "latency" else name
@@ -204,6 +212,7 @@ def main() -> None:
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--sizes", default="64,128,192,256", help="Pixels.")
     parser.add_argument("--seconds", type=float, default=15, help="Of each source.")
+    parser.add_argument("--sources", default="Microphone,Its clip")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -227,7 +236,7 @@ def main() -> None:
                 page.click("#start")
                 page.locator("fieldset").nth(4).wait_for(timeout=300_000)
                 page.wait_for_timeout(3000)
-                for source in "Microphone", "Its clip":
+                for source in arguments.sources.split(","):
                     found = measured(page, source, arguments.seconds, server)
                     facts = {"size": int(size), "source": source} | found
                     print(json.dumps(facts), flush=True)
