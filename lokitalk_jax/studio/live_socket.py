@@ -55,7 +55,7 @@ _BEHIND = 2 / structs.FPS  # seconds of its sound that are kept then
 _SETTINGS = ("gain", "controls", "sources", "map", "background", "idle")
 _SOURCES = {"lip": "audio", "eye": "auto", "head": "own"}
 _LARGEST = 1024  # pixels
-_SIZES = (64, 96, 128, 192, 256)  # of pictures, pixels
+_SIZES = (48, 64, 96, 128, 192, 256)  # of pictures, pixels
 
 
 class Session:

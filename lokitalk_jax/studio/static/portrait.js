@@ -23,8 +23,8 @@ export class Portrait extends EventTarget {
   muted = false;
 
   #canvas; #address; #socket; #context; #output; #picture; #hasMap = false;
-  #base = null; #held = FIRST; #lags = []; #onClock = ""; #frames = []; #sources = new Set();
-  #painted = null; #microphone; #offsets = []; #drawn = 0;
+  #base = null; #held = FIRST; #lags = []; #unanswered = []; #onClock = "";
+  #frames = []; #sources = new Set(); #painted = null; #microphone; #offsets = []; #drawn = 0;
 
   constructor(canvas, { url = location.origin, run, identity = "", token = "", size = "" }) {
     super();
@@ -139,10 +139,12 @@ export class Portrait extends EventTarget {
     const time = this.#timed(number, now, silent);
     if (!silent && this.#onClock === "sound") this.#play(sound, time);
     if ((size & 0x7fffffff) === 0) return;
-    this.#send({ received: number });
     const frame = { time, hasMap: size >>> 31 === 1, image: null };
-    // A page in the background draws nothing.
-    if (document.hidden) this.#forget();
+    // A page in the background draws nothing, and lets the server rest.
+    if (document.hidden) {
+      this.#forget();
+      this.#unanswered.push(number);
+    } else this.#send({ received: number });
     this.#frames.push(frame);
     createImageBitmap(new Blob([new Uint8Array(data, HEAD + 2 * SAMPLES)]))
       .then((image) => { frame.image = image; });
@@ -154,7 +156,8 @@ export class Portrait extends EventTarget {
     const begins = number * FRAME;
     this.#lags.push(now - begins);
     if (this.#lags.length > LAGS) this.#lags.shift();
-    const wanted = this.#lags.toSorted((a, b) => a - b)[Math.floor(0.95 * (this.#lags.length - 1))] + SLACK;
+    const sorted = this.#lags.toSorted((a, b) => a - b);
+    const wanted = sorted[Math.floor(0.95 * (sorted.length - 1))] + SLACK;
     this.#base ??= now - begins + FIRST;
     if (silent) this.#base += Math.max(-STEP, Math.min(STEP, wanted - this.#base));
     const soonest = now - begins + SOON;
@@ -190,9 +193,11 @@ export class Portrait extends EventTarget {
     this.#forget();
     this.#base = null;
     this.#lags = [];
+    this.#unanswered = [];
   }
 
   #show = () => {
+    for (const received of this.#unanswered.splice(0)) this.#send({ received });
     const now = this.#now();
     // What is played now is heard after the latency of the output; half of a screen's
     // frame centres the error.
