@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ from lokitalk_jax.preparation import face_model
 from lokitalk_jax.progress import Progress, track
 
 UNSTATED = "unstated"
+
+_NAME = 120  # letters of the name of a video, as file systems limit them
 
 
 class PairOptions(NamedTuple):
@@ -187,6 +190,7 @@ def score(
             f"{paths[1]} has any; leave it out"
         )
     name = named.clip if named.system == options.signals else "_".join(named[:2])
+    name = re.sub(r"[\\/]", "_", name)[-_NAME:]  # programs may be named by their paths
     sources = pair.truth.frames, pair.prediction.frames
     with contextlib.ExitStack() as stack:
         both = detectors or stack.enter_context(_detectors(options))

@@ -277,6 +277,20 @@ def test_rows_say_how_each_clip_is_coded_and_how_large_it_is(tmp_path):
     }
 
 
+def test_programs_may_be_called_like_their_paths(folders, monkeypatch):
+    monkeypatch.setattr(face_model, "find", lambda _: None)
+    flags = [f"--truth={folders}/true"]
+    for name in "good", "soft":
+        (folders / name / "mine" / "out").mkdir(parents=True)
+        (folders / name / "one").rename(folders / name / "mine" / "out" / "one")
+        flags.append(f"--pred={folders}/{name}/mine/out")
+    assert compare.main([*flags, f"--out={folders}/page"]) == 0
+    result = json.loads((folders / "page" / "metrics.json").read_text())
+    names = [f"{folders}/{name}/mine/out" for name in ("good", "soft")]
+    assert list(result["systems"]) == names
+    assert len(list((folders / "page").glob("*.mp4"))) == 2
+
+
 def test_options_that_cannot_be_used_are_named_as_flags(folders, capsys):
     for truth, flag, message in (
         ("true", f"--labels={folders}/true/one", "are of one clip, and one, two are"),
