@@ -34,6 +34,12 @@ _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has the latter onl
 _CLOCK = re.compile(r"^\d\d:\d\d:\d\d ")  # that lines of the log begin with
 
 
+# Advice that names a flag, and what a page says instead.
+_ON_THE_PAGE = {
+    "pass --no-audio to prepare a silent identity": "take one in which somebody speaks"
+}
+
+
 @dataclasses.dataclass
 class Job:
     """One command.
@@ -246,7 +252,10 @@ class Jobs:
         lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
         line = _CLOCK.sub("", lines[-1]) if lines else f"it ended with status {code}"
         line = line.removeprefix(f"lokitalk {job.kind}: ").removeprefix("lokitalk: ")
-        return line.replace(f"{self._root}{os.sep}", "")
+        line = line.replace(f"{self._root}{os.sep}", "")
+        for flag, page in _ON_THE_PAGE.items():
+            line = line.replace(flag, page)
+        return line
 
     def _finish(self, job: Job, state: str) -> None:
         job.state, job.ended, job.process = state, time.time(), None

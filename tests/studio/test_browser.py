@@ -151,7 +151,7 @@ def test_a_page_without_its_server_says_so_until_it_is_back(browser, scripts, tm
 def test_two_tabs_show_and_stop_the_same_job(page, studio, scripts):
     tiny_folder.write(studio.root / "data" / "anna")
     scripts["train"] = "report('training', 3, 10, 90.0); time.sleep(60)"
-    other = page.context.new_page()
+    other = page.context.browser.new_page()
     for tab in page, other:
         tab.goto(f"{studio.address}/#anna/train")
         tab.check("#consent")

@@ -67,6 +67,17 @@ def test_a_failure_says_why_in_the_words_of_the_command(jobs, root, scripts):
     assert until(jobs, job.key, "failed")["message"] == "clips/x.mp4 shows nobody"
 
 
+def test_advice_on_the_page_names_no_flag(jobs, scripts):
+    scripts["prepare"] = """
+from lokitalk_jax.cli import terminal
+text = "x.mp4 has no audio stream; pass audio=False to prepare a silent identity"
+sys.exit("lokitalk prepare: " + terminal.as_flags(text, ["no-audio"]))
+"""
+    job = jobs.add("anna", "prepare", ["prepare"])
+    message = until(jobs, job.key, "failed")["message"]
+    assert message == "x.mp4 has no audio stream; take one in which somebody speaks"
+
+
 def test_a_killed_command_is_named_as_such(jobs, scripts):
     scripts["train"] = "report('training', 1, 9)\nos.kill(os.getpid(), 9)"
     job = jobs.add("anna", "train", ["train"])

@@ -12,9 +12,10 @@ const RATE = 16000;
 const SAMPLES = 640;
 const FRAME = SAMPLES / RATE;
 const HEAD = 8;
-// Seconds that frames wait for those which come later: the first one, any, and beyond
-// the time that 95% of the last LAGS needed; and the most that this changes per frame.
-const FIRST = 0.06, SOON = 0.01, SLACK = 0.02, STEP = 0.005;
+// Seconds that frames wait for those which come later: the first frame; any, at least;
+// beyond the time that most of the last LAGS frames needed; beyond their median, at most;
+// and by how much this changes with each frame.
+const FIRST = 0.06, SOON = 0.01, SLACK = 0.02, MOST = 0.6, STEP = 0.005;
 const LAGS = 100;
 
 export class Portrait extends EventTarget {
@@ -150,20 +151,22 @@ export class Portrait extends EventTarget {
       .then((image) => { frame.image = image; });
   }
 
-  // When a frame that has arrived is shown and heard: late enough for nearly all of them.
-  // While nothing sounds, this moves to what the last frames needed.
+  // When a frame that has arrived is shown and heard. With sound, late enough for nearly
+  // all of them; otherwise nothing has to stay whole, and it is as soon as most arrive.
   #timed(number, now, silent) {
     const begins = number * FRAME;
     this.#lags.push(now - begins);
     if (this.#lags.length > LAGS) this.#lags.shift();
     const sorted = this.#lags.toSorted((a, b) => a - b);
-    const wanted = sorted[Math.floor(0.95 * (sorted.length - 1))] + SLACK;
+    const lag = (share) => sorted[Math.floor(share * (sorted.length - 1))];
+    const nearly = Math.min(lag(0.95), lag(0.5) + MOST);
+    const wanted = (this.muted ? lag(0.5) : nearly) + SLACK;
     this.#base ??= now - begins + FIRST;
     if (silent) this.#base += Math.max(-STEP, Math.min(STEP, wanted - this.#base));
     const soonest = now - begins + SOON;
-    // Too late for its time: all are held back longer from here on.
-    if (this.#base < soonest) this.#base = Math.max(wanted, soonest);
-    const time = this.#base + begins;
+    // Too late for its sound: all are held back longer from here on.
+    if (this.#base < soonest && !this.muted) this.#base = Math.max(wanted, soonest);
+    const time = begins + Math.max(this.#base, soonest);
     this.#held += 0.05 * (time - now - this.#held);
     return time;
   }
