@@ -120,6 +120,25 @@ def test_a_file_names_the_person_and_no_name_is_taken_twice(page, studio, tmp_pa
     page.get_by_text("Ann_1 is here already").wait_for()
 
 
+def test_a_clip_that_does_not_work_gives_way_to_another(
+    page, studio, scripts, tmp_path
+):
+    import video_files
+
+    pictures = [video_files.blob(40 + at, 30) for at in range(4)]
+    clip = video_files.encode(tmp_path / "ann.mp4", pictures, np.arange(4) / 25)
+    scripts["prepare"] = "sys.exit('lokitalk prepare: ann.mp4 shows nobody')"
+    page.goto(studio.address)
+    page.set_input_files("input[type=file]", clip)
+    page.get_by_role("button", name="Prepare", exact=True).click()
+    page.get_by_text("Ann.mp4 shows nobody.").wait_for()
+    page.get_by_role("button", name="Take another clip").click()
+    scripts["prepare"] = "report('frames', 4, 4)"
+    page.set_input_files("input[type=file]", clip)
+    page.get_by_role("button", name="Prepare", exact=True).click()
+    page.get_by_text("Preparing: done").wait_for()
+
+
 def test_files_that_cannot_be_used_are_refused_in_words(
     page, studio, tmp_path, monkeypatch
 ):
