@@ -8,18 +8,13 @@
 
 Frames come 25 times a second, each with its sound, whether somebody speaks or not. The
 newest frame is drawn; those before it, which would come late, repeat the picture before
-them, so sound has no gaps. Drawing takes what the motion, the sound and other programs
-leave of the cores: it has a lower priority, where the system lets threads have one.
+them, so sound has no gaps.
 """
 
 import collections
-import contextlib
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -34,7 +29,6 @@ _Arrived = tuple[PendingFrame, float]
 _TICK = 0.005  # seconds between two looks at the clock
 _MOST_FRAMES = 500  # that wait for a reader; the oldest are dropped
 _SHARE = 0.1  # of a new value in a running mean
-_NICE = 5  # added to the priority of drawing
 
 
 class LiveReport(NamedTuple):
@@ -95,9 +89,7 @@ class LiveStream:
 
     def __enter__(self) -> Self:
         """Compiles the programs and starts the clock."""
-        # Threads that draw are started by the first frame, and inherit its priority.
-        with ThreadPoolExecutor(1, initializer=_lower_priority) as first:
-            self._picture = first.submit(self.live.prepare).result()
+        self._picture = self.live.prepare()
         self._queue = SoundQueue(time.monotonic())
         for thread in self._threads:
             thread.start()
@@ -203,7 +195,6 @@ class LiveStream:
                 self._changed.notify_all()
 
     def _draw(self) -> None:
-        _lower_priority()
         before = None
         while (pending := self._next()) is not None:
             draws = self.draws
@@ -258,14 +249,6 @@ class LiveStream:
     def _measure(self, name: str, value: float) -> None:
         before = self._means.get(name, value)
         self._means[name] = before + _SHARE * (value - before)
-
-
-def _lower_priority() -> None:
-    """Has this thread, and those that it starts, give way; Linux only."""
-    if sys.platform == "linux":  # elsewhere it would be the whole process
-        with contextlib.suppress(OSError):
-            thread = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, thread, _NICE)
 
 
 def _same(one: tuple[PendingFrame, View], other: tuple[PendingFrame, View]) -> bool:

@@ -1,9 +1,6 @@
 """Live avatars at the pace of a clock: sound kept whole, late frames left out."""
 
 import itertools
-import os
-import sys
-import threading
 
 import numpy as np
 import pytest
@@ -199,27 +196,6 @@ def test_nothing_is_drawn_while_nobody_can_take_it(live):
         assert np.diff([frame.time for frame in waiting]) == pytest.approx(FRAME)
         stream.draws = True
         assert any(frame.fresh for frame in itertools.islice(frames, 10))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority")
-def test_drawing_gives_way_to_motion(live):
-    found = {}
-
-    def noted(name, work):
-        def noting(*given):
-            thread = threading.get_native_id()
-            found[name] = os.getpriority(os.PRIO_PROCESS, thread)
-            return work(*given)
-
-        return noting
-
-    live.draw, live.predict = noted("draw", live.draw), noted("predict", live.predict)
-    with lokitalk.LiveStream(live) as stream:
-        assert found["draw"] > os.getpriority(os.PRIO_PROCESS, 0)
-        found.clear()
-        live.controls = live.controls._replace(turn=10.0)
-        list(itertools.islice(stream, 10))
-    assert found["draw"] > found["predict"]
 
 
 def test_an_error_in_a_thread_reaches_the_reader(live, tmp_path):
