@@ -1,4 +1,4 @@
-"""Commands run one after another in a process that lives as long as they let it."""
+"""Runs commands one after another in one process."""
 
 import json
 import os

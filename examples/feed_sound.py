@@ -3,7 +3,7 @@
     lokitalk studio                               # in another terminal
     python examples/feed_sound.py me speech.wav out.mp4
 
-`speech` stands for a speech synthesiser or a language model that speaks: it yields
+`speech` takes the place of a speech synthesiser: it yields
 pieces of sound, as fast as it likes. The studio plays them at their own pace, and the
 frames that come back hold the sound that belongs to them.
 """

@@ -7,9 +7,9 @@
 
 `names.txt` names, one on each line, the identities whose footage permits it; without
 it all of them are taken. The prior holds shared parameters and the encoder only, no
-person. `trained_on.json` says what it was trained on; give it along, with the
-attributions that the licences of the footage ask for. Called again after an
-interruption, it continues.
+person. `trained_on.json` lists its training data; distribute it together with the
+prior, with the attributions that the licences of the footage ask for. Called again
+after an interruption, it continues.
 
 Images are small, whatever the preset: a prior knows how faces move and roughly how they
 look, which small images show, and adaptation fills the finer levels of the preset's

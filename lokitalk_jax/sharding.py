@@ -95,7 +95,7 @@ def owned_slots(count: int, mesh: Mesh) -> list[int]:
     sharding = NamedSharding(mesh, P("identity"))
     slots = set()
     for index in sharding.addressable_devices_indices_map((count,)).values():
-        assert index is not None  # of addressable devices there is one
+        assert index is not None  # a process has devices
         slots.update(range(*index[0].indices(count)))
     return sorted(slots)
 

@@ -75,7 +75,7 @@ def test_a_holder_on_another_host_is_waited_for(tmp_path):
             process.kill()
 
 
-def test_where_the_system_has_no_such_locks_the_block_runs(tmp_path, monkeypatch):
+def test_where_the_system_has_no_locks_the_block_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(folder_lock, "fcntl", None)  # as on Windows
     with folder_lock.hold(tmp_path / "run"), folder_lock.hold(tmp_path / "run"):
         assert not list((tmp_path / "run").iterdir())

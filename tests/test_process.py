@@ -76,6 +76,8 @@ def callback(phase, _):
         os.kill(os.getpid(), int(sys.argv[1]))
         time.sleep(0.01)  # the signal is handled here
 
+# A shell that starts tests in the background ignores SIGINT for all of them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 gc.callbacks.append(callback)
 with process.ending_on_term():
     gc.collect()

@@ -104,3 +104,19 @@ def test_lines_of_a_benchmark_keep_their_numbers():
         "benchmark": "grid",
         "ms_ours": 3.25,
     }
+
+
+def test_figures_in_the_prose_of_the_readme_are_recorded():
+    """Decimals of a paragraph that links to results are values of their lines."""
+    seen = 0
+    for paragraph in (summary.ROOT / "README.md").read_text().split("\n\n"):
+        named = set(re.findall(r"results/(\w+)\.md", paragraph)) & set(RESULTS)
+        if not named or paragraph.startswith("<!--"):
+            continue
+        lines = [line for name in named for line in RESULTS[name]]
+        values = [v for line in lines for v in line.values() if type(v) is float]
+        for figure in re.findall(r"(?<![\w.=])\d+\.\d+(?![\w.])", paragraph):
+            digits = len(figure.partition(".")[2])
+            assert any(f"{abs(v):.{digits}f}" == figure for v in values), figure
+            seen += 1
+    assert seen >= 5

@@ -155,8 +155,8 @@ class Avatar:
             the torso goes with it.
           gain: factors of the motion about rest, such as {"lip": 1.2, "head": 0.5}.
           seed: of the blinks.
-          features: a .npy file of features of the sound, for an Audio2Motion that was
-            trained on such.
+          features: a .npy file of features of the sound that another program computed,
+            for an Audio2Motion that was trained on features of that program.
           background: see `reenact`.
 
         Raises:

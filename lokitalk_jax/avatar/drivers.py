@@ -13,7 +13,12 @@ from lokitalk_jax.data.folder import IdentityFolder
 
 
 class Speaker(NamedTuple):
-    """An identity that speaks: its clip, and the signals that it was fitted with."""
+    """An identity that speaks.
+
+    Attributes:
+      record: of its clip.
+      fitted: the signals that its lips were fitted with.
+    """
 
     record: ClipRecord
     fitted: signals.Fitted

@@ -64,7 +64,7 @@ def comparison(truth: np.ndarray, prediction: np.ndarray) -> dict[str, np.ndarra
 
 
 def row(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Pictures of one height side by side under their labels, uint8 [H', W', 3]."""
+    """Pictures uint8 [H, W, 3] in a row under their labels, enlarged: [H', W', 3]."""
     return image_grid.side_by_side({k: enlarged(v) for k, v in pictures.items()})
 
 

@@ -40,8 +40,8 @@ class Original:
         self.height, self.width = self._clip.height, self._clip.width
         if not layout.is_identity(record.source):
             raise ValueError(
-                f"paste={path} needs the identity folder {record.source}, which "
-                f"states where {record.name!r} is in the video and is gone; put it back"
+                f"paste={path} needs the identity folder {record.source}, which is "
+                f"gone: put it back; it states where {record.name!r} is in the video"
             )
         source = IdentityFolder(record.source).meta.source
         if "window" not in source:

@@ -100,7 +100,12 @@ def moved(
 
 
 def surface(maps: Rendered, intrinsics: np.ndarray) -> np.ndarray:
-    """Points that pixels show, in the camera frame, float32 [H, W, 3], metres."""
+    """Points that pixels show, in the camera frame, float32 [H, W, 3], metres.
+
+    Args:
+      maps: of the render.
+      intrinsics: [3], see `structs.Camera`.
+    """
     height, width = maps.alpha.shape
     opaque = maps.alpha**_OPAQUE_POWER + 1e-6
     total = cv2.GaussianBlur(opaque, (0, 0), _NEIGHBOURS)

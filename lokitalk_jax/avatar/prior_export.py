@@ -32,8 +32,8 @@ def export(run: OpenRun, out: str | os.PathLike) -> pathlib.Path:
       the folder.
 
     Raises:
-      ValueError: the folder holds something, or the run has one identity, of which the
-        mean would be a copy.
+      ValueError: the folder holds something, or the run has a single identity, and the
+        mean would be a copy of it.
     """
     out = pathlib.Path(out)
     if out.exists() and any(out.iterdir()):

@@ -20,13 +20,13 @@ REGIONS = ("lip", "eye", "head")
 class Sources(NamedTuple):
     """Where each region's motion comes from.
 
-    Everywhere else than from the words listed, it comes from the clip of an identity of
-    the run, of an identity folder, or from a signal table (a .csv file).
+    A clip is an identity of the run or the path of an identity folder; a table is the
+    path of a .csv file of signals.
 
     Attributes:
-      lip: "audio", the run's voice; "still"; or else.
-      eye: "auto", blinks; "open"; or else.
-      head: "own", the training poses; "still"; or else. The torso follows it.
+      lip: "audio", predicted by the run's voice; "still"; a clip; or a table.
+      eye: "auto", blinks; "open"; a clip; or a table.
+      head: "own", the training poses; "still"; a clip; or a table. The torso follows.
       gain: factors of the motion about rest, by region.
       seed: of the blinks.
       features: a .npy file of features of the sound, for a voice that was trained on

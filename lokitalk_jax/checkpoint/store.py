@@ -235,7 +235,7 @@ class Checkpoints:
         """The item `meta`.
 
         Raises:
-          ValueError: it is damaged; so do the methods below.
+          ValueError: it is damaged. The methods below raise it too.
         """
         found = self._json(step, "meta")
         names, config_hash = found.get("identities"), found.get("config_hash")

@@ -38,7 +38,7 @@ def _compare(flags: argparse.Namespace) -> None:
         if flags.panels is not None:
             names = names or [f"panel {k}" for k in range(2, flags.panels + 1)]
             scores = systems.evaluate_panels(flags.truth, names, out, **more)
-        elif len(flags.pred) > 1 or names or _holds_clips(flags.truth):
+        elif len(flags.pred) > 1 or names or _hold_clips(flags.truth, *flags.pred):
             names = names or _names(flags.pred)
             preds = dict(zip(names, flags.pred, strict=True))
             scores = systems.evaluate_systems(flags.truth, preds, out, **more)
@@ -76,10 +76,13 @@ def _check(flags: argparse.Namespace, names: Sequence[str]) -> None:
         )
 
 
-def _holds_clips(truth: pathlib.Path) -> bool:
+def _hold_clips(*paths: pathlib.Path) -> bool:
+    """Whether one of the paths is a folder of clips."""
     from lokitalk_jax.evaluation import systems
 
-    return truth.is_dir() and truth not in systems.clips_in(truth).values()
+    return any(
+        path.is_dir() and path not in systems.clips_in(path).values() for path in paths
+    )
 
 
 def _names(paths: Sequence[pathlib.Path]) -> list[str]:
@@ -104,7 +107,7 @@ def _parser(program: str) -> terminal.Parser:
         type=pathlib.Path,
         action="append",
         default=[],
-        help="prediction, frame k of which shows true frame k: a video or folder of "
+        help="prediction; its frame k shows true frame k: a video or folder of "
         "frames; or, with a folder of clips as --truth, a folder of predictions with "
         "the names of the clips; again for each further program",
     )

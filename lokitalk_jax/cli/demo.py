@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "lokitalk demo")
 def _parser(program: str) -> terminal.Parser:
     parser = terminal.Parser(program, _DESCRIPTION.format(program=program))
     add = parser.add_argument
-    add("--out", type=pathlib.Path, required=True, help="folder of their folders")
+    add("--out", type=pathlib.Path, required=True, help="folder of the identities")
     add("--identities", type=int, default=4, help="number of heads (default 4)")
     add("--seconds", type=float, default=8.0, help="length of each clip (default 8)")
     add("--size", type=int, default=128, help="height and width, pixels (default 128)")

@@ -146,7 +146,7 @@ def _add_video(parser: terminal.Parser) -> None:
         "--out",
         type=pathlib.Path,
         required=True,
-        help="the identity folder; of several videos the folder of their folders",
+        help="the identity folder; with several videos the folder that holds theirs",
     )
     add("--size", type=int, default=512, help="longest side in pixels (default 512)")
     add(
@@ -159,7 +159,7 @@ def _add_video(parser: terminal.Parser) -> None:
     add("--end", type=float, help="seconds")
     add("--no-audio", action="store_true", help="prepare without sound")
     add("--audio-track", type=int, help="number of the audio track, from 1")
-    add("--person", help="of several in view: left, right, number from the left, x,y")
+    add("--person", help="who is meant in view: left, right, a number, or x,y")
     add(
         "--audio-offset",
         default="auto",
@@ -183,7 +183,7 @@ def _add_video(parser: terminal.Parser) -> None:
         "--at-once",
         type=int,
         default=2,
-        help="of several videos, how many are prepared at the same time (default 2)",
+        help="number of videos that are prepared at the same time (default 2)",
     )
 
 

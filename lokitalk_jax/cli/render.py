@@ -175,9 +175,9 @@ def _add_reenact(parser: terminal.Parser) -> None:
     group = parser.add_argument_group(
         "driving by another identity of the run, or by an identity folder"
     )
-    group.add_argument("--drive", help="for lip, eye and head")
+    group.add_argument("--drive", help="drives lip, eye and head")
     for region in ("lip", "eye", "head"):
-        group.add_argument(f"--{region}", help=f"for {region} alone")
+        group.add_argument(f"--{region}", help=f"drives {region} alone")
     _add_pictures(parser)
 
 
@@ -193,22 +193,22 @@ def _add_speak(parser: terminal.Parser) -> None:
     )
     group = parser.add_argument_group(
         "motion",
-        "Each region also follows an identity of the run, an identity folder, or a "
-        ".csv file of --export-curves.",
+        "A region takes one of the words below, an identity of the run, an identity "
+        "folder, or a .csv file of --export-curves.",
     )
     add = group.add_argument
     add("--lip", default="audio", help="audio (default) or still")
     add("--eye", default="auto", help="auto, which blinks (default), or open")
     add("--head", default="own", help="own, the clip's poses (default), or still")
     add("--idle", help="in pauses: own, those of the clip; or as above (default: none)")
-    add("--gain", type=_gains, help="of the regions' motion: lip:1.2,head:0.5")
+    add("--gain", type=_gains, help="factors of the motion: lip:1.2,head:0.5")
     add(
         "--style",
         default="own",
         help="manner of speaking: own, as in the clip (default), neutral, an identity "
         "of the run or an identity folder",
     )
-    add("--seed", type=int, default=0, help="of the blinks")
+    add("--seed", type=int, default=0, help="seed of the blinks")
     add("--export-curves", type=pathlib.Path, help="write the signals into a .csv file")
     _add_pictures(parser)
 
@@ -246,7 +246,7 @@ def _add_identity(parser: terminal.Parser) -> None:
         "--workdir", type=pathlib.Path, required=True, help="folder of the run"
     )
     who = parser.add_mutually_exclusive_group()
-    who.add_argument("--identity", help="of the run; a run of one needs no name")
+    who.add_argument("--identity", help="identity; not needed in a run of one")
     who.add_argument(
         "--reference",
         type=pathlib.Path,
@@ -278,7 +278,7 @@ def _add_pictures(parser: terminal.Parser) -> None:
     )
     add("--maps", action="store_true", help="show depth, regions and deformation too")
     add("--size", type=int, help="pixels along the longest side (default: as trained)")
-    add("--fps", type=float, default=25.0, help="frames a second (default 25), blended")
+    add("--fps", type=float, default=25.0, help="frames a second (default 25)")
     add("--latest-frame", type=pathlib.Path, help="a picture of the newest frame, .jpg")
 
 

@@ -84,8 +84,8 @@ def as_flags(message: str, flags: Collection[str]) -> str:
 
     Args:
       message: the error.
-      flags: names of the flags; `max-frames` stands for the parameter max_frames, and
-        `config.train.steps` for the field train.steps.
+      flags: names of the flags; `max-frames` is the flag of the parameter max_frames,
+        and `config.train.steps` that of the field train.steps.
     """
     # A remedy may name a run to train, whichever command meets the error.
     flags = ["config", "workdir", *flags]

@@ -26,7 +26,7 @@ class FolderImages:
         """Frame `index`, RGB uint8 [H, W, 3].
 
         Raises:
-          ValueError: it is missing or damaged; so do the methods below.
+          ValueError: it is missing or damaged. The methods below raise it too.
         """
         return image_file.read_rgb(layout.frame(self.path, index))
 

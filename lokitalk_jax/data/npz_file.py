@@ -1,4 +1,4 @@
-"""Reads .npz files, of which every kind of damage is one error."""
+"""Reads .npz files; every kind of damage raises the same error."""
 
 import os
 
@@ -17,7 +17,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
         try:
             with np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
-        except Exception as error:  # of zipfile, zlib or NumPy, by where the damage is
+        except Exception as error:  # zipfile, zlib or NumPy raise it
             raise ValueError(f"{os.fspath(path)} is damaged ({error})") from error
 
 

@@ -13,7 +13,11 @@ _TRIES = 64
 
 
 class Importance(NamedTuple):
-    """Sampling weight of a pixel: the sum over the masks it lies in."""
+    """Sampling weight of a pixel: the sum over the masks it lies in.
+
+    Attributes:
+      background, person, lip, eye: weight of each mask; every pixel has the first.
+    """
 
     background: float = 0.15
     person: float = 1.0

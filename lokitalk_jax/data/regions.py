@@ -102,14 +102,14 @@ def falloff(radius: np.ndarray) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
-def radius_table(entries: int = 512) -> tuple[np.ndarray, np.ndarray, float]:
+def radius_table() -> tuple[np.ndarray, np.ndarray, float]:
     """For sampling points of a blurred unit ellipse: `np.interp(u, cdf, radii)`.
 
     Returns:
-      The cumulative share of the mass [entries], the radii [entries] that contain it,
-      and the mass: the integral of `falloff` over the plane.
+      the cumulative share of the mass [M], the radii [M] that contain it, and the
+      mass: the integral of `falloff` over the plane.
     """
-    radii = np.linspace(0, _OUTER, entries)
+    radii = np.linspace(0, _OUTER, 512)
     density = falloff(radii) * radii
     cdf = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
     return cdf / cdf[-1], radii, float(2 * np.pi * cdf[-1] * radii[1])

@@ -8,6 +8,7 @@ import numpy as np
 # An error stops training or spoils it; a warning costs quality; a note is information.
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
+_LISTED = 3  # items that a finding names
 
 # The usual remedies.
 PREPARE_AGAIN = "prepare the video again"
@@ -35,8 +36,8 @@ class Finding(NamedTuple):
         return f"{self.severity}: {self.where}: {self.seen}; {self.remedy}"
 
 
-def listed(items: Sequence | np.ndarray, most: int = 3) -> str:
+def listed(items: Sequence | np.ndarray) -> str:
     """The first of items [M] and the number of the others: "4, 5, 6 and 12 more"."""
-    shown = ", ".join(str(item) for item in items[:most])
-    rest = len(items) - most
+    shown = ", ".join(str(item) for item in items[:_LISTED])
+    rest = len(items) - _LISTED
     return f"{shown} and {rest} more" if rest > 0 else shown

@@ -54,7 +54,7 @@ def examine(path: pathlib.Path, progress: Progress | None) -> Iterator[Finding]:
         yield Finding(NOTE, "no_features", peer_layout.FEATURES, seen, remedy)
     for file in features:
         for one in sound.features(file, count):
-            # Importing makes features of its own.
+            # Import computes its own features.
             harmless = one.severity == ERROR
             yield one._replace(severity=WARNING) if harmless else one
     yield from expressions.examine(path, count)

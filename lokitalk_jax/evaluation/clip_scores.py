@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lokitalk_jax import structs
-from lokitalk_jax.evaluation import motion_scores
+from lokitalk_jax.evaluation import framing, motion_scores
 from lokitalk_jax.evaluation.face_pairs import Detectors, FacePairs
 from lokitalk_jax.evaluation.frame_scores import FrameScorer
 from lokitalk_jax.evaluation.metrics import (
@@ -93,18 +93,24 @@ class ClipScores:
         Returns:
           means and intervals as in `aggregate.clip_scores`; "motion", see
           `motion_scores.scores`, empty for frames with gaps; "composite" with its
-          parts, see the module of that name; "sync", the agreement with
+          parts, see the module of that name, which leave out scores of pixels where
+          "same_framing" in `more` is false; "sync", the agreement with
           the sound as in `sync.Sync` and that of the truth (keys ending in _truth),
           None without sound or for frames with gaps; "missed_faces", the number of
           frames with no face in truth or prediction; "frames", their number.
         """
         step = np.diff(self.frames).mean() if len(self.frames) > 1 else 1
         block = max(round(structs.FPS / step), 1)
-        means = aggregate.clip_scores(self.rows(), block)
+        rows = self.rows()
+        means = aggregate.clip_scores(rows, block)
         truth, prediction = self.faces.truth, self.faces.prediction
         motion, means["intervals"]["motion"] = self._motion(truth, prediction, block)
         seen = np.isfinite(truth).all((1, 2)) & np.isfinite(prediction).all((1, 2))
-        parts = composite.parts(_by_path({**means, "motion": motion}))
+        keys = self._composite_keys()
+        known = _by_path({**means, "motion": motion})
+        parts = composite.parts({key: known.get(key) for key in keys})
+        drawn = self._resampled(rows, keys, block)
+        means["intervals"]["composite"] = composite.interval(drawn, parts)
         return {
             **means,
             "motion": motion,
@@ -124,6 +130,29 @@ class ClipScores:
     def gapless(self) -> bool:
         """Whether the frames follow each other, so that motion can be scored."""
         return self.frames[-1] - self.frames[0] + 1 == len(self.frames)
+
+    def _composite_keys(self) -> list[str]:
+        """Scores that make up the composite, without those of another framing."""
+        elsewhere = self.more.get("same_framing") is False
+        return [
+            key for key in composite.KEYS if not (elsewhere and framing.compares(key))
+        ]
+
+    def _resampled(
+        self, rows: list[Row], keys: list[str], block: int
+    ) -> dict[str, np.ndarray]:
+        """Scores by path in resamples of the frames; those that exist."""
+        drawn = {}
+        if self.gapless():
+            of = self.faces.truth, self.faces.prediction, self.events(), block
+            names = [key.removeprefix("motion.") for key in keys]
+            found = motion_scores.resampled(*of, names)
+            drawn = {f"motion.{name}": values for name, values in found.items()}
+        for key in keys:
+            values = aggregate.resampled(rows, key, block) if key in rows[0] else None
+            if values is not None:
+                drawn[key] = values
+        return drawn
 
     def _motion(
         self, truth: np.ndarray, prediction: np.ndarray, block: int

@@ -42,13 +42,14 @@ def without_pixels(clip: Clip) -> Clip:
     scores = dict(clip.scores)
     scores["intervals"] = _without(scores["intervals"])
     rows = [
-        {key: None if _compares(key) else value for key, value in row.items()}
+        {key: None if compares(key) else value for key, value in row.items()}
         for row in clip.rows
     ]
     return clip._replace(scores=_without(scores), rows=rows, extremes=None)
 
 
-def _compares(key: str) -> bool:
+def compares(key: str) -> bool:
+    """Whether a score, by its path, compares pixel with pixel."""
     region, _, name = key.partition(".")
     if region in structs.REGIONS:
         return True  # the true region is elsewhere in the prediction
@@ -60,7 +61,7 @@ def _without(tree: dict[str, Any]) -> dict[str, Any]:
     for name, value in tree.items():
         if name in ("frame", *structs.REGIONS):
             found[name] = {
-                key: None if _compares(f"{name}.{key}") else one
+                key: None if compares(f"{name}.{key}") else one
                 for key, one in value.items()
             }
         elif name in _LANDMARKS:

@@ -1,5 +1,6 @@
 """Scores of a clip's motion: lips, head and brows of all frames together."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -83,6 +84,29 @@ def statistics(
             ),
         }
     return found
+
+
+def resampled(
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    events: SoundEvents | None,
+    block: int,
+    names: Collection[str],
+) -> dict[str, np.ndarray]:
+    """Some scores in resamples of the frames, by name; see `bootstrap.draws`.
+
+    Args:
+      truth, prediction, events, block: see `scores`.
+      names: of the scores.
+
+    Returns:
+      [resamples] each, NaN where a score does not exist; empty for too few frames.
+    """
+    if len(truth) < MIN_FRAMES:
+        return {}
+    found = statistics(truth, prediction, events)
+    drawn = {name: found[name].resampled(block) for name in names if name in found}
+    return {name: values for name, values in drawn.items() if values is not None}
 
 
 def scores(

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -24,9 +25,12 @@ from lokitalk_jax.evaluation.reachable import PICTURES, Reachable
 from lokitalk_jax.evaluation.report.clip import Clip
 from lokitalk_jax.evaluation.results import Scores
 from lokitalk_jax.media import recoding
+from lokitalk_jax.preparation import face_model
 from lokitalk_jax.progress import Progress, track
 
 UNSTATED = "unstated"
+
+_NAME = 120  # letters of the name of a video, as file systems limit them
 
 
 class PairOptions(NamedTuple):
@@ -122,9 +126,8 @@ def evaluate_pair(
 
 def header(pairs: list[Pair], options: PairOptions) -> dict:
     """Facts about all pairs, see `results.write`."""
-    surveys = [pair.truth.survey for pair in pairs]
-    sizes = {max(one.height, one.width) for one in surveys}
-    lossless = all(pair.prediction.lossless for pair in pairs)
+    sizes = {_size(pair) for pair in pairs}
+    codings = sorted({_coding(pair, options) for pair in pairs})
     return {
         "config_hash": None,
         "step": None,
@@ -132,8 +135,18 @@ def header(pairs: list[Pair], options: PairOptions) -> dict:
         "protocol": options.protocol,
         "signals": options.signals,
         "tracking": UNSTATED,
-        "coding": options.recode or ("lossless" if lossless else "coded as stored"),
+        # Each clip also states its own.
+        "coding": " or ".join(codings),
     }
+
+
+def _size(pair: Pair) -> int:
+    return max(pair.truth.survey.height, pair.truth.survey.width)
+
+
+def _coding(pair: Pair, options: PairOptions) -> str:
+    stored = "lossless" if pair.prediction.lossless else "coded as stored"
+    return options.recode or stored
 
 
 def score(
@@ -159,6 +172,7 @@ def score(
       ValueError: labels, weights or face model cannot be used.
     """
     pair = named.pair
+    facts = {"coding": _coding(pair, options), "size": _size(pair)}
     weights = None
     if options.syncnet is not None:
         weights = syncnet_network.load(pathlib.Path(options.syncnet))
@@ -176,6 +190,7 @@ def score(
             f"{paths[1]} has any; leave it out"
         )
     name = named.clip if named.system == options.signals else "_".join(named[:2])
+    name = re.sub(r"[\\/]", "_", name)[-_NAME:]  # programs may be named by their paths
     sources = pair.truth.frames, pair.prediction.frames
     with contextlib.ExitStack() as stack:
         both = detectors or stack.enter_context(_detectors(options))
@@ -208,6 +223,7 @@ def score(
             found = syncnet.score(weights, source.frames(), landmarks, sound)
             scores.more[key] = found
     scores.more["same_framing"] = framing.same(*faces)
+    scores.more |= facts
     scores.more["late_frames"] = pair.late
     scores.more["aligned"] = pair.aligned or None
     scores.more["sound"] = None if sound is None else sound_of
@@ -225,4 +241,10 @@ def default_folder(pred: pathlib.Path, options: PairOptions) -> pathlib.Path:
 
 
 def _detectors(options: PairOptions):
+    path = options.face_model
+    if path is not None and not pathlib.Path(path).is_file():
+        raise ValueError(
+            f"face_model={path} does not exist; leave it out to search for "
+            f"{face_model.NAME}"
+        )
     return face_pairs.open_detectors(options.face_model)

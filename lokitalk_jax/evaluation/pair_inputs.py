@@ -16,6 +16,7 @@ from lokitalk_jax.preparation import source_video
 _LOG = logging.getLogger(__name__)
 
 _LOSSLESS = (".png", ".bmp")
+_STRETCH = 0.02  # by which scaling may change the ratio of width and height
 
 
 class Side(NamedTuple):
@@ -77,10 +78,12 @@ def match(truth: Side, prediction: Side, any_lag: bool, align: bool) -> Pair:
         truth's size.
 
     Raises:
-      ValueError: they do not correspond, see `frame_match.check_pair`.
+      ValueError: they do not correspond, see `frame_match.check_pair`, or their ratios
+        of width and height differ.
     """
     aligned = ""
     if align:
+        frame_match.check_rates(*((x.frames, x.survey) for x in (truth, prediction)))
         truth, prediction, aligned = _aligned(truth, prediction)
     late = frame_match.check_pair(
         (truth.frames, truth.survey),
@@ -102,8 +105,7 @@ def coded(pair: Pair, factor: int) -> Pair:
 def _aligned(truth: Side, prediction: Side) -> tuple[Side, Side, str]:
     done = []
     counts = truth.survey.count, prediction.survey.count
-    shared = min(counts)
-    late = frame_match.lag(*(_first(x.survey, shared) for x in (truth, prediction)))
+    late, known = frame_match.shift(truth.survey, prediction.survey)
     starts = max(-late, 0), max(late, 0)
     count = min(n - start for n, start in zip(counts, starts, strict=True))
     sides = []
@@ -116,10 +118,23 @@ def _aligned(truth: Side, prediction: Side) -> tuple[Side, Side, str]:
         if parts:
             done.append(f"frames cut from the {name}: {' and '.join(parts)}")
         sides.append(_cut(side, start, count))
+    if not known:
+        done.append(
+            "the motion in both agrees at no shift, so they are taken to begin at the "
+            "same moment"
+        )
     truth, prediction = sides
     size = truth.survey.height, truth.survey.width
     other = prediction.survey
     if (other.height, other.width) != size:
+        stretch = other.width * size[0] / (other.height * size[1])
+        if abs(stretch - 1) > _STRETCH:
+            raise ValueError(
+                f"{truth.frames.path} is {size[1]}x{size[0]} pixels, "
+                f"{prediction.frames.path} {other.width}x{other.height}; align=True "
+                "scales both ways alike, so cut both to the same part of the picture "
+                "first"
+            )
         done.append(
             f"prediction scaled from {other.width}x{other.height} to "
             f"{size[1]}x{size[0]}"
@@ -142,10 +157,6 @@ def _cut(side: Side, start: int, count: int) -> Side:
         side.survey._replace(count=count, thumbnails=thumbnails),
         sound,
     )
-
-
-def _first(survey: Survey, count: int) -> Survey:
-    return survey._replace(count=count, thumbnails=survey.thumbnails[:count])
 
 
 def _frames(path: pathlib.Path) -> pathlib.Path:

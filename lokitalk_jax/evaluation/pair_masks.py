@@ -23,6 +23,11 @@ def label_files(
     if path is None:
         return [None] * count
     source = pathlib.Path(path)
+    if not source.is_dir():
+        raise ValueError(
+            f"labels={source} is no folder; give an identity folder, or one of label "
+            "images or parsing maps"
+        )
     if layout.is_identity(source):
         source = source / layout.LABELS
     found = frame_source.open_source(source).pictures

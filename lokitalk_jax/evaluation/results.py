@@ -31,7 +31,7 @@ class Scores(NamedTuple):
     metrics: dict[str, Any]
 
     def summary(self) -> list[str]:
-        """A line for each identity and driving signal."""
+        """A line for each identity and driving signal, and how it was aligned."""
         return list(_lines(self.metrics))
 
 
@@ -91,8 +91,11 @@ def _lines(result: dict) -> Iterator[str]:
                 parts.append(
                     f"no face in {found['missed_faces']} of {found['frames']} frames"
                 )
-            protocol = f"{result['protocol']}, {result['coding']}"
+            coding = found.get("coding", result["coding"])
+            protocol = f"{result['protocol']}, {coding}"
             if result["tracking"] == "refined":
                 protocol += ", refined tracking"
-            mode = f"{protocol}, {driven_by}, {result['size']} px"
-            yield f"{name} ({mode}): {', '.join(parts)}"
+            size = found.get("size", result["size"])
+            yield f"{name} ({protocol}, {driven_by}, {size} px): {', '.join(parts)}"
+            if found.get("aligned"):
+                yield f"  aligned: {found['aligned']}"

@@ -32,7 +32,8 @@ def evaluate_systems(
       truth: a folder of clips (videos, folders of pictures, identity folders), or one
         clip.
       systems: by the program's name, its folder of predictions, or its one prediction.
-        A prediction has the name of its true clip, whatever the suffix.
+        A prediction has the name of its true clip, whatever the suffix; one that is
+        given by its own path for one clip given so may have any name.
       out: folder for the results, made if missing.
       options: how to score.
       progress: called after each frame.
@@ -51,13 +52,17 @@ def evaluate_systems(
     found = {name: clips_in(pathlib.Path(path)) for name, path in systems.items()}
     if not found:
         raise ValueError("systems is empty; give pred=PATH of at least one program")
-    names = _shared_names(truth, truths, found)
+    alone = truth in truths.values() and all(
+        pathlib.Path(systems[name]) in clips.values() for name, clips in found.items()
+    )
+    # A single prediction of a single clip may have any name.
+    names = list(truths) if alone else _shared_names(truth, truths, found)
     pairs = []
     for name in names:
         true = pair_inputs.open_side(truths[name])
         for number, (system, clips) in enumerate(found.items()):
-            # A single prediction may have any name.
-            side = pair_inputs.open_side(clips.get(name) or next(iter(clips.values())))
+            path = next(iter(clips.values())) if alone else clips[name]
+            side = pair_inputs.open_side(path)
             matched = pair_inputs.match(true, side, options.any_lag, options.align)
             pairs.append(Named(name, system, matched, rows=number == 0))
     stated = {"truth": str(truth), "systems": {k: str(v) for k, v in systems.items()}}
@@ -135,8 +140,6 @@ def _shared_names(
     found: Mapping[str, Mapping[str, pathlib.Path]],
 ) -> list[str]:
     """Names of the clips that all programs predicted."""
-    if len(truths) == 1 and all(len(clips) == 1 for clips in found.values()):
-        return list(truths)
     first, *_ = found
     for system, clips in found.items():
         if unknown := sorted(set(clips) - set(truths)):
@@ -160,6 +163,12 @@ def _write(
     progress: Progress | None,
     detectors: Detectors | None,
 ) -> Scores:
+    named = sorted({one.clip for one in pairs})
+    if options.labels is not None and len(named) > 1:
+        raise ValueError(
+            f"labels={options.labels} are of one clip, and {', '.join(named)} are "
+            "scored; score that clip alone, or leave labels out"
+        )
     clips: list[Clip] = []
     reachable: list[Clip] = []
     for one in pairs:

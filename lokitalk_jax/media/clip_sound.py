@@ -51,11 +51,11 @@ def write(path: str | os.PathLike, samples: np.ndarray) -> None:
 def _read(path: str | os.PathLike, mmap: bool = False) -> tuple[int, np.ndarray]:
     """The rate and the samples, int16 [S]."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # of chunks that it skips
+        with warnings.catch_warnings(action="ignore"):  # scipy skips some chunks
             rate, found = scipy.io.wavfile.read(path, mmap=mmap)
     except OSError:
         raise
-    except Exception as error:  # of many types, by where the damage is
+    except Exception as error:  # its type depends on the damage
         raise ValueError(f"{path} is damaged ({error}); {_REMEDY}") from error
     if (rate, found.dtype, found.ndim) != (structs.AUDIO_RATE, np.int16, 1):
         raise ValueError(

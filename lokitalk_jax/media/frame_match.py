@@ -12,6 +12,9 @@ from lokitalk_jax.media.frame_view import FrameView
 _THUMBNAIL = 32  # pixels
 _MAX_LAG = 12  # frames
 _CLEARLY = 0.75  # unexplained motion at a better lag, relative to no lag
+_RATHER = 0.85  # the same, where a shift is searched for and is no mistake
+_SHOWS = 0.2  # correlation of motion above which two sources show the same moments
+_POOLED = 4  # pixels of a thumbnail that are averaged for the search, each way
 
 
 class Survey(NamedTuple):
@@ -73,10 +76,79 @@ def lag(truth: Survey, prediction: Survey) -> int:
     return best if 1 - fits[best] < _CLEARLY * (1 - fits[0]) else 0
 
 
+def shift(truth: Survey, prediction: Survey) -> tuple[int, bool]:
+    """Frames by which the prediction is late, of any number; lengths may differ.
+
+    Searched wherever at least half of the shorter source overlaps the longer one.
+
+    Returns:
+      the frames, 0 unless another shift fits better; whether the motion in both
+      agrees there. Where it does not, the sources may show any moments.
+    """
+    counts = truth.count, prediction.count
+    least = -(-min(counts) // 2)
+    shifts = range(least - counts[0], counts[1] - least + 1)
+    one, other = (
+        x.reshape(len(x), -1, _POOLED, _THUMBNAIL // _POOLED, _POOLED).mean((2, 4))
+        for x in (truth.thumbnails, prediction.thumbnails)
+    )
+    rough = max(shifts, key=lambda by: _agreement(one, other, by))
+    near = [by for by in range(rough - 2, rough + 3) if by in shifts]
+    fits = {
+        by: _agreement(truth.thumbnails, prediction.thumbnails, by) for by in {0, *near}
+    }
+    best = max(near, key=lambda by: fits[by])
+    if not 1 - fits[best] < _RATHER * (1 - fits[0]):
+        best = 0
+    return best, fits[best] > _SHOWS
+
+
 def _correlation(one: np.ndarray, other: np.ndarray, by: int) -> float:
-    count = len(one) - abs(by)
-    a, b = one[max(-by, 0) :][:count], other[max(by, 0) :][:count]
+    a, b = _overlap(one, other, by)
     return float((a * b).sum() / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-9))
+
+
+def _agreement(one: np.ndarray, other: np.ndarray, by: int) -> float:
+    """Correlation of the motion in frames [F, ...] and [G, ...] that overlap."""
+    a, b = (x - x.mean(axis=0) for x in _overlap(one, other, by))
+    return _correlation(a, b, 0)
+
+
+def _overlap(
+    one: np.ndarray, other: np.ndarray, by: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The frames of both that show the same moments if the other is late."""
+    one, other = one[max(-by, 0) :], other[max(by, 0) :]
+    count = min(len(one), len(other))
+    return one[:count], other[:count]
+
+
+def check_rates(
+    truth: tuple[FrameSource | FrameView, Survey],
+    prediction: tuple[FrameSource | FrameView, Survey],
+) -> None:
+    """Refuses a source whose frame rate is not the project's.
+
+    Args:
+      truth, prediction: the sources with all of their frames.
+
+    Raises:
+      ValueError: a source has another frame rate.
+    """
+    (a, one), (b, other) = truth, prediction
+    for source in a, b:
+        if source.fps is not None and abs(source.fps - structs.FPS) > 0.01:
+            remedy = f"convert it first, as with ffmpeg -i IN -r {structs.FPS}"
+            if one.count == other.count and a.fps != b.fps:
+                # Converting would leave frames out, and lengths that differ.
+                remedy = (
+                    f"both have {one.count} frames, so only its rate seems to be "
+                    f"written wrongly: set it, as with ffmpeg -r {structs.FPS} -i IN"
+                )
+            raise ValueError(
+                f"{source.path} has {source.fps:.4g} frames a second; scores are of "
+                f"{structs.FPS}; {remedy} -crf 10 OUT.mp4"
+            )
 
 
 def check_pair(
@@ -97,31 +169,20 @@ def check_pair(
       ValueError: sizes, frame rates or numbers of frames differ, the frame rate is not
         the project's, or one is later than the other.
     """
+    check_rates(truth, prediction)
     (a, one), (b, other) = truth, prediction
-    for source in a, b:
-        if source.fps is not None and abs(source.fps - structs.FPS) > 0.01:
-            remedy = f"convert it first, as with ffmpeg -i IN -r {structs.FPS}"
-            if one.count == other.count and a.fps != b.fps:
-                # Converting would leave frames out, and lengths that differ.
-                remedy = (
-                    f"both have {one.count} frames, so only its rate seems to be "
-                    f"written wrongly: set it, as with ffmpeg -r {structs.FPS} -i IN"
-                )
-            raise ValueError(
-                f"{source.path} has {source.fps:.4g} frames a second; scores are of "
-                f"{structs.FPS}; {remedy} -crf 10 OUT.mp4"
-            )
     if (one.height, one.width) != (other.height, other.width):
         raise ValueError(
             f"{a.path} is {one.width}x{one.height} pixels, {b.path} {other.width}x"
             f"{other.height}; scale the larger one down first, as with ffmpeg -i IN "
             f"-vf scale={min(one.width, other.width)}:{min(one.height, other.height)} "
-            "-crf 10 OUT.mp4"
+            "-crf 10 OUT.mp4, or scale the prediction with align=True"
         )
     if one.count != other.count:
         raise ValueError(
             f"{a.path} has {one.count} frames, {b.path} {other.count}; cut both to the "
-            "same stretch first, as with ffmpeg -ss START -frames:v COUNT"
+            "same stretch first, as with ffmpeg -ss START -frames:v COUNT, or with "
+            "align=True"
         )
     late = lag(one, other)
     if late and not any_lag:
@@ -129,6 +190,6 @@ def check_pair(
         raise ValueError(
             f"{behind} shows what {ahead} shows, but {abs(late)} frames later; cut "
             f"{abs(late)} frames from the start of {behind} and as many from the end "
-            f"of {ahead}, or score the delay with any_lag=True"
+            f"of {ahead}, as align=True does, or score the delay with any_lag=True"
         )
     return late

@@ -12,6 +12,7 @@ import numpy as np
 from lokitalk_jax.media import frame_source, recoding
 from lokitalk_jax.media.frame_source import FrameSource
 
+_GAP = 2  # columns of one colour that may lie in a picture
 _SAME = 24  # levels by which pixels of one colour may differ after encoding
 
 
@@ -71,7 +72,8 @@ def panels(path: str | os.PathLike, count: int) -> list[FrameView]:
     of them have.
 
     Raises:
-      ValueError: it cannot be cut into `count` cells, or a cell shows nothing.
+      ValueError: it cannot be cut into `count` cells, a cell shows nothing, or each
+        shows several pictures.
     """
     source = frame_source.open_source(path)
     first = next(iter(source.frames()), None)
@@ -92,9 +94,20 @@ def panels(path: str | os.PathLike, count: int) -> list[FrameView]:
             f"{path} begins with one colour, so panels={count} cannot be told apart; "
             "cut the empty frames off"
         )
+    if 0 < rows[0] and rows[-1] < height - 1 and all(map(_has_gap, other.any(0))):
+        raise ValueError(
+            f"panels={count} cuts {path} into cells of several pictures with a gap "
+            "between them; give the number of pictures that it shows next to each other"
+        )
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     boxes = [
         (int(top), int(bottom), k * cell + int(left), k * cell + int(right))
         for k in range(count)
     ]
     return [FrameView(source, box) for box in boxes]
+
+
+def _has_gap(filled: np.ndarray) -> bool:
+    """Whether columns, bool [W], that are filled have a gap between them."""
+    inner = np.flatnonzero(filled)
+    return bool(len(inner) and np.diff(inner).max(initial=0) > _GAP)

@@ -17,7 +17,8 @@ def read_rgb(path: str | os.PathLike) -> np.ndarray:
     """An image as uint8 RGB [H, W, 3]; alpha is dropped.
 
     Raises:
-      ValueError: the file is missing or not an image; so do the functions below.
+      ValueError: the file is missing or not an image. The functions below raise
+        it too.
     """
     return _read(path, cv2.IMREAD_COLOR)
 

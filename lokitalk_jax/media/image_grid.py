@@ -10,7 +10,7 @@ _INK, _PAPER = (240, 240, 240), (24, 24, 24)
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """Rounds colours in [0, 1] to bytes; other values are clipped."""
+    """Rounds colours [...] in [0, 1] to bytes; other values are clipped."""
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 

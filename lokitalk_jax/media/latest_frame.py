@@ -19,7 +19,7 @@ class LatestFrame:
         self._path, self._next = path, 0.0
 
     def show(self, picture: np.ndarray) -> None:
-        """Replaces the picture by uint8 [H, W, C], unless it is quite new.
+        """Replaces the picture by uint8 [H, W, C], at most twice a second.
 
         Raises:
           OSError: it could not be written.

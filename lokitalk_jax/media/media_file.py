@@ -73,7 +73,7 @@ def stated_length(
     if formats & _GUESSED_LENGTH:
         return None
     if formats & _RIFF and container.duration:
-        # FFmpeg goes by what is there of such a file.
+        # FFmpeg computes the length of a truncated file from the bytes that exist.
         return container.duration / av.time_base * _stated_share(container)
     if stream is not None and stream.duration and stream.time_base:
         begin = (stream.start_time or 0) * stream.time_base - start_time(container)

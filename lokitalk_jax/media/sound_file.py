@@ -28,7 +28,7 @@ class Sound(NamedTuple):
       path: the file.
       track: number of the track, from 1.
       channel: the only channel that is used, or None: all are averaged.
-      channels: of the sound as it is: 1, or 2 for more.
+      channels: 1, or 2 where the track has more than one.
       start: the beginning of the file, seconds on its own clock.
       seconds: from there to the end of the sound.
       silent: no sample is loud.

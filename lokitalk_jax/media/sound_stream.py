@@ -10,7 +10,7 @@ from av.error import FFmpegError
 
 from lokitalk_jax.media import media_file
 
-# Clocks of containers are rounded: sound that is this near to its place is there.
+# Seconds: clocks of containers are rounded, so smaller gaps are no gaps.
 _GAP = 0.04
 _OVERLAP = 1.0  # seconds that timestamps may step back before they are wrong
 _BEYOND = 1.0  # seconds after the stated end of a file that timestamps may reach

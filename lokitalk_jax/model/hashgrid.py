@@ -311,5 +311,5 @@ encode.defvjp(_encode_fwd, _encode_bwd)
 
 
 def init_table(key: Array, spec: GridSpec, scale: float) -> Array:
-    """A table of uniform values in [-scale, scale]."""
+    """A table [rows, C] of uniform values in [-scale, scale], for a random key []."""
     return jax.random.uniform(key, table_shape(spec), minval=-scale, maxval=scale)

@@ -23,7 +23,7 @@ class Samples(NamedTuple):
     Attributes:
       weights: [B, R, S], of volume rendering.
       distances: [B, R, S], along the rays; units of `UNIT`.
-      widths: [B, R, S], lengths that the samples stand for; units of `UNIT`.
+      widths: [B, R, S], lengths of the samples' intervals; units of `UNIT`.
       deformed: of the samples, axis Q = R * S.
     """
 

@@ -75,6 +75,11 @@ def cell_centres(spec: SamplingSpec) -> np.ndarray:
 def random_cells(key: Array, shape: tuple[int, ...], spec: SamplingSpec):
     """Random cells, and a random point in each.
 
+    Args:
+      key: random key [].
+      shape: of the result.
+      spec: sizes.
+
     Returns:
       flat cell numbers, `shape`, and points [*shape, 3] in units of `UNIT`.
     """

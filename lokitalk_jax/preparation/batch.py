@@ -1,8 +1,8 @@
 """Makes identity folders of many videos, several at a time.
 
-Each video is prepared in a process of its own, so one that crashes a decoder leaves
-the others. A run that was killed continues: finished folders are left alone, and others
-resume at the stage that they had reached.
+Each video is prepared in its own process, so a video that crashes a decoder does not
+stop the others. A run that was killed continues: finished folders are left alone, and
+others resume at the stage that they had reached.
 """
 
 import dataclasses

@@ -20,9 +20,9 @@ HUBER = 4.0
 
 MAX_STEPS = 30
 STEP_TOLERANCE = 1e-6  # radians and metres
-_PARTS = 0.5 ** np.arange(8)  # of a step, tried until one is better
+_PARTS = 0.5 ** np.arange(8)  # of a step, tried until the cost falls
 _CHUNK = 250  # frames whose derivatives are in memory at once
-_RISE = 1.01  # of the cost, which rounding and the loss's weights may cause
+_RISE = 1.01  # of the cost: rounding and changed weights may raise it by less
 
 
 class Seen(NamedTuple):

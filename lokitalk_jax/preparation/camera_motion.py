@@ -11,7 +11,7 @@ _AGREE = 1.5  # pixels from the median shift within which a point agrees with it
 _AGREEING = 0.6  # share of the points
 _SAMPLES = 4  # pairs of samples without which nothing is said
 _OFTEN = 0.3  # share of the samples
-# The person, around the face's box: these many of its widths to either side of head and
+# The person, around the face's box: this many of its widths to either side of head and
 # of shoulders, and this share of its height above.
 _BESIDE_HEAD, _BESIDE_SHOULDERS, _ABOVE = 0.5, 1.5, 0.6
 

@@ -17,6 +17,10 @@ class Window(NamedTuple):
     """A rectangle in pixels of the upright frame, and the size it is resized to.
 
     It may extend beyond the frame, whose edge is then repeated.
+
+    Attributes:
+      left, top, width, height: of the rectangle.
+      out_width, out_height: of the result.
     """
 
     left: int

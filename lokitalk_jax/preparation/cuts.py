@@ -1,11 +1,11 @@
 """Finds cuts: places where the scene jumps from one frame to the next.
 
 A cut is a step that exceeds the three steps on either side, first in the change of the
-image, then in the motion of the landmarks, and of which the face's velocity before and
-after leaves more than _UNEXPLAINED unexplained. Dropped frames, the false alarm to
-fear, exceed their neighbours too, but move the face along its path: on the development
-clips they reach 0.04 face widths, and three of four random jumps in a lively clip
-exceed 0.06.
+image, then in the motion of the landmarks. In addition, the face must move by more than
+_UNEXPLAINED further than its velocity before and after the step explains. Dropped
+frames also exceed their neighbours, but move the face along its path: on the
+development clips they reach 0.04 face widths, and three of four random jumps in a
+lively clip exceed 0.06.
 """
 
 import collections

@@ -23,7 +23,6 @@ from lokitalk_jax.preparation import (
 )
 from lokitalk_jax.preparation.options import Options
 from lokitalk_jax.preparation.source_video import Clip
-from lokitalk_jax.progress import Progress, track
 
 MIN_SECONDS = 2.0  # with a face
 _SIZE = 1024  # longest side of the copy that is searched, pixels
@@ -35,7 +34,6 @@ def record(
     out: str | os.PathLike,
     options: Options = Options(),  # noqa: B008 (immutable)
     model: str | os.PathLike | None = None,
-    progress: Progress | None = None,
 ) -> pathlib.Path:
     """Writes landmarks and sound of a video, the longest stretch that can be used.
 
@@ -44,7 +42,6 @@ def record(
       out: the .npz file to write; the .wav file has the same name.
       options: start, end, audio track and person.
       model: a FaceLandmarker model; None searches for it, see `face_model.find`.
-      progress: called for every frame.
 
     Returns:
       `out`; a file that exists is complete and left alone.
@@ -70,12 +67,11 @@ def record(
             options.start,
             options.end,
             person=options.person,
-            progress=progress,
         )
         found, start, end = stretch.trim(found, options.start, options.end)
         survey.check(clip, found, start, MIN_SECONDS)
         expected = np.median(found.known_boxes, axis=0)
-        seen = _search(clip, start, end, detector, expected, progress)
+        seen = _search(clip, start, end, detector, expected)
     times, landmarks, size = seen
     seconds = times[-1] - times[0] + timeline.spacing(times)
     faceless = np.isnan(landmarks[:, 0, 0]).mean()
@@ -101,7 +97,6 @@ def _search(
     end: float | None,
     detector: faces.FaceDetector,
     expected: np.ndarray,
-    progress: Progress | None,
 ) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
     """Landmarks of the person in the frames of a stretch.
 
@@ -110,17 +105,13 @@ def _search(
       start, end: seconds; an end of None is the video's.
       detector: of faces.
       expected: [4], the person's usual box, pixels of the upright frame.
-      progress: called for every frame.
 
     Returns:
       times [F], seconds; landmarks float32 [F, 478, 3], NaN where the person is not
       seen; and width and height of the picture that they are in.
     """
     times, seen, size = [], [], (clip.width, clip.height)
-    stop = min(end or clip.duration, clip.duration)
-    total = max(0, round((stop - start) / clip.spacing)) or None
-    decoded = source_video.decode(clip, start, end)
-    for time, frame in track(decoded, progress, "landmarks", total):
+    for time, frame in source_video.decode(clip, start, end):
         if times and time < times[-1] + _CLOSEST:
             continue
         rgb = source_video.upright(clip, frame, _SIZE)

@@ -197,16 +197,16 @@ def check(clip: Clip, found: Survey, start: float, least: float = MIN_SECONDS) -
 def check_faces(
     name: str, faceless: float, seconds: float, least: float = MIN_SECONDS
 ) -> None:
-    """Refuses a video of which too little shows the person's face.
+    """Refuses a video that shows the person's face in too few frames.
 
     Args:
       name: of the video.
-      faceless: share of its frames that do not.
+      faceless: share of its frames without the face.
       seconds: its length.
       least: seconds that must remain.
 
     Raises:
-      UnusableVideo: less remain.
+      UnusableVideo: fewer seconds show the face.
     """
     remaining = (1 - faceless) * seconds
     if remaining < least - 1 / structs.FPS:

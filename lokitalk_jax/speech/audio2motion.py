@@ -47,7 +47,7 @@ class Spec(NamedTuple):
 
 
 def init(spec: Spec, key: jax.Array) -> dict:
-    """Random parameters; see `ridge` for fitted ones.
+    """Random parameters, for a key []; see `ridge` for fitted ones.
 
     Returns:
       centre [inputs] and projection [inputs, C] of a row, kernel [W, C, D_lip] and bias

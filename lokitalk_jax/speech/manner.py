@@ -78,7 +78,7 @@ def _gain(predicted: np.ndarray, true: np.ndarray) -> float:
 
 
 def _map(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Linear map [D_lip, D_lip] of predicted lips, near none.
+    """Linear map [D_lip, D_lip] of predicted lips, near the zero map.
 
     It is fitted to what a multiple of the predicted lips leaves, since least squares
     need lips that move less than true ones.

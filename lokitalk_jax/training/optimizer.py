@@ -49,7 +49,7 @@ def make(
       shared: how fast shared parameters learn, a key of `SHARED_FACTORS`.
 
     Raises:
-      ValueError: `shared` is no such key.
+      ValueError: `shared` is none of these keys.
     """
     if shared not in SHARED_FACTORS:
         known = ", ".join(SHARED_FACTORS)

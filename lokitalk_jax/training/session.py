@@ -2,21 +2,20 @@
 
 import functools
 import pathlib
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
-from lokitalk_jax import lpips, process, sharding, structs
+from lokitalk_jax import sharding, structs
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data.turns import Turns
 from lokitalk_jax.model import architecture
 from lokitalk_jax.progress import Progress
-from lokitalk_jax.structs import Batch, Config
+from lokitalk_jax.structs import Config
 from lokitalk_jax.training import adapting, lip_source, stages, train_step
 from lokitalk_jax.training.batches import Batches
+from lokitalk_jax.training.programs import Programs
 from lokitalk_jax.training.stages import TrainingStage
 from lokitalk_jax.training.training_set import TrainingSet, load_training_set
 
@@ -50,7 +49,7 @@ class Session(NamedTuple):
     stages: tuple[TrainingStage, ...]
     batches: Batches
     turns: Turns | None
-    advance: Callable
+    advance: Programs
 
 
 def build_session(
@@ -95,15 +94,6 @@ def build_session(
         state = state._replace(params=state.params | {"shared": shared})
 
     in_order = stages.from_config(config)
-    by_identity = sharding.by_identity(training_set.mesh)
-    programs, compiled = {}, set()
-    for stage in in_order:
-        its_spec = spec._replace(model=spec.model.reading_levels(stage.levels))
-        programs[stage] = train_step.compile_steps(its_spec, shardings, by_identity)
-    lpips_params = None
-    if any(stage.patch for stage in in_order):
-        everywhere = NamedSharding(training_set.mesh, PartitionSpec())
-        lpips_params = jax.device_put(lpips.lpips_params("alex"), everywhere)
     batches = Batches(
         config,
         training_set,
@@ -112,27 +102,8 @@ def build_session(
         source.audio_windows,
         spec.turns,
     )
-    turn = spec.turns
-
-    def advance(state, step: int, batch: Batch):
-        stage = stages.at(in_order, step)
-        patch_params = lpips_params if stage.patch else None
-        if jax.process_count() > 1 and stage not in compiled:
-            train, density = programs[stage]
-            compiled.add(stage)
-            programs[stage] = (
-                train.lower(state, batch, patch_params).compile(),
-                density.lower(state, batch).compile(),
-            )
-            process.meet("compiled")
-        train, density = programs[stage]
-        visit = step if turn is None else turn.round(step)
-        if visit % config.train.density_every == 0:
-            state = density(state, batch)
-        # Any transfer to the devices here would delay every step.
-        with jax.transfer_guard("disallow"):
-            return train(state, batch, patch_params)
-
+    every = config.train.density_every
+    programs = Programs(spec, in_order, shardings, training_set.mesh, every)
     origin = {
         "data": {folder.name: folder.digest() for folder in training_set.folders},
         "prior": prior.digest if prior else "",
@@ -145,6 +116,6 @@ def build_session(
         state,
         in_order,
         batches,
-        turn,
-        advance,
+        spec.turns,
+        programs,
     )

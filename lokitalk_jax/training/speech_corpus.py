@@ -9,15 +9,15 @@ A corpus is a folder, searched with its subfolders, of pairs
 
 and may have a manifest.csv with the columns `file` (NAME with its subfolder),
 `advance_audio_ms` (how much later than the pictures the sound is; a recording with an
-empty cell is left out), and others, which a caller can select by. `add` makes such a
-folder of videos.
+empty cell is left out), and others, which `Recording.row` holds. `add` adds a video to
+a corpus.
 """
 
 import csv
 import logging
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -176,7 +176,6 @@ def _has_landmarks(path: pathlib.Path) -> bool:
 def read(
     folder: str | os.PathLike,
     lip_basis: np.ndarray | None = None,
-    accept: Callable[[Recording], bool] = lambda _: True,
     progress: Progress | None = None,
 ) -> tuple[list[SpokenClip], signals.Fitted]:
     """The recordings of a corpus as training data of a voice.
@@ -184,7 +183,6 @@ def read(
     Args:
       folder: of the corpus.
       lip_basis: [D_lip, 120], of the lip coefficients; None fits one.
-      accept: which recordings to read.
       progress: receives the stage "speech corpus".
 
     Returns:
@@ -193,7 +191,7 @@ def read(
     Raises:
       ValueError: there are none.
     """
-    recordings = [one for one in find(folder) if accept(one)]
+    recordings = find(folder)
     stage = Stage(progress, "speech corpus", len(recordings))
     tracks, sources = {}, {}
     for one in recordings:

@@ -90,7 +90,7 @@ def test_gains_and_sources_change_from_the_next_sample_on(spoken_run):
 
 def test_a_change_to_speech_needs_motion_that_began_with_it(spoken_run):
     live = avatar_of(spoken_run).live(lip="still")
-    with pytest.raises(ValueError, match="lip=audio needs motion that began with it"):
+    with pytest.raises(ValueError, match="lip=audio cannot be taken up by motion"):
         live.change(Sources())
 
 

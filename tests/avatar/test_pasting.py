@@ -72,7 +72,7 @@ def test_a_video_that_does_not_fit_is_refused(tmp_path, video):
     ):
         pasting.Original(other, one)
     gone = types.SimpleNamespace(name="me", source=tmp_path / "gone")
-    with pytest.raises(ValueError, match="gone is gone"):
+    with pytest.raises(ValueError, match="gone, which is gone: put it back"):
         pasting.Original(video, gone)
     imported = record(tmp_path / "b", video, None)
     with pytest.raises(ValueError, match="that was prepared from a video"):

@@ -54,7 +54,7 @@ def test_it_holds_no_identity(tiny_run, prior):
     for name in (*tiny_run.names, str(tiny_run.data)):
         assert name.encode() not in text
     assert not (prior.workdir / "identities").exists()
-    with pytest.raises(ValueError, match="no identity 'mean'"):
+    with pytest.raises(ValueError, match="identity=mean is not in .* holds none"):
         prior.avatar("mean")
 
 

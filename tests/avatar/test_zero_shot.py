@@ -7,7 +7,7 @@ from lokitalk_jax.avatar import zero_shot
 from lokitalk_jax.avatar.run import OpenRun
 
 
-def test_the_encoder_tells_identities_apart_the_mean_does_not(tiny_run, strangers):
+def test_the_encoder_distinguishes_identities_the_mean_does_not(tiny_run, strangers):
     prior = OpenRun(tiny_run.workdir)
     found = [
         zero_shot.build_avatar(prior, path)

@@ -26,9 +26,9 @@ def test_runs_that_are_none_are_refused(tiny_run, tmp_path):
     assert "holds no complete checkpoint" in refusal(empty)
 
 
-def test_people_the_run_does_not_know_are_refused(tiny_run):
+def test_identities_that_are_not_in_the_run_are_refused(tiny_run):
     message = refusal(tiny_run, "--identity=nobody")
-    assert "'nobody'" in message and "demo_00, demo_01" in message
+    assert "--identity=nobody" in message and "demo_00, demo_01" in message
     assert "choose one with --identity=NAME: demo_00, demo_01" in refusal(tiny_run)
 
 
@@ -62,7 +62,7 @@ def test_parts_of_a_run_that_are_missing_are_named(tiny_run, tmp_path):
     shutil.rmtree(run.workdir / "checkpoints/12/shared")
     assert "shared" in refusal(run, "--identity=demo_00")
     shutil.rmtree(run.workdir / "identities/demo_00")
-    assert "no identity 'demo_00'" in refusal(run, "--identity=demo_00")
+    assert "--identity=demo_00 is not in" in refusal(run, "--identity=demo_00")
 
 
 def test_truth_that_is_gone_or_another_clip_is_refused(tiny_run, tmp_path):

@@ -247,7 +247,7 @@ def test_other_places_are_reported(tmp_path, monkeypatch):
         prepare.main(["--video=y"])
 
 
-def test_repeats_keep_their_numbers_beside_an_unreadable_frame():
+def test_repeats_keep_their_numbers_next_to_an_unreadable_frame():
     rng = np.random.default_rng(0)
     shown = rng.integers(0, 255, (6, 64, 64, 3), np.uint8)
     shown[5] = shown[4]

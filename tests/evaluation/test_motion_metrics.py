@@ -1,9 +1,13 @@
 """Scores of motion on signals whose scores are known."""
 
+from types import SimpleNamespace
+
+import cv2
 import numpy as np
 import pytest
 
 from lokitalk_jax.evaluation import motion_scores
+from lokitalk_jax.evaluation.clip_scores import ClipScores
 from lokitalk_jax.evaluation.metrics import (
     bootstrap,
     closures,
@@ -220,3 +224,35 @@ def test_the_composite_is_the_mean_nearness():
     del scores["motion.brow_amplitude"]
     assert composite.composite(composite.parts(scores)) is None
     assert len(composite.RESPECTS) == 8
+
+
+def test_the_composite_has_an_interval_and_leaves_other_places_out():
+    class Anywhere:
+        def faces(self, rgb):
+            return []
+
+    def scored(**more):
+        found = ClipScores((Anywhere(), Anywhere()))
+        found.more |= more
+        for index in range(120):
+            true = (255 * rng.uniform(size=(24, 24, 3))).astype(np.uint8)
+            soft = cv2.GaussianBlur(true, None, 0.4 + 0.2 * (index > 60))
+            found.add(index, true, soft / np.float32(255), lambda _: masks)
+        found.faces = faces
+        return found.result()
+
+    rng = np.random.default_rng(0)
+    masks = np.ones((24, 24, 4), np.float32)
+    truth = head(count=120) + rng.normal(size=(120, 478, 3))
+    faces = SimpleNamespace(
+        truth=truth, prediction=truth * [1, 0.99, 1], blendshapes=lambda: None
+    )
+    here = scored()
+    low, high = here["intervals"]["composite"]
+    assert low < here["composite"] < high < low + 0.2
+    elsewhere = scored(same_framing=False)
+    assert elsewhere["composite_parts"]["mouth"] is None
+    # Without the lips' sharpness too little is known.
+    assert here["composite_parts"]["mouth"] is not None
+    assert elsewhere["composite"] is None
+    assert elsewhere["intervals"]["composite"] is None

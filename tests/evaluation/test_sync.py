@@ -58,7 +58,7 @@ COUNT = 150  # frames
 
 
 @pytest.mark.clips
-def test_a_shift_of_real_sound_is_heard():
+def test_a_shift_of_real_sound_is_found():
     clip = clips.CLIPS / "dev" / "speaker_a.mp4"
     model = clips.SHARED / "models" / "face_landmarker.task"
     if not (clip.is_file() and model.is_file()):

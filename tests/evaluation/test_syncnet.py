@@ -246,5 +246,5 @@ def test_a_clip_is_scored(tmp_path):
     assert face.shape == (224, 224, 3)
     with pytest.raises(ValueError, match="too short for SyncNet"):
         syncnet.score(random_weights(), iter(frames[:3]), faces[:3], sound[:1920])
-    with pytest.raises(ValueError, match="no frame has one"):
+    with pytest.raises(ValueError, match="no frame shows one"):
         syncnet.boxes(faces * np.nan)

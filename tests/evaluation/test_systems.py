@@ -1,3 +1,4 @@
+import csv
 import json
 
 import cv2
@@ -186,3 +187,118 @@ def test_the_command_scores_folders_and_panels(folders, monkeypatch, capsys):
 def test_flags_that_do_not_go_together_are_refused(tmp_path, capsys, flags, message):
     assert compare.main([f"--truth={tmp_path}", *flags]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_single_clips_in_folders_are_paired_by_name_too(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(face_model, "find", lambda _: None)
+    for name, clip in ("true", "me"), ("theirs", "you"):
+        (tmp_path / name).mkdir()
+        write_folder(tmp_path / name / clip, count=3)
+    truth, theirs = tmp_path / "true", tmp_path / "theirs"
+    for flags in (
+        [f"--truth={truth}", f"--pred={theirs}"],
+        [f"--truth={truth}", f"--pred={theirs}/you"],
+        [f"--truth={truth}/me", f"--pred={theirs}"],
+    ):
+        assert compare.main([*flags, f"--out={tmp_path}/out"]) == 1
+        assert "predicts you, and" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    # Given by their own paths, they need not have one name.
+    matched = systems.evaluate_systems(
+        truth / "me",
+        {"a": theirs / "you"},
+        tmp_path / "out",
+        detectors=(OneFace(), OneFace()),
+    ).metrics
+    assert matched["identities"]["me"]["a"]["frame"]["psnr"] == 100
+
+
+def test_alignment_finds_a_piece_and_admits_when_it_does_not(tmp_path):
+    truth = write_folder(tmp_path / "truth", count=60)
+    piece = write_folder(tmp_path / "piece", count=20, shift=-30)
+    still = write_folder(
+        tmp_path / "still", count=20, change=lambda _: np.full((64, 64, 3), 90, "u1")
+    )
+    tall = write_folder(tmp_path / "tall", change=lambda x: cv2.resize(x, (48, 64)))
+    sides = {p.name: pair_inputs.open_side(p) for p in (truth, piece, still, tall)}
+
+    def aligned(*names):
+        return pair_inputs.match(*(sides[n] for n in names), any_lag=False, align=True)
+
+    matched = aligned("truth", "piece")
+    assert "30 from the start and 10 from the end" in matched.aligned
+    first = next(iter(matched.truth.frames.frames()))
+    np.testing.assert_array_equal(first, picture(30))
+    assert "prediction: 30 from the start" in aligned("piece", "truth").aligned
+    assert "agrees at no shift" in aligned("truth", "still").aligned
+    with pytest.raises(ValueError, match="48x64; align=True scales both ways alike"):
+        aligned("truth", "tall")
+    quick = tmp_path / "quick.mp4"
+    with video_writer.VideoWriter(quick, 30, size=(64, 64)) as writer:
+        for index in range(72):
+            writer.write(picture(index))
+    sides["quick"] = pair_inputs.open_side(quick)
+    with pytest.raises(ValueError, match="convert it first"):
+        aligned("truth", "quick")
+
+
+def test_rows_say_how_each_clip_is_coded_and_how_large_it_is(tmp_path):
+    large = {"change": lambda x: cv2.resize(x, (128, 128))}
+    for name in "true", "files", "videos":
+        (tmp_path / name).mkdir()
+    for name, more in ("one", {}), ("two", large):
+        for folder in "true", "files":
+            write_folder(tmp_path / folder / name, count=4, **more)
+        video = tmp_path / "videos" / f"{name}.mp4"
+        size = 128 if more else 64
+        with video_writer.VideoWriter(video, size=(size, size)) as writer:
+            for index in range(4):
+                writer.write(cv2.resize(picture(index), (size, size)))
+    both = {name: tmp_path / name for name in ("files", "videos")}
+    out, faces_of = tmp_path / "out", (OneFace(), OneFace())
+    found = systems.evaluate_systems(tmp_path / "true", both, out, detectors=faces_of)
+    result = found.metrics
+    assert result["coding"] == "coded as stored or lossless" and result["size"] is None
+    for name, size in ("one", 64), ("two", 128):
+        clip = result["identities"][name]
+        assert clip["files"]["coding"] == "lossless"
+        assert clip["videos"]["coding"] == "coded as stored"
+        assert clip["videos"]["size"] == clip["files"]["size"] == size
+    assert "two (unstated, coded as stored, videos, 128 px)" in found.summary()[3]
+    page = (out / "report.html").read_text()
+    for text in "<td>unstated, lossless</td><td>128</td>", "a prediction decoded from":
+        assert text in page
+    assert "None" not in page.partition("<h2>What is reachable")[0]
+    with (out / "frames.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(r["driven_by"], r["coding"]) for r in rows} == {
+        ("files", "lossless"),
+        ("videos", "coded as stored"),
+    }
+
+
+def test_programs_may_be_called_like_their_paths(folders, monkeypatch):
+    monkeypatch.setattr(face_model, "find", lambda _: None)
+    flags = [f"--truth={folders}/true"]
+    for name in "good", "soft":
+        (folders / name / "mine" / "out").mkdir(parents=True)
+        (folders / name / "one").rename(folders / name / "mine" / "out" / "one")
+        flags.append(f"--pred={folders}/{name}/mine/out")
+    assert compare.main([*flags, f"--out={folders}/page"]) == 0
+    result = json.loads((folders / "page" / "metrics.json").read_text())
+    names = [f"{folders}/{name}/mine/out" for name in ("good", "soft")]
+    assert list(result["systems"]) == names
+    assert len(list((folders / "page").glob("*.mp4"))) == 2
+
+
+def test_options_that_cannot_be_used_are_named_as_flags(folders, capsys):
+    for truth, flag, message in (
+        ("true", f"--labels={folders}/true/one", "are of one clip, and one, two are"),
+        ("true/one", "--face-model=gone.task", "--face-model=gone.task does not exist"),
+        ("true/one", "--labels=gone", "--labels=gone is no folder"),
+    ):
+        pred = "good" if truth == "true" else "good/one"
+        flags = [f"--truth={folders}/{truth}", f"--pred={folders}/{pred}", flag]
+        assert compare.main([*flags, f"--out={folders}/out"]) == 1
+        assert message in capsys.readouterr().err
+    assert not (folders / "out").exists()

@@ -38,6 +38,8 @@ def test_strips_that_cannot_be_cut_are_refused(tmp_path):
     path = strip(tmp_path / "strip.mp4")
     with pytest.raises(ValueError, match="panels=5 does not divide"):
         frame_view.panels(path, 5)
+    with pytest.raises(ValueError, match="panels=3 cuts .* of several pictures"):
+        frame_view.panels(strip(tmp_path / "six.mp4", 6), 3)
     blank = tmp_path / "blank.mp4"
     with video_writer.VideoWriter(blank, size=(60, 20)) as writer:
         writer.write(np.zeros((20, 60, 3), np.uint8))

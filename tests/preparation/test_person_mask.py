@@ -52,7 +52,7 @@ def record(size: int = 256, tilt: float = 0.0, centre: int | None = None):
 
 
 @pytest.mark.parametrize("size, tilt", [(256, 0), (512, 15), (96, -15)])
-def test_labels_tell_head_from_neck_and_torso(size, tilt):
+def test_labels_separate_head_from_neck_and_torso(size, tilt):
     image, mask, landmarks, head = record(size, tilt)
     before = image.copy()
     labels = head_labels.label_regions(image, mask, landmarks)

@@ -145,6 +145,6 @@ def test_what_cannot_be_set_is_answered_with_a_sentence(client):
         client.frames(3)  # the avatar moves on
 
 
-def test_only_so_many_avatars_talk_at_once(client, address):
+def test_the_number_of_avatars_at_once_is_limited(client, address):
     with connected(address), websockets.sync.client.connect(address) as third:
         assert "2 avatars are talking already" in third.recv()

@@ -121,7 +121,7 @@ def test_without_encoder_residuals_can_only_start_at_the_mean(tiny_run, adapted)
     c.start = "mean"
     assert adapting.inherit(c, adapted).model.code == adapted.config.model.code
     c.start = "median"
-    with pytest.raises(ValueError, match="'median'.*encoder.*mean"):
+    with pytest.raises(ValueError, match="start=median is none of encoder, mean"):
         adapting.inherit(c, adapted)
 
 
@@ -141,5 +141,5 @@ def test_shared_parameters_learn_at_their_share_of_the_rates(kind, share):
     assert np.abs(free["shared"]["w"]).min() > 0
     np.testing.assert_allclose(changed["shared"]["w"], share * free["shared"]["w"])
     np.testing.assert_array_equal(changed["identity"]["w"], free["identity"]["w"])
-    with pytest.raises(ValueError, match="'quick'.*free, slow, frozen"):
+    with pytest.raises(ValueError, match="shared=quick is none of free, slow, frozen"):
         updates("quick")

@@ -95,5 +95,5 @@ def test_an_audio_encoder_is_trained_along_and_kept(tiny_run, tmp_path):
     live = lokitalk.Run(tmp_path / "run").avatar(tiny_run.names[0]).live()
     assert len(live.push(np.zeros(16_000, np.float32))) > 10
     config.voice.hears = "aud_hu.npy"
-    with pytest.raises(ValueError, match="trained along hears sound, not 'aud_hu.npy'"):
+    with pytest.raises(ValueError, match="voice.hears=aud_hu.npy cannot be used"):
         session.build_session(config)

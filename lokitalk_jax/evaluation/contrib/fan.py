@@ -14,7 +14,6 @@ import numpy as np
 
 from lokitalk_jax.evaluation.metrics import mouth
 
-POINTS = 68
 _MOUTH = slice(48, 68)
 _WEIGHTS = ("2DFAN4*", "s3fd*")
 

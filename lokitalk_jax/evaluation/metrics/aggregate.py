@@ -35,7 +35,6 @@ def clip_scores(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
     if not rows:
         raise ValueError("rows is empty: no frame was scored; give at least one frame")
     _check(rows)
-    draws = bootstrap.draws(-(-len(rows) // block))
     means: dict = {}
     intervals: dict = {}
     for key in rows[0]:
@@ -46,13 +45,36 @@ def clip_scores(rows: Sequence[Mapping[str, float | None]], block: int) -> dict:
         mean = back(total.sum() / weight.sum()) if weight.any() else None
         _nest(means, key, mean)
         interval = None
-        if mean is not None and draws is not None:
-            drawn, heavy = draws @ total, draws @ weight
-            values = drawn[heavy > 0] / heavy[heavy > 0]
-            low, high = bootstrap.percentiles(values)
+        drawn = _resampled(total, weight)
+        if mean is not None and drawn is not None:
+            low, high = bootstrap.percentiles(drawn[np.isfinite(drawn)])
             interval = sorted([back(low), back(high)])
         _nest(intervals, key, interval)
     return {**means, "intervals": intervals}
+
+
+def resampled(
+    rows: Sequence[Mapping[str, float | None]], key: str, block: int
+) -> np.ndarray | None:
+    """Means of a score in resamples of the frames, see `bootstrap.draws`.
+
+    Args:
+      rows, block: see `clip_scores`.
+      key: of the score; no PSNR of a region.
+
+    Returns:
+      [resamples], NaN where a resample has no value; None for fewer than four blocks.
+    """
+    return _resampled(*_sums(rows, key, block))
+
+
+def _resampled(total: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
+    """Resampled means of sums and weights [blocks]."""
+    draws = bootstrap.draws(len(total))
+    if draws is None:
+        return None
+    drawn, heavy = draws @ total, draws @ weight
+    return np.divide(drawn, heavy, out=np.full_like(drawn, np.nan), where=heavy > 0)
 
 
 def _check(rows: Sequence[Mapping[str, float | None]]) -> None:

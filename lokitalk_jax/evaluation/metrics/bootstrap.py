@@ -38,13 +38,19 @@ class Statistic(NamedTuple):
         Args:
           block: frames that make up a second, at least 1.
         """
-        times = draws(-(-len(self.terms) // block))
-        if times is None or self.value() is None:
+        found = self.resampled(block)
+        if found is None or self.value() is None:
             return None
-        starts = np.arange(0, len(self.terms), block)
-        found = _quiet(self.of, times @ np.add.reduceat(self.terms, starts))
         found = found[np.isfinite(found)]
         return percentiles(found) if len(found) else None
+
+    def resampled(self, block: int) -> np.ndarray | None:
+        """The score of each resample, [resamples]; None for fewer than four blocks."""
+        times = draws(-(-len(self.terms) // block))
+        if times is None:
+            return None
+        starts = np.arange(0, len(self.terms), block)
+        return _quiet(self.of, times @ np.add.reduceat(self.terms, starts))
 
 
 def draws(blocks: int) -> np.ndarray | None:

@@ -19,7 +19,7 @@ _NEARLY = 0.015  # closed up to the noise of landmarks
 
 
 def closure(truth: np.ndarray, prediction: np.ndarray, likely: np.ndarray) -> Statistic:
-    """Share of the truth's closures that the prediction shows too.
+    """Share of the truth's closures that the prediction shows too; a measure of ours.
 
     Args:
       truth, prediction: openings [F], face widths; NaN in frames without a face.

@@ -5,55 +5,28 @@ the eight. Three of its measures are networks that are not distributed here; sta
 without networks take their place, so the figure is ours and is not THEval's.
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+
+import numpy as np
+
+from lokitalk_jax.evaluation.metrics import bootstrap
 
 _LEAST = 5  # respects; with fewer there is no composite
 
-
-class Respect(NamedTuple):
-    """A respect in which video and truth are compared.
-
-    Attributes:
-      theirs: THEval's measure.
-      ours: the measure here.
-      values: gives those of video and truth, None where they do not exist, for scores
-        by their path, such as "frame.cpbd".
-    """
-
-    theirs: str
-    ours: str
-    values: Callable[[Mapping[str, float | None]], tuple[float | None, float | None]]
-
-
-def _pair(key: str) -> Callable:
-    return lambda scores: (scores.get(key), scores.get(f"{key}_truth"))
-
-
-def _ratio(key: str) -> Callable:
-    return lambda scores: (scores.get(key), 1.0)
-
-
+# The eight respects: paths of the scores of video and truth, None where the score is
+# already relative to the truth's. THEval's measure stands behind them.
 RESPECTS = {
-    "aesthetics": Respect("TOPIQ-IAA", "CPBD of the frame", _pair("frame.cpbd")),
-    "mouth": Respect("MUSIQ", "sharpness of the lips", _pair("lip.sharpness")),
-    "face": Respect("TOPIQ", "sharpness of the frame", _pair("frame.sharpness")),
-    "lips": Respect(
-        "lip dynamics", "deviation of the opening", _ratio("motion.lip_amplitude")
-    ),
-    "head": Respect(
-        "head dynamics", "deviation of the head", _ratio("motion.head_amplitude")
-    ),
-    "brows": Respect(
-        "brow dynamics", "deviation of the brows", _ratio("motion.brow_amplitude")
-    ),
-    "silence": Respect(
-        "silent-lip stability", "lip motion in silence", _pair("motion.silence_motion")
-    ),
-    "sound": Respect(
-        "opening against RMS", "the same", _pair("motion.loudness_correlation")
-    ),
+    "aesthetics": ("frame.cpbd", "frame.cpbd_truth"),  # TOPIQ-IAA
+    "mouth": ("lip.sharpness", "lip.sharpness_truth"),  # MUSIQ
+    "face": ("frame.sharpness", "frame.sharpness_truth"),  # TOPIQ
+    "lips": ("motion.lip_amplitude", None),  # lip dynamics
+    "head": ("motion.head_amplitude", None),  # head dynamics
+    "brows": ("motion.brow_amplitude", None),  # brow dynamics
+    # Silent-lip stability; opening against root mean square.
+    "silence": ("motion.silence_motion", "motion.silence_motion_truth"),
+    "sound": ("motion.loudness_correlation", "motion.loudness_correlation_truth"),
 }
+KEYS = [key for pair in RESPECTS.values() for key in pair if key]
 
 
 def parts(scores: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -62,13 +35,40 @@ def parts(scores: Mapping[str, float | None]) -> dict[str, float | None]:
     Args:
       scores: of a clip by path.
     """
-    return {name: _nearness(*one.values(scores)) for name, one in RESPECTS.items()}
+    return {
+        name: _nearness(scores.get(key), scores.get(truth) if truth else 1.0)
+        for name, (key, truth) in RESPECTS.items()
+    }
 
 
 def composite(parts: Mapping[str, float | None]) -> float | None:
     """Mean of the known parts; None if fewer than five are known."""
     known = [value for value in parts.values() if value is not None]
     return sum(known) / len(known) if len(known) >= _LEAST else None
+
+
+def interval(
+    resampled: Mapping[str, np.ndarray], known: Mapping[str, float | None]
+) -> list[float] | None:
+    """95% interval [low, high] of the composite; None if there is none.
+
+    Args:
+      resampled: scores by path, [R] for R resamples of the same frames; NaN where a
+        score does not exist.
+      known: parts of all frames; unknown ones are left out of every resample.
+    """
+    if composite(known) is None or not resampled:
+        return None
+    drawn = []
+    for values in zip(*resampled.values(), strict=True):
+        scores = {
+            key: None if np.isnan(value) else float(value)
+            for key, value in zip(resampled, values, strict=True)
+        }
+        of = parts(scores)
+        drawn.append(composite({k: of[k] for k in known if known[k] is not None}))
+    there = [value for value in drawn if value is not None]
+    return bootstrap.percentiles(np.array(there)) if there else None
 
 
 def _nearness(value: float | None, truth: float | None) -> float | None:

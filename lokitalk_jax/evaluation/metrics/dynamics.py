@@ -56,6 +56,7 @@ def brow_heights(landmarks: np.ndarray) -> np.ndarray:
 def speed_difference(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
     """Difference of the spectra of speed: 0 for equal ones, 1 for disjoint ones.
 
+    Ours; THEval (2025) compares the dynamics of lips, head and brows too.
     Half the summed differences of the shares that four bands of frequency have in the
     energy of the motion's speed.
 
@@ -74,6 +75,8 @@ def speed_difference(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
 
 def wobble(path: np.ndarray) -> Statistic:
     """Root mean square of the fast motion of the head, thousandths of a face width.
+
+    Ours; GaussianHeadTalk (2026) scores the head's steadiness as well.
 
     Args:
       path: [F, 6], see `head_path`.

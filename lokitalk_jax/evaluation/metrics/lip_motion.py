@@ -38,6 +38,7 @@ def concordance(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
 def amplitude(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
     """Standard deviation of the openings over the true one; below 1 moves too little.
 
+    Ours; THEval (2025) compares the dynamics of lips, head and brows too.
     Of signals [F, D] the deviations of all D parts are taken together.
     """
 
@@ -59,6 +60,7 @@ def amplitude(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
 def lag_ms(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
     """Delay of the lips against the true lips, milliseconds; positive if late.
 
+    Ours: the peak of a cross-correlation.
     The prediction [F] is moved by fractions of a frame (cubic splines) to where it
     correlates best with the truth [F]. NaN if it correlates nowhere (in a short clip,
     no more than chance would), or most at the end of the search: 12 frames, or a

@@ -2,7 +2,7 @@
 
 The error of a prediction is smooth across a region's border, unless the region was put
 in. Its mean within a narrow ring inside the border is compared with that in a ring
-outside, in four sectors, as a seam need not go all around.
+outside, in four sectors, as a seam need not go all around. The measure is ours.
 """
 
 import cv2

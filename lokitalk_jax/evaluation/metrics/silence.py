@@ -50,7 +50,8 @@ def leakage(truth: np.ndarray, prediction: np.ndarray, silent: np.ndarray) -> St
 
     Of openings [F] and silent frames, bool [F]. Motion is the difference of the widest
     and the narrowest opening within 5 frames. It leaks if it exceeds that of the true
-    lips within 11 frames by more than the noise of the landmarks.
+    lips within 11 frames by more than the noise of the landmarks. LipLeak (KeySync,
+    2025) asks the same; this measure is ours.
     """
     one, other = (time_series.filled(x) for x in (truth, prediction))
     allowed = time_series.reach(one, _TRUE_WINDOW) + _NOISE

@@ -5,6 +5,8 @@ from typing import Any
 
 from lokitalk_jax.evaluation.report.clip import Clip
 
+_FACTS = ("coding", "size")  # kept where all clips share them
+
 
 def by_driver(clips: Sequence[Clip]) -> list[Clip]:
     """For each driver of several clips, their mean; a clip without frames.
@@ -32,7 +34,9 @@ def _mean(trees: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     means: dict[str, Any] = {}
     for key in keys:
         values = [tree[key] for tree in trees if tree.get(key) is not None]
-        if all(isinstance(one, Mapping) for one in values):
+        if key in _FACTS:
+            means[key] = values[0] if len(set(values)) == 1 else None
+        elif all(isinstance(one, Mapping) for one in values):
             means[key] = _mean(values) if values else None
         elif all(type(one) in (int, float) for one in values):
             means[key] = sum(values) / len(values)

@@ -16,6 +16,7 @@ def write(
     Args:
       path: the file; replaced only when all is written.
       facts: values that all rows share, such as protocol and size; each is a column.
+        A clip's scores may have a value of its own.
       clips: the scored clips.
 
     Raises:
@@ -31,8 +32,9 @@ def write(
         writer = csv.writer(file)
         writer.writerow(["identity", "driven_by", *facts, "frame", *keys])
         for clip in clips:
+            own = [clip.scores.get(key, value) for key, value in facts.items()]
             for frame, row in zip(clip.frames, clip.rows, strict=True):
                 values = (row.get(key) for key in keys)
                 cells = ["" if value is None else f"{value:.6g}" for value in values]
                 labels = clip.identity, clip.driven_by
-                writer.writerow([*labels, *facts.values(), frame, *cells])
+                writer.writerow([*labels, *own, frame, *cells])

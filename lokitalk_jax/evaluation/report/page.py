@@ -32,13 +32,27 @@ _PROTOCOLS = {
     "peer": "the head is rendered without its torso, over the frame's true torso "
     "(continued behind the head) and the plate, as ER-NeRF scores",
 }
+_UNSTATED = "how the prediction was made was not stated (--protocol states it)"
+_CODINGS = {
+    "lossless": "frames before any encoding",
+    "coded as stored": "a prediction decoded from a video, against the truth as it is; "
+    "encoding alone costs it up to some dB, and --recode=crf23 codes both alike",
+}
+_RECODED = "truth and prediction both coded by H.264 first"
 _BASELINES = ("still_mouth", "shuffled_audio")
 _WIDEST = 1600  # pixels of an embedded picture
 _NAMED = 4  # identities in the title
 
 
 class Shown(NamedTuple):
-    """Pictures of a clip; None or empty for those that it does not have."""
+    """Pictures of a clip; None or empty for those that it does not have.
+
+    Attributes:
+      name: heading.
+      video, poster, maps: URLs that hold the files; poster is the picture of a video
+        that does not play.
+      extremes: worst and best frames, by heading.
+    """
 
     name: str
     video: str | None
@@ -66,8 +80,10 @@ def render(
     for clip in clips:
         by_identity.setdefault(clip.identity, []).append(clip)
     names = list(by_identity)
-    title = ", ".join(names[:_NAMED]) + (" and others" if names[_NAMED:] else "")
-    rows = [*averages.by_driver(clips), *clips] if header.get("systems") else clips
+    rows, titled = clips, names
+    if header.get("systems"):
+        rows = [*averages.by_driver(clips), *clips]
+        titled = list(dict.fromkeys(clip.driven_by for clip in clips))
     frame_scores = tables.frame_table(header, rows)
     clip_tables = {
         title: table
@@ -83,12 +99,14 @@ def render(
     for table in clip_tables.values():
         explained += table.columns
     return _TEMPLATES.get_template("report.html.j2").render(
-        title=title,
-        facts=_facts(header),
+        title=_listed(titled),
+        facts=_facts(header, names),
         protocol=header["protocol"],
-        protocol_meaning=_PROTOCOLS.get(
-            str(header["protocol"]), "as stated by the maker of the prediction"
-        ),
+        protocol_meaning=_PROTOCOLS.get(str(header["protocol"]), _UNSTATED),
+        codings={
+            coding: _CODINGS.get(coding, _RECODED)
+            for coding in str(header["coding"]).split(" or ")
+        },
         frame_table=frame_scores,
         region_table=tables.region_table(clips),
         clip_tables=clip_tables,
@@ -99,6 +117,7 @@ def render(
             for name, meaning in score_list.REACHABLE_ROWS.items()
             if any(clip.driven_by == name for clip in reachable)
         },
+        means=len(rows) > len(clips),
         identities={name: _identity(mine) for name, mine in by_identity.items()},
         baselines=any(clip.driven_by in _BASELINES for clip in clips),
         intervals=any(cell.interval for row in frame_scores.rows for cell in row.cells),
@@ -106,7 +125,17 @@ def render(
     )
 
 
-def _facts(header: Mapping[str, Any]) -> dict[str, object]:
+def _listed(names: Sequence[str]) -> str:
+    others = names[_NAMED:]
+    more = (
+        f" and {len(others)} others"
+        if others[1:]
+        else "".join(f", {x}" for x in others)
+    )
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _facts(header: Mapping[str, Any], clips: Sequence[str]) -> dict[str, object]:
     late = header.get("late_frames")
     facts = {
         "protocol": header["protocol"],
@@ -116,6 +145,7 @@ def _facts(header: Mapping[str, Any]) -> dict[str, object]:
         "size": f"{header['size']} pixels" if header["size"] else None,
         "configuration": header["config_hash"],
         "step": header["step"],
+        "clips": _listed(clips) if header.get("systems") else None,
         "late by": f"{late} frames" if late else None,
         "not predicted": ", ".join(header.get("not_predicted") or ()) or None,
         "sound of": header.get("sound"),
@@ -129,7 +159,10 @@ def _notes(clips: Sequence[Clip]) -> list[str]:
     for clip in clips:
         name = tables.clip_name(clip)
         if clip.scores.get("aligned"):
-            notes.append(f"{name}: {clip.scores['aligned']}.")
+            notes.append(f"{name}, aligned: {clip.scores['aligned']}.")
+        if late := clip.scores.get("late_frames"):
+            word = "late" if late > 0 else "early"
+            notes.append(f"{name} is {abs(late)} frames {word}, and scored as it is.")
         if clip.scores.get("same_framing") is False:
             notes.append(
                 f"{name} shows the face elsewhere in the frame than the truth: scores "

@@ -38,9 +38,8 @@ class Table(NamedTuple):
 def frame_table(header: Mapping[str, object], clips: Sequence[Clip]) -> Table:
     """Scores of the whole frame with protocol, size and frames, and published rows."""
     columns = _present(score_list.TABLES["frame"], clips)
-    protocol = f"{header['protocol']}, {header['coding']}"
     rows = [
-        row._replace(facts=(protocol, header["size"], len(clip.frames) or ""))
+        row._replace(facts=(*_facts(header, clip), len(clip.frames) or ""))
         for row, clip in zip(_rows(columns, clips), clips, strict=True)
     ]
     facts = "not published", score_list.PUBLISHED_SIZE, ""
@@ -51,6 +50,13 @@ def frame_table(header: Mapping[str, object], clips: Sequence[Clip]) -> Table:
         ]
         rows.append(Row(name, facts, cells, reference=True))
     return Table(columns, rows)
+
+
+def _facts(header: Mapping[str, object], clip: Clip) -> tuple[str, object]:
+    """Protocol with coding, and size; a clip's own where clips differ."""
+    coding = clip.scores.get("coding") or header["coding"]
+    size = clip.scores.get("size") or header["size"]
+    return f"{header['protocol']}, {coding}", size or ""
 
 
 def clip_table(scores: Sequence[Score], clips: Sequence[Clip]) -> Table | None:
