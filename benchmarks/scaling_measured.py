@@ -90,9 +90,9 @@ def compile_step(config, identities: int):
       mesh.
     """
     mesh = sharding.make_mesh(identities)
-    spec = train_step.from_config(config, range(identities), mesh.shape["identity"])
+    spec = train_step.from_config(config, identities, mesh.shape["identity"])
     init = functools.partial(train_step.init_state, spec)
-    shapes = jax.eval_shape(init, np.uint32(0))
+    shapes = jax.eval_shape(init, np.uint32(0), np.arange(identities))
     shardings = sharding.state_shardings(shapes, mesh)
     batch = empty_batch(config, identities)
     train, _ = train_step.compile_steps(spec, shardings, sharding.by_identity(mesh))

@@ -44,7 +44,7 @@ def main(_) -> None:
     source = begun.batches.iterate(0)
     batch = next(source)
     source.close()
-    spec = train_step.from_config(config, begun.training_set.ids, lanes=1)
+    spec = train_step.from_config(config, begun.training_set.count, lanes=1)
     arguments = begun.state, batch
 
     def program(name: str):

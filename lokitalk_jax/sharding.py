@@ -1,8 +1,8 @@
 """Placement of arrays: a mesh of identities by rays, and two rules.
 
-Leaves below the exact key `identity` (residuals, their moments), density grids and
-`first_bad` lead with N and are split over the mesh axis `identity`; everything else is
-on every device. Rays of a batch are also split over the axis `data`. One device is a
+Leaves below the exact key `identity` (residuals, their moments), density grids, `ids`
+and `first_bad` lead with N and are split over the mesh axis `identity`; everything else
+is on every device. Rays of a batch are also split over the axis `data`. One device is a
 mesh of (1, 1): a laptop and a cluster run the same program.
 """
 
@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 from lokitalk_jax.structs import Batch
 
 _RAYS = {"pixels", "rgb", "plate", "alpha", "regions"}
-_LEADS_WITH_N = {"identity", "density", "first_bad"}
+_LEADS_WITH_N = {"identity", "density", "first_bad", "ids"}
 
 
 def make_mesh(identities: int, identity_axis: int = 0, devices=None) -> Mesh:

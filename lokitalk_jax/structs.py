@@ -189,6 +189,8 @@ class TrainState(NamedTuple):
     Attributes:
       seed: uint32, of the run. Part of the state, so that runs of other seeds are the
         same program, which takes half a minute to compile.
+      ids: uint32 [N], a number for each slot that depends on its identity alone. Part
+        of the state for the same reason.
       step: int32, steps done.
       first_bad: int32 [N], the first step at which an identity's loss was not finite,
         or -1. One number per slot, since a verdict over all would need communication.
@@ -199,6 +201,7 @@ class TrainState(NamedTuple):
     """
 
     seed: Array
+    ids: Array
     step: Array
     first_bad: Array
     params: dict

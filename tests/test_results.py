@@ -120,3 +120,8 @@ def test_figures_in_the_prose_of_the_readme_are_recorded():
             assert any(f"{abs(v):.{digits}f}" == figure for v in values), figure
             seen += 1
     assert seen >= 5
+
+
+@pytest.mark.parametrize("page", summary.pages(), ids=lambda page: page.stem)
+def test_a_page_compares_with_no_goal_that_its_readers_never_saw(page):
+    assert not re.search(r"\b(goals?|targets?|wanted)\b", page.read_text())

@@ -65,11 +65,12 @@ def weights(c) -> losses.LossWeights:
 
 
 def spec(c, identities: int, lanes: int = 1) -> train_step.StepSpec:
-    return train_step.from_config(c, range(identities), lanes)
+    return train_step.from_config(c, identities, lanes)
 
 
 def _init(c, identities: int):
-    return functools.partial(train_step.init_state, spec(c, identities), 0)
+    ids = np.arange(identities)
+    return functools.partial(train_step.init_state, spec(c, identities), 0, ids)
 
 
 def state(c, identities: int) -> structs.TrainState:
@@ -88,6 +89,7 @@ def random_state(c, identities: int, seed: int = 2) -> structs.TrainState:
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
     return jax.device_put(
         zeros._replace(
+            ids=np.arange(identities, dtype=np.uint32),
             first_bad=zeros.first_bad - 1,
             params=jax.tree.map(random, shapes.params),
             density=zeros.density + np.float32(0.1),

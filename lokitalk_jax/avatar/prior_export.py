@@ -50,6 +50,7 @@ def export(run: OpenRun, out: str | os.PathLike) -> pathlib.Path:
     state = TrainState(
         seed=np.uint32(0),
         step=np.int32(run.step),
+        ids=np.zeros(1, np.uint32),
         first_bad=np.full(1, -1, np.int32),
         params={"shared": run.shared, "identity": identity},
         moments={"none": np.zeros(1, np.float32)},

@@ -179,7 +179,7 @@ def score(
     if options.recode is not None:
         pair = pair_inputs.coded(pair, recoding.rate_factor(options.recode))
     count, height, width, _ = pair.truth.survey
-    labels = pair_masks.label_files(options.labels, count)
+    labels = pair_masks.label_files(options.labels, count, pair.cut)
     true_sound, sound = pair.truth.sound, pair.prediction.sound
     sound_of = "prediction" if sound is not None else "truth"
     sound = true_sound if sound is None else sound

@@ -48,12 +48,14 @@ class Pair(NamedTuple):
       truth, prediction: the videos.
       late: frames by which the prediction is late.
       aligned: how both were cut and scaled, as a sentence; empty if they were not.
+      cut: frames of the truth before and after those that are scored.
     """
 
     truth: Side
     prediction: Side
     late: int
     aligned: str = ""
+    cut: tuple[int, int] = (0, 0)
 
 
 def open_side(path: pathlib.Path, view: FrameView | None = None) -> Side:
@@ -81,7 +83,7 @@ def match(truth: Side, prediction: Side, any_lag: bool, align: bool) -> Pair:
       ValueError: they do not correspond, see `frame_match.check_pair`, or their ratios
         of width and height differ.
     """
-    aligned = ""
+    aligned, whole, first = "", truth.survey.count, truth.frames.first
     if align:
         frame_match.check_rates(*((x.frames, x.survey) for x in (truth, prediction)))
         truth, prediction, aligned = _aligned(truth, prediction)
@@ -90,7 +92,9 @@ def match(truth: Side, prediction: Side, any_lag: bool, align: bool) -> Pair:
         (prediction.frames, prediction.survey),
         any_lag or align,
     )
-    return Pair(truth, prediction, late, aligned)
+    before = truth.frames.first - first
+    cut = before, whole - before - truth.survey.count
+    return Pair(truth, prediction, late, aligned, cut)
 
 
 def coded(pair: Pair, factor: int) -> Pair:

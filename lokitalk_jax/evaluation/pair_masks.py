@@ -13,12 +13,17 @@ _WHOLE = 255  # a person mask that covers the frame
 
 
 def label_files(
-    path: str | os.PathLike | None, count: int
+    path: str | os.PathLike | None, count: int, cut: tuple[int, int] = (0, 0)
 ) -> list[pathlib.Path] | list[None]:
     """The label image of each frame; None without labels.
 
+    Args:
+      path: the folder.
+      count: number of frames.
+      cut: frames of the truth before and after them; they have labels too.
+
     Raises:
-      ValueError: the folder does not hold one for each of the `count` frames.
+      ValueError: the folder does not hold one for each frame of the truth.
     """
     if path is None:
         return [None] * count
@@ -31,12 +36,13 @@ def label_files(
     if layout.is_identity(source):
         source = source / layout.LABELS
     found = frame_source.open_source(source).pictures
-    if found is None or len(found) != count:
+    whole = cut[0] + count + cut[1]
+    if found is None or len(found) != whole:
         raise ValueError(
             f"labels={source} holds {len(found or ())} label images, the videos "
-            f"{count} frames; give one for each frame of the truth"
+            f"{whole} frames; give one for each frame of the truth"
         )
-    return list(found)
+    return list(found[cut[0] : cut[0] + count])
 
 
 def region_masks(

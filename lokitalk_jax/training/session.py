@@ -80,11 +80,13 @@ def build_session(
     if prior:
         adapting.warn_of_known(prior, training_set.names)
     lanes = training_set.mesh.shape["identity"]
-    spec = train_step.from_config(config, training_set.ids, lanes)
+    spec = train_step.from_config(config, training_set.count, lanes)
     init = functools.partial(train_step.init_state, spec)
-    seed = np.uint32(config.seed)
-    shardings = sharding.state_shardings(jax.eval_shape(init, seed), training_set.mesh)
-    state = jax.jit(init, out_shardings=shardings, compiler_options=_COMPILE_FAST)(seed)
+    given = np.uint32(config.seed), np.array(training_set.ids, np.uint32)
+    shapes = jax.eval_shape(init, *given)
+    shardings = sharding.state_shardings(shapes, training_set.mesh)
+    first = jax.jit(init, out_shardings=shardings, compiler_options=_COMPILE_FAST)
+    state = first(*given)
     if prior:
         state = adapting.initial_state(prior, config, state, training_set, shardings)
     source = lip_source.build(config, training_set, prior, workdir, progress)

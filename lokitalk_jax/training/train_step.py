@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from lokitalk_jax import sharding, structs
@@ -27,7 +28,7 @@ class StepSpec(NamedTuple):
       model: the model.
       weights: of the losses.
       optimizer: its state is in `TrainState.moments`.
-      ids: [N], a number for each slot that depends on its identity alone.
+      identities: N, padding included.
       lanes: devices along the mesh axis `identity`, see `lanes`.
       density_points: cells of a density grid visited for each frame of a batch.
       turns: the identities of each step; None takes all.
@@ -36,14 +37,14 @@ class StepSpec(NamedTuple):
     model: architecture.Model
     weights: LossWeights
     optimizer: optax.GradientTransformation
-    ids: tuple[int, ...]
+    identities: int
     lanes: int
     density_points: int
     turns: Turns | None = None
 
 
-def from_config(config: Config, ids: Sequence[int], lanes: int) -> StepSpec:
-    """The step of a config; for `ids` and `lanes` see `StepSpec`.
+def from_config(config: Config, identities: int, lanes: int) -> StepSpec:
+    """The step of a config; for `identities` and `lanes` see `StepSpec`.
 
     Raises:
       ValueError: the config names something unknown.
@@ -52,20 +53,23 @@ def from_config(config: Config, ids: Sequence[int], lanes: int) -> StepSpec:
         model=architecture.from_config(config),
         weights=LossWeights(**config.loss),
         optimizer=optimizer.from_config(config),
-        ids=tuple(ids),
+        identities=identities,
         lanes=lanes,
         density_points=config.train.density_points,
-        turns=turns.make(len(ids), lanes, config.train.identities_per_step),
+        turns=turns.make(identities, lanes, config.train.identities_per_step),
     )
 
 
-def init_state(spec: StepSpec, seed: int | Array) -> structs.TrainState:
-    """A fresh state for N identities, from a seed []."""
-    identities = len(spec.ids)
+def init_state(
+    spec: StepSpec, seed: int | Array, ids: np.ndarray | Array
+) -> structs.TrainState:
+    """A fresh state, from a seed [] and numbers of identities [N]; see `TrainState`."""
+    identities = spec.identities
     params = architecture.init(spec.model, jax.random.key(seed), identities)
     grid = sampling.init_density(spec.model.sampling)
     return structs.TrainState(
         seed=jnp.uint32(seed),
+        ids=jnp.asarray(ids, jnp.uint32),
         step=jnp.int32(0),
         first_bad=jnp.full(identities, -1, jnp.int32),
         params=params,
@@ -122,9 +126,8 @@ def _in_turn(
         new = new.reshape(turn.lanes, turn.active, *leaf.shape[1:])
         return blocks(leaf).at[:, places].set(new).reshape(leaf.shape)
 
-    ids = take((jax.tree_util.DictKey("identity"),), jnp.array(spec.ids, jnp.uint32))
     some = jax.tree_util.tree_map_with_path(take, state)
-    some, metrics = advance(spec._replace(ids=ids), some, *arguments)
+    some, metrics = advance(spec, some, *arguments)
     return jax.tree_util.tree_map_with_path(put, state, some), metrics
 
 
@@ -154,7 +157,7 @@ def _descend(
             spec.model, spec.weights, shared, residual, grid, part, key, lpips_params
         )
 
-    slices = (state.density, batch, step_keys(state.seed, state.step, spec.ids))
+    slices = (state.density, batch, step_keys(state.seed, state.step, state.ids))
     grads, metrics = gradients(loss, state.params, slices, batch.weight, spec.lanes)
     updates, moments = spec.optimizer.update(grads, state.moments, state.params)
     bad = ~jnp.isfinite(metrics["loss"]) & (batch.weight > 0)
@@ -196,7 +199,7 @@ def _visit_density(
             grid, cells.reshape(-1), found.reshape(-1), model.sampling
         )
 
-    keys = step_keys(state.seed + 1, state.step, spec.ids)
+    keys = step_keys(state.seed + 1, state.step, state.ids)
     inputs = (state.params["identity"], state.density)
     inputs += (batch.signals, batch.audio_windows, keys)
     _, density = jax.lax.scan(visit, None, slots_first(inputs, spec.lanes))

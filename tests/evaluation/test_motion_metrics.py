@@ -74,6 +74,14 @@ def test_no_lag_is_claimed_where_the_lips_do_not_follow(seconds):
         assert claimed is None, (seed, claimed)
 
 
+def test_lips_at_rest_have_no_lag():
+    truth = speech(20.0)
+    late = np.roll(truth, 2)
+    assert lip_motion.lag_ms(truth, 0.2 * late).value() == 80
+    at_rest = lip_motion.lag_ms(truth, 0.05 * late)
+    assert at_rest.value() is None and at_rest.interval(25) is None
+
+
 def test_intervals_hold_the_value_and_shrink_with_the_clip():
     widths = []
     for seconds in (4, 40):

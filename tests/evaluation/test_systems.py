@@ -8,6 +8,7 @@ from picture_folder import picture, write_folder
 
 from lokitalk_jax.cli import compare
 from lokitalk_jax.cli import main as command
+from lokitalk_jax.data import layout
 from lokitalk_jax.evaluation import framing, pair, pair_inputs, systems
 from lokitalk_jax.evaluation.report import averages
 from lokitalk_jax.evaluation.report.clip import Clip
@@ -111,6 +112,25 @@ def test_alignment_stands_in_the_report(tmp_path):
     assert result["coding"] == "crf23" and scores["frame"]["psnr"] > 30
     page = (tmp_path / "out" / "report.html").read_text()
     assert "3 from the start" in page and "unstated, crf23" in page
+
+
+def test_labels_are_cut_with_the_truth(tmp_path):
+    truth = write_folder(tmp_path / "truth", count=30)
+    early = write_folder(tmp_path / "early", count=20, shift=-4)
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for index in range(30):
+        image = np.full((64, 64), layout.TORSO if index < 4 else layout.HEAD, "u1")
+        cv2.imwrite(str(labels / f"{index}.png"), image)
+    options = pair.PairOptions(align=True, labels=labels)
+    faces_of = (OneFace(), OneFace())
+    result = pair.evaluate_pair(
+        truth, early, tmp_path / "out", options=options, detectors=faces_of
+    ).metrics
+    scores = result["identities"]["early"]["unstated"]
+    assert "4 from the start and 6 from the end" in scores["aligned"]
+    # The first labels are those of frames that were cut.
+    assert scores["torso"]["psnr"] is None and scores["head"]["psnr"] is not None
 
 
 def test_pixels_are_not_compared_where_the_face_is_elsewhere():

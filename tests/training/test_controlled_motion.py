@@ -85,7 +85,7 @@ def train(person, fitted):
             threads=1,
             prefetch=2,
         )
-        state = jax.jit(functools.partial(train_step.init_state, spec))(0)
+        state = jax.jit(functools.partial(train_step.init_state, spec))(0, np.zeros(1))
         source = loader.iterate(0)
         for _ in range(STEPS):
             state, _ = step(state, next(source), attention)

@@ -93,7 +93,7 @@ def test_a_step_is_that_of_its_identities_and_leaves_the_others():
     batch = tiny_model.batch(c, 2)
     spec = tiny_model.spec(c, count)
     assert spec.turns == turn
-    alone = spec._replace(ids=(4, 0), turns=None)
+    alone = spec._replace(identities=2, turns=None)
 
     def take(path, leaf):
         return leaf[rows] if sharding.splits(path, leaf) else leaf

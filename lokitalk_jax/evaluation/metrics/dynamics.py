@@ -57,6 +57,7 @@ def speed_difference(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
     """Difference of the spectra of speed: 0 for equal ones, 1 for disjoint ones.
 
     Ours; THEval (2025) compares the dynamics of lips, head and brows too.
+
     Half the summed differences of the shares that four bands of frequency have in the
     energy of the motion's speed.
 

@@ -16,6 +16,7 @@ _DRIFT = 19  # frames; slower changes say little about a lag
 # Lips have a lag if they correlate with the true ones so much there, and so much more
 # than at any lag further than four frames away.
 _FOLLOWS, _STANDS_OUT, _AWAY = 0.3, 0.1, 4
+_STILL = 0.1  # of the true lips' motion; less is the noise of landmarks
 # The best of many lags correlates by chance at up to this over the root of the frames.
 _CHANCE = 5.0
 
@@ -39,6 +40,7 @@ def amplitude(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
     """Standard deviation of the openings over the true one; below 1 moves too little.
 
     Ours; THEval (2025) compares the dynamics of lips, head and brows too.
+
     Of signals [F, D] the deviations of all D parts are taken together.
     """
 
@@ -60,11 +62,10 @@ def amplitude(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
 def lag_ms(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
     """Delay of the lips against the true lips, milliseconds; positive if late.
 
-    Ours: the peak of a cross-correlation.
-    The prediction [F] is moved by fractions of a frame (cubic splines) to where it
-    correlates best with the truth [F]. NaN if it correlates nowhere (in a short clip,
-    no more than chance would), or most at the end of the search: 12 frames, or a
-    quarter of the clip.
+    Ours: the prediction [F] is moved by fractions of a frame (cubic splines) to where
+    it correlates best with the truth [F]. NaN if it hardly moves, if it correlates
+    nowhere (in a short clip, no more than chance would), or most at the end of the
+    search: 12 frames, or a quarter of the clip.
     """
     reach = min(_MAX_LAG, len(truth) // 4)
     lags = np.arange(-reach, reach + _STEP / 2, _STEP)
@@ -88,7 +89,9 @@ def lag_ms(truth: np.ndarray, prediction: np.ndarray) -> Statistic:
         elsewhere = np.where(away, found, -1).max(-1)
         height = found.max(-1)
         least = np.maximum(follows, elsewhere + _STANDS_OUT)
-        known = inside & (height > least)
+        square = np.take_along_axis(squares, best[..., None], -1)[..., 0]
+        moves = square > _STILL**2 * sums[..., 0]
+        known = inside & moves & (height > least)
         return np.where(known, lags[best] * 1000 / structs.FPS, np.nan)
 
     return Statistic(terms, of)

@@ -32,11 +32,11 @@ _PROTOCOLS = {
     "peer": "the head is rendered without its torso, over the frame's true torso "
     "(continued behind the head) and the plate, as ER-NeRF scores",
 }
-_UNSTATED = "how the prediction was made was not stated (--protocol states it)"
+_UNSTATED = "how the prediction was made is not stated (set protocol=full or peer)"
 _CODINGS = {
     "lossless": "frames before any encoding",
     "coded as stored": "a prediction decoded from a video, against the truth as it is; "
-    "encoding alone costs it up to some dB, and --recode=crf23 codes both alike",
+    "encoding alone costs it up to 2 dB; recode=crf23 codes both alike",
 }
 _RECODED = "truth and prediction both coded by H.264 first"
 _BASELINES = ("still_mouth", "shuffled_audio")
