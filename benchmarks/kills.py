@@ -333,7 +333,8 @@ def _wait_for_late_stage(
         with contextlib.suppress(FileNotFoundError):  # it has just been renamed
             sizes = [path.stat().st_size for path in folder.glob(task.late)]
             if sizes and max(sizes) > least:
-                time.sleep(rng.uniform(0, 0.05))
+                # The second half of a film that is a second long is soon written.
+                time.sleep(rng.uniform(0, 0.005 if least else 0.05))
                 return
         time.sleep(0.002)
 
