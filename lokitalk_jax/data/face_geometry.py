@@ -128,10 +128,17 @@ def brow_heights(landmarks: np.ndarray, head_to_camera: np.ndarray) -> np.ndarra
       float32 [F], mean of both brows, in distances between the outer corners of the
       eyes; about 0.15 to 0.3.
     """
+    heights = np.empty(len(landmarks), np.float32)
+    for first in range(0, len(landmarks), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        heights[part] = _heights(landmarks[part], head_to_camera[part])
+    return heights
+
+
+def _heights(landmarks: np.ndarray, head_to_camera: np.ndarray) -> np.ndarray:
+    """`brow_heights` of a few frames, float64 [F]."""
     upright = landmarks.astype(np.float64) @ head_to_camera[:, :3, :3]
     corners = upright[:, _EYE_CORNERS]
     width = np.linalg.norm(corners[:, 0] - corners[:, -1], axis=-1)
     brows = upright[:, face_mesh.BROWS, 1].mean(1)
-    return ((corners[..., 1].mean(1) - brows) / np.maximum(width, 1e-6)).astype(
-        np.float32
-    )
+    return (corners[..., 1].mean(1) - brows) / np.maximum(width, 1e-6)
