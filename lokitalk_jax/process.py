@@ -138,12 +138,23 @@ def show_log() -> None:
     others = sys.unraisablehook
 
     def hook(seen) -> None:
-        # Where one array of a checkpoint is damaged, Orbax closes its loop while
-        # TensorStore still reads others, which then have nobody to answer.
-        if str(seen.exc_value) != "Event loop is closed":
+        if not _of_an_abandoned_read(seen):
             others(seen)
 
     sys.unraisablehook = hook
+
+
+def _of_an_abandoned_read(seen) -> bool:
+    """Whether what cannot be raised comes from a read that Orbax no longer waits for.
+
+    Where one array of a checkpoint is damaged, Orbax closes its loop while TensorStore
+    still reads others: these have nobody to answer, and the coroutines that wait for
+    them raise an error when they are collected, at any later time.
+    """
+    code = getattr(seen.object, "cr_code", None)
+    return str(seen.exc_value) == "Event loop is closed" or (
+        code is not None and f"{os.sep}orbax{os.sep}" in code.co_filename
+    )
 
 
 def tune_memory() -> None:

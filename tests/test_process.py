@@ -40,7 +40,7 @@ def test_a_choice_that_was_made_is_kept(monkeypatch):
     assert os.environ["XLA_FLAGS"] == "--xla_gpu_ftz=false"
 
 
-_DAMAGED = """
+_DAMAGED = '''
 import asyncio, sys
 from lokitalk_jax import process
 process.show_log()
@@ -55,7 +55,25 @@ closed = asyncio.new_event_loop()
 closed.close()
 Answer(lambda: closed.call_soon_threadsafe(print))
 Answer(lambda: 1 / 0)
+
+WAIT = """
+class Never:
+    def __await__(self):
+        yield
+
+async def wait():
+    try:
+        await Never()
+    except BaseException as error:
+        raise Exception(__file__) from error
 """
+for name in "/site/orbax/reads.py", "/site/other/reads.py":
+    space = {"__file__": name}
+    exec(compile(WAIT, name, "exec"), space)
+    waiting = space["wait"]()
+    waiting.send(None)
+    del waiting, space  # collected before it ends
+'''
 
 
 def test_reads_that_a_damaged_checkpoint_leaves_behind_say_nothing():
@@ -64,6 +82,8 @@ def test_reads_that_a_damaged_checkpoint_leaves_behind_say_nothing():
     )
     assert "Event loop is closed" not in done.stderr
     assert "ZeroDivisionError" in done.stderr
+    assert "Exception: /site/orbax/reads.py" not in done.stderr
+    assert "Exception: /site/other/reads.py" in done.stderr
 
 
 _COLLECTING = """

@@ -49,8 +49,8 @@ def load_speaker(
         others = "".join(f"{word}, " for word in words)
         raise ValueError(
             f"{field}={name} is neither {others}an identity of {run.workdir} "
-            f"({', '.join(run.identities)}) nor an identity folder; prepare a video "
-            "to make such a folder"
+            f"({', '.join(run.identities)}) nor an identity folder; prepare its "
+            "video first"
         )
     try:
         return open_clip(run, name)[0]

@@ -8,6 +8,7 @@ from lokitalk_jax import face_mesh
 
 # Of the right eye, then of the left: outer, inner, inner, outer.
 _EYE_CORNERS = (33, 133, 362, 263)
+_CHUNK = 250  # frames whose landmarks are in memory as float64 at once
 
 
 def lips_in_head_frame(
@@ -57,7 +58,24 @@ def points_in_head_frame(
     Returns:
       float32 [F, P, 3], metres.
     """
-    chosen = list(chosen)
+    count, chosen = len(landmarks), list(chosen)
+    moved = np.empty((count, len(chosen), 3), np.float32)
+    for first in range(0, count, _CHUNK):
+        part = slice(first, first + _CHUNK)
+        moved[part] = _moved(
+            landmarks[part], head_to_camera[part], focal, principal, chosen
+        )
+    return moved
+
+
+def _moved(
+    landmarks: np.ndarray,
+    head_to_camera: np.ndarray,
+    focal: float,
+    principal: tuple[float, float],
+    chosen: list[int],
+) -> np.ndarray:
+    """`points_in_head_frame` of a few frames, float64 [F, P, 3]."""
     landmarks = landmarks.astype(np.float64)
     rotations = head_to_camera[:, :3, :3].astype(np.float64)
     translations = head_to_camera[:, :3, 3].astype(np.float64)
@@ -74,7 +92,7 @@ def points_in_head_frame(
     rays, relative = rays[:, chosen], landmarks[:, chosen, 2]
     depth = metres * relative + (rays @ plane)[..., 0]
     in_camera = rays * depth[..., None] - translations[:, None]
-    return (in_camera @ rotations).astype(np.float32)
+    return in_camera @ rotations
 
 
 def eye_ratios(landmarks: np.ndarray) -> np.ndarray:
@@ -110,10 +128,17 @@ def brow_heights(landmarks: np.ndarray, head_to_camera: np.ndarray) -> np.ndarra
       float32 [F], mean of both brows, in distances between the outer corners of the
       eyes; about 0.15 to 0.3.
     """
+    heights = np.empty(len(landmarks), np.float32)
+    for first in range(0, len(landmarks), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        heights[part] = _heights(landmarks[part], head_to_camera[part])
+    return heights
+
+
+def _heights(landmarks: np.ndarray, head_to_camera: np.ndarray) -> np.ndarray:
+    """`brow_heights` of a few frames, float64 [F]."""
     upright = landmarks.astype(np.float64) @ head_to_camera[:, :3, :3]
     corners = upright[:, _EYE_CORNERS]
     width = np.linalg.norm(corners[:, 0] - corners[:, -1], axis=-1)
     brows = upright[:, face_mesh.BROWS, 1].mean(1)
-    return ((corners[..., 1].mean(1) - brows) / np.maximum(width, 1e-6)).astype(
-        np.float32
-    )
+    return (corners[..., 1].mean(1) - brows) / np.maximum(width, 1e-6)

@@ -24,7 +24,7 @@ from lokitalk_jax.preparation.options import Options
 
 _LOG = logging.getLogger(__name__)
 
-# Containers that Python's table of types does not know on every system.
+# Containers that Python's table of types lacks on some systems.
 _SUFFIXES = (".mkv", ".webm", ".m4v", ".ts", ".mts", ".m2ts", ".flv", ".wmv", ".3gp")
 
 

@@ -5,6 +5,7 @@ points by the Schur complement, those of smooth poses are banded, so time and me
 grow linearly with the number of frames.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +44,22 @@ class Seen(NamedTuple):
         """The same in some of the frames."""
         weights = None if self.weights is None else self.weights[frames]
         return Seen(self.places[frames], self.sigma, weights)
+
+
+class SeenLater(NamedTuple):
+    """The same, of which a few frames are in memory at once.
+
+    Attributes:
+      read: gives `Seen` in the frames of these numbers, int [N].
+      frames: int [F], their numbers.
+    """
+
+    read: Callable[[np.ndarray], Seen]
+    frames: np.ndarray
+
+    def part(self, frames: slice) -> Seen:
+        """Where the points were seen in some of the frames."""
+        return self.read(self.frames[frames])
 
 
 def _turned(points, rotations):
@@ -157,7 +174,7 @@ def fit_poses(points, rotations, translations, seen, frames):
     Args:
       points: [n, 3], metres.
       rotations, translations: to start from.
-      seen: see `Seen`.
+      seen: `Seen` or `SeenLater`.
       frames: [F], their numbers.
 
     Returns:

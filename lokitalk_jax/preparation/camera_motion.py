@@ -9,7 +9,7 @@ _FEWEST = 20  # points without which nothing is known
 _MOVES = 0.004  # shift of the background from sample to sample, of the longest side
 _AGREE = 1.5  # pixels from the median shift within which a point agrees with it
 _AGREEING = 0.6  # share of the points
-_SAMPLES = 4  # pairs of samples without which nothing is said
+_SAMPLES = 4  # pairs of samples without which nothing is reported
 _OFTEN = 0.3  # share of the samples
 # The person, around the face's box: this many of its widths to either side of head and
 # of shoulders, and this share of its height above.

@@ -119,8 +119,7 @@ def refine(
       principal: principal point (x, y), pixels.
     """
     frames = np.flatnonzero(valid)
-    weights = followed.weights[frames].astype(np.float64)
-    kept = weights.mean(0) > _LEAST_SEEN
+    kept = followed.weights[frames].mean(0, dtype=np.float64) > _LEAST_SEEN
     if kept.sum() < _FEWEST:
         return poses.head_to_camera
     middle = np.array(principal)
@@ -131,24 +130,30 @@ def refine(
     lifted, relief = _lift((started + 0.5 - middle) / focal, reference.astype("f8"))
 
     rigid = list(face_mesh.RIGID)
-    observed = (landmarks[frames][:, rigid, :2].astype(np.float64) - middle) / focal
-    places = followed.places[frames][:, kept].astype(np.float64)
-    places = np.concatenate([observed, (places + 0.5 - middle) / focal], 1)
     still = face_mesh.canonical_points()[rigid, 1] > _FOREHEAD
-    of_landmarks = np.broadcast_to(_LANDMARK_WEIGHT * still, observed.shape[:2])
-    weights = np.concatenate([of_landmarks, weights[:, kept]], 1)
+
+    def seen_in(chosen: np.ndarray) -> bundle.Seen:
+        observed = landmarks[chosen][:, rigid, :2].astype(np.float64)
+        places = followed.places[chosen][:, kept].astype(np.float64)
+        places = np.concatenate(
+            [(observed - middle) / focal, (places + 0.5 - middle) / focal], 1
+        )
+        of_landmarks = np.broadcast_to(_LANDMARK_WEIGHT * still, observed.shape[:2])
+        of_points = followed.weights[chosen][:, kept].astype(np.float64)
+        weights = np.concatenate([of_landmarks, of_points], 1)
+        return bundle.Seen(places, pose.LANDMARK_SIGMA, weights)
+
     spread = np.linspace(0, len(frames) - 1, min(_SHAPE_FRAMES, len(frames)))
     spread = np.unique(spread.astype(int))
     points = bundle.fit_points(
         np.concatenate([poses.rigid_points, lifted]),
         rotations[spread],
         translations[spread],
-        bundle.Seen(places[spread], pose.LANDMARK_SIGMA, weights[spread]),
+        seen_in(frames[spread]),
         np.concatenate([np.full(len(rigid), _LANDMARK_RELIEF), relief]),
     )
-    seen = bundle.Seen(places, pose.LANDMARK_SIGMA, weights)
     rotations, translations = bundle.fit_poses(
-        points, rotations, translations, seen, frames
+        points, rotations, translations, bundle.SeenLater(seen_in, frames), frames
     )
     return bundle.interpolate(rotations, translations, frames, len(valid))
 

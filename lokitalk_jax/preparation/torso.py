@@ -158,20 +158,25 @@ def poses(
     centre = points.mean(0)
     rotations = coarse[frames, :3, :3]
     shifts = rotations @ centre + coarse[frames, :3, 3]
-    places = (motion.places[frames].astype(np.float64) - middle) / focal
-    weights = motion.weights[frames] * _INDEPENDENT
-    sigma = _SIGMA / pose.REFERENCE_FOCAL
+
+    def seen_in(chosen: np.ndarray) -> bundle.Seen:
+        return bundle.Seen(
+            (motion.places[chosen].astype(np.float64) - middle) / focal,
+            _SIGMA / pose.REFERENCE_FOCAL,
+            motion.weights[chosen] * _INDEPENDENT,
+        )
+
     spread = np.linspace(0, len(frames) - 1, min(_SHAPE_FRAMES, len(frames)))
     spread = np.unique(spread.astype(int))
     fitted = bundle.fit_points(
         points - centre,
         rotations[spread],
         shifts[spread],
-        bundle.Seen(places[spread], sigma, weights[spread]),
+        seen_in(frames[spread]),
         _RELIEF,
     )
     rotations, shifts = bundle.fit_poses(
-        fitted, rotations, shifts, bundle.Seen(places, sigma, weights), frames
+        fitted, rotations, shifts, bundle.SeenLater(seen_in, frames), frames
     )
     return bundle.interpolate(rotations, shifts - rotations @ centre, frames, len(seen))
 

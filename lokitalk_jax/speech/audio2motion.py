@@ -3,7 +3,7 @@
 A window of feature rows around a frame is projected to principal components, and lip
 coefficients, in units of the identity's own spread, are linear in these. On features of
 Whisper this predicts lips of unseen speakers at least as well as small networks do
-(results/audio2motion.md). The regression knows no identity.
+(results/audio2motion.md). The regression does not depend on the identity.
 """
 
 from typing import NamedTuple

@@ -21,6 +21,7 @@ REACH = 3  # rows before and after a row that its differences need
 _TEMPERATURE = 0.3
 _LEAST_VARIANCE = 1e-4  # the floor that Sphinx uses
 _MAGIC = 0x11223344
+_ROWS = 3000  # scored at a time; the Gaussians of one take 140 kB
 
 
 def posteriors(cepstra: np.ndarray) -> np.ndarray:
@@ -34,6 +35,13 @@ def posteriors(cepstra: np.ndarray) -> np.ndarray:
       float32 [T - 2 * REACH, 42].
     """
     cepstra = np.asarray(cepstra, np.float32)
+    firsts = range(0, max(len(cepstra) - 2 * REACH, 1), _ROWS)
+    parts = [_posteriors(cepstra[i : i + _ROWS + 2 * REACH]) for i in firsts]
+    return np.concatenate(parts)
+
+
+def _posteriors(cepstra: np.ndarray) -> np.ndarray:
+    """`posteriors` of a few rows."""
     likelihood = np.float32(0)
     for stream, (quadratic, linear, constant) in zip(
         _streams(cepstra), _acoustic_model(), strict=True

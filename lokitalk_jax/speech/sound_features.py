@@ -42,6 +42,7 @@ _START_ROWS, _MEMORY_ROWS = 200, 1500
 _SILENCE, _FADE = 40.0, 0.005
 _FAINTEST = np.sqrt(_BANDS) * (np.log(_FLOOR) + 1)
 _LOUDNESS_SCALE, _POSTERIOR_SCALE, _BAND_SCALE = 12.0, 10.0, 2.5
+_ROWS = 3000  # whose spectra are in memory at a time; those of one take 5 kB
 
 
 class State(NamedTuple):
@@ -155,8 +156,14 @@ def _rows(state: State, kind: str, last: bool) -> tuple[State, np.ndarray]:
 
 def _bands(samples: np.ndarray, count: int) -> np.ndarray:
     """Log powers [count, 25] of mel bands, in windows every `_HOP` samples."""
-    if not count:
-        return np.zeros((0, _BANDS))
+    parts = [np.zeros((0, _BANDS))]
+    for first in range(0, count, _ROWS):
+        parts.append(_few_bands(samples[first * _HOP :], min(_ROWS, count - first)))
+    return np.concatenate(parts)
+
+
+def _few_bands(samples: np.ndarray, count: int) -> np.ndarray:
+    """`_bands` whose windows and spectra are all in memory."""
     window, bands = _front_end()
     pieces = np.lib.stride_tricks.sliding_window_view(samples, _FFT)[::_HOP][:count]
     spectra = np.asarray(scipy.fft.rfft(pieces * window, axis=-1))

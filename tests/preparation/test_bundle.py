@@ -5,7 +5,8 @@ import tracemalloc
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from lokitalk_jax.preparation import bundle
+from lokitalk_jax import face_mesh
+from lokitalk_jax.preparation import bundle, torso, tracks
 
 POINTS = 100
 
@@ -42,4 +43,30 @@ def test_a_long_clip_needs_few_kilobytes_a_frame():
             tracemalloc.stop()
 
     # Derivatives alone would be 10 kB a frame.
+    assert (peak(1500) - peak(500)) / 1000 < 4000
+
+
+def test_tracks_of_a_long_clip_need_few_kilobytes_a_frame():
+    def peak(count):
+        rng = np.random.default_rng(0)
+        points = rng.uniform(20, 108, (200, 2)).astype(np.float32)
+        drift = np.cumsum(0.05 * rng.normal(size=(count, 1, 2)), axis=0)
+        places = (points + drift).astype(np.float32)
+        warp = np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1))
+        warp[:, :, 2] = drift[:, 0]
+        ones = np.ones((count, 200), np.float32)
+        motion = torso.TorsoMotion(warp, ones[:, 0], points, places, ones)
+        poses = np.tile(np.eye(4, dtype=np.float32), (count, 1, 1))
+        poses[:, 2, 3] = 0.8
+        landmarks = np.zeros((count, face_mesh.LANDMARK_COUNT, 3), np.float32)
+        landmarks[:] = rng.uniform(20, 108, landmarks.shape[1:])
+        valid = np.ones(count, bool)
+        tracemalloc.start()
+        try:
+            tracks.assemble(landmarks, valid, ~valid, poses, motion, 150, (64, 64))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    # Copies of the landmarks alone would be 11 kB a frame.
     assert (peak(1500) - peak(500)) / 1000 < 4000

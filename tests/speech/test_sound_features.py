@@ -1,5 +1,7 @@
 """Feature rows: equal for streams and files, and normalised for level."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,27 @@ def test_pieces_give_the_rows_of_the_whole(seed, kind):
     whole = sound_features.features(samples, kind)
     assert whole.shape == (len(samples) // 160, sound_features.WIDTHS[kind])
     np.testing.assert_allclose(in_pieces(samples, sizes, kind), whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", sound_features.WIDTHS)
+def test_long_sound_needs_little_memory(monkeypatch, kind):
+    whole = sound_features.features(babble(8), kind)
+    monkeypatch.setattr(sound_features, "_ROWS", 100)
+    monkeypatch.setattr(phones, "_ROWS", 100)
+    in_parts = sound_features.features(babble(8), kind)
+    np.testing.assert_allclose(in_parts, whole, atol=1e-4)
+
+    def peak(seconds):
+        samples = babble(seconds)
+        tracemalloc.start()
+        try:
+            sound_features.features(samples, kind)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    # Spectra alone would be 4.7 kB a row.
+    assert (peak(12) - peak(4)) / 800 < 3000
 
 
 @pytest.mark.parametrize("count", [0, 1, 159, 160, 161, 500])
