@@ -36,7 +36,8 @@ _CLOCK = re.compile(r"^\d\d:\d\d:\d\d ")  # that lines of the log begin with
 
 # Advice that names a flag, and what a page says instead.
 _ON_THE_PAGE = {
-    "pass --no-audio to prepare a silent identity": "take one in which somebody speaks"
+    "choose another stretch with --start=... and --end=...": "choose another stretch",
+    "pass --no-audio to prepare a silent identity": "take one in which somebody speaks",
 }
 
 

@@ -36,7 +36,7 @@ import cv2
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from lokitalk_jax import structs
+from lokitalk_jax import process, structs
 from lokitalk_jax.media import sound_file
 from lokitalk_jax.studio import commands
 from lokitalk_jax.studio.folders import Folders
@@ -302,6 +302,7 @@ class Avatars:
             raise ValueError(f"there is no avatar of {run} yet; train one first")
         key = run, identity, known["step"]
         with self._lock:
+            process.share_cores()
             if self._opened is None or self._opened[0] != key:
                 self._opened = key, Run(path).avatar(identity)
             avatar = self._opened[1]
