@@ -20,7 +20,7 @@ export function jobView(stopText = "Stop") {
     shown = now;
     key = job.key;
     title.textContent = described(job);
-    stages.replaceChildren(...job.stages.map((one) => stageView(one, job.state === "running")));
+    stages.replaceChildren(...job.stages.map((one) => stageView(one, job.state === "running" && one === job.stages.at(-1))));
     message.textContent = job.state === "failed" ? sentence(job.message) : "";
     if (rest.dataset.state !== job.key + job.state) {
       rest.dataset.state = job.key + job.state;
@@ -39,7 +39,7 @@ export function described(job) {
   return { running: `${name} …`, done: `${name}: done`, failed: `${name} did not work`, stopped: `${name}: stopped` }[job.state];
 }
 
-// A job that has ended leaves no bar moving and no time.
+// A stage that has ended leaves no bar moving and no time.
 function stageView({ stage, done, total, seconds_left: left }, running) {
   const bar = el("progress", { ariaLabel: stage });
   if (total || !running) { bar.max = total || 1; bar.value = total ? done : 1; }
