@@ -22,10 +22,16 @@ from lokitalk_jax import process, structs
 from lokitalk_jax.speech import spoken_clip
 
 
-def resident() -> float:
-    """Memory that the process holds now, MB."""
-    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+def resident(process: int | str = "self") -> float:
+    """Memory that a process holds now, by default this one, MB; Linux only."""
+    pages = int(pathlib.Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
+
+
+def slope(values: list[float]) -> float | None:
+    """Growth from one value to the next in the second half; None for too few."""
+    half = values[len(values) // 2 :]
+    return float(np.polyfit(np.arange(len(half)), half, 1)[0]) if half[1:] else None
 
 
 def main(_) -> None:
@@ -47,8 +53,6 @@ def main(_) -> None:
         if (i + 1) * _CHUNK.value / 1000 >= next_minute:
             memory.append(resident())
             next_minute += 60
-    half = memory[len(memory) // 2 :]
-    slope = np.polyfit(np.arange(len(half)), half, 1)[0] if len(half) > 1 else None
     one_frame = np.median(work) / max(frames / chunks, 1e-9)
     result = {
         "size": _SIZE.value or run.config.data.size,
@@ -59,7 +63,7 @@ def main(_) -> None:
         "chunk_ms": _CHUNK.value,
         "work_per_frame_ms": 1000 * float(one_frame),
         "resident_mb": [round(value, 1) for value in memory],
-        "slope_mb_per_minute": slope,
+        "slope_mb_per_minute": slope(memory),
     }
     print(json.dumps(result))
 

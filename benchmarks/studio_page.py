@@ -11,8 +11,13 @@ and then plays its own clip. Prints a JSON line for each:
     them; median, 95th percentile of its size, and share between -45 and 45 ms.
   microphone_ms, microphone_ms_high: from the first sample of a tone at the page until
     the first picture of a frame that has it is drawn; median and largest.
+  arrived_ms: until that frame arrives at the page; the rest of the time it is decoded
+    and waits for its sound.
+  server_ms: from the arrival of a frame's sound at the server until the frame is
+    drawn, its look-ahead included; of these, predicting_ms and drawing_ms are work.
   server_cores, other_cores: CPU time per second of the server, and of everything else
     on the machine, the browser above all, which draws without a GPU.
+  resident_mb: memory of the server, at first and after each minute.
 """
 
 import argparse
@@ -31,11 +36,12 @@ import numpy as np
 import scipy.io.wavfile
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.live_speed import resident, slope
 from lokitalk_jax import structs
 
 # Keeps the time at which samples are sent, frames arrive and pictures are drawn.
 _WATCH = """
-window.log = { sent: [], got: [], drawn: [] };
+window.log = { sent: [], got: [], drawn: [], reports: [] };
 (() => {
   const Real = window.WebSocket;
   let last = -1;
@@ -44,7 +50,11 @@ window.log = { sent: [], got: [], drawn: [] };
     constructor(...given) {
       super(...given);
       this.addEventListener("message", ({ data }) => {
-        if (typeof data === "string") return;
+        if (typeof data === "string") {
+          const { report } = JSON.parse(data);
+          if (report) log.reports.push(report);
+          return;
+        }
         const head = new DataView(data), number = head.getUint32(0, true);
         log.got.push([performance.now(), number, loud(new Int16Array(data, 8, 640))]);
         if (head.getUint32(4, true) & 0x7fffffff) last = number;
@@ -116,12 +126,15 @@ def busy_s() -> float:
     return (user + nice + system + sum(interrupts)) / 100
 
 
-def microphone_ms(log: dict) -> list[float]:
-    """From the beginning of each tone at the page to the first picture that has it.
+def microphone_ms(log: dict) -> list[tuple[float, float]]:
+    """From the beginning of each tone at the page to the first frame that has it.
 
     Args:
       log: `sent` [time ms, samples, first loud one or -1], `got` [time ms, number of
         the frame, first loud sample or -1] and `drawn` [time ms, number of the frame].
+
+    Returns:
+      of each tone, ms until that frame arrives and until a picture of it is drawn.
     """
 
     def begins(rows: list, at: int) -> bool:
@@ -138,12 +151,12 @@ def microphone_ms(log: dict) -> list[float]:
     heard = [row for at, row in enumerate(got) if begins(got, at)]
     found = []
     for began in spoken:
-        number = next((row[1] for row in heard if row[0] > began), None)
-        if number is None:
+        arrived = next((row for row in heard if row[0] > began), None)
+        if arrived is None:
             continue
-        shown = next((when for when, which in drawn if which >= number), None)
+        shown = next((when for when, which in drawn if which >= arrived[1]), None)
         if shown is not None:
-            found.append(shown - began)
+            found.append((arrived[0] - began, shown - began))
     return found
 
 
@@ -151,10 +164,13 @@ def measured(page: Page, source: str, seconds: float, server: int) -> dict[str, 
     """Figures of one source of motion, after it was chosen in the viewer."""
     page.get_by_role("button", name=source, exact=True).click()
     page.wait_for_timeout(4000)
-    page.evaluate("log.sent.length = log.got.length = log.drawn.length = 0")
+    page.evaluate("for (const key in log) log[key].length = 0")
     drawn = page.evaluate("portrait.playing.drawn")
     spent, busy, began = cpu_s(server), busy_s(), time.monotonic()
-    page.wait_for_timeout(1000 * seconds)
+    memory = [resident(server)]
+    while (left := seconds + began - time.monotonic()) > 0:
+        page.wait_for_timeout(1000 * min(left, 60))
+        memory.append(resident(server))
     took = time.monotonic() - began
     spent, busy = cpu_s(server) - spent, busy_s() - busy
     playing = page.evaluate("portrait.playing")
@@ -168,12 +184,21 @@ def measured(page: Page, source: str, seconds: float, server: int) -> dict[str, 
         "held_ms": round(1000 * playing["held"]),
         "server_cores": round(spent / took, 2),
         "other_cores": round((busy - spent) / took, 2),
+        "resident_mb": [round(value, 1) for value in memory],
     }
-    delays = microphone_ms(page.evaluate("log"))
-    if delays:
+    if seconds >= 240:
+        facts["slope_mb_a_minute"] = slope(memory)
+    log = page.evaluate("log")
+    for name in "latency", "predicting", "drawing":
+        key = "server" if name == "latency" else name
+        seconds = np.median([report[name] for report in log["reports"]])
+        facts[f"{key}_ms"] = round(1000 * float(seconds))
+    if delays := microphone_ms(log):
+        arrived, drawn = np.array(delays).T
         facts |= {
-            "microphone_ms": round(float(np.median(delays))),
-            "microphone_ms_high": round(max(delays)),
+            "arrived_ms": round(float(np.median(arrived))),
+            "microphone_ms": round(float(np.median(drawn))),
+            "microphone_ms_high": round(float(max(drawn))),
             "tones": len(delays),
         }
     return facts
@@ -187,6 +212,7 @@ def main() -> None:
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--sizes", default="64,128,192,256", help="Pixels.")
     parser.add_argument("--seconds", type=float, default=15, help="Of each source.")
+    parser.add_argument("--sources", default="Microphone,Its clip")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -210,7 +236,7 @@ def main() -> None:
                 page.click("#start")
                 page.locator("fieldset").nth(4).wait_for(timeout=300_000)
                 page.wait_for_timeout(3000)
-                for source in "Microphone", "Its clip":
+                for source in arguments.sources.split(","):
                     found = measured(page, source, arguments.seconds, server)
                     facts = {"size": int(size), "source": source} | found
                     print(json.dumps(facts), flush=True)

@@ -188,6 +188,32 @@ def use_native_atomics() -> None:
         os.environ["XLA_FLAGS"] = f"{given} --xla_gpu_ftz=true".strip()
 
 
+@functools.cache
+def share_cores() -> None:
+    """Has programs on a CPU run in the threads that call them; once, before the first.
+
+    XLA would have the pieces of all programs wait in one queue, a short one that
+    predicts a frame behind the long ones that draw. Threads also take turns more often.
+    """
+    import jax
+
+    tune()
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    sys.setswitchinterval(1e-3)
+    before = os.environ.get("XLA_FLAGS")
+    if "xla_cpu_multi_thread_eigen" in (before or ""):
+        return
+    own = "--xla_cpu_multi_thread_eigen=false"
+    os.environ["XLA_FLAGS"] = f"{before or ''} {own}".strip()
+    try:
+        jax.local_devices()  # reads the flags
+    finally:  # commands that are started later use all cores
+        if before is None:
+            del os.environ["XLA_FLAGS"]
+        else:
+            os.environ["XLA_FLAGS"] = before
+
+
 def _cache_programs() -> None:
     """Keeps compiled programs in the user's cache, unless JAX has another folder."""
     import jax

@@ -48,7 +48,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(root, **options):
+def serving(root, port=0, **options):
     """Runs a studio until the block ends."""
     import uvicorn
 
@@ -56,7 +56,7 @@ def serving(root, **options):
 
     config = uvicorn.Config(
         app.build(root, **options),
-        port=0,
+        port=port,
         log_level="warning",
         ws_max_size=1 << 20,
         timeout_graceful_shutdown=1,

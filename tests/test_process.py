@@ -259,3 +259,22 @@ def test_a_workdir_that_is_not_shared_is_noticed(names, tmp_path):
             process_.kill()
             process_.stdout.close()
             process_.wait()
+
+
+def test_cores_are_shared_without_a_word_to_commands():
+    program = """
+import os
+from lokitalk_jax import process
+process.tune()
+before = dict(os.environ)
+process.share_cores()
+assert dict(os.environ) == before
+import jax, jax.numpy as jnp
+assert not jax.config.values["jax_cpu_enable_async_dispatch"]
+print(float(jnp.ones(9).sum()))
+"""
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    written = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+    )
+    assert written.stdout.strip() == "9.0", written.stderr

@@ -57,6 +57,7 @@ class LiveStream:
 
     Attributes:
       live: the avatar.
+      draws: False repeats the last picture, while nobody can take another.
     """
 
     def __init__(self, live: LiveAvatar, sizes: Sequence[int] = ()):
@@ -68,7 +69,7 @@ class LiveStream:
             pace, frames that stand still become sharper. Without any, all have the
             avatar's size.
         """
-        self.live = live
+        self.live, self.draws = live, True
         self._means: dict[str, float] = {}
         self._sharpness = Sharpness(sizes) if sizes else None
         self._lock = threading.Lock()  # of the avatar's motion
@@ -114,6 +115,11 @@ class LiveStream:
         """
         with self._queue_lock:
             self._queue.put(samples)
+
+    def shorten(self, seconds: float) -> None:
+        """Drops all sound that waits but the last `seconds`."""
+        with self._queue_lock:
+            self._queue.shorten(seconds)
 
     def interrupt(self) -> None:
         """Drops the sound that waits: the avatar falls silent."""
@@ -191,10 +197,13 @@ class LiveStream:
     def _draw(self) -> None:
         before = None
         while (pending := self._next()) is not None:
-            *late, (newest, arrived) = pending
-            for one, _ in late:
+            draws = self.draws
+            for one, _ in pending[:-1] if draws else pending:
                 self._emit(self._repeated(one))
                 self._measure("drawn", 0.0)
+            if not draws:
+                continue
+            newest, arrived = pending[-1]
             view = self.live.view
             still = before is not None and _same(before, (newest, view))
             if self._sharpness:

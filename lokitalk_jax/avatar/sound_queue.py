@@ -17,6 +17,7 @@ _PATIENCE = 0.2  # seconds that the clock waits for sound which is late
 _MOST_LATE = 2.0  # seconds that a process which slept makes up for
 # A microphone's clock may be faster than ours; waiting sound is taken faster by this.
 _HASTE = 0.002
+_DUE = 1e-3  # seconds since a block was due that sound after silence begins with
 
 
 class SampleBuffer:
@@ -63,6 +64,10 @@ class SampleBuffer:
         self._pieces.clear()
         self._count = 0
 
+    def shorten(self, count: int) -> None:
+        """Keeps the last `count` samples."""
+        self.take(max(self._count - count, 0))
+
 
 class SoundQueue:
     """Gives out blocks of sound at the rate of a clock."""
@@ -87,9 +92,16 @@ class SoundQueue:
         """Drops the sound that waits."""
         self._sound.clear()
 
+    def shorten(self, seconds: float) -> None:
+        """Drops all sound that waits but the last `seconds`."""
+        self._sound.shorten(round(seconds * structs.AUDIO_RATE))
+
     def take(self, now: float) -> list[np.ndarray]:
         """Blocks [SAMPLES_PER_FRAME] that are due."""
-        self._origin += max(self._late(now) - _MOST_LATE, 0.0)
+        late = self._late(now)
+        self._origin += max(late - _MOST_LATE, 0.0)
+        if self._idle and len(self._sound) >= SAMPLES_PER_FRAME:
+            self._origin += min(late - _DUE, 0.0)  # sound after silence begins at once
         blocks = []
         while (late := self._late(now)) > 0:
             if len(self._sound) >= SAMPLES_PER_FRAME:

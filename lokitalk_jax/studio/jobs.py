@@ -34,6 +34,13 @@ _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has the latter onl
 _CLOCK = re.compile(r"^\d\d:\d\d:\d\d ")  # that lines of the log begin with
 
 
+# Advice that names a flag, and what a page says instead.
+_ON_THE_PAGE = {
+    "choose another stretch with --start=... and --end=...": "choose another stretch",
+    "pass --no-audio to prepare a silent identity": "take one in which somebody speaks",
+}
+
+
 @dataclasses.dataclass
 class Job:
     """One command.
@@ -169,9 +176,11 @@ class Jobs:
         ):
             file.seek(self._read.get(key, 0))
             while (line := file.readline()).endswith("\n"):
-                report = json.loads(line)
-                stages[report["stage"]] = report
                 self._read[key] = file.tell()
+                # A full disk or a kill may have cut a line off, and joined the next.
+                with contextlib.suppress(ValueError):
+                    report = json.loads(line)
+                    stages[report["stage"]] = report
         return stages
 
     def _run(self) -> None:
@@ -244,7 +253,10 @@ class Jobs:
         lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
         line = _CLOCK.sub("", lines[-1]) if lines else f"it ended with status {code}"
         line = line.removeprefix(f"lokitalk {job.kind}: ").removeprefix("lokitalk: ")
-        return line.replace(f"{self._root}{os.sep}", "")
+        line = line.replace(f"{self._root}{os.sep}", "")
+        for flag, page in _ON_THE_PAGE.items():
+            line = line.replace(flag, page)
+        return line
 
     def _finish(self, job: Job, state: str) -> None:
         job.state, job.ended, job.process = state, time.time(), None

@@ -36,7 +36,7 @@ import cv2
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from lokitalk_jax import structs
+from lokitalk_jax import process, structs
 from lokitalk_jax.media import sound_file
 from lokitalk_jax.studio import commands
 from lokitalk_jax.studio.folders import Folders
@@ -46,15 +46,16 @@ if TYPE_CHECKING:
     from lokitalk_jax.avatar.live_stream import LiveStream
 
 _QUALITY = 90  # of JPEG
-_IN_FLIGHT = 3  # pictures that the client has not acknowledged
+_IN_FLIGHT = 2  # pictures that the client has not acknowledged
 _MOST_QUEUED = 50  # frames that wait for the connection
 _REPORT_EVERY = 12  # frames
 _MOST_SOUND = 600.0  # seconds that may wait
-_MOST_BEHIND = 0.5  # seconds that a microphone may be ahead of the avatar
+_MOST_BEHIND = 0.2  # seconds that a microphone may be ahead of the avatar
+_BEHIND = 2 / structs.FPS  # seconds of its sound that are kept then
 _SETTINGS = ("gain", "controls", "sources", "map", "background", "idle")
 _SOURCES = {"lip": "audio", "eye": "auto", "head": "own"}
 _LARGEST = 1024  # pixels
-_SIZES = (64, 96, 128, 192, 256)  # of pictures, pixels
+_SIZES = (48, 64, 96, 128, 192, 256)  # of pictures, pixels
 
 
 class Session:
@@ -64,7 +65,7 @@ class Session:
         """Joins them."""
         self._socket, self._folders, self._stream = socket, folders, stream
         self._in_flight = 0
-        self._frames: asyncio.Queue[LiveFrame | None] = asyncio.Queue()
+        self._frames: asyncio.Queue[tuple[LiveFrame, bytes] | None] = asyncio.Queue()
         self._playing = threading.Event()  # set to end the file that plays
         self._microphone = False
         self._ended = "the stream has ended"
@@ -76,9 +77,14 @@ class Session:
         await self._send(ready=described(live))
 
         def read() -> None:
+            unsent = False
             try:
                 for frame in self._stream:
-                    loop.call_soon_threadsafe(self._queue, frame)
+                    unsent, picture = unsent or frame.fresh, b""
+                    # A slow connection gets fewer pictures, and all of the sound.
+                    if unsent and self._in_flight < _IN_FLIGHT:
+                        unsent, picture = False, encoded(frame)
+                    loop.call_soon_threadsafe(self._queue, (frame, picture))
             except Exception as error:  # `_send_frames` reports it to the client
                 self._ended = str(error)
             finally:
@@ -101,22 +107,24 @@ class Session:
             sender.cancel()
             await asyncio.gather(reader, sender, return_exceptions=True)
 
-    def _queue(self, frame: "LiveFrame | None") -> None:
+    def _queue(self, frame: "tuple[LiveFrame, bytes] | None") -> None:
         """Adds a frame; where the connection stands still, those before it go."""
         if self._frames.qsize() > _MOST_QUEUED:
             while not self._frames.empty():
-                self._frames.get_nowait()
+                dropped = self._frames.get_nowait()
+                self._count(-bool(dropped and dropped[1]))
+        self._count(bool(frame and frame[1]))
         self._frames.put_nowait(frame)
+
+    def _count(self, pictures: int) -> None:
+        """Counts pictures in flight; nothing is drawn that could not be sent."""
+        self._in_flight = max(self._in_flight + pictures, 0)
+        self._stream.draws = self._in_flight < _IN_FLIGHT
 
     async def _send_frames(self) -> None:
         number = 0
-        while (frame := await self._frames.get()) is not None:
-            picture = b""
-            # A slow connection gets fewer pictures, and all of the sound.
-            if frame.fresh and self._in_flight < _IN_FLIGHT:
-                picture = await asyncio.to_thread(encoded, frame)
-                self._in_flight += 1
-            await self._socket.send_bytes(packed(number, frame, picture))
+        while (queued := await self._frames.get()) is not None:
+            await self._socket.send_bytes(packed(number, *queued))
             number += 1
             if number % _REPORT_EVERY == 0:
                 report = self._stream.report._asdict()
@@ -133,21 +141,21 @@ class Session:
                     f"{_MOST_SOUND:.0f} may; send it later"
                 )
             if self._microphone and self._stream.waiting > _MOST_BEHIND:
-                self._stream.interrupt()
+                self._stream.shorten(_BEHIND)
             samples = np.frombuffer(sound[: len(sound) // 2 * 2], "<i2")
             return self._stream.feed(samples.astype(np.float32) / 32768)
         given = json.loads(message["text"])
         if not isinstance(given, dict):
             raise ValueError(f"{message['text']!r} must be a JSON object")
         if "received" in given:
-            self._in_flight = max(self._in_flight - 1, 0)
+            self._count(-1)
         self._microphone = bool(given.get("microphone", self._microphone))
         if "interrupt" in given:
             await self._interrupt()
         if "play" in given:
             await self._play(given["play"])
-        settings = {k: given[k] for k in _SETTINGS if k in given}
-        await asyncio.to_thread(configure, self._stream, settings)
+        if settings := {k: given[k] for k in _SETTINGS if k in given}:
+            await asyncio.to_thread(configure, self._stream, settings)
 
     async def _interrupt(self) -> None:
         self._playing.set()
@@ -294,6 +302,7 @@ class Avatars:
             raise ValueError(f"there is no avatar of {run} yet; train one first")
         key = run, identity, known["step"]
         with self._lock:
+            process.share_cores()
             if self._opened is None or self._opened[0] != key:
                 self._opened = key, Run(path).avatar(identity)
             avatar = self._opened[1]

@@ -72,6 +72,26 @@ def test_an_interruption_drops_what_waits():
     assert not np.concatenate(queue.take(1.0)).any()
 
 
+def test_sound_after_silence_begins_at_once():
+    queue = SoundQueue(0.0)
+    queue.take(1.01 * FRAME)
+    queue.put(ramp(2))
+    assert len(queue.take(1.02 * FRAME)) == 1
+    assert not queue.take(1.9 * FRAME)  # from here on the clock counts
+    assert len(queue.take(2.03 * FRAME)) == 1
+
+
+def test_sound_that_waits_is_shortened_from_its_beginning():
+    queue = SoundQueue(0.0)
+    queue.put(ramp(100))
+    queue.shorten(2 * FRAME)
+    assert queue.waiting == 2 * FRAME
+    (block,) = queue.take(0.5 * FRAME)
+    np.testing.assert_array_equal(block, ramp(100)[-2 * SAMPLES_PER_FRAME :][:640])
+    queue.shorten(1.0)
+    assert queue.waiting == FRAME
+
+
 def test_a_process_that_slept_does_not_make_up_for_hours():
     queue = SoundQueue(0.0)
     assert len(queue.take(3600.0)) <= 51
@@ -163,6 +183,19 @@ def test_a_clip_begins_with_its_sound(live, spoken_run):
         moved = moved_to[first + at].motion.signals
         np.testing.assert_allclose(moved.lip, signals.lip[at], atol=1e-5)
         np.testing.assert_allclose(moved.eye, signals.eye[at], atol=1e-5)
+
+
+def test_nothing_is_drawn_while_nobody_can_take_it(live):
+    with lokitalk.LiveStream(live) as stream:
+        frames = iter(stream)
+        stream.draws = False
+        list(itertools.islice(frames, 10))
+        live.controls = live.controls._replace(turn=10.0)
+        waiting = list(itertools.islice(frames, 10))
+        assert not any(frame.fresh for frame in waiting)
+        assert np.diff([frame.time for frame in waiting]) == pytest.approx(FRAME)
+        stream.draws = True
+        assert any(frame.fresh for frame in itertools.islice(frames, 10))
 
 
 def test_an_error_in_a_thread_reaches_the_reader(live, tmp_path):

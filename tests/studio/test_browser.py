@@ -120,6 +120,25 @@ def test_a_file_names_the_person_and_no_name_is_taken_twice(page, studio, tmp_pa
     page.get_by_text("Ann_1 is here already").wait_for()
 
 
+def test_a_clip_that_does_not_work_gives_way_to_another(
+    page, studio, scripts, tmp_path
+):
+    import video_files
+
+    pictures = [video_files.blob(40 + at, 30) for at in range(4)]
+    clip = video_files.encode(tmp_path / "ann.mp4", pictures, np.arange(4) / 25)
+    scripts["prepare"] = "sys.exit('lokitalk prepare: ann.mp4 shows nobody')"
+    page.goto(studio.address)
+    page.set_input_files("input[type=file]", clip)
+    page.get_by_role("button", name="Prepare", exact=True).click()
+    page.get_by_text("Ann.mp4 shows nobody.").wait_for()
+    page.get_by_role("button", name="Take another clip").click()
+    scripts["prepare"] = "report('frames', 4, 4)"
+    page.set_input_files("input[type=file]", clip)
+    page.get_by_role("button", name="Prepare", exact=True).click()
+    page.get_by_text("Preparing: done").wait_for()
+
+
 def test_files_that_cannot_be_used_are_refused_in_words(
     page, studio, tmp_path, monkeypatch
 ):
@@ -134,15 +153,36 @@ def test_files_that_cannot_be_used_are_refused_in_words(
     page.get_by_role("alert").filter(has_text="The file is larger than").wait_for()
 
 
-def test_a_page_without_its_server_says_so(browser, scripts, tmp_path):
+def test_a_page_without_its_server_says_so_until_it_is_back(browser, scripts, tmp_path):
     import served_studio
 
     page = browser.new_page()
     with served_studio.serving(tmp_path) as studio:
         page.goto(studio.address)
         page.get_by_text("Make a talking portrait").wait_for()
-    page.get_by_text("The studio does not answer").wait_for()
+    lost = page.get_by_text("The studio does not answer")
+    lost.wait_for()
+    with served_studio.serving(tmp_path, port=studio.port):
+        lost.wait_for(state="hidden")
     page.close()
+
+
+def test_two_tabs_show_and_stop_the_same_job(page, studio, scripts):
+    tiny_folder.write(studio.root / "data" / "anna")
+    scripts["train"] = "report('training', 3, 10, 90.0); time.sleep(60)"
+    other = page.context.browser.new_page()
+    for tab in page, other:
+        tab.goto(f"{studio.address}/#anna/train")
+        tab.check("#consent")
+    # What the second one shows is a second old at most, and the server knows better.
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("Training …").wait_for()
+    other.get_by_text("Training …").wait_for()
+    other.get_by_text("2 min left").wait_for()
+    other.get_by_role("button", name="Stop and keep").click()
+    for tab in page, other:
+        tab.get_by_text("Training: stopped").wait_for()
+    other.close()
 
 
 @pytest.mark.heavy

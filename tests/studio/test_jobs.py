@@ -67,6 +67,17 @@ def test_a_failure_says_why_in_the_words_of_the_command(jobs, root, scripts):
     assert until(jobs, job.key, "failed")["message"] == "clips/x.mp4 shows nobody"
 
 
+def test_advice_on_the_page_names_no_flag(jobs, scripts):
+    scripts["prepare"] = """
+from lokitalk_jax.cli import terminal
+text = "x.mp4 has no audio stream; pass audio=False to prepare a silent identity"
+sys.exit("lokitalk prepare: " + terminal.as_flags(text, ["no-audio"]))
+"""
+    job = jobs.add("anna", "prepare", ["prepare"])
+    message = until(jobs, job.key, "failed")["message"]
+    assert message == "x.mp4 has no audio stream; take one in which somebody speaks"
+
+
 def test_a_killed_command_is_named_as_such(jobs, scripts):
     scripts["train"] = "report('training', 1, 9)\nos.kill(os.getpid(), 9)"
     job = jobs.add("anna", "train", ["train"])
@@ -88,6 +99,17 @@ def test_a_full_disk_ends_neither_the_queue_nor_a_command(jobs, scripts, monkeyp
     for job in first, second:
         assert until(jobs, job.key, "done", "failed")["state"] == "done"
     assert len(jobs.listed()) == 2
+
+
+def test_a_line_of_progress_that_was_cut_off_is_passed_over(jobs, scripts):
+    scripts["train"] = (
+        "report('training', 1, 9)\n"
+        "with open(os.environ['LOKITALK_PROGRESS'], 'a') as file:\n"
+        '    file.write(\'{"stage": "trai\')\n'
+        "report('training', 2, 9); report('training', 3, 9)"
+    )
+    job = jobs.add("anna", "train", ["train"])
+    assert [stage["done"] for stage in until(jobs, job.key, "done")["stages"]] == [3]
 
 
 def test_the_same_is_not_queued_twice(jobs, scripts):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket as socketlib
 import struct
 import time
 
@@ -18,7 +19,7 @@ class Client:
     """Collects what a studio sends."""
 
     def __init__(self, socket):
-        self.socket = socket
+        self.socket, self.taking = socket, True
         self.messages, self.numbers, self.sound, self.pictures = [], [], [], []
 
     def read(self, until, seconds=120.0):
@@ -37,7 +38,8 @@ class Client:
                 assert len(data) == 8 + 2 * SAMPLES + (length & 0x7FFFFFFF)
                 encoded = np.frombuffer(data[8 + 2 * SAMPLES :], np.uint8)
                 self.pictures.append(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
-                self.socket.send(json.dumps({"received": number}))
+                if self.taking:
+                    self.send(received=number)
 
     def frames(self, count):
         """Reads so many frames more."""
@@ -143,6 +145,38 @@ def test_what_cannot_be_set_is_answered_with_a_sentence(client):
         with pytest.raises(AssertionError, match="error"):
             client.frames(60)
         client.frames(3)  # the avatar moves on
+
+
+def test_a_client_that_takes_no_pictures_hears_all_the_same(client):
+    client.taking = False
+    client.frames(60)
+    before = len(client.pictures)
+    client.socket.send(np.full(16000, 8000, "<i2").tobytes())
+    client.frames(40)
+    assert len(client.pictures) == before <= 3
+    assert np.concatenate(client.sound[-40:]).any()
+    client.taking = True
+    for number in range(2):
+        client.send(received=number)
+    client.read(lambda: len(client.pictures) > before)
+
+
+def test_a_microphone_that_is_ahead_loses_its_oldest_sound(client):
+    client.send(microphone=True)
+    client.socket.send(np.full(16000, 8000, "<i2").tobytes())
+    for _ in range(2):
+        client.socket.send(np.full(SAMPLES, 9000, "<i2").tobytes())
+    client.read(lambda: client.sound and (client.sound[-1] == 9000).any())
+    heard = np.concatenate(client.sound)
+    assert (heard == 8000).sum() <= 5 * SAMPLES
+
+
+def test_a_connection_that_breaks_leaves_its_place(address):
+    for _ in range(3):  # of two places
+        with connected(address) as socket:
+            at_once = struct.pack("ii", 1, 0)  # without a farewell
+            socket.socket.setsockopt(socketlib.SOL_SOCKET, socketlib.SO_LINGER, at_once)
+            socket.socket.close()
 
 
 def test_the_number_of_avatars_at_once_is_limited(client, address):

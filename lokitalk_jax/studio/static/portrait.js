@@ -12,6 +12,11 @@ const RATE = 16000;
 const SAMPLES = 640;
 const FRAME = SAMPLES / RATE;
 const HEAD = 8;
+// Seconds that frames wait for those which come later: the first frame; any, at least;
+// beyond the time that most of the last LAGS frames needed; beyond their median, at most;
+// and by how much this changes with each frame.
+const FIRST = 0.06, SOON = 0.01, SLACK = 0.02, MOST = 0.6, STEP = 0.005;
+const LAGS = 100;
 
 export class Portrait extends EventTarget {
   // Where a map is shown, from 0 (everywhere) to 1 (nowhere).
@@ -19,8 +24,8 @@ export class Portrait extends EventTarget {
   muted = false;
 
   #canvas; #address; #socket; #context; #output; #picture; #hasMap = false;
-  #base = null; #margin = 0.06; #onClock = ""; #frames = []; #sources = new Set();
-  #painted = null; #microphone; #offsets = []; #drawn = 0;
+  #base = null; #held = FIRST; #lags = []; #unanswered = []; #onClock = "";
+  #frames = []; #sources = new Set(); #painted = null; #microphone; #offsets = []; #drawn = 0;
 
   constructor(canvas, { url = location.origin, run, identity = "", token = "", size = "" }) {
     super();
@@ -106,7 +111,7 @@ export class Portrait extends EventTarget {
   // How the page is doing: seconds that frames wait, pictures drawn so far, and the last
   // offsets of pictures from their sound, seconds.
   get playing() {
-    return { held: this.#margin, drawn: this.#drawn, offsets: this.#offsets.slice() };
+    return { held: this.#held, drawn: this.#drawn, offsets: this.#offsets.slice() };
   }
 
   #send(message) { if (this.connected) this.#socket.send(JSON.stringify(message)); }
@@ -130,29 +135,40 @@ export class Portrait extends EventTarget {
     const head = new DataView(data);
     const number = head.getUint32(0, true), size = head.getUint32(4, true);
     const now = this.#now();
-    this.#base ??= now + this.#margin - number * FRAME;
-    let time = this.#base + number * FRAME;
     const sound = new Int16Array(data, HEAD, SAMPLES);
-    const silent = sound.every((x) => x === 0);
-    if (time < now + 0.01) {
-      // Late: from here on everything is held back a little longer.
-      this.#margin = Math.min(this.#margin * 1.3, 0.6);
-      this.#base += now + this.#margin - time;
-      time = now + this.#margin;
-    } else if (silent && time > now + this.#margin + 0.1) {
-      this.#base -= FRAME / 2;
-      time -= FRAME / 2;
-    }
-    if (silent) this.#margin = Math.max(this.#margin - 1e-4, 0.06);
-    if (!silent && !this.muted && this.#onClock === "sound") this.#play(sound, time);
+    const silent = this.muted || sound.every((x) => x === 0);
+    const time = this.#timed(number, now, silent);
+    if (!silent && this.#onClock === "sound") this.#play(sound, time);
     if ((size & 0x7fffffff) === 0) return;
-    this.#send({ received: number });
     const frame = { time, hasMap: size >>> 31 === 1, image: null };
-    // A page in the background draws nothing.
-    if (document.hidden) this.#forget();
+    // A page in the background draws nothing, and lets the server rest.
+    if (document.hidden) {
+      this.#forget();
+      this.#unanswered.push(number);
+    } else this.#send({ received: number });
     this.#frames.push(frame);
     createImageBitmap(new Blob([new Uint8Array(data, HEAD + 2 * SAMPLES)]))
       .then((image) => { frame.image = image; });
+  }
+
+  // When a frame that has arrived is shown and heard. With sound, late enough for nearly
+  // all of them; otherwise nothing has to stay whole, and it is as soon as most arrive.
+  #timed(number, now, silent) {
+    const begins = number * FRAME;
+    this.#lags.push(now - begins);
+    if (this.#lags.length > LAGS) this.#lags.shift();
+    const sorted = this.#lags.toSorted((a, b) => a - b);
+    const lag = (share) => sorted[Math.floor(share * (sorted.length - 1))];
+    const nearly = Math.min(lag(0.95), lag(0.5) + MOST);
+    const wanted = (this.muted ? lag(0.5) : nearly) + SLACK;
+    this.#base ??= now - begins + FIRST;
+    if (silent) this.#base += Math.max(-STEP, Math.min(STEP, wanted - this.#base));
+    const soonest = now - begins + SOON;
+    // Too late for its sound: all are held back longer from here on.
+    if (this.#base < soonest && !this.muted) this.#base = Math.max(wanted, soonest);
+    const time = begins + Math.max(this.#base, soonest);
+    this.#held += 0.05 * (time - now - this.#held);
+    return time;
   }
 
   #play(sound, time) {
@@ -179,9 +195,12 @@ export class Portrait extends EventTarget {
     this.#silence();
     this.#forget();
     this.#base = null;
+    this.#lags = [];
+    this.#unanswered = [];
   }
 
   #show = () => {
+    for (const received of this.#unanswered.splice(0)) this.#send({ received });
     const now = this.#now();
     // What is played now is heard after the latency of the output; half of a screen's
     // frame centres the error.

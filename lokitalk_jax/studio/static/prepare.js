@@ -18,6 +18,8 @@ export function prepareStep({ name, go, refresh, lastJob }) {
       await refresh();
     }, { main: true, message }));
   const job = jobView();
+  const another = el("div", { className: "row", hidden: true },
+    button("Take another clip", () => go(name, "clip"), { message }));
   const preview = el("video", { controls: true, muted: true, loop: true, hidden: true });
   const missing = el("p", { className: "note", hidden: true }, "There is no clip yet; see step 1.");
   const findings = el("div", { className: "stack" });
@@ -26,7 +28,7 @@ export function prepareStep({ name, go, refresh, lastJob }) {
     button("Take another clip", () => go(""), { message }));
   const node = el("div", { className: "stack" }, el("h2", {}, `Prepare ${name}`),
     el("p", { className: "faint" }, "Finds face, pose, outline and background in every frame. On two idle processor cores it takes about five times as long as the clip."),
-    missing, ask, message, job.node, preview, findings, onwards);
+    missing, ask, message, job.node, another, preview, findings, onwards);
   let asked = false;
 
   async function examine(person) {
@@ -50,6 +52,7 @@ export function prepareStep({ name, go, refresh, lastJob }) {
       if (person.clip && !clip.src) clip.src = `/files/clip/${name}`;
       ask.hidden = busy || person.prepared || !person.clip;
       missing.hidden = person.clip || person.prepared || busy;
+      another.hidden = last?.state !== "failed" || person.prepared;
       onwards.hidden = !person.prepared || busy;
       if (person.prepared && !busy && !asked) examine(person);
     },
