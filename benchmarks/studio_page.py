@@ -79,7 +79,8 @@ window.log = { sent: [], got: [], drawn: [], reports: [] };
 })();
 """
 _PORT = 8397
-_CHROMIUM = (
+# Of a headless Chromium without a screen, a GPU or devices.
+CHROMIUM_FLAGS = (
     "--no-sandbox",
     "--disable-dev-shm-usage",
     "--mute-audio",
@@ -227,7 +228,7 @@ def main() -> None:
         microphone = f"--use-file-for-fake-audio-capture={root / 'tone.wav'}"
         with serving(root) as (address, server), sync_playwright() as playwright:
             browser = playwright.chromium.launch(
-                executable_path=arguments.chromium, args=[*_CHROMIUM, microphone]
+                executable_path=arguments.chromium, args=[*CHROMIUM_FLAGS, microphone]
             )
             for size in arguments.sizes.split(","):
                 page = browser.new_page(viewport={"width": 1280, "height": 900})

@@ -91,8 +91,8 @@ def panels(path: str | os.PathLike, count: int) -> list[FrameView]:
     rows, columns = np.flatnonzero(other.any((1, 2))), np.flatnonzero(other.any((0, 1)))
     if not len(rows):
         raise ValueError(
-            f"{path} begins with one colour, so panels={count} cannot be told apart; "
-            "cut the empty frames off"
+            f"the first frame of {path} has one colour, so the pictures of "
+            f"panels={count} cannot be found in it; cut empty frames off the beginning"
         )
     if 0 < rows[0] and rows[-1] < height - 1 and all(map(_has_gap, other.any(0))):
         raise ValueError(

@@ -9,6 +9,8 @@ import scipy.io.wavfile
 import tiny_folder
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+from benchmarks import studio_page  # noqa: E402 (needs playwright)
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium")
 
@@ -29,12 +31,7 @@ def browser(microphone):
         browser = started.chromium.launch(
             executable_path=CHROMIUM,
             args=[
-                "--no-sandbox",
-                "--disable-dev-shm-usage",
-                "--mute-audio",
-                "--autoplay-policy=no-user-gesture-required",
-                "--use-fake-ui-for-media-stream",
-                "--use-fake-device-for-media-stream",
+                *studio_page.CHROMIUM_FLAGS,
                 f"--use-file-for-fake-audio-capture={microphone}",
             ],
         )
