@@ -34,16 +34,19 @@ class Seen(NamedTuple):
       sigma: standard deviation of their errors.
       weights: [F, n], of the squared errors, zero where a point was not seen; None
         where all are 1.
+      sharpness: [n, 2, 2], multiplies the error of each point, which may be known
+        better in one direction than in another; None where all are the unit matrix.
     """
 
     places: np.ndarray
     sigma: float
     weights: np.ndarray | None = None
+    sharpness: np.ndarray | None = None
 
     def part(self, frames: slice) -> "Seen":
         """The same in some of the frames."""
         weights = None if self.weights is None else self.weights[frames]
-        return Seen(self.places[frames], self.sigma, weights)
+        return self._replace(places=self.places[frames], weights=weights)
 
 
 class SeenLater(NamedTuple):
@@ -86,13 +89,17 @@ def _linearise(points, rotations, translations, seen):
     turned = _turned(points, rotations)
     x, y, z = np.moveaxis(turned + translations[:, None], 2, 0)
     error = np.stack([x / z, y / z], 2) - seen.places
+    zero = np.zeros_like(z)
+    to_point = np.stack([1 / z, zero, -x / z**2, zero, 1 / z, -y / z**2], 2)
+    to_point = to_point.reshape(*z.shape, 2, 3)
+    if seen.sharpness is not None:
+        error = (seen.sharpness @ error[..., None])[..., 0]
+        to_point = seen.sharpness @ to_point
     weight = 1 / seen.sigma
     weight *= np.sqrt(_huber(np.linalg.norm(error, axis=2) / seen.sigma))
     if seen.weights is not None:
         weight *= np.sqrt(seen.weights)
-    zero = np.zeros_like(z)
-    to_point = np.stack([1 / z, zero, -x / z**2, zero, 1 / z, -y / z**2], 2)
-    to_point = to_point.reshape(*z.shape, 2, 3) * weight[..., None, None]
+    to_point *= weight[..., None, None]
     # d(exp(w) q)/dw = w x q, hence the derivative's rows are q x row.
     to_turn = np.cross(turned[:, :, None], to_point)
     to_pose = np.concatenate([to_turn, to_point], 3)

@@ -53,10 +53,33 @@ def label_regions(
             cv2.GC_INIT_WITH_MASK,
         )[0]
     head_seen = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    head = person_mask.largest_part(head_seen & person).astype(np.float32)
+    head = _grown(person_mask.largest_part(head_seen & person), person)
     head = cv2.resize(head, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
     labels = np.where(head, layout.HEAD, layout.TORSO)
     return np.where(mask > 127, labels, layout.BACKGROUND).astype(np.uint8)
+
+
+def _grown(head: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """The head, grown into the background up to where the torso is nearer.
+
+    The soft mask ends outside the small person; without this, the rim of a head would
+    be torso.
+
+    Args:
+      head: bool [h, w], a part of the person.
+      person: bool [h, w].
+
+    Returns:
+      float32 [h, w], 0 or 1.
+    """
+    if not person.any():
+        return head.astype(np.float32)
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~person).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    of_pixel = np.zeros(nearest.max() + 1, np.float32)
+    of_pixel[nearest[person]] = head[person]
+    return of_pixel[nearest]
 
 
 def _unknown_part(seeds: np.ndarray) -> tuple[slice, slice]:

@@ -131,6 +131,8 @@ def refine(
 
     rigid = list(face_mesh.RIGID)
     still = face_mesh.canonical_points()[rigid, 1] > _FOREHEAD
+    of_landmarks = np.broadcast_to(np.eye(2), (len(rigid), 2, 2))
+    sharpness = np.concatenate([of_landmarks, followed.sharpness[kept]])
 
     def seen_in(chosen: np.ndarray) -> bundle.Seen:
         observed = landmarks[chosen][:, rigid, :2].astype(np.float64)
@@ -141,7 +143,7 @@ def refine(
         of_landmarks = np.broadcast_to(_LANDMARK_WEIGHT * still, observed.shape[:2])
         of_points = followed.weights[chosen][:, kept].astype(np.float64)
         weights = np.concatenate([of_landmarks, of_points], 1)
-        return bundle.Seen(places, pose.LANDMARK_SIGMA, weights)
+        return bundle.Seen(places, pose.LANDMARK_SIGMA, weights, sharpness)
 
     spread = np.linspace(0, len(frames) - 1, min(_SHAPE_FRAMES, len(frames)))
     spread = np.unique(spread.astype(int))

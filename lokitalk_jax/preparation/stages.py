@@ -23,6 +23,7 @@ from lokitalk_jax.preparation import (
     flow_points,
     head_labels,
     head_points,
+    person_mask,
     plate,
     pose,
     preview,
@@ -218,7 +219,8 @@ def register_torso(
     warps, correlations = torso.register(
         out.frame, labels, reference, count, stage.advance
     )
-    template = flow_points.choose(_grey(out, reference), labels == layout.TORSO)
+    part = person_mask.largest_part(labels == layout.TORSO)
+    template = flow_points.choose(_grey(out, reference), part)
     followed = _follow(out, template, warps, workers, stage)
     return torso.TorsoMotion(warps, correlations, *followed)
 
@@ -251,7 +253,7 @@ def _follow(
                 stage.advance()
     finally:
         cv2.setNumThreads(threads)
-    return flow_points.Followed(template.points, places, weights)
+    return flow_points.Followed(template.points, places, weights, template.sharpness)
 
 
 def write_plate(

@@ -53,6 +53,7 @@ class TorsoMotion(NamedTuple):
       points: float32 [P, 2], points of the torso in the reference, array indices.
       places: float32 [F, P, 2], where they are in each frame.
       weights: float32 [F, P], how well they are seen there, 0 to 1.
+      sharpness: float32 [P, 2, 2], see `flow_points.Followed`.
     """
 
     warp: np.ndarray
@@ -60,6 +61,7 @@ class TorsoMotion(NamedTuple):
     points: np.ndarray
     places: np.ndarray
     weights: np.ndarray
+    sharpness: np.ndarray
 
     @property
     def registered(self) -> np.ndarray:
@@ -143,7 +145,8 @@ def poses(
         return None
     neck = float(np.median(head_to_camera[valid, 2, 3])) + _NECK_BEHIND
     coarse = _on_a_plane(motion.warp, neck, focal, principal)
-    seen = known & (motion.weights.sum(1) >= _LEAST_SEEN)
+    texture = np.linalg.norm(motion.sharpness, ord=2, axis=(1, 2))
+    seen = known & (motion.weights @ texture >= _LEAST_SEEN)
     if seen.mean() < _REGISTERED:
         frames = np.flatnonzero(known)
         start = coarse[frames]
@@ -164,6 +167,7 @@ def poses(
             (motion.places[chosen].astype(np.float64) - middle) / focal,
             _SIGMA / pose.REFERENCE_FOCAL,
             motion.weights[chosen] * _INDEPENDENT,
+            motion.sharpness,
         )
 
     spread = np.linspace(0, len(frames) - 1, min(_SHAPE_FRAMES, len(frames)))
