@@ -55,7 +55,8 @@ def test_tracks_of_a_long_clip_need_few_kilobytes_a_frame():
         warp = np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1))
         warp[:, :, 2] = drift[:, 0]
         ones = np.ones((count, 200), np.float32)
-        motion = torso.TorsoMotion(warp, ones[:, 0], points, places, ones)
+        sharpness = np.tile(np.eye(2, dtype=np.float32), (200, 1, 1))
+        motion = torso.TorsoMotion(warp, ones[:, 0], points, places, ones, sharpness)
         poses = np.tile(np.eye(4, dtype=np.float32), (count, 1, 1))
         poses[:, 2, 3] = 0.8
         landmarks = np.zeros((count, face_mesh.LANDMARK_COUNT, 3), np.float32)

@@ -55,7 +55,9 @@ def followed(truth, poses, count=120, noise=0.1):
     places = seen[..., :2] / seen[..., 2:] * FOCAL + np.array(PRINCIPAL) - 0.5
     places += rng.normal(0, noise, places.shape)
     middle = pose.middle_frame(poses.head_to_camera, VALID)
-    return Followed(places[middle], places, np.full(places.shape[:2], 0.8))
+    sharpness = np.tile(np.eye(2), (count, 1, 1))
+    weights = np.full(places.shape[:2], 0.8)
+    return Followed(places[middle], places, weights, sharpness)
 
 
 def errors(found, truth):

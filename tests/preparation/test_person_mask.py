@@ -60,6 +60,9 @@ def test_labels_separate_head_from_neck_and_torso(size, tilt):
     found = labels == layout.HEAD
     assert (found & head).sum() / (found | head).sum() > 0.93
     np.testing.assert_array_equal(labels == layout.BACKGROUND, mask == 0)
+    # The outline of the hair, too.
+    above = np.arange(size)[:, None] < round(90 * size / 256)
+    assert not (above & (labels == layout.TORSO)).any()
     neck = round(185 * size / 256), size // 2
     assert labels[neck] == layout.TORSO
     np.testing.assert_array_equal(image, before)

@@ -58,8 +58,8 @@ def motion():
     template = flow_points.choose(grey(REFERENCE), scene(REFERENCE)[1] == layout.TORSO)
     found = [flow_points.follow(template, grey(i), warps[i]) for i in range(COUNT)]
     places, weights = (np.stack(one)[:, ::3] for one in zip(*found, strict=True))
-    points = template.points[::3]
-    return torso.TorsoMotion(warps, correlations, points, places, weights)
+    points, sharpness = template.points[::3], template.sharpness[::3]
+    return torso.TorsoMotion(warps, correlations, points, places, weights, sharpness)
 
 
 @pytest.fixture
@@ -138,6 +138,39 @@ def test_poses_follow_a_torso_that_leans_and_turns(motion, heads):
     moved = truth[:, :3, :3] @ centre + truth[:, :3, 3]
     missed = FOCAL * np.linalg.norm(pixels - moved[:, :2] / moved[:, 2:], axis=1)
     assert np.median(missed) < 0.2
+
+
+def test_places_along_an_edge_count_for_nothing(motion, heads):
+    """Flow slides along the outline of a shoulder; the pose must not follow it."""
+    along = Rotation.from_euler("z", 30, degrees=True).as_matrix()[:2, :1]
+    on_edge = np.arange(len(motion.points)) % 2 == 0
+    sharpness = np.tile(np.eye(2, dtype=np.float32), (len(motion.points), 1, 1))
+    sharpness[on_edge] -= along @ along.T
+    slip = 3 * np.sin(TIME / 3)[:, None, None] * along[:, 0] * on_edge[:, None]
+    slipped = motion._replace(
+        places=motion.places + slip.astype("f4"), sharpness=sharpness
+    )
+    still = motion._replace(sharpness=sharpness)
+    found, truth = (
+        torso.poses(one, heads, VALID, FOCAL, PRINCIPAL) for one in (slipped, still)
+    )
+    np.testing.assert_allclose(found, truth, atol=2e-4)
+
+
+def test_texture_says_in_which_direction_a_place_is_known():
+    picture = np.full((128, 128), 60, np.uint8)
+    picture[64:] = 180
+    picture[:, 64:] //= 2
+    template = flow_points.choose(picture, np.ones(picture.shape, bool))
+    lengths = np.linalg.eigvalsh(template.sharpness)
+    assert lengths.min() > -1e-6
+    assert lengths.max() < 1 + 1e-6
+    corner = np.abs(template.points - 64).max(1) < 4
+    edge = (np.abs(template.points[:, 1] - 64) < 3) & (template.points[:, 0] < 50)
+    assert corner.any() and edge.any()
+    np.testing.assert_allclose(template.sharpness[edge, 1, 1], 1, atol=1e-3)
+    assert template.sharpness[edge, 0, 0].max() < 0.05
+    assert lengths[corner].min() > 0.5
 
 
 def test_a_torso_without_points_follows_the_coarse_motion(motion, heads):
