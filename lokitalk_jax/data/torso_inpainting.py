@@ -12,6 +12,9 @@ import numpy as np
 from lokitalk_jax.data import layout
 
 _REACH = 0.1  # height of the extension, in frame heights
+# Width of the outline, where torso and background are mixed, in frame heights. A plate
+# right beside the labelled torso would be a jagged edge.
+_OUTLINE = 1 / 128
 _INSET = 2  # pixels below the edge, where the colour is not mixed with the head's
 
 
@@ -23,10 +26,13 @@ def torso_image(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
       labels: uint8 [H, W], see `layout`.
 
     Returns:
-      uint8 RGBA [H, W, 4], alpha 255 on the torso and 0 elsewhere.
+      uint8 RGBA [H, W, 4], alpha 255 on the torso and its outline, 0 elsewhere.
     """
     torso, head = labels == layout.TORSO, labels == layout.HEAD
     height = labels.shape[0]
+    side = 2 * max(round(_OUTLINE * height), 1) + 1
+    grown = cv2.dilate(torso.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    torso |= grown & ~head
     reach = max(round(_REACH * height), 1)
     image = np.where(torso[..., None], rgb, 0)
     row = np.arange(height)[:, None]

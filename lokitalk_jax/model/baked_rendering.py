@@ -140,9 +140,9 @@ def _samples(
         method=_density,
     )
     density, geometry = decoded
-    if not torso:
-        density *= 1 - moved.gates[_TORSO]
     found = _weights(density.reshape(distances.shape), widths)
+    if not torso:
+        found *= 1 - moved.gates[_TORSO].reshape(found.shape)
     return _Samples(distances, moved, geometry, found)
 
 

@@ -111,8 +111,8 @@ def render(
       signals: leaves [B, ...].
       plate: [B, R, 3], colours behind the person.
       key: of the random places of samples; None makes rendering deterministic.
-      torso: False removes the density inside the torso's gate, for protocols that
-        score the head alone.
+      torso: False shows the plate in the place of the torso, for protocols that score
+        the head alone.
 
     Returns:
       the pixels, axes [B, R], and the samples.
@@ -145,13 +145,13 @@ def render(
         params.identity["codes"],
         samples,
     )
-    if not torso:
-        sigma *= 1 - deformed.gates[..., REGIONS.index("torso")]
 
     def by_ray(values: Any) -> Array:
         return values.reshape(frames, count, samples, *values.shape[2:])
 
     weights = sampling.composite_weights(by_ray(sigma), widths)
+    if not torso:
+        weights *= 1 - by_ray(deformed.gates)[..., REGIONS.index("torso")]
     rendered = rendering.composite(
         weights,
         by_ray(colours),
