@@ -24,6 +24,13 @@ SIDE = 128
 # shift of pixels becomes metres.
 _NECK_BEHIND = 0.06
 
+# An average chest, an ellipsoid: its middle below and behind the origin of the head
+# frame, and its half axes across, down and into the body, metres. Images of a torso
+# that turns little are the same as those of its mirror image in depth that turns the
+# other way, so points have to start on the right one.
+_CHEST_BELOW, _CHEST_BEHIND = 0.35, 0.09
+_CHEST_AXES = np.array([0.22, 0.25, 0.10])
+
 # A frame is registered if its correlation with the reference is at least this, a clip
 # if this share of its frames is. A torso that fills less of the frame is not tracked.
 _CORRELATION = 0.6
@@ -31,8 +38,8 @@ _REGISTERED = 0.9
 _AREA = 0.02
 
 # Points: standard deviation of their places, pixels at `pose.REFERENCE_FOCAL`; share of
-# them whose errors are independent; that of their depth about a plane, metres; sum of
-# weights below which a frame does not count; frames that the shape is fitted to.
+# them whose errors are independent; that of their distance from the chest, metres; sum
+# of weights below which a frame does not count; frames that the shape is fitted to.
 _SIGMA = 0.5
 _INDEPENDENT = 0.15
 _RELIEF = 0.03
@@ -129,9 +136,9 @@ def poses(
 ) -> np.ndarray | None:
     """`torso_to_camera` [F, 4, 4], metres, or None where the torso was not tracked.
 
-    Bundle adjustment of the points, which start on a plane at the depth of the neck,
-    and of a rigid pose in each frame. The frame of the torso is about the camera's at
-    the reference frame.
+    Bundle adjustment of the points, which start on an average chest, and of a rigid
+    pose in each frame. The frame of the torso is about the camera's at the reference
+    frame: it turns with the points from their start to their fitted places.
 
     Args:
       motion: of the torso.
@@ -155,8 +162,9 @@ def poses(
     frames = np.flatnonzero(seen)
     # Pixel centres are half a pixel from array indices.
     middle = np.array(principal) - 0.5
-    points = np.pad((motion.points - middle) / focal, ((0, 0), (0, 1)))
-    points = (points + [0, 0, 1]) * neck
+    reference = pose.middle_frame(head_to_camera, valid)
+    head = head_to_camera[reference, :3, 3].astype(np.float64)
+    points = _on_a_chest((motion.points - middle) / focal, head)
     # About its own middle, a turn of the torso is not a shift too.
     centre = points.mean(0)
     rotations = coarse[frames, :3, :3]
@@ -183,6 +191,20 @@ def poses(
         fitted, rotations, shifts, bundle.SeenLater(seen_in, frames), frames
     )
     return bundle.interpolate(rotations, shifts - rotations @ centre, frames, len(seen))
+
+
+def _on_a_chest(places: np.ndarray, head: np.ndarray) -> np.ndarray:
+    """Points [P, 3] on an average chest, metres, camera frame.
+
+    Args:
+      places: [P, 2], image coordinates of focal length 1.
+      head: [3], origin of the head frame.
+    """
+    rays = np.pad(places, ((0, 0), (0, 1)), constant_values=1)
+    away = rays[:, :2] * (head[2] + _NECK_BEHIND) - head[:2] - [0, _CHEST_BELOW]
+    inside = 1 - ((away / _CHEST_AXES[:2]) ** 2).sum(1)
+    front = _CHEST_AXES[2] * np.sqrt(np.maximum(inside, 0))
+    return rays * (head[2] + _CHEST_BEHIND - front)[:, None]
 
 
 def _on_a_plane(

@@ -99,6 +99,7 @@ def test_points_outside_the_frame_have_no_weight():
 
 def test_poses_put_the_torso_where_it_is_seen(motion, heads):
     found = torso.poses(motion, heads, VALID, FOCAL, PRINCIPAL)
+    found = found @ np.linalg.inv(found[REFERENCE])
     chest = np.append((CHEST - PRINCIPAL) * 0.96 / FOCAL, 0.96)
     points = found[:, :3, :3] @ chest + found[:, :3, 3]
     pixels = points[:, :2] / points[:, 2:] * FOCAL + PRINCIPAL
@@ -107,10 +108,13 @@ def test_poses_put_the_torso_where_it_is_seen(motion, heads):
 
 def test_poses_follow_a_torso_that_leans_and_turns(motion, heads):
     rng = np.random.default_rng(0)
-    depth = 0.96 + rng.normal(0, 0.02, (len(motion.points), 1))
     middle = np.array(PRINCIPAL) - 0.5
-    points = np.pad((motion.points - middle) / FOCAL, ((0, 0), (0, 1)))
-    points = (points + [0, 0, 1]) * depth
+    places = (motion.points - middle) / FOCAL
+    away = (places * 0.96 - [0, 0.35]) / [0.22, 0.25]
+    inside = np.maximum(1 - (away**2).sum(1, keepdims=True), 0)
+    depth = 0.99 - 0.1 * np.sqrt(inside)
+    depth += rng.normal(0, 0.006, depth.shape)
+    points = np.pad(places, ((0, 0), (0, 1)), constant_values=1) * depth
     truth = np.tile(np.eye(4), (COUNT, 1, 1))
     turns = 0.06 * np.sin(TIME[:, None] / [5, 4, 6])
     truth[:, :3, :3] = Rotation.from_rotvec(turns).as_matrix()
@@ -129,6 +133,7 @@ def test_poses_follow_a_torso_that_leans_and_turns(motion, heads):
     places[:, :5] += 50
     seen = motion._replace(warp=still, places=places.astype("f4"), weights=weights)
     found = torso.poses(seen, heads, VALID, FOCAL, PRINCIPAL)
+    found = found @ np.linalg.inv(found[REFERENCE])
     turned = Rotation.from_matrix(found[:, :3, :3]).as_rotvec()
     # Depth and turns share a scale, which the images alone hardly determine.
     assert np.corrcoef(turned[:, 0], turns[:, 0])[0, 1] > 0.98
