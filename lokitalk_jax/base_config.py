@@ -130,7 +130,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     lr.grid = 1e-2
     lr.network = 2e-3
     lr.code = 2e-3
-    lr.torso = 2e-2  # pivot and gains
+    lr.torso = 2e-2  # pivot and gains; 0 in runs that track the torso of every clip
     lr.warmup = 50  # steps
     lr.final = 0.05  # share of the rates left at the end
 

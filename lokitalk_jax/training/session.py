@@ -79,6 +79,10 @@ def build_session(
     training_set = load_training_set(config, prior and prior.lip_basis, progress)
     if prior:
         adapting.warn_of_known(prior, training_set.names)
+    if training_set.fitted.torso_tracked.all():
+        # A tracked torso moves as its track; other gains would only misplace it.
+        config = config.copy_and_resolve_references()
+        config.lr.torso = 0.0
     lanes = training_set.mesh.shape["identity"]
     spec = train_step.from_config(config, training_set.count, lanes)
     init = functools.partial(train_step.init_state, spec)
