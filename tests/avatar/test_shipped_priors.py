@@ -20,8 +20,9 @@ def test_names_are_of_the_package_and_paths_are_runs(tiny_run, package):
         assert not shipped_priors.is_shipped(path)
     run = shipped_priors.open_prior(str(tiny_run.workdir))
     assert run.identities == tiny_run.names
-    with pytest.raises(ValueError, match="other is not a run"):
-        shipped_priors.open_prior("other")
+    for path in ("other", "runs/other"):
+        with pytest.raises(ValueError, match=rf"no prior={path}: .*package \(small\)"):
+            shipped_priors.open_prior(path)
 
 
 def test_a_prior_of_another_model_is_refused_by_name(package, monkeypatch):
