@@ -1,6 +1,7 @@
-"""The cells of `benchmarks.prior_benefit` as lines to record.
+r"""The cells of `benchmarks.prior_benefit` as lines to record.
 
-    python -m benchmarks.prior_benefit_lines runs/transfer | python -m benchmarks.record ...
+    python -m benchmarks.prior_benefit_lines runs/transfer \
+        | python -m benchmarks.record --experiment=transfer ... -
 
 A line for the end of each cell; for each cell of a prior one with its difference from
 scratch on the same video; for each method and length of video one with the mean of
@@ -47,8 +48,7 @@ def change(cell: dict, scratch: dict) -> dict:
     best = [max(point["head"] for point in curve) for curve in (one, other)]
     found["best_head_change"] = best[0] - best[1]
     cost = cost_to(one, other[-1]["head"], cost="step")
-    if cost is not None:
-        found["share_of_scratch"] = cost / other[-1]["step"]
+    found["share_of_scratch"] = None if cost is None else cost / other[-1]["step"]
     return found
 
 
@@ -59,15 +59,17 @@ def mean(changes: list[dict]) -> dict:
     """
     found = {"people": len(changes)}
     for key in dict.fromkeys(key for one in changes for key in one):
-        never = {"share_of_scratch": 1.0}
-        values = [(never | one)[key] for one in changes if key in never | one]
+        values = [one[key] for one in changes if key in one]
+        values = [1.0 if value is None else value for value in values]
         found[key] = float(np.mean(values))
         if len(values) > 1:
             reach = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1)
             found[f"{key}_ci95"] = float(reach / len(values) ** 0.5)
     if "share_of_scratch" in found:
-        shares = [one.get("share_of_scratch", np.inf) for one in changes]
-        found["people_in_quarter_of_time"] = int(np.sum(np.array(shares) <= 0.25))
+        shares = [one["share_of_scratch"] for one in changes]
+        found["people_in_quarter_of_time"] = sum(
+            share is not None and share <= 0.25 for share in shares
+        )
     return found
 
 

@@ -24,6 +24,7 @@ def test_it_says_what_it_was_trained_on_and_holds_no_identity():
     facts = json.loads((root / "trained_on.json").read_text("utf-8"))
     people = facts["people"]
     assert len(people) >= 10 and facts["animated"] > 0
+    assert "CC BY 4.0" in facts["footage"]
     prior = shipped_priors.open_prior("base")
     assert prior.step == facts["steps"]
     assert prior.identities == ["mean"] and prior.config.data.root == ""
@@ -41,6 +42,7 @@ def test_it_says_what_it_was_trained_on_and_holds_no_identity():
 def test_a_new_identity_is_adapted_from_it(strangers, tmp_path, start):
     fields = {
         "start": start,
+        "data.size": 48,
         "data.rays_per_frame": 16,
         "data.frames_per_step": 2,
         "train.steps": 2,
