@@ -99,15 +99,16 @@ def configure(
     seed: int,
     steps: int = 0,
     choose: str = "first",
+    preset: str = "draft_cpu",
 ):
     """The config of one cell; 0 `steps` are as many as adapting takes."""
     if method == "scratch":
-        config = single_id.get_config("draft_cpu")
+        config = single_id.get_config(preset)
     else:
-        config = adapt.get_config("draft_cpu")
+        config = adapt.get_config(preset)
         config.start, config.shared = method.rpartition(":")[2].split("/")
         config.prior = str(prior)
-    config.train.steps = steps or adapt.get_config("draft_cpu").train.steps
+    config.train.steps = steps or adapt.get_config(preset).train.steps
     config.seed = seed
     config.data.root = str(source)
     config.data.max_seconds = seconds
@@ -167,7 +168,8 @@ def main(_) -> None:
             left_out = "+".join(sorted(groups[name]))
             prior = train_prior(out / "priors" / f"without_{left_out}", others, changes)
         path = folders[name].path
-        config = configure(method, path, prior, seconds, seed, _STEPS.value, choose)
+        options = _STEPS.value, choose, _PRESET.value
+        config = configure(method, path, prior, seconds, seed, *options)
         steps = config.train.steps
         marks = [0, *(2**i * 24 for i in range(20) if 2**i * 24 < steps), steps]
         return {
@@ -204,6 +206,7 @@ if __name__ == "__main__":
         "prior", [], "NAME=RUN: adapt this run instead of training priors."
     )
     _METHODS = flags.DEFINE_list("methods", list(METHODS), "Columns of the grid.")
+    _PRESET = flags.DEFINE_string("preset", "draft_cpu", "Of the cells.")
     _STEPS = flags.DEFINE_integer("steps", 0, "Of a cell; 0 is what adapting takes.")
     _SEEDS = flags.DEFINE_list("seeds", ["0"], "Of the cells.")
     _PRIOR_CHANGES = flags.DEFINE_string(

@@ -92,6 +92,7 @@ def train(flags: argparse.Namespace) -> pathlib.Path:
         run.export_prior(out)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     facts = {
+        "footage": flags.footage,
         "people": [one.name for one in people],
         "animated": flags.animated,
         "steps": run.step,
@@ -110,6 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     add = parser.add_argument
     add("--data", type=pathlib.Path, required=True, help="folder of identity folders")
     add("--names", type=pathlib.Path, help="file with the names to train on")
+    add("--footage", default="", help="its source and licence, for trained_on.json")
     add("--out", type=pathlib.Path, required=True)
     add("--animated", type=int, default=8, help="identities of the demo cast to add")
     add("--preset", default="standard", help="of the grid, draft, standard or full")

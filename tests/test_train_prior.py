@@ -32,7 +32,7 @@ def test_it_trains_on_the_named_people_and_says_so(script, tiny_run, tmp_path, c
     names = tmp_path / "names.txt"
     names.write_text(f"{first}\n\n")
     flags = [f"--data={tiny_run.data}", f"--names={names}", f"--out={tmp_path / 'o'}"]
-    flags += ["--steps=12", "--animated=0"]
+    flags += ["--steps=12", "--animated=0", "--footage=a corpus, CC BY 4.0"]
     for _ in range(2):  # the second call finds everything there
         assert script.main(flags) == 0
     prior = tmp_path / "o" / "prior"
@@ -42,6 +42,7 @@ def test_it_trains_on_the_named_people_and_says_so(script, tiny_run, tmp_path, c
     assert options["overrides"]["train.identities_per_step"] == 8
     facts = json.loads((tmp_path / "o" / "trained_on.json").read_text())
     assert facts["people"] == [first] and facts["steps"] == 12
+    assert facts["footage"] == "a corpus, CC BY 4.0"
     assert 0 < facts["bytes"] < script.MOST_BYTES
     assert lokitalk.Run(prior).identities == ["mean"]
 

@@ -55,6 +55,9 @@ def test_it_is_whole_in_an_empty_folder(installed, tiny_run, tmp_path):
     lokitalk, python = str(installed / "lokitalk"), str(installed / "python")
     where = run(python, "-c", "import lokitalk_jax; print(lokitalk_jax.__path__[0])")
     assert pathlib.Path(where.strip()).is_relative_to(installed.parent)
+    opened = "from lokitalk_jax.avatar import shipped_priors; print('prior of', "
+    opened += "shipped_priors.open_prior('base').identities)"
+    assert "prior of ['mean']" in run(python, "-c", opened)
     run(
         lokitalk,
         "train",

@@ -61,6 +61,9 @@ def export(run: OpenRun, out: str | os.PathLike) -> pathlib.Path:
     checkpoints = Checkpoints(out, every=1, keep=1)
     checkpoints.save(run.step, state, [NAME], _mean_signals(run), config.to_dict(), {})
     checkpoints.close()
+    # On a disk nothing reads these files, which name the folder they were written to.
+    for path in out.rglob("commit_success.txt"):
+        path.unlink()
     return out
 
 

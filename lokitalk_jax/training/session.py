@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from lokitalk_jax import sharding, structs
-from lokitalk_jax.avatar.run import OpenRun
+from lokitalk_jax.avatar import shipped_priors
 from lokitalk_jax.data.turns import Turns
 from lokitalk_jax.model import architecture
 from lokitalk_jax.progress import Progress
@@ -74,7 +74,7 @@ def build_session(
             "scratch with config=single_id"
         )
     if config.prior:
-        prior = OpenRun(pathlib.Path(config.prior))
+        prior = shipped_priors.open_prior(config.prior)
         config = adapting.inherit(config, prior)
     training_set = load_training_set(config, prior and prior.lip_basis, progress)
     if prior:

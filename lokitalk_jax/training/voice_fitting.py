@@ -3,6 +3,7 @@
 import logging
 import pathlib
 
+from lokitalk_jax.avatar import shipped_priors
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import clip_records
 from lokitalk_jax.progress import Progress
@@ -33,7 +34,7 @@ def fit_voice(
     run = OpenRun(workdir)
     known = []
     if path := config.prior or run.config.prior:
-        prior = pathlib.Path(path)
+        prior = shipped_priors.find(path)
         known = clip_records.load_all(prior, besides=run.identities)
     others = [spoken_clip.of_record(one) for one in known]
     if config.voice.corpus:

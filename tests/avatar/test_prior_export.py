@@ -51,7 +51,7 @@ def test_it_holds_no_identity(tiny_run, prior):
     text = b"".join(
         path.read_bytes() for path in prior.workdir.rglob("*") if path.is_file()
     )
-    for name in (*tiny_run.names, str(tiny_run.data)):
+    for name in (*tiny_run.names, str(tiny_run.data), str(prior.workdir)):
         assert name.encode() not in text
     assert not (prior.workdir / "identities").exists()
     with pytest.raises(ValueError, match="identity=mean is not in .* holds none"):

@@ -4,7 +4,12 @@ import json
 
 import pytest
 
-from benchmarks import held_out_scores, prior_benefit, prior_benefit_report
+from benchmarks import (
+    held_out_scores,
+    prior_benefit,
+    prior_benefit_lines,
+    prior_benefit_report,
+)
 
 
 def curve(*heads):
@@ -82,3 +87,28 @@ def test_a_column_of_a_given_prior_is_configured_by_its_method(tmp_path):
     )
     assert (config.start, config.shared) == ("encoder", "slow")
     assert config.prior == str(tmp_path / "p")
+
+
+def test_lines_compare_cells_of_one_video_and_average_over_people():
+    cells = [
+        cell("scratch", 20, 24, 28, 28, 28),
+        cell("base:mean/slow", 27, 28, 31, 31, 30),
+        cell("scratch", 20, 24, 28, 28, 28, identity="bob"),
+        cell("base:mean/slow", 20, 22, 24, 26, 27, identity="bob"),
+        cell("scratch", 20, 24, 28, 28, 29, choose="best"),
+    ]
+    found = prior_benefit_lines.lines(cells)
+    ends = [one for one in found if one["task"] == "adapting"]
+    assert [one["head_psnr"] for one in ends] == [28, 30, 28, 27, 29]
+    ann, bob = (one for one in found if one["task"] == "against scratch")
+    assert (ann["head_change"], ann["best_head_change"]) == (2, 3)
+    assert ann["share_of_scratch"] == 0.25 and "share_of_scratch" not in bob
+    (mean,) = (one for one in found if one["task"] == "against scratch, mean")
+    assert (mean["people"], mean["head_change"]) == (2, 0.5)
+    assert mean["head_change_ci95"] == pytest.approx(12.706 * 1.5, abs=0.01)
+    # One who never gets there counts as the whole time.
+    assert mean["share_of_scratch"] == pytest.approx(0.625, abs=0.01)
+    assert mean["people_in_quarter_of_time"] == 1
+    (choice,) = (one for one in found if one["task"] == "best against first seconds")
+    assert (choice["clip"], choice["head_change"]) == ("ann", 1)
+    assert "share_of_scratch" not in choice

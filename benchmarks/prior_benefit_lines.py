@@ -1,0 +1,130 @@
+r"""The cells of `benchmarks.prior_benefit` as lines to record.
+
+    python -m benchmarks.prior_benefit_lines runs/transfer \
+        | python -m benchmarks.record --experiment=transfer ... -
+
+A line for the end of each cell; for each cell of a prior one with its difference from
+scratch on the same video; for each method and length of video one with the mean of
+these differences and its 95% interval over people; and where both stretches were
+taken, one with the difference of the best from the first.
+"""
+
+import argparse
+import json
+import pathlib
+
+import numpy as np
+from scipy import stats
+
+from benchmarks import prior_benefit_report
+from benchmarks.learning_curve import cost_to
+
+_DIGITS = {"lpips": 4, "lmd_px": 3}
+
+
+def last(cell: dict) -> dict:
+    """Scores at the end of a cell, and the head before training."""
+    first, end = cell["curve"][0], cell["curve"][-1]
+    return {
+        "steps": end["step"],
+        "cpu_s": round(end["cpu_seconds"], 1),
+        "head_psnr_before_training": round(first["head"], 2),
+        "frame_psnr": round(end["frame"], 2),
+        "head_psnr": round(end["head"], 2),
+        "lip_psnr": round(end["lip"], 2),
+        "frame_lpips_alex": round(end["lpips"], 4),
+        "lmd_px": end["lmd_px"] and round(end["lmd_px"], 3),
+    }
+
+
+def change(cell: dict, scratch: dict) -> dict:
+    """What a cell is better by than another; share of its time to the same head."""
+    one, other = cell["curve"], scratch["curve"]
+    found = {
+        f"{key}_change": one[-1][key] - other[-1][key]
+        for key in ("head", "lip", "lpips", "lmd_px")
+        if None not in (one[-1][key], other[-1][key])
+    }
+    best = [max(point["head"] for point in curve) for curve in (one, other)]
+    found["best_head_change"] = best[0] - best[1]
+    cost = cost_to(one, other[-1]["head"], cost="step")
+    found["share_of_scratch"] = None if cost is None else cost / other[-1]["step"]
+    return found
+
+
+def mean(changes: list[dict]) -> dict:
+    """Means of changes over people, with 95% intervals where there are several.
+
+    A person who never reaches the head of scratch counts as 1 in `share_of_scratch`.
+    """
+    found = {"people": len(changes)}
+    for key in dict.fromkeys(key for one in changes for key in one):
+        values = [one[key] for one in changes if key in one]
+        values = [1.0 if value is None else value for value in values]
+        found[key] = float(np.mean(values))
+        if len(values) > 1:
+            reach = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1)
+            found[f"{key}_ci95"] = float(reach / len(values) ** 0.5)
+    if "share_of_scratch" in found:
+        shares = [one["share_of_scratch"] for one in changes]
+        found["people_in_quarter_of_time"] = sum(
+            share is not None and share <= 0.25 for share in shares
+        )
+    return found
+
+
+def lines(cells: list[dict]) -> list[dict]:
+    """All lines."""
+    by_video = {(*_video(c), c.get("choose", "first"), c["method"]): c for c in cells}
+    found, groups = [], {}
+    for key, cell in by_video.items():
+        *video, choose, method = key
+        names = {"video": _length(cell, choose), "method": method}
+        where = {"clip": cell["identity"], "seeds": [cell["seed"]]} | names
+        found.append({"task": "adapting"} | where | last(cell))
+        if method != "scratch" and (*video, choose, "scratch") in by_video:
+            one = change(cell, by_video[(*video, choose, "scratch")])
+            found.append({"task": "against scratch"} | where | one)
+            kind = ("against scratch, mean", *names.items())
+            groups.setdefault(kind, []).append(one)
+        if choose == "best" and (*video, "first", method) in by_video:
+            one = change(cell, by_video[(*video, "first", method)])
+            one = {k: v for k, v in one.items() if k != "share_of_scratch"}
+            found.append({"task": "best against first seconds"} | where | one)
+            kind = ("best against first seconds, mean", *names.items())
+            groups.setdefault(kind, []).append(one)
+    for (task, *names), changes in groups.items():
+        where = {"clip": f"{len(changes)} people", "seeds": [0]} | dict(names)
+        found.append({"task": task} | where | mean(changes))
+    return [
+        {k: _rounded(k, v) for k, v in one.items() if v is not None} for one in found
+    ]
+
+
+def _video(cell: dict) -> tuple:
+    return cell["identity"], cell["seconds"], cell["seed"]
+
+
+def _length(cell: dict, choose: str) -> str:
+    return f"{choose} {cell['seconds']:g} s" if cell["seconds"] else "all"
+
+
+def _rounded(key: str, value):
+    if type(value) is not float:
+        return value
+    return round(value, next((n for k, n in _DIGITS.items() if k in key), 2))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Prints the lines of a folder of cells."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("out", type=pathlib.Path, help="--out of the benchmark")
+    parser.add_argument("--task", default="", help="put before the task of each line")
+    flags = parser.parse_args(arguments)
+    for line in lines(prior_benefit_report.read(flags.out)):
+        line["task"] = flags.task + line["task"]
+        print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    main()
