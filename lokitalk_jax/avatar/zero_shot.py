@@ -60,7 +60,7 @@ def initial_residual(
       prior: the run.
       start: "encoder", as the encoder predicts it from references; or "mean", the mean
         of the prior's identities. Parameters that the encoder does not predict are the
-        mean in both.
+        mean in both; the torso's gains are 1, so that it moves as its track.
       seen: references of the identity, leaves [K, ...]; not read for the mean.
       offset: whether the identity has a canonical offset.
 
@@ -68,7 +68,9 @@ def initial_residual(
       a tree as of `identity.init_residuals`, without N.
     """
     mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), prior.residuals)
-    mean["grid"] = jnp.zeros_like(prior.shared["base"]["grid"])
+    base = prior.shared["base"]
+    mean["grid"] = jnp.zeros_like(base["grid"])
+    mean["gains"] = jnp.array(identity.GAINS) - base["gains"]
     predicted = {}
     if start == "encoder":
         assert prior.model.encoder  # checked by callers
