@@ -47,8 +47,9 @@ def change(cell: dict, scratch: dict) -> dict:
     }
     best = [max(point["head"] for point in curve) for curve in (one, other)]
     found["best_head_change"] = best[0] - best[1]
-    cost = cost_to(one, other[-1]["head"], cost="step")
-    found["share_of_scratch"] = None if cost is None else cost / other[-1]["step"]
+    cost = cost_to(one, other[-1]["head"])
+    whole = other[-1]["cpu_seconds"]
+    found["share_of_scratch"] = None if cost is None else cost / whole
     return found
 
 
