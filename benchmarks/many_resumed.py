@@ -3,8 +3,8 @@
     python -m benchmarks.many_resumed --identities=96 --devices=8
 
 Animated identities are made, and a small model is trained on all of them: once without
-a break, and once stopped by SIGTERM after its first checkpoint and started again. Prints
-a JSON line: how many arrays of the last checkpoints differ.
+a break, and once stopped by SIGTERM after its first checkpoint and started again.
+Prints a JSON line: how many arrays of the last checkpoints differ.
 """
 
 import argparse
