@@ -89,19 +89,19 @@ def lines(cells: list[dict]) -> list[dict]:
         if method != "scratch" and (*video, choose, "scratch") in by_video:
             one = change(cell, by_video[(*video, choose, "scratch")])
             found.append({"task": "against scratch"} | where | one)
-            kind = ("against scratch, mean", *names.items())
+            kind = ("against scratch (mean)", *names.items())
             groups.setdefault(kind, []).append(one)
         other = (*video, choose, method.replace("mean/", "encoder/"))
         if "mean/" in method and other in by_video:
             one = change(cell, by_video[other])
             del one["share_of_scratch"]
-            kind = ("mean against encoder, mean", *names.items())
+            kind = ("mean against encoder (mean)", *names.items())
             groups.setdefault(kind, []).append(one)
         if choose == "best" and (*video, "first", method) in by_video:
             one = change(cell, by_video[(*video, "first", method)])
             del one["share_of_scratch"]
             found.append({"task": "best against first seconds"} | where | one)
-            kind = ("best against first seconds, mean", *names.items())
+            kind = ("best against first seconds (mean)", *names.items())
             groups.setdefault(kind, []).append(one)
     for (task, *names), changes in groups.items():
         where = {"clip": f"{len(changes)} people", "seeds": [0]} | dict(names)

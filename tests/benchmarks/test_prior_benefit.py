@@ -103,7 +103,7 @@ def test_lines_compare_cells_of_one_video_and_average_over_people():
     ann, bob = (one for one in found if one["task"] == "against scratch")
     assert (ann["head_psnr_change"], ann["best_head_psnr_change"]) == (2, 3)
     assert ann["share_of_scratch"] == 0.25 and "share_of_scratch" not in bob
-    (mean,) = (one for one in found if one["task"] == "against scratch, mean")
+    (mean,) = (one for one in found if one["task"] == "against scratch (mean)")
     assert (mean["people"], mean["head_psnr_change"]) == (2, 0.5)
     assert mean["head_psnr_change_ci95"] == pytest.approx(12.706 * 1.5, abs=0.01)
     # One who never gets there counts as the whole time.
