@@ -7,8 +7,8 @@ r"""What is a prior worth? Quality against training time, for seconds of video.
 For every identity a prior is trained on the identities of all other sources and adapted
 to it from the first or the best seconds of its clip (`data.choose`); the baseline is
 training from scratch with the same schedule. Every prior and every cell of the grid is
-kept, so the command resumes where it was stopped. Seconds are those of the process on
-all its cores, without compiling and scoring.
+kept, with a picture of a held-out frame, so the command resumes where it was stopped.
+Seconds are those of the process on all its cores, without compiling and scoring.
 """
 
 import functools
@@ -18,6 +18,7 @@ import pathlib
 import time
 from collections.abc import Iterable
 
+import numpy as np
 from absl import app, flags
 from absl import logging as absl_logging
 
@@ -27,6 +28,8 @@ from configs import adapt, multi_id, single_id
 from lokitalk_jax import process
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data import folder
+from lokitalk_jax.evaluation.held_out import rendered_frames
+from lokitalk_jax.media import image_file, image_grid
 from lokitalk_jax.training import trainer
 from lokitalk_jax.training.session import Session, build_session
 
@@ -116,18 +119,29 @@ def configure(
     return config
 
 
-def curve(session: Session, marks: list[int]) -> list[dict]:
+def curve(
+    session: Session, marks: list[int], picture: pathlib.Path | None = None
+) -> list[dict]:
     """Trains one identity and scores it after some numbers of steps.
+
+    Args:
+      session: of the identity.
+      marks: numbers of steps, rising.
+      picture: where the middle held-out frame goes: the truth, and as it is rendered
+        after the first and after the last of `marks`.
 
     Returns:
       a dict at each mark: step, cpu_seconds, PSNR of frame, head and lip; at the last
       one lpips and lmd_px as well. Frames are rendered as in training.
     """
-    training, points = TimedTraining(session, time.process_time), []
+    training, points, shown = TimedTraining(session, time.process_time), [], []
     for mark in marks:
         training.run(mark - training.step)
         avatar = training.avatar().exact()
         found = held_out_scores.psnr(avatar, training.data)
+        if picture and mark in (marks[0], marks[-1]):
+            middle = avatar.record.test_frames[[len(avatar.record.test_frames) // 2]]
+            shown += [frame for *_, frame in rendered_frames(avatar, middle)]
         if mark == marks[-1]:
             whole = held_out_scores.every(avatar, training.data)
             found["lpips"] = whole["frame"]["lpips_alex"]
@@ -135,6 +149,10 @@ def curve(session: Session, marks: list[int]) -> list[dict]:
         point = {"step": mark, "cpu_seconds": round(training.seconds, 2)}
         points.append(point | {k: v and round(float(v), 4) for k, v in found.items()})
     training.close()
+    if picture:
+        row = [training.data.frame(middle[0])[0], *shown]
+        row = np.concatenate([image_grid.to_uint8(one) for one in row], axis=1)
+        image_file.write(picture, row)
     return points
 
 
@@ -159,7 +177,7 @@ def main(_) -> None:
     priors = held_out_scores.named_runs(_PRIOR.value)
     methods = columns(_METHODS.value, priors)
 
-    def cell(name: str, seconds: float, choose: str, method: str, seed: int) -> dict:
+    def cell(name: str, seconds: float, choose: str, method: str, seed: int, picture):
         prior = None
         if ":" in method:
             prior = _unseen(priors[method.partition(":")[0]], groups[name])
@@ -178,7 +196,7 @@ def main(_) -> None:
             "choose": choose,
             "method": method,
             "seed": seed,
-            "curve": curve(build_session(config), marks),
+            "curve": curve(build_session(config), marks, picture),
         }
 
     chosen = _IDENTITY.value or list(groups)
@@ -187,7 +205,8 @@ def main(_) -> None:
         label = method.replace("/", "-").replace(":", "-")
         which = "" if choose == "first" else f"-{choose}"
         path = out / "cells" / f"{name}-{seconds:g}s{which}-{label}-{seed}.json"
-        reports.cached(path, functools.partial(cell, *one))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        reports.cached(path, functools.partial(cell, *one, path.with_suffix(".png")))
     prior_benefit_report.write(out)
 
 

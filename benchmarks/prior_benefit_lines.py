@@ -5,8 +5,9 @@ r"""The cells of `benchmarks.prior_benefit` as lines to record.
 
 A line for the end of each cell; for each cell of a prior one with its difference from
 scratch on the same video; for each method and length of video one with the mean of
-these differences and its 95% interval over people; and where both stretches were
-taken, one with the difference of the best from the first.
+these differences and its 95% interval over people; where both stretches were taken,
+one with the difference of the best from the first, and where both starts were, one with
+that of the mean from the encoder.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from scipy import stats
 from benchmarks import prior_benefit_report
 from benchmarks.learning_curve import cost_to
 
+_SCORES = {key: f"{key}_psnr" for key in ("frame", "head", "lip")}
+_SCORES |= {"lpips": "frame_lpips_alex", "lmd_px": "lmd_px"}
 _DIGITS = {"lpips": 4, "lmd_px": 3}
 
 
@@ -41,14 +44,15 @@ def change(cell: dict, scratch: dict) -> dict:
     """What a cell is better by than another; share of its time to the same head."""
     one, other = cell["curve"], scratch["curve"]
     found = {
-        f"{key}_change": one[-1][key] - other[-1][key]
-        for key in ("head", "lip", "lpips", "lmd_px")
+        f"{name}_change": one[-1][key] - other[-1][key]
+        for key, name in _SCORES.items()
         if None not in (one[-1][key], other[-1][key])
     }
     best = [max(point["head"] for point in curve) for curve in (one, other)]
-    found["best_head_change"] = best[0] - best[1]
-    cost = cost_to(one, other[-1]["head"], cost="step")
-    found["share_of_scratch"] = None if cost is None else cost / other[-1]["step"]
+    found["best_head_psnr_change"] = best[0] - best[1]
+    cost = cost_to(one, other[-1]["head"])
+    whole = other[-1]["cpu_seconds"]
+    found["share_of_scratch"] = None if cost is None else cost / whole
     return found
 
 
@@ -85,13 +89,19 @@ def lines(cells: list[dict]) -> list[dict]:
         if method != "scratch" and (*video, choose, "scratch") in by_video:
             one = change(cell, by_video[(*video, choose, "scratch")])
             found.append({"task": "against scratch"} | where | one)
-            kind = ("against scratch, mean", *names.items())
+            kind = ("against scratch (mean)", *names.items())
+            groups.setdefault(kind, []).append(one)
+        other = (*video, choose, method.replace("mean/", "encoder/"))
+        if "mean/" in method and other in by_video:
+            one = change(cell, by_video[other])
+            del one["share_of_scratch"]
+            kind = ("mean against encoder (mean)", *names.items())
             groups.setdefault(kind, []).append(one)
         if choose == "best" and (*video, "first", method) in by_video:
             one = change(cell, by_video[(*video, "first", method)])
-            one = {k: v for k, v in one.items() if k != "share_of_scratch"}
+            del one["share_of_scratch"]
             found.append({"task": "best against first seconds"} | where | one)
-            kind = ("best against first seconds, mean", *names.items())
+            kind = ("best against first seconds (mean)", *names.items())
             groups.setdefault(kind, []).append(one)
     for (task, *names), changes in groups.items():
         where = {"clip": f"{len(changes)} people", "seeds": [0]} | dict(names)

@@ -48,7 +48,7 @@ def lines(text: str, common: dict) -> list[dict]:
         whole = json.loads(text)
     except ValueError:  # several lines
         whole = {}
-    if "identities" not in whole:
+    if not isinstance(whole.get("identities"), dict):
         found = [
             flat(json.loads(line)) for line in text.splitlines() if line[:1] == "{"
         ]

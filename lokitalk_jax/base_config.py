@@ -34,7 +34,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.seed = 0
 
     c.task = "train"  # or "adapt", from a prior; or "voice", Audio2Motion alone
-    c.prior = ""  # run that is adapted; "" starts from scratch
+    c.prior = ""  # run that is adapted, or "base", the package's; "" is from scratch
     c.start = "encoder"  # residual of a new identity at the start: encoder or mean
     c.shared = "free"  # how fast a prior's shared parameters learn: free, slow, frozen
 

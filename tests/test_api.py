@@ -83,7 +83,11 @@ def test_training_by_a_call_is_training(tiny_run, tmp_path):
             },
             "grid.levels has no effect",
         ),
-        ({"config": "adapt:draft_cpu", "data": "x"}, "give prior=RUN"),
+        (
+            {"config": "adapt:draft_cpu", "data": "x", "prior": ""},
+            "give prior=RUN or prior=base",
+        ),
+        ({"config": "adapt:draft_cpu", "data": "x", "prior": "y"}, r"y: .*\(base\)"),
         ({"config": "single_id:draft_cpu", "data": "x"}, "x"),
     ],
 )

@@ -21,8 +21,7 @@ Trains a run; the same command again resumes it.
 
 {program} --config=single_id --workdir=runs/me --config.data.root=data/me
 {program} --config=multi_id --workdir=runs/prior --config.data.root=people
-{program} --config=adapt --workdir=runs/new --config.prior=runs/prior \\
-    --config.data.root=data/new
+{program} --config=adapt --workdir=runs/new --config.data.root=data/new
 
 Every field of the config is a flag, as in --config.train.steps=5000.
 """

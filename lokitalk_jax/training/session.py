@@ -70,8 +70,8 @@ def build_session(
     prior = None
     if config.task == "adapt" and not config.prior:
         raise ValueError(
-            "adapting needs a prior: give prior=RUN, or train from "
-            "scratch with config=single_id"
+            "adapting needs a prior: give prior=RUN or prior=base, the package's, or "
+            "train from scratch with config=single_id"
         )
     if config.prior:
         prior = shipped_priors.open_prior(config.prior)

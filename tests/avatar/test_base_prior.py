@@ -1,4 +1,4 @@
-"""The priors that come with the package."""
+"""The prior that comes with the package, the default of adapting."""
 
 import json
 
@@ -53,7 +53,6 @@ def test_a_new_identity_is_adapted_from_it(strangers, tmp_path, start):
         "adapt:draft_cpu",
         strangers / "demo_00",
         tmp_path,
-        prior="base",
         overrides=fields,
     )
     assert (run.step, run.identities) == (2, ["demo_00"])

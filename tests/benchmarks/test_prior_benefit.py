@@ -101,14 +101,14 @@ def test_lines_compare_cells_of_one_video_and_average_over_people():
     ends = [one for one in found if one["task"] == "adapting"]
     assert [one["head_psnr"] for one in ends] == [28, 30, 28, 27, 29]
     ann, bob = (one for one in found if one["task"] == "against scratch")
-    assert (ann["head_change"], ann["best_head_change"]) == (2, 3)
+    assert (ann["head_psnr_change"], ann["best_head_psnr_change"]) == (2, 3)
     assert ann["share_of_scratch"] == 0.25 and "share_of_scratch" not in bob
-    (mean,) = (one for one in found if one["task"] == "against scratch, mean")
-    assert (mean["people"], mean["head_change"]) == (2, 0.5)
-    assert mean["head_change_ci95"] == pytest.approx(12.706 * 1.5, abs=0.01)
+    (mean,) = (one for one in found if one["task"] == "against scratch (mean)")
+    assert (mean["people"], mean["head_psnr_change"]) == (2, 0.5)
+    assert mean["head_psnr_change_ci95"] == pytest.approx(12.706 * 1.5, abs=0.01)
     # One who never gets there counts as the whole time.
     assert mean["share_of_scratch"] == pytest.approx(0.625, abs=0.01)
     assert mean["people_in_quarter_of_time"] == 1
     (choice,) = (one for one in found if one["task"] == "best against first seconds")
-    assert (choice["clip"], choice["head_change"]) == ("ann", 1)
+    assert (choice["clip"], choice["head_psnr_change"]) == ("ann", 1)
     assert "share_of_scratch" not in choice
