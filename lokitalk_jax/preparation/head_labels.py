@@ -1,5 +1,7 @@
 """Divides the person of a frame into head and torso."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -74,9 +76,10 @@ def _grown(head: np.ndarray, person: np.ndarray) -> np.ndarray:
     """
     if not person.any():
         return head.astype(np.float32)
-    _, nearest = cv2.distanceTransformWithLabels(
+    found: Any = cv2.distanceTransformWithLabels(
         (~person).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    nearest: np.ndarray = found[1]  # number of the nearest pixel of the person
     of_pixel = np.zeros(nearest.max() + 1, np.float32)
     of_pixel[nearest[person]] = head[person]
     return of_pixel[nearest]
