@@ -279,5 +279,5 @@ class Loader:
                 rng, data, frames, drawing.rays, drawing.importance
             )
         return frames, pixel_sampling.draw_patches(
-            rng, data, frames, drawing.patch, step % 2 == 0
+            rng, data, frames, drawing.patch, step
         )

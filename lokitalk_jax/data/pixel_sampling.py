@@ -10,6 +10,8 @@ from lokitalk_jax.data.dataset import Dataset
 _RADIUS_TABLE = regions.radius_table()
 # Pixels tried before one off the person is taken.
 _TRIES = 64
+# Patches lie around lips, an eye, and any pixel of the person in turn.
+_AROUND = 3
 
 
 class Importance(NamedTuple):
@@ -99,16 +101,20 @@ def draw_patches(
     data: Dataset,
     frames: np.ndarray,
     side: int,
-    on_lips: bool,
+    step: int,
 ) -> np.ndarray:
     """Pixel centres [B, side * side, 2] of a square in each of frames, int [B].
 
-    Rows come one after the other. The square lies around the lips or about a random
-    pixel of the person, moved into the image.
+    Rows come one after the other. The square lies around the lips, an eye, or a random
+    pixel of the person, moved into the image. Steps take these in turn: eyes are so
+    small that random squares would leave them out, and they would drift.
     """
     room = np.array(data.camera.shape[::-1]) - side
-    if on_lips:
+    turn, around = divmod(step, _AROUND)
+    if around == 0:
         centre = data.shapes.centres[frames, 0]
+    elif around == 1:
+        centre = data.shapes.centres[frames, 1 + turn % 2]
     else:
         centre = np.array([_person_pixel(rng, data, frame) for frame in frames])
     corner = np.clip(np.round(centre - side / 2), 0, room)
