@@ -10,8 +10,8 @@ from lokitalk_jax.data.dataset import Dataset
 _RADIUS_TABLE = regions.radius_table()
 # Pixels tried before one off the person is taken.
 _TRIES = 64
-# Patches lie around lips, an eye, and any pixel of the person in turn.
-_AROUND = 3
+# What the patches of successive steps lie around.
+_AROUND = ("lips", "person", "eye", "lips", "person", "person")
 
 
 class Importance(NamedTuple):
@@ -110,10 +110,10 @@ def draw_patches(
     small that random squares would leave them out, and they would drift.
     """
     room = np.array(data.camera.shape[::-1]) - side
-    turn, around = divmod(step, _AROUND)
-    if around == 0:
+    turn, place = divmod(step, len(_AROUND))
+    if _AROUND[place] == "lips":
         centre = data.shapes.centres[frames, 0]
-    elif around == 1:
+    elif _AROUND[place] == "eye":
         centre = data.shapes.centres[frames, 1 + turn % 2]
     else:
         centre = np.array([_person_pixel(rng, data, frame) for frame in frames])

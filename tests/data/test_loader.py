@@ -207,15 +207,15 @@ def test_pixels_stay_inside_when_the_lips_leave_the_image(cast):
     )
     assert pixels.min() > 0
     assert (pixels < data.camera.shape[::-1]).all()
-    patches = pixel_sampling.draw_patches(rng, at_edge, np.array([0, 1]), 16, True)
+    patches = pixel_sampling.draw_patches(rng, at_edge, np.array([0, 1]), 16, 0)
     assert patches[..., 0].max() == data.camera.width - 0.5
 
 
-def test_patches_are_squares_on_the_lips_and_anywhere(cast):
+def test_patches_are_squares_on_lips_and_eyes_and_anywhere(cast):
     datasets, tracked = cast
     loader = _loader(datasets, tracked, patch=12, rays=144)
     corners = []
-    for step in range(6):
+    for step in range(12):
         batch = loader.batch(step)
         for n, data in enumerate(datasets):
             square = batch.pixels[n].reshape(4, 12, 12, 2)
@@ -225,8 +225,12 @@ def test_patches_are_squares_on_the_lips_and_anywhere(cast):
             np.testing.assert_array_equal(apart[..., 1], [row] * 4)
             middle = square.mean((1, 2))
             lips = tiny_folder.LIP_CENTRE * data.camera.shape[::-1]
-            if step % 2 == 0:
+            if step % 3 == 0:
                 assert np.abs(middle - lips).max() <= 1
+            elif step % 6 == 2:
+                eyes = data.shapes.centres[:, 1 + step // 6 % 2]
+                nearest = np.abs(middle[:, None] - eyes).max(-1).min(-1)
+                assert nearest.max() <= 1
             elif n == 0:
                 corners.append(square[:, 0, 0])
             assert square.min() > 0
