@@ -36,7 +36,8 @@ def train(
         the demo cast, made in `data/demo`.
       workdir: folder of the run, by default `runs/<name of the config>`. A run that is
         there is resumed.
-      prior: the run that "adapt" starts from.
+      prior: the run that "adapt" starts from, or "base", that of the package, which it
+        takes by default.
       overrides: fields of the config by their dotted names, such as
         {"train.steps": 500}; `lokitalk_jax.base_config` lists them all.
       progress: see `lokitalk_jax.progress`.
