@@ -3,13 +3,14 @@ r"""One identity, from scratch.
     lokitalk train --config=single_id --workdir=runs/me \
         --config.data.root=data/me
 
-Preset draft on a CPU (64 px, 1,500 steps): 2 to 3 CPU minutes; held-out frames of
-three real speakers have 29.7 to 35.8 dB PSNR and LPIPS 0.002 to 0.011
-(results/quality.md). Preset standard on a CPU (256 px, 2,400 steps), its default: 6 to
-7 CPU minutes and 2.7 GB; 27.4 to 32.1 dB, LPIPS 0.025 to 0.094 for four speakers.
-Preset full on a CPU (512 px, 3,000 steps): 8 to 9 CPU minutes of one core and 3.6 GB;
-27.0 to 32.1 dB, LPIPS 0.048 to 0.114 for the same four, one seed each
-(results/real_size.md).
+Costs are those of one core of an AMD EPYC, scores those of held-out frames of four real
+speakers, one seed each (results/quality.md, results/real_size.md).
+Preset draft on a CPU (64 px, 1,500 steps): about one CPU minute; 30.0 to 37.2 dB PSNR,
+LPIPS 0.002 to 0.010.
+Preset standard on a CPU (256 px, 2,400 steps), its default: 2.5 to 4 CPU minutes and
+2.0 GB; 27.2 to 32.5 dB, LPIPS 0.024 to 0.082.
+Preset full on a CPU (512 px, 3,000 steps): 8 to 9 CPU minutes and 3.6 GB; 27.0 to
+32.1 dB, LPIPS 0.048 to 0.114.
 On a GPU no preset is timed or scored yet.
 """
 
