@@ -1,7 +1,8 @@
 """Priors that come with the package, by name.
 
-priors/base    trained by `examples/train_prior.py`; holds no identity. Its
-               trained_on.json lists the footage.
+priors/base    trained by `examples/train_prior.py` on the footage that its
+               trained_on.json lists; holds no part of one identity, though its mean
+               resembles one of the people in hair and clothes
 """
 
 import os
