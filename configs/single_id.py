@@ -9,7 +9,7 @@ Preset draft on a CPU (64 px, 1,500 steps): about one CPU minute; 30.0 to 37.2 d
 LPIPS 0.002 to 0.010.
 Preset standard on a CPU (256 px, 2,400 steps), its default: 2.5 to 4 CPU minutes and
 2.0 GB; 27.2 to 32.5 dB, LPIPS 0.024 to 0.082.
-Preset full on a CPU (512 px, 3,000 steps): 8 to 9 CPU minutes and 3.6 GB; 27.0 to
+Preset full on a CPU (512 px, 3,000 steps): 7 to 9 CPU minutes and 3.6 GB; 27.0 to
 32.1 dB, LPIPS 0.048 to 0.114.
 On a GPU no preset is timed or scored yet.
 """

@@ -1,8 +1,8 @@
 """Priors that come with the package, by name.
 
 priors/base    trained by `examples/train_prior.py` on the footage that its
-               trained_on.json lists; holds no part of one identity, though its mean
-               resembles one of the people in hair and clothes
+               trained_on.json lists; holds shared parameters and the encoder. Its mean
+               identity resembles one of the people in hair and clothes.
 """
 
 import os
