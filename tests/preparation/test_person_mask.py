@@ -114,6 +114,33 @@ def test_plate_fills_what_was_never_seen_smoothly():
     assert np.abs(np.diff(found.astype(int), axis=1)).max() < 25  # no seam
 
 
+def test_plate_is_true_beside_a_person_who_stands_still():
+    rng = np.random.default_rng(0)
+    background = rng.integers(0, 256, (256, 256, 3)).astype(np.uint8)
+    mask = np.zeros((256, 256), np.uint8)
+    mask[60:, 80:180] = 255
+    blurred = cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0  # a pixel of its edge
+    plate = BackgroundPlate()
+    for _ in range(5):
+        plate.add(np.where(blurred[..., None], 0, background).astype(np.uint8), mask)
+    found, seen = plate.finish()
+    assert (found[seen] == background[seen]).all()
+    assert seen[200, 78] and not seen[200, 79]
+
+
+def test_plate_prefers_colours_far_from_the_person():
+    plate = BackgroundPlate()
+    for centre in 40, 40, 40, 40, 40, 100, 100, 100:
+        mask = np.zeros((256, 256), np.uint8)
+        mask[:, :centre] = 255
+        near = np.clip(np.arange(256) - centre, 0, 255)[None, :, None] < 4
+        rgb = np.where(near, 30, 200) * np.ones((256, 256, 3))
+        plate.add(rgb.astype(np.uint8), mask)
+    found, seen = plate.finish()
+    # The dark rim at 40 is covered in the other frames; that at 100 was seen far away.
+    assert seen[0, 102] and (found[0, 102] == 200).all()
+
+
 def test_plate_where_the_person_covers_everything():
     plate = BackgroundPlate()
     plate.add(np.full((32, 48, 3), 90, np.uint8), np.full((32, 48), 255, np.uint8))
