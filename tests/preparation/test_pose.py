@@ -131,6 +131,14 @@ def test_very_short_clips(count):
     assert angles_between(poses.head_to_camera, truth).max() < 0.1
 
 
+def test_a_shape_that_puts_points_behind_the_camera_gives_way_to_the_average_head():
+    landmarks = photograph(canonical_face() * [1, 1, 5], smooth_motion(60))
+    poses = pose.track_poses(landmarks, np.ones(60, bool), FOCAL, PRINCIPAL)
+    points = face_mesh.canonical_points()[list(face_mesh.RIGID)]
+    np.testing.assert_allclose(poses.rigid_points, points, atol=1e-7)
+    assert 0.3 < poses.head_to_camera[:, 2, 3].min()
+
+
 def test_bad_landmarks_are_refused():
     landmarks = photograph(canonical_face(), smooth_motion(5))
     with pytest.raises(ValueError, match="none of 5 frames shows a face"):
