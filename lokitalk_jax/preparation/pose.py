@@ -79,23 +79,24 @@ def track_poses(
         raise ValueError(f"landmarks of frame {bad} are not finite; mark it not valid")
 
     average = face_mesh.canonical_points()[list(face_mesh.RIGID)]
-    start = _solve_pnp(average, observed)
+    turns, shifts = _solve_pnp(average, observed)
     seen = bundle.Seen(observed, LANDMARK_SIGMA)
     spread = np.unique(
         np.linspace(0, len(frames) - 1, min(SHAPE_FRAMES, len(frames))).astype(int)
     )
     points = bundle.fit_points(
         average,
-        *(one[spread] for one in start),
+        turns[spread],
+        shifts[spread],
         bundle.Seen(observed[spread], LANDMARK_SIGMA),
         SHAPE_SIGMA,
     )
-    rotations, translations = bundle.fit_poses(points, *start, seen, frames)
+    rotations, translations = bundle.fit_poses(points, turns, shifts, seen, frames)
     depth = (points @ rotations.transpose(0, 2, 1) + translations[:, None])[..., 2]
     if depth.min() <= 0:
         # A wrong shape, as of its mirror image, has put points behind the camera.
         points = average
-        rotations, translations = bundle.fit_poses(points, *start, seen, frames)
+        rotations, translations = bundle.fit_poses(points, turns, shifts, seen, frames)
     projected = bundle.project(points, rotations, translations)
     error = np.linalg.norm(projected - observed, axis=2)
     return Poses(
