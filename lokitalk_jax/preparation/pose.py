@@ -78,25 +78,21 @@ def track_poses(
         bad = frames[~np.isfinite(observed).all((1, 2))][0]
         raise ValueError(f"landmarks of frame {bad} are not finite; mark it not valid")
 
-    average = face_mesh.canonical_points()[list(face_mesh.RIGID)]
-    turns, shifts = _solve_pnp(average, observed)
-    seen = bundle.Seen(observed, LANDMARK_SIGMA)
+    points = face_mesh.canonical_points()[list(face_mesh.RIGID)]
+    rotations, translations = _solve_pnp(points, observed)
     spread = np.unique(
         np.linspace(0, len(frames) - 1, min(SHAPE_FRAMES, len(frames))).astype(int)
     )
     points = bundle.fit_points(
-        average,
-        turns[spread],
-        shifts[spread],
+        points,
+        rotations[spread],
+        translations[spread],
         bundle.Seen(observed[spread], LANDMARK_SIGMA),
         SHAPE_SIGMA,
     )
-    rotations, translations = bundle.fit_poses(points, turns, shifts, seen, frames)
-    depth = (points @ rotations.transpose(0, 2, 1) + translations[:, None])[..., 2]
-    if depth.min() <= 0:
-        # A wrong shape, as of its mirror image, has put points behind the camera.
-        points = average
-        rotations, translations = bundle.fit_poses(points, turns, shifts, seen, frames)
+    rotations, translations = bundle.fit_poses(
+        points, rotations, translations, bundle.Seen(observed, LANDMARK_SIGMA), frames
+    )
     projected = bundle.project(points, rotations, translations)
     error = np.linalg.norm(projected - observed, axis=2)
     return Poses(
