@@ -77,8 +77,13 @@ def mean(changes: list[dict]) -> dict:
     return found
 
 
-def lines(cells: list[dict]) -> list[dict]:
-    """All lines."""
+def lines(cells: list[dict], against: str = "scratch") -> list[dict]:
+    """All lines.
+
+    Args:
+      cells: of the benchmark.
+      against: the method that the others are compared with.
+    """
     by_video = {(*_video(c), c.get("choose", "first"), c["method"]): c for c in cells}
     found, groups = [], {}
     for key, cell in by_video.items():
@@ -86,10 +91,10 @@ def lines(cells: list[dict]) -> list[dict]:
         names = {"video": _length(cell, choose), "method": method}
         where = {"clip": cell["identity"], "seeds": [cell["seed"]]} | names
         found.append({"task": "adapting"} | where | last(cell))
-        if method != "scratch" and (*video, choose, "scratch") in by_video:
-            one = change(cell, by_video[(*video, choose, "scratch")])
-            found.append({"task": "against scratch"} | where | one)
-            kind = ("against scratch (mean)", *names.items())
+        if method != against and (*video, choose, against) in by_video:
+            one = change(cell, by_video[(*video, choose, against)])
+            found.append({"task": f"against {against}"} | where | one)
+            kind = (f"against {against} (mean)", *names.items())
             groups.setdefault(kind, []).append(one)
         other = (*video, choose, method.replace("mean/", "encoder/"))
         if "mean/" in method and other in by_video:
@@ -130,8 +135,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("out", type=pathlib.Path, help="--out of the benchmark")
     parser.add_argument("--task", default="", help="put before the task of each line")
+    parser.add_argument("--against", default="scratch", help="method to compare with")
     flags = parser.parse_args(arguments)
-    for line in lines(prior_benefit_report.read(flags.out)):
+    for line in lines(prior_benefit_report.read(flags.out), flags.against):
         line["task"] = flags.task + line["task"]
         print(json.dumps(line))
 

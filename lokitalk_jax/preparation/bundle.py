@@ -188,43 +188,65 @@ def fit_poses(points, rotations, translations, seen, frames):
       Rotations [F, 3, 3] and translations [F, 3].
     """
     successive = (np.diff(frames, n=2) == 0) & (frames[2:] - frames[:-2] == 2)
+    found = _equations(points, rotations, translations, seen, successive)
     for _ in range(MAX_STEPS):
-        blocks, gradient = _normal_equations(points, rotations, translations, seen)
-        turns = rotations[1:] @ rotations[:-1].transpose(0, 2, 1)
-        steps = Rotation.from_matrix(turns).as_rotvec() if len(turns) else turns[..., 0]
-        motion = np.concatenate([steps, np.diff(translations, axis=0)], 1)
-        bend = np.diff(motion, axis=0) / SMOOTH_SIGMA
-        weight = np.repeat(successive[:, None].astype(float), 2, 1)
-        weight *= _huber(np.linalg.norm(bend.reshape(-1, 2, 3), axis=2))
-        weight = np.repeat(weight, 3, 1) / SMOOTH_SIGMA  # [F - 2, 6]
-        pull = weight * bend
-        for offset, factor in enumerate((1, -2, 1)):
-            gradient[offset : len(pull) + offset] += factor * pull
-
-        step = -linalg.solveh_banded(
-            _banded(blocks, weight / SMOOTH_SIGMA), gradient.ravel(), lower=True
-        ).reshape(-1, 6)
-        rotations, translations = _moved(rotations, translations, step)
+        bands = _banded(found.blocks, found.stiffness)
+        step = -linalg.solveh_banded(bands, found.gradient.ravel(), lower=True)
+        step = step.reshape(-1, 6)
+        for part in _PARTS:
+            moved = _moved(rotations, translations, part * step)
+            tried = _equations(points, *moved, seen, successive)
+            if tried.cost < _RISE * found.cost:
+                break
+        else:
+            break  # no step along this way is better
+        (rotations, translations), found = moved, tried
         if np.abs(step).max() < STEP_TOLERANCE:
             break
     return rotations, translations
 
 
-def _normal_equations(points, rotations, translations, seen):
-    """Those of each frame's pose: [F, 6, 6], and the gradients [F, 6].
+class _Equations(NamedTuple):
+    """Normal equations of F poses.
 
-    Derivatives of all frames of a long clip would fill the memory.
+    Attributes:
+      blocks: [F, 6, 6], of each frame's points.
+      stiffness: [F - 2, 6], of the second differences.
+      gradient: [F, 6].
+      cost: infinite where a point lies behind the camera.
     """
-    count = len(rotations)
-    blocks, gradients = np.empty((count, 6, 6)), np.empty((count, 6))
+
+    blocks: np.ndarray
+    stiffness: np.ndarray
+    gradient: np.ndarray
+    cost: float
+
+
+def _equations(points, rotations, translations, seen, successive) -> _Equations:
+    """Derivatives of all frames of a long clip would fill the memory."""
+    count, cost = len(rotations), 0.0
+    blocks, gradient = np.empty((count, 6, 6)), np.empty((count, 6))
     for first in range(0, count, _CHUNK):
         part = slice(first, first + _CHUNK)
-        errors, to_pose, _ = _linearise(
-            points, rotations[part], translations[part], seen.part(part)
-        )
+        turned, moved = rotations[part], translations[part]
+        depth = (_turned(points, turned) + moved[:, None])[..., 2]
+        errors, to_pose, _ = _linearise(points, turned, moved, seen.part(part))
         blocks[part] = to_pose.transpose(0, 2, 1) @ to_pose
-        gradients[part] = np.einsum("fka,fk->fa", to_pose, errors)
-    return blocks, gradients
+        gradient[part] = np.einsum("fka,fk->fa", to_pose, errors)
+        cost += np.square(errors).sum() if (depth > 0).all() else np.inf
+
+    turns = rotations[1:] @ rotations[:-1].transpose(0, 2, 1)
+    steps = Rotation.from_matrix(turns).as_rotvec() if len(turns) else turns[..., 0]
+    motion = np.concatenate([steps, np.diff(translations, axis=0)], 1)
+    bend = np.diff(motion, axis=0) / SMOOTH_SIGMA
+    weight = np.repeat(successive[:, None].astype(float), 2, 1)
+    weight *= _huber(np.linalg.norm(bend.reshape(-1, 2, 3), axis=2))
+    weight = np.repeat(weight, 3, 1)  # [F - 2, 6]
+    cost += (weight * np.square(bend)).sum()
+    pull = weight / SMOOTH_SIGMA * bend
+    for offset, factor in enumerate((1, -2, 1)):
+        gradient[offset : len(pull) + offset] += factor * pull
+    return _Equations(blocks, weight / np.square(SMOOTH_SIGMA), gradient, float(cost))
 
 
 def _banded(blocks, stiffness):

@@ -46,6 +46,10 @@ _RELIEF = 0.03
 _LEAST_SEEN = 6.0
 _SHAPE_FRAMES = 120
 
+# A torso is at most this many times nearer or further than the neck: pictures hardly
+# tell its distance, and a wrong shape may put it anywhere.
+_FARTHEST = 2.0
+
 # Edges of the torso show its motion best, and lie just outside its label; pixels.
 _MARGIN = 2
 
@@ -187,9 +191,12 @@ def poses(
         seen_in(frames[spread]),
         _RELIEF,
     )
-    rotations, shifts = bundle.fit_poses(
-        fitted, rotations, shifts, bundle.SeenLater(seen_in, frames), frames
-    )
+    later = bundle.SeenLater(seen_in, frames)
+    for shape in (fitted, points - centre):
+        found = bundle.fit_poses(shape, rotations, shifts, later, frames)
+        if abs(np.log(np.median(found[1][:, 2]) / neck)) < np.log(_FARTHEST):
+            break
+    rotations, shifts = found
     return bundle.interpolate(rotations, shifts - rotations @ centre, frames, len(seen))
 
 

@@ -9,6 +9,7 @@ from benchmarks import (
     prior_benefit,
     prior_benefit_lines,
     prior_benefit_report,
+    zero_shot_lines,
 )
 
 
@@ -112,3 +113,32 @@ def test_lines_compare_cells_of_one_video_and_average_over_people():
     (choice,) = (one for one in found if one["task"] == "best against first seconds")
     assert (choice["clip"], choice["head_psnr_change"]) == ("ann", 1)
     assert "share_of_scratch" not in choice
+
+
+def test_lines_compare_with_any_method():
+    cells = [
+        cell("scratch", 20, 24),
+        cell("5:mean/free", 25, 27),
+        cell("80:mean/free", 25, 28),
+    ]
+    found = prior_benefit_lines.lines(cells, "5:mean/free")
+    changes = {
+        one["method"]: one["head_psnr_change"]
+        for one in found
+        if one["task"] == "against 5:mean/free"
+    }
+    assert changes == {"scratch": -3, "80:mean/free": 1}
+
+
+def test_lines_before_training_average_over_people():
+    def scores(head, own=None):
+        found = {"head": {"psnr": head}, "frame": {"lpips_alex": 0.1}}
+        return found | ({} if own is None else {"nearest_face_is_own": own})
+
+    starts = {"encoder": scores(20, 1.0), "mean": scores(16, 0.0), "other": scores(12)}
+    other = starts | {"encoder": scores(18, 0.5)}
+    *each, mean = zero_shot_lines.lines({"ann": starts, "bob": other})
+    assert [one["head_psnr"] for one in each] == [20, 16, 12, 18, 16, 12]
+    assert "share_of_own_face" not in each[2]
+    assert (mean["clip"], mean["head_psnr_change"]) == ("2 people", 3)
+    assert mean["share_of_own_face"] == 0.75 and mean["head_psnr_change_ci95"] > 0

@@ -131,6 +131,14 @@ def test_very_short_clips(count):
     assert angles_between(poses.head_to_camera, truth).max() < 0.1
 
 
+def test_a_face_unlike_the_average_one_stays_in_front_of_the_camera():
+    landmarks = photograph(canonical_face() * [1, 1, 5], smooth_motion(60))
+    poses = pose.track_poses(landmarks, np.ones(60, bool), FOCAL, PRINCIPAL)
+    # Whole steps towards the new shape put it behind the camera.
+    assert poses.head_to_camera[:, 2, 3].min() > 0.3
+    assert poses.reprojection_px < 0.2
+
+
 def test_bad_landmarks_are_refused():
     landmarks = photograph(canonical_face(), smooth_motion(5))
     with pytest.raises(ValueError, match="none of 5 frames shows a face"):

@@ -106,6 +106,17 @@ def test_poses_put_the_torso_where_it_is_seen(motion, heads):
     np.testing.assert_allclose(pixels, CHEST + SHIFTS, atol=0.3)
 
 
+def test_a_shape_that_puts_the_torso_far_from_the_neck_is_not_taken(
+    motion, heads, monkeypatch
+):
+    # A quarter of the size at a quarter of the distance gives the same pictures.
+    monkeypatch.setattr(torso.bundle, "fit_points", lambda prior, *_: prior / 4)
+    found = torso.poses(motion, heads, VALID, FOCAL, PRINCIPAL)
+    chest = np.append((CHEST - PRINCIPAL) * 0.96 / FOCAL, 0.96)
+    depth = found[:, 2, :3] @ chest + found[:, 2, 3]
+    assert np.median(depth) == pytest.approx(0.96, rel=0.2)
+
+
 def test_poses_follow_a_torso_that_leans_and_turns(motion, heads):
     rng = np.random.default_rng(0)
     middle = np.array(PRINCIPAL) - 0.5
