@@ -13,9 +13,8 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
 
-from benchmarks import held_out_scores, timing
+from benchmarks import held_out_scores, measured_run
 from lokitalk_jax.avatar import motion
 from lokitalk_jax.avatar.run import OpenRun
 from lokitalk_jax.data.references import spread
@@ -99,16 +98,5 @@ def measure(run: OpenRun, name: str, frames: int) -> dict:
     }
 
 
-def main(_) -> None:
-    """Measures the run of the flags and prints a line."""
-    run = OpenRun(flags.FLAGS.workdir)
-    name = run.named(flags.FLAGS.identity)
-    found = measure(run, name, flags.FLAGS.frames)
-    timing.report("depth_spread", clip=name, size=run.config.data.size, **found)
-
-
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "a run", required=True)
-    flags.DEFINE_string("identity", None, "one of several")
-    flags.DEFINE_integer("frames", 8, "held-out frames")
-    app.run(main)
+    measured_run.main("depth_spread", measure)

@@ -60,14 +60,17 @@ class BackgroundPlate:
         return _fill(plate, seen), seen
 
     def _row(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """Colours [W, 3] of a row and bool [W]; row by row, to save memory."""
+        """Colours [W, 3] of a row, and bool [W], which of them were seen.
+
+        The plate is made row by row to save memory.
+        """
         colours = np.stack([rgb[row] for rgb, _ in self._kept], axis=-1)
         clearance = np.stack([far[row] for _, far in self._kept], axis=-1)
-        # The largest clearance that enough frames have.
         enough = min(_SIGHTINGS, len(self._kept))
-        kept = np.sort(clearance, axis=-1)[:, -enough]
-        free = clearance >= np.maximum(kept, 1)[:, None]
-        return _median(colours, free[:, None]), kept > 0
+        # The largest clearance that enough frames reach.
+        reached = np.sort(clearance, axis=-1)[:, -enough]
+        free = clearance >= np.maximum(reached, 1)[:, None]
+        return _median(colours, free[:, None]), reached > 0
 
 
 def _clearance(mask: np.ndarray) -> np.ndarray:
