@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from lokitalk_jax.model import hashgrid, holistic, identity, sampling
 from lokitalk_jax.model.canonical import Decoder
-from lokitalk_jax.model.deformation import BODY, FACE, Deformation
+from lokitalk_jax.model.deformation import BODY, FACE, TORSO, Deformation
 from lokitalk_jax.model.encoder import IdentityEncoder
 from lokitalk_jax.model.holistic import HolisticDeformation
 from lokitalk_jax.speech import audio2motion, hearing
@@ -132,7 +132,7 @@ def _deformation(
         cascade=m.face_after_body,
         face_steps=m.face_steps,
     )
-    return fields, FACE + BODY
+    return fields, FACE + BODY + TORSO
 
 
 def init(model: Model, key: Array, identities: int) -> dict:

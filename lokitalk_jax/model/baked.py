@@ -8,8 +8,8 @@ depend on them. So the networks of a trained identity are functions of position 
 `bake` evaluates all B_rk at the nodes: those of lips and lids, which have steep edges,
 on a finer lattice around the canonical lips and eyes. `at_frames` adds them up for the
 signals of some frames, once a frame and not once a sample. `move` then interpolates,
-where `Deformation` runs networks. Anatomical parts of gates and the torso's motion stay
-exact. All of it is differentiable.
+where `Deformation` runs networks. Anatomical parts of gates and the torso's rigid
+motion stay exact. All of it is differentiable.
 """
 
 import functools
@@ -42,7 +42,7 @@ class BakedFields:
       lattice, face_lattice: static.
       lip, eye: [K + 1, M, 3], offsets at a signal of zero, and what each of its K
         coefficients adds.
-      head: [K + 1, N, 3], the same.
+      head, torso: [K + 1, N, 3], the same.
       face_gates: [M, 2]; head_gate, torso_gate: [N, 1], learned parts of logits.
     """
 
@@ -51,6 +51,7 @@ class BakedFields:
     lip: Array
     eye: Array
     head: Array
+    torso: Array
     face_gates: Array
     head_gate: Array
     torso_gate: Array
@@ -63,7 +64,8 @@ class FrameFields:
     Attributes:
       lattice, face_lattice: static.
       head: [B, N, 4], offset and logit, read at a point of the head frame.
-      torso: [1, N, 1], logit, read where the point is when the torso is at rest.
+      torso: [B, N, 4], offset and logit, read where the point is when the torso is at
+        rest.
       face: [B, M, 8], offsets of lip and eye and their logits, read on the canonical
         face. None for points where lips and lids do not move.
     """
@@ -109,7 +111,7 @@ def bake(model: Model, params: AvatarParams, spacing: float = SPACING) -> BakedF
     face_nodes = Lattice.spaced(*_face_box(model), _FINER * spacing / UNIT)
     code = params.identity["codes"]["dynamic"]
     last_layers = params.identity["last_layers"]
-    sizes = {"lip": model.lip_dim, "eye": len(EYE_REST), "head": 6}
+    sizes = {"lip": model.lip_dim, "eye": len(EYE_REST), "head": 6, "torso": 6}
     # Zero and the unit vectors of every signal, as if they were frames.
     rows = 1 + max(sizes.values())
     drive = {name: jnp.eye(rows, size + 1)[:, 1:] for name, size in sizes.items()}
@@ -117,6 +119,7 @@ def bake(model: Model, params: AvatarParams, spacing: float = SPACING) -> BakedF
     def of_body(module: Deformation, points: Array) -> dict[str, Array]:
         return {
             **module.body(points, code, drive, last_layers),
+            **module.torso(points, code, drive, last_layers),
             "head_gate": module.head_gate(points, code),
             "torso_gate": module.torso_gate(points, code),
         }
@@ -170,7 +173,7 @@ def _by_tiles(function, points: Array):
 
 def at_frames(baked: BakedFields, signals: Signals) -> FrameFields:
     """The fields in B frames with signals [B, ...]."""
-    frames = len(signals.lip)
+    frames, drive = len(signals.lip), deformation.drives(signals)
 
     def total(slopes: Array, amounts: Array) -> Array:
         # Signals are so few that XLA's CPU backend adds faster than it multiplies
@@ -188,13 +191,15 @@ def at_frames(baked: BakedFields, signals: Signals) -> FrameFields:
         lattice=baked.lattice,
         face_lattice=baked.face_lattice,
         head=jnp.concatenate(
-            [total(baked.head, signals.head), for_frames(baked.head_gate)], axis=-1
+            [total(baked.head, drive["head"]), for_frames(baked.head_gate)], axis=-1
         ),
-        torso=baked.torso_gate[None],
+        torso=jnp.concatenate(
+            [total(baked.torso, drive["torso"]), for_frames(baked.torso_gate)], axis=-1
+        ),
         face=jnp.concatenate(
             [
-                total(baked.lip, signals.lip),
-                total(baked.eye, deformation.zero_at_rest(signals).eye),
+                total(baked.lip, drive["lip"]),
+                total(baked.eye, drive["eye"]),
                 for_frames(baked.face_gates),
             ],
             axis=-1,
@@ -224,14 +229,15 @@ def move(
     look_up = functools.partial(lattice.interpolate, motion.lattice)
     *head, head_logit = _columns(look_up(motion.head, axes))
     resting, rotation = _resting(axes, signals.torso[..., :6], identity)
-    (logit,) = _columns(look_up(motion.torso, resting))
+    *bent, logit = _columns(look_up(motion.torso, resting))
     logit -= head_logit
     if module.anatomical_gates:
         logit += deformation.anatomical_torso_logit(_points(resting))
         logit -= deformation.anatomical_head_logit(_points(axes))
     gate = jax.nn.sigmoid(logit)
     head = [(1 - gate) * x for x in head]
-    torso = [gate * (x - y) for x, y in zip(resting, axes, strict=True)]
+    carried = _sums(resting, bent)
+    torso = [gate * (x - y) for x, y in zip(carried, axes, strict=True)]
     body = _sums(axes, head, torso)
 
     start = body if module.cascade else axes

@@ -1,6 +1,6 @@
 """Region-specific deformation fields (LokiTalk, figure 1), in two cascaded stages.
 
-    x_body = x      + g_head Delta_head(x) + g_torso (X_r - x)
+    x_body = x      + g_head Delta_head(x) + g_torso (X_r + Delta_torso(X_r) - x)
     x_can  = x_body + g_lip Delta_lip(x_can) + g_eye Delta_eye(x_can)
 
 Lips and lids move within the face, and the head carries the face. Deformation inverts
@@ -14,8 +14,9 @@ layer of a head belongs to the identity. A head is a sum of motions, each a func
 position times an amount linear in the signal, like blend shapes: to first order a
 turning head and an opening mouth are such sums, and combinations of lip coefficients
 that the identity's own clip lacks still add up. The torso moves rigidly about a pivot
-in the neck, X_r. Gates say where a region is; they start from an average anatomy, and
-the losses tie them to image masks.
+in the neck, X_r. Its field, of points at rest, adds how shoulders and cloth give way as
+head and torso turn, and makes up for errors of the torso's depth. Gates say where a
+region is; they start from an average anatomy, and the losses tie them to image masks.
 """
 
 import functools
@@ -32,7 +33,7 @@ from lokitalk_jax.structs import EYE_REST, UNIT, Signals
 
 Array = jax.Array
 
-FACE, BODY = ("lip", "eye"), ("head",)
+FACE, BODY, TORSO = ("lip", "eye"), ("head",), ("torso",)
 
 # Ellipsoids around lips, and around eyes and brows, in the head frame, metres: centres
 # on the canonical face, radii that include the skin which moves with them.
@@ -196,6 +197,15 @@ def zero_at_rest(signals: Signals) -> Signals:
     return signals._replace(eye=signals.eye - rest)
 
 
+def drives(signals: Signals) -> dict[str, Array]:
+    """What drives the field of each region, [..., D]; zero when nothing moves.
+
+    Of the torso it is the pose in the frame itself, without those before.
+    """
+    at_rest = zero_at_rest(signals)
+    return at_rest._replace(torso=at_rest.torso[..., :6])._asdict()
+
+
 class Deformation(nn.Module):
     """Both stages; see the docstring of the module for the equations.
 
@@ -224,6 +234,7 @@ class Deformation(nn.Module):
         sizes = (self.width, self.hidden, self.octaves, self.scale, self.compute)
         self.face = RegionFields(FACE, *sizes)
         self.body = RegionFields(BODY, *sizes)
+        self.torso = RegionFields(TORSO, *sizes)
         gate = (self.gate_width, self.gate_octaves, self.compute)
         self.face_gates = GateLogits(2, *gate)
         self.torso_gate = GateLogits(1, *gate)
@@ -239,7 +250,7 @@ class Deformation(nn.Module):
         """
         code = identity["codes"]["dynamic"]
         last_layers = identity["last_layers"]
-        drive = zero_at_rest(signals)._asdict()
+        drive = drives(signals)
 
         resting, rotation = torso_motion(
             points, signals.torso[..., :6], identity["pivot"], identity["gains"]
@@ -254,7 +265,8 @@ class Deformation(nn.Module):
         torso_gate = nn.sigmoid(logit)
         deltas = self.body(points, code, drive, last_layers)
         head = (1 - torso_gate) * deltas["head"]
-        torso = torso_gate * (resting - points)
+        bent = self.torso(resting, code, drive, last_layers)["torso"]
+        torso = torso_gate * (resting + bent - points)
         body = points + head + torso
         start = body if self.cascade else points
 

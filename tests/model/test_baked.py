@@ -74,18 +74,21 @@ def test_fields_are_linear_in_the_signal(fields, signals, name):
 def test_networks_and_baked_fields_agree_at_the_nodes(params, fields, signals):
     """With a still torso, every position that is looked up is a node."""
     still = signals._replace(torso=0 * signals.torso)
-    person = params.identity | {"last_layers": dict(params.identity["last_layers"])}
-    # The head's own motion would carry points off the nodes before the face is read.
-    person["last_layers"]["head"] = 0 * person["last_layers"]["head"]
-    params = params._replace(identity=person)
-    fields = fields.replace(head=0 * fields.head)
+    # Motion of the body would carry points off the nodes before the face is read.
+    layers = dict(params.identity["last_layers"])
+    layers |= {region: 0 * layers[region] for region in ("head", "torso")}
+    unmoved = params._replace(identity=params.identity | {"last_layers": layers})
+    unmoved_fields = fields.replace(head=0 * fields.head, torso=0 * fields.torso)
     # So would a second step on the face.
     model = MODEL._replace(deformation=MODEL.deformation.clone(face_steps=1))
-    parts = (fields.lattice, slice(2, None)), (fields.face_lattice, slice(2))
-    for of_regions, regions in parts:
+    parts = (
+        (fields.lattice, slice(2, None), params, fields),
+        (fields.face_lattice, slice(2), unmoved, unmoved_fields),
+    )
+    for of_regions, regions, person, baked_person in parts:
         nodes = lattice.positions(of_regions)
         points = jnp.broadcast_to(nodes, (len(still.lip), *nodes.shape))
-        exact, found = deformed(params, fields, points, still, model)
+        exact, found = deformed(person, baked_person, points, still, model)
         for name in "gates", "offsets":
             one, other = (getattr(x, name)[:, :, regions] for x in (found, exact))
             np.testing.assert_allclose(one, other, atol=2e-5, err_msg=name)

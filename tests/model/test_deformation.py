@@ -92,7 +92,7 @@ def test_before_training_signals_at_rest_move_nothing(points, signals):
 
 
 def test_zero_last_layers_leave_the_torso_motion_alone(params, points, signals):
-    still = without_last_layers(params, ("lip", "eye", "head"))
+    still = without_last_layers(params, REGIONS)
     out = deform(still, points, signals)
     for region in range(3):
         np.testing.assert_array_equal(out.offsets[..., region, :], 0)
@@ -108,9 +108,22 @@ def test_zero_last_layers_leave_the_torso_motion_alone(params, points, signals):
     np.testing.assert_allclose(out.torso_rotation, rotation, atol=1e-6)
 
 
+def test_the_field_of_the_torso_adds_to_its_rigid_motion(params, points, signals):
+    rigid = deform(without_last_layers(params, ("torso",)), points, signals)
+    bent = deform(params, points, signals)
+    added = np.array(bent.offsets - rigid.offsets)[..., 3, :]
+    gate = np.array(bent.gates)[..., 3]
+    np.testing.assert_array_equal(bent.gates[..., 3], rigid.gates[..., 3])
+    assert np.abs(added[gate > 0.5]).max() > 1e-3
+    assert np.abs(added[gate < 1e-3]).max() < 1e-4
+    # Poses before that of the frame move nothing.
+    before = signals._replace(torso=signals.torso + np.repeat([0, 0.2, 0.3], 6))
+    np.testing.assert_array_equal(deform(params, points, before).points, bent.points)
+
+
 def test_at_the_mean_pose_the_torso_is_static(params, points, signals):
     rest = signals._replace(torso=np.zeros_like(signals.torso))
-    out = deform(params, points, rest)
+    out = deform(without_last_layers(params, ("torso",)), points, rest)
     np.testing.assert_allclose(out.offsets[..., 3, :], 0, atol=1e-6)
     np.testing.assert_allclose(out.torso_rotation, [np.eye(3)] * FRAMES, atol=1e-7)
 
@@ -146,7 +159,8 @@ def test_a_signal_moves_its_own_region_only(params, points, signals, region):
 def test_lip_and_eye_fields_see_points_that_the_body_stage_has_moved(
     params, points, signals
 ):
-    still = without_last_layers(params, ("head",))
+    still = without_last_layers(params, ("head", "torso"))
+    signals = signals._replace(lip=10 * signals.lip)
     carried = deform(still, points, signals).offsets
     assert np.abs(carried[..., 3, :]).max() > 0.01
     at_rest = signals._replace(torso=np.zeros_like(signals.torso))

@@ -40,7 +40,7 @@ def test_parts_without_a_residual_are_shared(base, field, part):
 def test_first_values_are_small_and_not_zero_where_gradients_need_them(base):
     assert base["grid"].shape == hashgrid.table_shape(SPEC.grid)
     assert 0.9 * SPEC.grid_scale < np.abs(base["grid"]).max() <= SPEC.grid_scale
-    assert set(base["last_layers"]) == {"lip", "eye", "head"}
+    assert set(base["last_layers"]) == {"lip", "eye", "head", "torso"}
     for layer in base["last_layers"].values():
         # A field at exactly zero has no gradient to its trunk.
         assert 0 < np.abs(layer).max() < 0.2
