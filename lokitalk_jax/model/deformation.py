@@ -14,9 +14,10 @@ layer of a head belongs to the identity. A head is a sum of motions, each a func
 position times an amount linear in the signal, like blend shapes: to first order a
 turning head and an opening mouth are such sums, and combinations of lip coefficients
 that the identity's own clip lacks still add up. The torso moves rigidly about a pivot
-in the neck, X_r. Its field, of points at rest, adds how shoulders and cloth give way as
-head and torso turn, and makes up for errors of the torso's depth. Gates say where a
-region is; they start from an average anatomy, and the losses tie them to image masks.
+in the neck, X_r. Its field, of points at rest and driven by the torso's pose before the
+camera, adds how shoulders and cloth give way, and makes up for errors of the torso's
+depth. Gates say where a region is; they start from an average anatomy, and the losses
+tie them to image masks.
 """
 
 import functools
@@ -200,10 +201,12 @@ def zero_at_rest(signals: Signals) -> Signals:
 def drives(signals: Signals) -> dict[str, Array]:
     """What drives the field of each region, [..., D]; zero when nothing moves.
 
-    Of the torso it is the pose in the frame itself, without those before.
+    For the torso this is its own pose before the camera, to first order: the head's
+    less the head's relative to the torso. It is zero where the torso is not tracked.
     """
     at_rest = zero_at_rest(signals)
-    return at_rest._replace(torso=at_rest.torso[..., :6])._asdict()
+    torso = at_rest.head - at_rest.torso[..., :6]
+    return at_rest._replace(torso=torso)._asdict()
 
 
 class Deformation(nn.Module):
