@@ -188,14 +188,15 @@ def identity_loss(
     if model.encoder:
         encoded = model.encoder.apply(shared["encoder"], batch.references)
         predicted = cast(dict, encoded)
-    residual_term = residuals.size(residual, predicted)
+    fixed = lpips_params is not None
+    residual_term = residuals.size(_still(residual) if fixed else residual, predicted)
     if predicted:
         shared, residual = residuals.drop(
             shared, residual, predicted, drop_key, model.residual_dropout
         )
     combined = identity.combine(shared["base"], residual)
     params = AvatarParams(shared, combined, density_grid)
-    if lpips_params is not None:
+    if fixed:
         params = _fix_motion(params)
     signals = nerf.with_predicted_lips(
         model, shared, batch.signals, batch.audio_windows
@@ -234,15 +235,22 @@ def identity_loss(
 
 def _fix_motion(params: AvatarParams) -> AvatarParams:
     """The same parameters; the deformation fields and gates get no gradient."""
+    dynamic = jax.lax.stop_gradient(params.shared["dynamic"])
+    return params._replace(
+        shared=params.shared | {"dynamic": dynamic}, identity=_still(params.identity)
+    )
+
+
+def _still(tree: dict) -> dict:
+    """The same identity parameters or residual; those of motion get no gradient.
+
+    Not even a small one, such as the residual's own size has: where it is the only
+    one, Adam makes whole steps of it, and takes the motion back.
+    """
     stop = jax.lax.stop_gradient
-    tree = params.identity
     codes = tree["codes"] | {"dynamic": stop(tree["codes"]["dynamic"])}
     names = tree.keys() & {"last_layers", "pivot", "gains"}
-    motion = {name: stop(tree[name]) for name in sorted(names)}
-    return params._replace(
-        shared=params.shared | {"dynamic": stop(params.shared["dynamic"])},
-        identity=tree | motion | {"codes": codes},
-    )
+    return tree | {name: stop(tree[name]) for name in sorted(names)} | {"codes": codes}
 
 
 def _patch_lpips(params, rendered: Array, truth: Array) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny_model
 
+from lokitalk_jax import lpips
 from lokitalk_jax.model import architecture, identity, nerf, rays
 from lokitalk_jax.model.deformation import Deformed
 from lokitalk_jax.model.nerf import Samples
@@ -214,6 +215,41 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(case, loss):
     np.testing.assert_allclose(
         metrics["psnr"], -10 * np.log10(metrics["rgb"]), rtol=1e-5
     )
+
+
+def test_motion_that_is_fixed_gets_no_gradient_from_any_term(case):
+    """Adam would make whole steps of the smallest one, and take the motion back."""
+    shared, residual, density, _ = case
+    config = CONFIG.copy_and_resolve_references()
+    config.data.rays_per_frame = 32**2  # a patch
+    batch = jax.tree.map(lambda x: x[0], tiny_model.batch(config, 1))
+    params = lpips.lpips_params("alex")
+
+    @jax.jit
+    def gradients(shared, residual):
+        def loss(shared, residual):
+            return losses.identity_loss(
+                MODEL,
+                tiny_model.weights(CONFIG),
+                shared,
+                residual,
+                density,
+                batch,
+                jax.random.key(0),
+                params,
+            )[0]
+
+        return jax.grad(loss, argnums=(0, 1))(shared, residual)
+
+    of_shared, of_residual = gradients(shared, residual)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(of_shared["dynamic"]))
+    for tree in of_shared["base"], of_residual:
+        motion = [tree["codes"]["dynamic"], tree["last_layers"]]
+        motion += [tree["pivot"], tree["gains"]]
+        assert not any(np.any(leaf) for leaf in jax.tree.leaves(motion))
+        for learned in tree["codes"]["geometry"], tree["grid"]:
+            assert np.any(learned)
+    assert any(np.any(leaf) for leaf in jax.tree.leaves(of_shared["static"]))
 
 
 def test_exact_colours_cost_nothing(case, loss):
