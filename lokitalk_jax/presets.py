@@ -42,7 +42,7 @@ _STANDARD = _DRAFT._replace(
     levels=9,
     finest=512,
     log2_entries=16,
-    steps=2_400,
+    steps=4_800,
     coarse=0.3,
     perceptual=0.4,
     patch=40,
@@ -54,7 +54,7 @@ _FULL = _STANDARD._replace(
     levels=10,
     finest=1024,
     log2_entries=17,
-    steps=3_000,
+    steps=5_000,
     coarse_size=128,
     patch=64,
 )
