@@ -1,4 +1,4 @@
-"""Trains a prior that may be given away, on identities of your own and animated ones.
+"""Trains a prior that may be given away, on identities of your own.
 
     lokitalk prepare --video=clips --out=data
     python examples/train_prior.py --data=data --names=names.txt --out=runs/base
@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--names", type=pathlib.Path, help="file with the names to train on")
     add("--footage", default="", help="its source and licence, for trained_on.json")
     add("--out", type=pathlib.Path, required=True)
-    add("--animated", type=int, default=8, help="identities of the demo cast to add")
+    add("--animated", type=int, default=0, help="identities of the demo cast to add")
     add("--preset", default="standard", help="of the grid, draft, standard or full")
     add("--steps", type=int, default=2000)
     add("--identities-per-step", type=int, default=8)
