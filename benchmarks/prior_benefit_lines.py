@@ -116,8 +116,9 @@ def lines(cells: list[dict], against: str = "scratch") -> list[dict]:
         names = {"video": _length(cell, choose), "method": method}
         where = {"clip": cell["identity"], "seeds": [cell["seed"]]} | names
         found.append({"task": "adapting"} | where | last(cell))
-        scratch = by_video.get((*video, choose, against))
-        for step, one in on_the_way(cell, scratch).items():
+        baseline = by_video.get((*video, choose, against))
+        baseline = None if method == against else baseline
+        for step, one in on_the_way(cell, baseline).items():
             steps.setdefault((*names.items(), ("steps", step)), []).append(one)
         kind = ("stopped at the best head (mean)", *names.items())
         groups.setdefault(kind, []).append(best_stop(cell))
