@@ -7,7 +7,9 @@ A line for the end of each cell; for each cell of a prior one with its differenc
 scratch on the same video; for each method and length of video one with the mean of
 these differences and its 95% interval over people; where both stretches were taken,
 one with the difference of the best from the first, and where both starts were, one with
-that of the mean from the encoder.
+that of the mean from the encoder. For each method a line for each number of steps, with
+mean scores and their difference from scratch, and one with what would be gained by
+stopping where the head is best, which only the held-out frames tell.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from benchmarks.learning_curve import cost_to
 
 _SCORES = {key: f"{key}_psnr" for key in ("frame", "head", "lip")}
 _SCORES |= {"lpips": "frame_lpips_alex", "lmd_px": "lmd_px"}
+_PSNR = ("frame", "head", "lip")
 _DIGITS = {"lpips": 4, "lmd_px": 3}
 
 
@@ -56,6 +59,28 @@ def change(cell: dict, scratch: dict) -> dict:
     return found
 
 
+def on_the_way(cell: dict, other: dict | None) -> dict[int, dict]:
+    """By number of steps, scores of a cell and their difference from another's."""
+    found = {}
+    others = {} if other is None else {one["step"]: one for one in other["curve"]}
+    for point in cell["curve"]:
+        found[point["step"]] = {f"{key}_psnr": point[key] for key in _PSNR}
+        if point["step"] in others:
+            at = others[point["step"]]
+            found[point["step"]] |= {
+                f"{key}_psnr_change": point[key] - at[key] for key in _PSNR
+            }
+    return found
+
+
+def best_stop(cell: dict) -> dict:
+    """What is gained over the last step where the head is best."""
+    end = cell["curve"][-1]
+    best = max(cell["curve"], key=lambda point: point["head"])
+    changes = {f"{key}_psnr_change": best[key] - end[key] for key in _PSNR}
+    return changes | {"stops_early": float(best["step"] < end["step"])}
+
+
 def mean(changes: list[dict]) -> dict:
     """Means of changes over people, with 95% intervals where there are several.
 
@@ -85,12 +110,18 @@ def lines(cells: list[dict], against: str = "scratch") -> list[dict]:
       against: the method that the others are compared with.
     """
     by_video = {(*_video(c), c.get("choose", "first"), c["method"]): c for c in cells}
-    found, groups = [], {}
+    found, groups, steps = [], {}, {}
     for key, cell in by_video.items():
         *video, choose, method = key
         names = {"video": _length(cell, choose), "method": method}
         where = {"clip": cell["identity"], "seeds": [cell["seed"]]} | names
         found.append({"task": "adapting"} | where | last(cell))
+        baseline = by_video.get((*video, choose, against))
+        baseline = None if method == against else baseline
+        for step, one in on_the_way(cell, baseline).items():
+            steps.setdefault((*names.items(), ("steps", step)), []).append(one)
+        kind = ("stopped at the best head (mean)", *names.items())
+        groups.setdefault(kind, []).append(best_stop(cell))
         if method != against and (*video, choose, against) in by_video:
             one = change(cell, by_video[(*video, choose, against)])
             found.append({"task": f"against {against}"} | where | one)
@@ -111,6 +142,9 @@ def lines(cells: list[dict], against: str = "scratch") -> list[dict]:
     for (task, *names), changes in groups.items():
         where = {"clip": f"{len(changes)} people", "seeds": [0]} | dict(names)
         found.append({"task": task} | where | mean(changes))
+    for names, changes in steps.items():
+        where = {"clip": f"{len(changes)} people", "seeds": [0]} | dict(names)
+        found.append({"task": f"steps against {against}"} | where | mean(changes))
     return [
         {k: _rounded(k, v) for k, v in one.items() if v is not None} for one in found
     ]

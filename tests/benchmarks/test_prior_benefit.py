@@ -130,6 +130,24 @@ def test_lines_compare_with_any_method():
     assert changes == {"scratch": -3, "80:mean/free": 1}
 
 
+def test_lines_follow_the_steps_and_the_best_one():
+    cells = [
+        cell("scratch", 20, 24, 28),
+        cell("5:mean/free", 25, 29, 28),
+        cell("scratch", 20, 25, 27, identity="bob"),
+        cell("5:mean/free", 24, 27, 28, identity="bob"),
+    ]
+    found = prior_benefit_lines.lines(cells)
+    of_prior = [one for one in found if one["method"] == "5:mean/free"]
+    steps = [one for one in of_prior if one["task"] == "steps against scratch"]
+    assert [one["steps"] for one in steps] == [0, 1, 2]
+    assert [one["head_psnr"] for one in steps] == [24.5, 28, 28]
+    assert [one["head_psnr_change"] for one in steps] == [4.5, 3.5, 0.5]
+    task = "stopped at the best head (mean)"
+    (stop,) = (one for one in of_prior if one["task"] == task)
+    assert (stop["head_psnr_change"], stop["stops_early"]) == (0.5, 0.5)
+
+
 def test_lines_before_training_average_over_people():
     def scores(head, own=None):
         found = {"head": {"psnr": head}, "frame": {"lpips_alex": 0.1}}
