@@ -24,7 +24,7 @@ MODEL = architecture.from_config(CONFIG)
 @pytest.fixture(scope="module")
 def scene():
     """Parameters, rays, samples and signals of two frames."""
-    state = tiny_model.random_state(CONFIG, 1, seed=1)
+    state = tiny_model.random_state(CONFIG, 1, seed=3)
     batch = tiny_model.batch(CONFIG, 1)
     shared = state.params["shared"]
     residual = jax.tree.map(lambda x: x[0], state.params["identity"])
