@@ -2,8 +2,9 @@
 
 The avatar is rendered; its head and its torso are then each moved rigidly, in front of
 the camera, to where the true picture has them (Lucas and Kanade, 1981, on the rendered
-depth), and so on for a few rounds. Six numbers of the head and six of the torso change
-and nothing else: neither lips and eyes nor the avatar.
+depth), and so on for a few rounds, of which the nearest to the picture counts. Six
+numbers of the head and six of the torso change and nothing else: neither lips and eyes
+nor the avatar.
 """
 
 from typing import NamedTuple
@@ -61,10 +62,17 @@ def fit(
     colours = truth.astype(np.float32) / 255
     intrinsics = renderer.camera.intrinsics
     moves, motion = [np.eye(4), np.eye(4)], start
+    best, least = (start, list(moves)), np.inf
     seen: list[tuple[np.ndarray, np.ndarray] | None] = [None, None]
     steep = np.sum([slope**2 for slope in _slopes(colours)], 0).mean(-1)
-    for _ in range(_ROUNDS):
+    for done in range(_ROUNDS + 1):
         maps = jax.device_get(renderer(motion.head_to_camera, motion.signals, plate))
+        # The fields follow a new pose too, which a rigid move does not foresee.
+        error = np.mean((maps.rgb - colours) ** 2)
+        if error < least:
+            best, least = (motion, list(moves)), error
+        if done == _ROUNDS:
+            break
         points = surface(maps, intrinsics)
         for region, weights in enumerate(_weights(maps)):
             if not (weights > _VISIBLE).any():
@@ -74,6 +82,7 @@ def fit(
             if seen[region] is None:
                 seen[region] = weights * steep, points
         motion = moved(record, start, *moves)
+    motion, moves = best
     head_px, torso_px = (
         float("nan") if one is None else _pixels(move, *one, float(intrinsics[0]))
         for move, one in zip(moves, seen, strict=True)

@@ -114,3 +114,24 @@ def test_fit_finds_the_heads_pose_in_a_picture():
     np.testing.assert_allclose(missed[:2], 0, atol=0.0006)
     assert fitted.head_px == pytest.approx(FOCAL * 0.005, rel=0.2)
     assert np.isnan(fitted.torso_px)
+
+
+class Contrary(Painted):
+    """The same, but the head moves the other way, as no fit foresees."""
+
+    def __call__(self, pose, signals, plate):
+        return super().__call__(REST @ np.linalg.inv(pose) @ REST, signals, plate)
+
+
+def test_a_fit_that_makes_the_picture_worse_is_not_taken():
+    record = types.SimpleNamespace(rest_pose=REST, plate=np.zeros((1, 1, 3), np.uint8))
+    start = motion.FrameMotion(
+        REST.astype(np.float32),
+        structs.Signals(*(np.zeros(d, np.float32) for d in (8, 2, 6, 18))),
+    )
+    other = REST.copy()
+    other[:3, 3] += [0.004, -0.003, 0.002]
+    frame = np.rint(Painted()(other, None, None).rgb * 255).astype(np.uint8)
+    fitted = pose_fit.fit(Contrary(), record, start, frame)
+    assert fitted.motion is start
+    assert fitted.head_px == pytest.approx(0, abs=1e-6)
