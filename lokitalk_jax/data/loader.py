@@ -5,6 +5,7 @@ uninterrupted one, and an identity gets the same rays in every slot, on every ho
 """
 
 import collections
+import threading
 import zlib
 from collections.abc import Generator, Mapping, Sequence
 from concurrent import futures
@@ -27,6 +28,8 @@ from lokitalk_jax.data.frame_sampling import Unusual
 from lokitalk_jax.data.pixel_sampling import Importance
 from lokitalk_jax.data.references import ReferenceSpec
 from lokitalk_jax.data.turns import Turns
+
+_THREADS = "loader"  # start of the names of the threads that draw batches
 
 
 class Drawing(NamedTuple):
@@ -196,7 +199,7 @@ class Loader:
           RuntimeError: a batch could not be drawn; says which step, and chains the
             cause.
         """
-        pool = futures.ThreadPoolExecutor(self._threads, "loader")
+        pool = futures.ThreadPoolExecutor(self._threads, _THREADS)
         ahead = collections.deque()
         step = start_step
         try:
@@ -212,7 +215,9 @@ class Loader:
                 step += 1
                 yield batch
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            # The garbage collector may close this in a thread of the pool itself.
+            own = threading.current_thread().name.startswith(_THREADS)
+            pool.shutdown(wait=not own, cancel_futures=True)
 
     def _empty(self, n: int) -> structs.Batch:
         b, r = self._drawing.frames, self._drawing.rays

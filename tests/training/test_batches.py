@@ -1,6 +1,7 @@
 """Batches are checked where they leave NumPy for the devices."""
 
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -43,6 +44,33 @@ def test_a_wrong_batch_does_not_reach_the_devices(opened, monkeypatch, spoil, wo
     monkeypatch.setattr(Loader, "batch", lambda self, step: spoil(whole(self, step)))
     with pytest.raises(AssertionError, match=words):
         first(opened)
+
+
+def test_a_loading_thread_may_close_the_batches(opened, monkeypatch):
+    """As the garbage collector does that runs there."""
+    config, people = opened
+    whole, drawn, closed, errors = (
+        Loader.batch,
+        threading.Event(),
+        threading.Event(),
+        [],
+    )
+
+    def draw(self, step):
+        if drawn.wait(0.2):
+            try:
+                batches.close()
+            except BaseException as error:
+                errors.append(error)
+            closed.set()
+        return whole(self, step)
+
+    monkeypatch.setattr(Loader, "batch", draw)
+    loader = Batches(config, people, stages.from_config(config), people.signals)
+    batches = loader.iterate(0)
+    next(batches)
+    drawn.set()
+    assert closed.wait(10) and not errors
 
 
 def test_several_identities_in_one_canonical_grid_are_warned_of(opened, caplog):
