@@ -98,18 +98,24 @@ class Painted:
         return Rendered(rgb, np.ones_like(depth), depth, regions, regions)
 
 
-def test_fit_finds_the_heads_pose_in_a_picture():
+TRUE = REST.copy()
+TRUE[:3, 3] += [0.004, -0.003, 0.002]
+
+
+def fitted_to_a_picture(renderer):
+    """The start of a fit to a picture of the bowl at `TRUE`, and its result."""
     record = types.SimpleNamespace(rest_pose=REST, plate=np.zeros((1, 1, 3), np.uint8))
     start = motion.FrameMotion(
         REST.astype(np.float32),
         structs.Signals(*(np.zeros(d, np.float32) for d in (8, 2, 6, 18))),
     )
-    true = REST.copy()
-    true[:3, 3] += [0.004, -0.003, 0.002]
-    picture = Painted()(true, None, None).rgb
-    frame = np.rint(picture * 255).astype(np.uint8)
-    fitted = pose_fit.fit(Painted(), record, start, frame)
-    missed = fitted.motion.head_to_camera[:3, 3] - true[:3, 3]
+    frame = np.rint(Painted()(TRUE, None, None).rgb * 255).astype(np.uint8)
+    return start, pose_fit.fit(renderer, record, start, frame)
+
+
+def test_fit_finds_the_heads_pose_in_a_picture():
+    _, fitted = fitted_to_a_picture(Painted())
+    missed = fitted.motion.head_to_camera[:3, 3] - TRUE[:3, 3]
     # A pixel is 2.9 mm here.
     np.testing.assert_allclose(missed[:2], 0, atol=0.0006)
     assert fitted.head_px == pytest.approx(FOCAL * 0.005, rel=0.2)
@@ -117,21 +123,13 @@ def test_fit_finds_the_heads_pose_in_a_picture():
 
 
 class Contrary(Painted):
-    """The same, but the head moves the other way, as no fit foresees."""
+    """The same, but the head moves the other way, which no fit foresees."""
 
     def __call__(self, pose, signals, plate):
         return super().__call__(REST @ np.linalg.inv(pose) @ REST, signals, plate)
 
 
 def test_a_fit_that_makes_the_picture_worse_is_not_taken():
-    record = types.SimpleNamespace(rest_pose=REST, plate=np.zeros((1, 1, 3), np.uint8))
-    start = motion.FrameMotion(
-        REST.astype(np.float32),
-        structs.Signals(*(np.zeros(d, np.float32) for d in (8, 2, 6, 18))),
-    )
-    other = REST.copy()
-    other[:3, 3] += [0.004, -0.003, 0.002]
-    frame = np.rint(Painted()(other, None, None).rgb * 255).astype(np.uint8)
-    fitted = pose_fit.fit(Contrary(), record, start, frame)
+    start, fitted = fitted_to_a_picture(Contrary())
     assert fitted.motion is start
     assert fitted.head_px == pytest.approx(0, abs=1e-6)

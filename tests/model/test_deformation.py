@@ -129,7 +129,9 @@ def test_at_the_mean_pose_the_torso_is_static(params, points, signals):
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_a_signal_moves_its_own_region_only(params, points, signals, region):
+def test_a_signal_moves_its_own_region_and_a_head_its_torso(
+    params, points, signals, region
+):
     index = REGIONS.index(region)
     louder = signals._replace(**{region: getattr(signals, region) + 0.2})
 
