@@ -42,6 +42,8 @@ _LIP = ((0.0, 0.046, -0.05), (0.042, 0.036, 0.06))
 _EYES = tuple(((side * 0.034, -0.038, -0.03), (0.034, 0.03, 0.05)) for side in (1, -1))
 # The head down to the chin, without hair.
 _HEAD = ((0.0, -0.01, 0.03), (0.085, 0.11, 0.13))
+# The skull without its jaw, seen from the front: centre and half axes.
+_SKULL = ((0.0, -0.05), (0.09, 0.08))
 _ELLIPSOID_LOGIT = 6.0  # at the centre; 0 on the surface
 _NECK_HEIGHT, _NECK_WIDTH = 0.13, 0.02  # metres below the origin; softness of the plane
 
@@ -169,6 +171,16 @@ def anatomical_torso_logit(points: Array) -> Array:
 def anatomical_head_logit(points: Array) -> Array:
     """Subtracted from the torso's logit inside the head. [..., 3] -> [...]."""
     return jnp.maximum(_ellipsoid(points, *_HEAD), 0.0)
+
+
+def on_skull(points: Array) -> Array:
+    """Share of the skull, without its jaw, at points [..., 3]: [...], in [0, 1].
+
+    It is the same at every depth, so that a face at a wrong depth is on it too.
+    """
+    centre, axes = (np.array(x) / UNIT for x in _SKULL)
+    x, y = ((points[..., i] - centre[i]) / axes[i] for i in range(2))
+    return nn.sigmoid(_ELLIPSOID_LOGIT * (1 - (x * x + y * y)))
 
 
 def torso_motion(points: Array, pose: Array, pivot: Array, gains: Array):

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from lokitalk_jax import lpips
-from lokitalk_jax.model import identity, nerf, rays, shapes
+from lokitalk_jax.model import deformation, identity, nerf, rays, shapes
 from lokitalk_jax.model.architecture import Model
-from lokitalk_jax.structs import UNIT, AvatarParams, Batch, Signals
+from lokitalk_jax.structs import REGIONS, UNIT, AvatarParams, Batch, Signals
 from lokitalk_jax.training import residuals
 
 Array = jax.Array
@@ -33,6 +33,7 @@ class LossWeights(NamedTuple):
     attention: float
     entropy: float
     magnitude: float
+    skull: float
     smoothness: float
     landmarks: float
     outside: float
@@ -62,11 +63,26 @@ def magnitude(samples: nerf.Samples) -> Array:
 
     The torso is left out: its offset is the body's true motion.
     """
-    weights = jax.lax.stop_gradient(samples.weights).reshape(
-        samples.deformed.offsets.shape[:2]
-    )
     squares = jnp.sum(samples.deformed.offsets[..., :3, :] ** 2, axis=(-2, -1))
-    return jnp.sum(weights * squares) / (jnp.sum(weights) + 1e-6)
+    return _visible_mean(squares, samples)
+
+
+def skull(samples: nerf.Samples) -> Array:
+    """Mean squared offset [] of the head's field on the skull, at visible samples.
+
+    A skull is rigid. A field that is free there makes up for parallax: surfaces then
+    lie at wrong depths, and come apart in poses that training does not show.
+    """
+    points = jax.lax.stop_gradient(samples.deformed.points)
+    head = samples.deformed.offsets[..., REGIONS.index("head"), :]
+    squares = deformation.on_skull(points) * jnp.sum(head**2, axis=-1)
+    return _visible_mean(squares, samples)
+
+
+def _visible_mean(values: Array, samples: nerf.Samples) -> Array:
+    """Mean of values [B, Q], weighted by how visible each sample is."""
+    weights = jax.lax.stop_gradient(samples.weights).reshape(values.shape)
+    return jnp.sum(weights * values) / (jnp.sum(weights) + 1e-6)
 
 
 def outside(samples: nerf.Samples, masks: Array) -> Array:
@@ -220,6 +236,8 @@ def identity_loss(
     }
     if weights.smoothness:
         terms["smoothness"] = smoothness(model, params, samples, signals, smooth_key)
+    if weights.skull:
+        terms["skull"] = skull(samples)
     if weights.distortion:
         terms["distortion"] = distortion(samples)
     if weights.outside:

@@ -27,7 +27,7 @@ def _config():
     c.grid.coarsest, c.grid.finest, c.grid.log2_entries = 16, 40, 12
     c.sampling.samples = 12
     c.data.frames_per_step, c.data.rays_per_frame = 4, 160
-    c.loss.smoothness = c.loss.landmarks = c.loss.outside = 0.0
+    c.loss.smoothness = c.loss.landmarks = c.loss.outside = c.loss.skull = 0.0
     c.lr.network = 1e-2
     c.train.steps = STEPS
     return c

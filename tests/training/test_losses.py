@@ -133,6 +133,31 @@ def test_magnitude_is_the_mean_square_of_visible_offsets(samples):
     np.testing.assert_allclose(losses.magnitude(made), 0.25 * 0.5 / 0.75, rtol=1e-4)
 
 
+def test_heads_move_at_no_cost_where_they_are_not_skull(samples):
+    per_ray = samples.weights.shape[-1]
+    points = np.zeros(samples.deformed.points.shape, np.float32)
+    offsets = np.zeros(samples.deformed.offsets.shape, np.float32)
+    weights = np.zeros(samples.weights.shape, np.float32)
+    # Forehead, the same far before its place, chin, and shoulder; metres.
+    places = [(0, -0.05, -0.02), (0, -0.05, -0.13), (0, 0.09, -0.02), (0.2, 0.2, 0)]
+    points[0, : 4 * per_ray : per_ray] = np.float32(places) / UNIT
+    weights[0, :4, 0] = 1
+
+    @jax.jit
+    def cost(offsets):
+        deformed = samples.deformed._replace(points=points, offsets=offsets)
+        return losses.skull(samples._replace(weights=weights, deformed=deformed))
+
+    offsets[..., [0, 1, 3], :] = 1  # of lips, eyes and the torso
+    assert cost(offsets) == 0
+    offsets[..., 2, :] = [0.3, 0, 0.4]
+    np.testing.assert_allclose(cost(offsets), 0.25 * 2 / 4, rtol=0.01)
+    slopes = jax.grad(cost)(offsets)[0, : 4 * per_ray : per_ray, 2]
+    lengths = np.linalg.norm(slopes, axis=-1)
+    np.testing.assert_allclose(lengths[:2], 0.25, rtol=0.01)
+    assert (lengths[2:] < 1e-3).all()
+
+
 def test_smoothness_is_zero_for_static_fields(case, samples):
     shared, residual, _, batch = case
     combined = identity.combine(shared["base"], residual)
