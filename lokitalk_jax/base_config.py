@@ -114,7 +114,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     loss.entropy = 1e-3  # of opacities
     loss.magnitude = 1e-3  # squared offsets of lip, eye and head, units of UNIT
     # Squared offsets of the head on the skull, units of UNIT (results/real_size.md).
-    loss.skull = 1.0
+    loss.skull = 10.0
     loss.smoothness = 1e-4  # squared slope of the same offsets
     # Squared distance of a landmark's canonical place from its mean over frames, units
     # of UNIT. Improves motion where it is known exactly; PSNR of real clips is the same
