@@ -9,8 +9,8 @@ Preset draft on a CPU (64 px, 1,500 steps): about one CPU minute; 30.9 to 37.7 d
 LPIPS 0.001 to 0.010.
 Preset standard on a CPU (256 px, 4,800 steps), its default: 5 to 6 CPU minutes and
 2.1 GB; 28.7 to 34.1 dB, LPIPS 0.013 to 0.065.
-Preset full on a CPU (512 px, 5,000 steps): 13 to 16 CPU minutes and 3.8 GB; 28.5 to
-33.4 dB, LPIPS 0.030 to 0.103.
+Preset full on a CPU (512 px, 7,500 steps): 20 to 23 CPU minutes and 4.2 GB; 28.8 to
+33.9 dB, LPIPS 0.027 to 0.088.
 On a GPU no preset is timed or scored yet.
 """
 
