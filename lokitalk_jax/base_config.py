@@ -113,9 +113,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     loss.attention = 0.05  # rendered gates against region masks
     loss.entropy = 1e-3  # of opacities
     loss.magnitude = 1e-3  # squared offsets of lip, eye and head, units of UNIT
+    loss.smoothness = 1e-4  # squared slope of the same offsets
     # Squared offsets of the head on the skull, units of UNIT (results/real_size.md).
     loss.skull = 10.0
-    loss.smoothness = 1e-4  # squared slope of the same offsets
     # Squared distance of a landmark's canonical place from its mean over frames, units
     # of UNIT. Improves motion where it is known exactly; PSNR of real clips is the same
     # with 30 (results/controlled_motion.md).
