@@ -182,6 +182,19 @@ def test_two_tabs_show_and_stop_the_same_job(page, studio, scripts):
     other.close()
 
 
+def test_start_shows_when_it_works(page, studio):
+    held = []
+    page.route("**/api/state", lambda route: held.append(route))
+    page.goto(f"{studio.address}/viewer.html")
+    until(page, "document.readyState === 'complete'")
+    while not held:
+        page.wait_for_timeout(50)
+    assert page.locator("#start").is_hidden()
+    held[0].continue_()
+    page.get_by_text("There is no avatar yet").wait_for()
+    assert page.locator("#start").is_hidden()
+
+
 @pytest.mark.heavy
 def test_every_control_changes_the_picture_and_the_microphone_is_heard(
     page, studio, spoken_run
