@@ -4,9 +4,10 @@ r"""A prior: many identities in one run, shared parameters and a residual for ea
         --config.data.root=data
 
 Without `data.root` it builds the demo cast and trains on it. Preset draft (64 px, 2,000
-steps): six minutes of one Xeon core at 2.5 GHz for five identities; their held-out
-frames have 28.9 to 38.7 dB PSNR (results/quality.md). Presets standard
-and full (256 and 512 px): not timed or scored yet.
+steps): six minutes of one Xeon core at 2.5 GHz for five real identities. Their held-out
+frames had 28.9 to 38.7 dB PSNR with an earlier model and preparation
+(results/quality.md). Presets standard and full (256 and 512 px): not timed or scored
+yet.
 """
 
 from lokitalk_jax import base_config

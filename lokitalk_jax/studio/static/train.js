@@ -6,7 +6,7 @@ import { button, el, get, post } from "./page.js";
 const WORDS = {
   draft: "a small picture, in minutes on any machine",
   standard: "a clear picture, in several minutes",
-  full: "the best picture, in about ten minutes on two idle processor cores",
+  full: "the best picture, in a quarter of an hour on two idle processor cores",
 };
 
 export function trainStep({ name, go, refresh, lastJob, state }) {
