@@ -5,9 +5,9 @@ r"""A new identity from a prior and seconds of video.
 
 The prior is the package's, unless `prior` names a run. Fields of model, grid, scene and
 sampling are the prior's; the size of the images, `data.size`, is this config's. Preset
-draft (64 px, 600 steps): 25 s of one core of an AMD EPYC, without compiling. From the best
-5 s of video, held-out frames of twelve people have 25.8 to 35.4 dB PSNR; heads are 0.50
-± 0.40 dB and lips 1.22 ± 0.58 dB above as many steps from scratch
+draft (64 px, 600 steps): 25 s of one core of an AMD EPYC, without compiling. From the
+best 5 s of video, held-out frames of twelve people have 25.8 to 35.4 dB PSNR; heads are
+0.50 ± 0.40 dB and lips 1.22 ± 0.58 dB above as many steps from scratch
 (results/base_prior.md). Preset full (512 px): not timed or scored yet.
 """
 
