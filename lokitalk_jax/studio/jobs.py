@@ -106,10 +106,8 @@ class Jobs:
           ValueError: the same is waiting or running already.
         """
         with self._lock:
-            if kind != "speak" and self.busy(person, kind):
-                raise ValueError(
-                    f"{person}: {kind} is waiting or running already; stop it first"
-                )
+            if kind != "speak":
+                self.refuse_second(person, kind)
             key = key or new_key()
             job = Job(key, person, kind, list(command), created=time.time())
             self._save(job)
@@ -134,6 +132,17 @@ class Jobs:
     def busy(self, person: str, kind: str) -> bool:
         """Whether such a job waits or runs."""
         return any(job.state in (WAITING, RUNNING) for job in self._of(person, kind))
+
+    def refuse_second(self, person: str, kind: str) -> None:
+        """Refuses a job of which there is one.
+
+        Raises:
+          ValueError: the same is waiting or running already.
+        """
+        if self.busy(person, kind):
+            raise ValueError(
+                f"{person}: {kind} is waiting or running already; stop it first"
+            )
 
     def last(self, person: str, kind: str) -> Job | None:
         """The newest such job, or None."""

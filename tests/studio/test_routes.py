@@ -1,6 +1,7 @@
 """REST: people, uploads, jobs and files."""
 
 import errno
+import time
 
 import numpy as np
 import pytest
@@ -64,6 +65,23 @@ open(path, 'a').write('x')
     status, answer = studio.post(clip, b"x")
     assert status == 409 and "choose another name" in answer["error"]
     assert begun.parent.exists()
+
+
+def test_a_second_request_leaves_a_running_preparation_its_folder(studio, scripts):
+    begun = studio.root / "data" / "me" / "begun"
+    (studio.root / "clips" / "me.mp4").touch()
+    scripts["prepare"] = """
+os.makedirs('data/me')
+open('data/me/begun', 'w').close()
+report('frames', 1, 4)
+time.sleep(60)
+"""
+    job = studio.post("/api/people/me/prepare")[1]["job"]
+    while not studio.job(job)["stages"]:
+        time.sleep(0.05)
+    status, answer = studio.post("/api/people/me/prepare", {"end": 2})
+    assert status == 422 and "running already; stop it first" in answer["error"]
+    assert begun.exists()
 
 
 @pytest.mark.parametrize(
