@@ -111,6 +111,12 @@ class Studio:
             return
         preset = commands.preset(before.command)
         if preset != commands.preset(command) and self.folders.run(name):
+            if self.jobs.busy(name, "speak"):
+                text = (
+                    f"the avatar of {name} is speaking, and would now be renamed to "
+                    f"{name}-{preset}; stop that, or wait for its end"
+                )
+                raise HTTPException(409, text)
             self.folders.rename_run(name, f"{name}-{preset}")
 
     def _refuse_second_clip(self, name: str) -> None:

@@ -153,6 +153,23 @@ os.makedirs('runs/me/checkpoints/7', exist_ok=True)
     assert trained("full") == ["me", "me-draft", "me-draft-2", "me-standard"]
 
 
+def test_an_avatar_that_speaks_keeps_its_name(studio, scripts, sound):
+    tiny_folder.write(studio.root / "data" / "me")
+    scripts["train"] = "os.makedirs('runs/me/checkpoints/7', exist_ok=True)"
+    scripts["speak"] = "time.sleep(60)"
+    draft = {"preset": "draft", "consent": True}
+    studio.wait(studio.post("/api/people/me/train", draft)[1]["job"], "done")
+    key = studio.post("/api/sounds?file=said.wav", sound)[1]["sound"]
+    speaking = studio.post("/api/people/me/speak", {"sound": key})[1]["job"]
+    full = draft | {"preset": "full"}
+    status, answer = studio.post("/api/people/me/train", full)
+    assert status == 409 and "the avatar of me is speaking" in answer["error"]
+    assert [path.name for path in (studio.root / "runs").iterdir()] == ["me"]
+    assert studio.post(f"/api/jobs/{speaking}/stop")[0] == 200
+    studio.wait(speaking, "stopped")
+    assert studio.post("/api/people/me/train", full)[0] == 202
+
+
 def test_an_avatar_speaks_an_uploaded_sound(studio, scripts, sound, spoken_run):
     (studio.root / "runs" / "me").symlink_to(spoken_run.workdir)
     key = studio.post("/api/sounds?file=said.wav", sound)[1]["sound"]
