@@ -122,3 +122,79 @@ def test_the_microphone_ends_with_the_connection(watched, viewer):
     viewer.socket.close()
     watched.get_by_text("The connection has ended.").wait_for()
     until(watched, _OFF, 20)
+
+
+@pytest.fixture
+def camera(watched, studio):
+    """The first step with an open camera; `uploads` has the requests with a video."""
+    watched.uploads = []
+    watched.on(
+        "request", lambda r: r.method == "POST" and watched.uploads.append(r.url)
+    )
+    watched.goto(f"{studio.address}/#anna/clip")
+    watched.get_by_role("button", name="Record one").click()
+    watched.locator(".guide").wait_for()
+    return watched
+
+
+def leave(page):
+    page.get_by_role("link", name="+ New").click()
+
+
+def close_camera(page):
+    page.get_by_role("button", name="Close the camera").click()
+
+
+@pytest.mark.parametrize("end", [leave, close_camera])
+def test_a_recording_that_is_left_ends_and_is_not_sent(camera, end):
+    camera.get_by_role("button", name="Record", exact=True).click()
+    camera.get_by_role("button", name="Stop and use it").wait_for()
+    camera.wait_for_timeout(1200)
+    end(camera)
+    until(camera, _OFF, 10)
+    camera.wait_for_timeout(1000)
+    assert not camera.uploads
+
+
+def test_a_camera_that_is_closed_before_the_recording_begins_stays_so(camera):
+    camera.get_by_role("button", name="Record", exact=True).click()
+    camera.locator(".count", has_text="2").wait_for()
+    close_camera(camera)
+    camera.wait_for_timeout(3000)
+    alert = camera.locator("#panel [role=alert]")
+    assert until(camera, _OFF, 10) and not alert.inner_text()
+    camera.get_by_role("button", name="Record one").click()
+    camera.locator(".guide").wait_for()
+    assert camera.locator(".count").is_hidden()
+
+
+def test_permission_for_the_camera_may_come_too_late(watched, studio):
+    watched.goto(f"{studio.address}/#anna/clip")
+    watched.evaluate(_HOLD)
+    watched.get_by_role("button", name="Record one").click()
+    until(watched, "asked")
+    leave(watched)
+    watched.get_by_role("heading", name="Make a talking portrait").wait_for()
+    watched.evaluate("allow()")
+    until(watched, _OFF, 10)
+
+
+def test_a_recorded_sound_ends_with_its_step(watched, studio):
+    (studio.root / "runs" / "me" / "checkpoints" / "7").mkdir(parents=True)
+    sent = []
+    watched.on("request", lambda r: r.method == "POST" and sent.append(r.url))
+    watched.goto(f"{studio.address}/#me/speak")
+    watched.get_by_role("button", name="Record").click()
+    watched.get_by_role("button", name="Stop and use it").wait_for()
+    leave(watched)
+    until(watched, _OFF, 10)
+    watched.goto(f"{studio.address}/#me/speak")
+    watched.evaluate(_HOLD)
+    watched.get_by_role("button", name="Record").click()
+    until(watched, "asked === 2")
+    leave(watched)
+    watched.get_by_role("heading", name="Make a talking portrait").wait_for()
+    watched.evaluate("allow()")
+    until(watched, f"given.length === 2 && {_OFF}", 10)
+    watched.wait_for_timeout(500)
+    assert not sent
