@@ -12,7 +12,7 @@ import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -228,6 +228,7 @@ def build(
         middleware=[Middleware(Guard, token=token, origins=origins)],
         exception_handlers={
             HTTPException: _refused,
+            ClientDisconnect: _left,
             ValueError: _bad_value,
             OSError: _failed,
         },
@@ -259,6 +260,10 @@ async def _json(request: Request) -> dict[str, Any]:
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code)
+
+
+async def _left(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # for logs; the tab that sent a file is closed
 
 
 async def _bad_value(_: Request, error: Exception) -> Response:

@@ -1,6 +1,8 @@
 """REST: people, uploads, jobs and files."""
 
 import errno
+import logging
+import socket
 import time
 
 import numpy as np
@@ -10,6 +12,13 @@ import tiny_folder
 import video_files
 
 from lokitalk_jax.studio import uploads
+
+
+def until(true):
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -77,8 +86,7 @@ report('frames', 1, 4)
 time.sleep(60)
 """
     job = studio.post("/api/people/me/prepare")[1]["job"]
-    while not studio.job(job)["stages"]:
-        time.sleep(0.05)
+    until(lambda: studio.job(job)["stages"])
     status, answer = studio.post("/api/people/me/prepare", {"end": 2})
     assert status == 422 and "running already; stop it first" in answer["error"]
     assert begun.exists()
@@ -106,6 +114,26 @@ def test_a_large_upload_is_cut_off(studio, monkeypatch):
     status, answer = studio.post("/api/people/me/clip?file=x.mp4", bytes(5000))
     assert status == 413 and "larger than" in answer["error"]
     assert not list((studio.root / "clips").iterdir())
+
+
+def test_an_upload_that_breaks_off_leaves_neither_a_file_nor_a_traceback(
+    studio, caplog
+):
+    log = logging.getLogger("uvicorn.error")
+    log.addHandler(caplog.handler)
+    clips = studio.root / "clips"
+    try:
+        with socket.create_connection(("127.0.0.1", studio.port)) as connection:
+            connection.sendall(
+                b"POST /api/people/me/clip?file=me.mp4 HTTP/1.1\r\n"
+                b"Host: localhost\r\nContent-Length: 9\r\n\r\nxyz"
+            )
+            until(lambda: any(clips.iterdir()))
+        until(lambda: not any(clips.iterdir()))
+        time.sleep(0.3)
+    finally:
+        log.removeHandler(caplog.handler)
+    assert "Traceback" not in caplog.text
 
 
 def test_a_full_disk_is_said(studio, monkeypatch):
