@@ -6,6 +6,7 @@ import secrets
 import webbrowser
 from collections.abc import Sequence
 
+from lokitalk_jax import folder_lock
 from lokitalk_jax.cli import terminal
 
 _DESCRIPTION = """\
@@ -65,22 +66,24 @@ def _serve(flags: argparse.Namespace) -> None:
             "from 0 to 65535, and there is at least one session"
         )
     token = "" if flags.host in guard.LOCAL else secrets.token_urlsafe(16)
-    studio = app.build(flags.root, token, flags.origin, flags.sessions)
-    config = uvicorn.Config(
-        studio,
-        host=flags.host,
-        port=flags.port,
-        log_level="warning",
-        ws_max_size=1 << 20,
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=3,
-    )
-    with config.bind_socket() as bound:
-        host, port = bound.getsockname()[:2]
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-        shown = f"[{shown}]" if ":" in shown else shown
-        address = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
-        print(f"The studio of {flags.root.resolve()} is at {address}", flush=True)
-        if not flags.no_browser:
-            webbrowser.open(address)
-        uvicorn.Server(config).run(sockets=[bound])
+    # A second server would take the jobs of the first for left behind, and end them.
+    with folder_lock.hold(flags.root.resolve(), "jobs"):
+        studio = app.build(flags.root, token, flags.origin, flags.sessions)
+        config = uvicorn.Config(
+            studio,
+            host=flags.host,
+            port=flags.port,
+            log_level="warning",
+            ws_max_size=1 << 20,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=3,
+        )
+        with config.bind_socket() as bound:
+            host, port = bound.getsockname()[:2]
+            shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+            shown = f"[{shown}]" if ":" in shown else shown
+            address = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+            print(f"The studio of {flags.root.resolve()} is at {address}", flush=True)
+            if not flags.no_browser:
+                webbrowser.open(address)
+            uvicorn.Server(config).run(sockets=[bound])

@@ -1,5 +1,6 @@
 """Routes of the studio: its pages, its REST interface and its websocket."""
 
+import asyncio
 import contextlib
 import errno
 import json
@@ -11,7 +12,7 @@ import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -21,7 +22,7 @@ from lokitalk_jax.data import layout
 from lokitalk_jax.studio import commands, jobs, uploads
 from lokitalk_jax.studio.folders import Folders, checked_name
 from lokitalk_jax.studio.guard import Guard
-from lokitalk_jax.studio.jobs import Jobs
+from lokitalk_jax.studio.jobs import Job, Jobs
 from lokitalk_jax.studio.live_socket import Avatars
 
 _STATIC = pathlib.Path(__file__).parent / "static"
@@ -43,6 +44,8 @@ class Studio:
         self.folders = Folders(root)
         self.jobs = Jobs(self.folders.root)
         self.avatars = Avatars(self.folders, sessions)
+        # What a job was checked against stays so until the job is in the queue.
+        self._adding = asyncio.Lock()
 
     async def state(self, _: Request) -> Response:
         """GET /api/state: people, jobs, presets, and the limit of uploads in bytes."""
@@ -63,8 +66,9 @@ class Studio:
         self._refuse_second_clip(name)
         path = self.folders.path("clips", name)
         await uploads.keep(request, path, uploads.VIDEOS, uploads.check_video)
-        if not self.jobs.busy(name, "prepare"):
-            await anyio.to_thread.run_sync(self.folders.forget_unfinished, name)
+        async with self._adding:
+            if not self.jobs.busy(name, "prepare"):
+                await anyio.to_thread.run_sync(self.folders.forget_unfinished, name)
         return JSONResponse({"name": name}, 201)
 
     async def add_sound(self, request: Request) -> Response:
@@ -76,10 +80,18 @@ class Studio:
 
     async def add_job(self, request: Request) -> Response:
         """POST /api/people/NAME/prepare, train or speak; options as JSON."""
-        name, kind, key = _name(request), request.path_params["kind"], jobs.new_key()
+        name, kind = _name(request), request.path_params["kind"]
         given = await _json(request)
+        async with self._adding:
+            job = await self._add_job(name, kind, given)
+        shown = commands.shown(job.command)
+        return JSONResponse({"job": job.key, "command": shown}, 202)
+
+    async def _add_job(self, name: str, kind: str, given: dict[str, Any]) -> Job:
+        key = jobs.new_key()
         if kind == "prepare":
             command = commands.prepare(self.folders, name, given)
+            self.jobs.refuse_second(name, kind)  # its folder must stay
             before = self.jobs.last(name, kind)
             if before is None or before.command != command:
                 await anyio.to_thread.run_sync(self.folders.forget_unfinished, name)
@@ -90,8 +102,7 @@ class Studio:
             command = commands.speak(self.folders, name, key, given)
         else:
             raise HTTPException(404, f"there is no job {kind}")
-        job = self.jobs.add(name, kind, command, key)
-        return JSONResponse({"job": job.key, "command": commands.shown(command)}, 202)
+        return self.jobs.add(name, kind, command, key)
 
     def _keep_other_preset(self, name: str, command: list[str]) -> None:
         """Gives a run of another preset another name, as NAME-draft."""
@@ -100,6 +111,12 @@ class Studio:
             return
         preset = commands.preset(before.command)
         if preset != commands.preset(command) and self.folders.run(name):
+            if self.jobs.busy(name, "speak"):
+                text = (
+                    f"the avatar of {name} is speaking, and would now be renamed to "
+                    f"{name}-{preset}; stop that, or wait for its end"
+                )
+                raise HTTPException(409, text)
             self.folders.rename_run(name, f"{name}-{preset}")
 
     def _refuse_second_clip(self, name: str) -> None:
@@ -211,6 +228,7 @@ def build(
         middleware=[Middleware(Guard, token=token, origins=origins)],
         exception_handlers={
             HTTPException: _refused,
+            ClientDisconnect: _left,
             ValueError: _bad_value,
             OSError: _failed,
         },
@@ -242,6 +260,10 @@ async def _json(request: Request) -> dict[str, Any]:
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code)
+
+
+async def _left(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # for logs; the tab that sent a file is closed
 
 
 async def _bad_value(_: Request, error: Exception) -> Response:

@@ -7,11 +7,11 @@ studio that other machines can reach needs a token.
 """
 
 import hmac
-import http.cookies
 import urllib.parse
 from collections.abc import Collection
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -94,19 +94,20 @@ class Guard:
     def _without_token(
         self, scope: Scope, headers: Headers, origin: str, host: str
     ) -> Response | None:
-        query = urllib.parse.parse_qs(scope["query_string"].decode("latin-1"))
-        (asked,) = query.get("token", [""])[:1]
+        query = urllib.parse.parse_qsl(scope["query_string"].decode("latin-1"))
+        asked = next((value for name, value in query if name == "token"), "")
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         if self._is_token(asked) or self._is_token(bearer):
             page = scope["type"] == "http" and scope["method"] == "GET"
             if asked and page and not scope["path"].startswith(("/api", "/files")):
                 # The token leaves the address, which ends up in histories.
-                answer = RedirectResponse(scope["path"])
+                rest = urllib.parse.urlencode([x for x in query if x[0] != "token"])
+                answer = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""))
                 answer.set_cookie(_COOKIE, asked, httponly=True, samesite="strict")
                 return answer
             return None
-        cookies = http.cookies.SimpleCookie(headers.get("cookie", ""))
-        held = cookies[_COOKIE].value if _COOKIE in cookies else ""
+        # Python's own reader stops at odd cookies, as other programs of the host set.
+        held = cookie_parser(headers.get("cookie", "")).get(_COOKIE, "")
         same = not origin or urllib.parse.urlsplit(origin).netloc == host
         if self._is_token(held) and (same or origin in self._origins):
             return None

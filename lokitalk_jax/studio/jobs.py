@@ -28,6 +28,7 @@ WAITING, RUNNING, DONE, FAILED, STOPPED = (
     "failed",
     "stopped",
 )
+_STOPPING = "stopped"  # message of a running job that was asked to stop
 _POLL = 0.2  # seconds
 _GRACE = 60  # seconds in which a command that was asked to stop may save
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has the latter only
@@ -84,7 +85,8 @@ class Jobs:
             job = Job(**json.loads(path.read_text("utf-8")))
             if job.state == RUNNING:
                 _end_orphan(job)
-                job.state, job.process = WAITING, None
+                job.state = STOPPED if job.message == _STOPPING else WAITING
+                job.process = None
                 self._save(job)
             self._jobs[job.key] = job
 
@@ -106,10 +108,8 @@ class Jobs:
           ValueError: the same is waiting or running already.
         """
         with self._lock:
-            if kind != "speak" and self.busy(person, kind):
-                raise ValueError(
-                    f"{person}: {kind} is waiting or running already; stop it first"
-                )
+            if kind != "speak":
+                self.refuse_second(person, kind)
             key = key or new_key()
             job = Job(key, person, kind, list(command), created=time.time())
             self._save(job)
@@ -128,12 +128,24 @@ class Jobs:
             if job.state == WAITING:
                 self._finish(job, STOPPED)
             elif job.state == RUNNING:
-                job.message = "stopped"
+                job.message = _STOPPING
+                self._try_save(job)  # and it is not begun anew if the server is killed
                 _signal(job.process, signal.SIGTERM)
 
     def busy(self, person: str, kind: str) -> bool:
         """Whether such a job waits or runs."""
         return any(job.state in (WAITING, RUNNING) for job in self._of(person, kind))
+
+    def refuse_second(self, person: str, kind: str) -> None:
+        """Refuses a job of which there is one.
+
+        Raises:
+          ValueError: the same is waiting or running already.
+        """
+        if self.busy(person, kind):
+            raise ValueError(
+                f"{person}: {kind} is waiting or running already; stop it first"
+            )
 
     def last(self, person: str, kind: str) -> Job | None:
         """The newest such job, or None."""
@@ -198,27 +210,30 @@ class Jobs:
             return min(waiting, key=lambda job: job.created, default=None)
 
     def _run_one(self, job: Job) -> None:
-        try:
-            code = self._execute(job)
-        except OSError as error:
-            with self._lock:
+        with self._lock:  # which keeps a stop from coming between
+            if job.state != WAITING:
+                return
+            try:
+                process = self._started(job)
+            except OSError as error:
                 job.message = str(error)
                 return self._finish(job, FAILED)
+        code = self._ended(job, process)
         with self._lock:
             job.process = None
-            if self._closing.is_set():
-                job.state, job.message = WAITING, ""
-                self._try_save(job)
-            elif job.message == "stopped":
+            if job.message == _STOPPING:
                 self._finish(job, STOPPED)
-            elif code:
+            elif code == 0:
+                self._finish(job, DONE)
+            elif self._closing.is_set():
+                job.state = WAITING
+                self._try_save(job)
+            else:
                 job.message = self._reason(job, code)
                 self._finish(job, FAILED)
-            else:
-                self._finish(job, DONE)
 
-    def _execute(self, job: Job) -> int:
-        """Runs the command of a job to its end; returns its exit status."""
+    def _started(self, job: Job) -> subprocess.Popen:
+        """Starts the command of a job."""
         progress = {"LOKITALK_PROGRESS": str(self._file(job.key, ".progress"))}
         with open(self._file(job.key, ".log"), "wb") as log:
             process = subprocess.Popen(
@@ -230,10 +245,13 @@ class Jobs:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        with self._lock:
-            job.state, job.message, job.started = RUNNING, "", time.time()
-            job.process = process.pid, _start_time(process.pid)
-            self._try_save(job)
+        job.state, job.message, job.started = RUNNING, "", time.time()
+        job.process = process.pid, _start_time(process.pid)
+        self._try_save(job)
+        return process
+
+    def _ended(self, job: Job, process: subprocess.Popen) -> int:
+        """Waits for the end of a command; returns its exit status."""
         while process.poll() is None:
             if self._closing.wait(_POLL):
                 _signal(job.process, signal.SIGTERM)

@@ -1,74 +1,11 @@
 """The pages in Chromium: no error, nothing from elsewhere, everything has an effect."""
 
-import shutil
 import time
 
 import numpy as np
 import pytest
-import scipy.io.wavfile
 import tiny_folder
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-from benchmarks import studio_page  # noqa: E402 (needs playwright)
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium")
-
-
-@pytest.fixture(scope="module")
-def microphone(tmp_path_factory):
-    """Two seconds of a loud voice, again and again."""
-    path = tmp_path_factory.mktemp("microphone") / "said.wav"
-    at = np.arange(2 * 16000) / 16000
-    wave = np.sin(2 * np.pi * 140 * at) * (np.sin(2 * np.pi * 3 * at) > 0)
-    scipy.io.wavfile.write(path, 16000, np.int16(20000 * wave))
-    return path
-
-
-@pytest.fixture(scope="module")
-def browser(microphone):
-    with sync_api.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                *studio_page.CHROMIUM_FLAGS,
-                f"--use-file-for-fake-audio-capture={microphone}",
-            ],
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser, studio):
-    """A page whose errors and foreign requests fail the test."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(30_000)
-    wrong = []
-    page.on("console", lambda m: is_error(m) and wrong.append(m.text))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda r: foreign(r.url, studio) and wrong.append(r.url))
-    yield page
-    page.close()
-    assert not wrong
-
-
-def is_error(message):
-    # Chromium logs refusals too, which pages show in words.
-    return message.type == "error" and "status of 422" not in message.text
-
-
-def foreign(url, studio):
-    return not url.startswith((studio.address, "blob:", "data:"))
-
-
-def until(page, script, seconds=90):
-    """Waits for a true value; a policy without eval forbids Playwright's own way."""
-    end = time.monotonic() + seconds
-    while not (value := page.evaluate(script)):
-        assert time.monotonic() < end, (script, page.inner_text("body"))
-        page.wait_for_timeout(50)
-    return value
+from web_page import until
 
 
 def test_four_steps_lead_from_a_file_to_a_video(page, studio, scripts, tmp_path):

@@ -68,6 +68,11 @@ def test_a_token_opens_a_studio_that_others_reach(tmp_path):
         cookie = studio.headers["set-cookie"]
         assert "httponly" in cookie.lower() and "samesite=strict" in cookie.lower()
         assert studio.headers["location"] == "/"
+        assert studio.get("/viewer.html?run=me&token=secret&size=64")[0] == 307
+        assert studio.headers["location"] == "/viewer.html?run=me&size=64"
         held = {"cookie": cookie.partition(";")[0]}
         assert studio.get("/api/state", **held)[0] == 200
+        for odd in 'settings={"a": [1, 2]}', "last seen=now", "é=1", "x":
+            among = {"cookie": f"{odd}; {held['cookie']}; {odd}"}
+            assert studio.get("/api/state", **among)[0] == 200
         assert studio.post("/api/example", origin="http://evil.org", **held)[0] == 401

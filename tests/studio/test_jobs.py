@@ -41,6 +41,11 @@ def until(jobs, key, *states):
         time.sleep(0.02)
 
 
+def until_it_reports(jobs, key):
+    while not until(jobs, key, "waiting", "running")["stages"]:
+        time.sleep(0.02)
+
+
 def test_jobs_run_one_after_the_other_and_report(jobs, scripts):
     scripts["prepare"] = "report('frames', 0, 9); report('frames', 9, 9, 0.0)"
     scripts["train"] = "report('training', 3, 10, 7.5); time.sleep(0.3)"
@@ -129,8 +134,7 @@ def test_a_stopped_command_may_save(jobs, root, scripts):
         "time.sleep(30)"
     )
     job = jobs.add("anna", "train", ["train"])
-    while not until(jobs, job.key, "waiting", "running")["stages"]:
-        time.sleep(0.02)
+    until_it_reports(jobs, job.key)
     jobs.stop(job.key)
     assert until(jobs, job.key, "stopped", "failed")["state"] == "stopped"
     assert (root / "saved").exists()
@@ -169,3 +173,57 @@ def test_a_command_that_outlived_a_killed_server_is_ended_first(root, scripts):
     after.start()
     until(after, "a1", "done")
     after.close()
+
+
+def test_a_stop_just_before_the_start_is_heeded(jobs, root, scripts, monkeypatch):
+    scripts["train"] = "open('ran', 'w').close()"
+    following = jobs._next
+
+    def stopped_at_once():
+        if job := following():
+            jobs.stop(job.key)
+        return job
+
+    monkeypatch.setattr(jobs, "_next", stopped_at_once)
+    job = jobs.add("anna", "train", ["train"])
+    until(jobs, job.key, "stopped", "done")
+    jobs.close()
+    until(jobs, job.key, "stopped")
+    assert not (root / "ran").exists()
+
+
+_SLOW_TO_STOP = """
+import signal
+def save(*_):
+    time.sleep(1)
+    sys.exit({})
+signal.signal(signal.SIGTERM, save)
+report('training', 1, 2)
+time.sleep(30)
+"""
+
+
+def test_what_was_stopped_does_not_wait_for_the_next_server(root, scripts):
+    scripts["train"] = _SLOW_TO_STOP.format(75)
+    first = Jobs(root)
+    first.start()
+    job = first.add("anna", "train", ["train"])
+    until_it_reports(first, job.key)
+    first.stop(job.key)
+    path = root / "jobs" / f"{job.key}.json"
+    before = json.loads(path.read_text("utf-8"))
+    first.close()
+    until(Jobs(root), job.key, "stopped")
+    # As a server leaves it that is killed before the command has saved.
+    path.write_text(json.dumps(before | {"process": None}), "utf-8")
+    until(Jobs(root), job.key, "stopped")
+
+
+def test_what_is_done_when_the_server_ends_is_not_repeated(root, scripts):
+    scripts["train"] = _SLOW_TO_STOP.format(0)
+    first = Jobs(root)
+    first.start()
+    job = first.add("anna", "train", ["train"])
+    until_it_reports(first, job.key)
+    first.close()
+    until(Jobs(root), job.key, "done")

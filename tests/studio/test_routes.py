@@ -1,6 +1,9 @@
 """REST: people, uploads, jobs and files."""
 
 import errno
+import logging
+import socket
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +12,13 @@ import tiny_folder
 import video_files
 
 from lokitalk_jax.studio import uploads
+
+
+def until(true):
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -66,6 +76,22 @@ open(path, 'a').write('x')
     assert begun.parent.exists()
 
 
+def test_a_second_request_leaves_a_running_preparation_its_folder(studio, scripts):
+    begun = studio.root / "data" / "me" / "begun"
+    (studio.root / "clips" / "me.mp4").touch()
+    scripts["prepare"] = """
+os.makedirs('data/me')
+open('data/me/begun', 'w').close()
+report('frames', 1, 4)
+time.sleep(60)
+"""
+    job = studio.post("/api/people/me/prepare")[1]["job"]
+    until(lambda: studio.job(job)["stages"])
+    status, answer = studio.post("/api/people/me/prepare", {"end": 2})
+    assert status == 422 and "running already; stop it first" in answer["error"]
+    assert begun.exists()
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [
@@ -88,6 +114,26 @@ def test_a_large_upload_is_cut_off(studio, monkeypatch):
     status, answer = studio.post("/api/people/me/clip?file=x.mp4", bytes(5000))
     assert status == 413 and "larger than" in answer["error"]
     assert not list((studio.root / "clips").iterdir())
+
+
+def test_an_upload_that_breaks_off_leaves_neither_a_file_nor_a_traceback(
+    studio, caplog
+):
+    log = logging.getLogger("uvicorn.error")
+    log.addHandler(caplog.handler)
+    clips = studio.root / "clips"
+    try:
+        with socket.create_connection(("127.0.0.1", studio.port)) as connection:
+            connection.sendall(
+                b"POST /api/people/me/clip?file=me.mp4 HTTP/1.1\r\n"
+                b"Host: localhost\r\nContent-Length: 9\r\n\r\nxyz"
+            )
+            until(lambda: any(clips.iterdir()))
+        until(lambda: not any(clips.iterdir()))
+        time.sleep(0.3)
+    finally:
+        log.removeHandler(caplog.handler)
+    assert "Traceback" not in caplog.text
 
 
 def test_a_full_disk_is_said(studio, monkeypatch):
@@ -133,6 +179,23 @@ os.makedirs('runs/me/checkpoints/7', exist_ok=True)
     assert trained("standard") == ["me", "me-draft"]
     assert trained("draft") == ["me", "me-draft", "me-standard"]
     assert trained("full") == ["me", "me-draft", "me-draft-2", "me-standard"]
+
+
+def test_an_avatar_that_speaks_keeps_its_name(studio, scripts, sound):
+    tiny_folder.write(studio.root / "data" / "me")
+    scripts["train"] = "os.makedirs('runs/me/checkpoints/7', exist_ok=True)"
+    scripts["speak"] = "time.sleep(60)"
+    draft = {"preset": "draft", "consent": True}
+    studio.wait(studio.post("/api/people/me/train", draft)[1]["job"], "done")
+    key = studio.post("/api/sounds?file=said.wav", sound)[1]["sound"]
+    speaking = studio.post("/api/people/me/speak", {"sound": key})[1]["job"]
+    full = draft | {"preset": "full"}
+    status, answer = studio.post("/api/people/me/train", full)
+    assert status == 409 and "the avatar of me is speaking" in answer["error"]
+    assert [path.name for path in (studio.root / "runs").iterdir()] == ["me"]
+    assert studio.post(f"/api/jobs/{speaking}/stop")[0] == 200
+    studio.wait(speaking, "stopped")
+    assert studio.post("/api/people/me/train", full)[0] == 202
 
 
 def test_an_avatar_speaks_an_uploaded_sound(studio, scripts, sound, spoken_run):

@@ -66,6 +66,7 @@ export function clipStep({ name, go, refresh, state }) {
     el("ul", { className: "plain faint" }, ...ADVICE.map((line) => el("li", {}, line))));
   return {
     node,
+    close: camera.close,
     update({ person }) {
       drop.hidden = person.prepared;
       other.hidden = !person.prepared;

@@ -25,7 +25,8 @@ export class Portrait extends EventTarget {
 
   #canvas; #address; #socket; #context; #output; #picture; #hasMap = false;
   #base = null; #held = FIRST; #lags = []; #unanswered = []; #onClock = "";
-  #frames = []; #sources = new Set(); #painted = null; #microphone; #offsets = []; #drawn = 0;
+  #frames = []; #sources = new Set(); #painted = null; #offsets = []; #drawn = 0;
+  #microphone = null; #turn = 0;  // the last call of `microphone`
 
   constructor(canvas, { url = location.origin, run, identity = "", token = "", size = "" }) {
     super();
@@ -54,7 +55,7 @@ export class Portrait extends EventTarget {
     this.#socket.binaryType = "arraybuffer";
     this.#socket.onmessage = ({ data }) =>
       typeof data === "string" ? this.#tell(JSON.parse(data)) : this.#receive(data);
-    this.#socket.onclose = () => this.#emit("end", {});
+    this.#socket.onclose = () => { this.microphone(false); this.#emit("end", {}); };
     requestAnimationFrame(this.#show);
   }
 
@@ -82,21 +83,26 @@ export class Portrait extends EventTarget {
 
   // Switches the microphone on or off. It is not played back unless `aloud`.
   async microphone(on, aloud = false) {
-    this.#microphone?.getTracks().forEach((track) => track.stop());
+    const turn = ++this.#turn;
+    this.#microphone?.disconnect();  // or it goes on with silence
+    this.#microphone?.mediaStream.getTracks().forEach((track) => track.stop());
     this.#microphone = null;
     this.muted = on && !aloud;
     this.#send({ microphone: on });
     if (!on) return;
     if (!navigator.mediaDevices)
       throw new Error("browsers give the microphone to localhost and https pages only");
-    this.#microphone = await navigator.mediaDevices.getUserMedia({
-      audio: { echoCancellation: aloud, noiseSuppression: false, autoGainControl: false },
-    });
     const module = new URL("microphone.worklet.js", import.meta.url);
     await this.#context.audioWorklet.addModule(module);
+    const heard = await navigator.mediaDevices.getUserMedia({
+      audio: { echoCancellation: aloud, noiseSuppression: false, autoGainControl: false },
+    });
+    // Permission may come when the microphone is not wanted any more.
+    if (turn !== this.#turn) return heard.getTracks().forEach((track) => track.stop());
     const blocks = new AudioWorkletNode(this.#context, "blocks", { numberOfOutputs: 0 });
     blocks.port.onmessage = ({ data }) => this.feed(data);
-    this.#context.createMediaStreamSource(this.#microphone).connect(blocks);
+    this.#microphone = this.#context.createMediaStreamSource(heard);
+    this.#microphone.connect(blocks);
   }
 
   // Picture and sound as one stream, to record.

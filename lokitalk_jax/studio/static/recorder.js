@@ -7,6 +7,7 @@ const KINDS = ["video/mp4", "video/webm;codecs=vp9,opus", "video/webm;codecs=vp8
 const SOUNDS = ["audio/mp4", "audio/webm;codecs=opus", "audio/webm"];
 const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 25 } };
 const SOUND = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+const release = (stream) => stream.getTracks().forEach((track) => track.stop());
 const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 
 export async function opened(wanted) {
@@ -33,26 +34,38 @@ export function recording(stream, kinds, name, options = {}) {
 export async function recordSound() {
   const stream = await opened({ audio: SOUND });
   const running = recording(stream, SOUNDS, "recorded");
-  running.file.then(() => stream.getTracks().forEach((track) => track.stop()));
+  running.file.then(() => release(stream));
   return running;
 }
 
+// The camera; `send` gets what was recorded, unless it is closed before.
 export function cameraView(send, message) {
   const video = el("video", { muted: true, autoplay: true, playsInline: true });
   const count = el("div", { className: "count", hidden: true });
   const level = el("meter", { min: 0, max: 1, low: 0.05, high: 0.9, optimum: 0.4, ariaLabel: "Level of the microphone" });
   const clock = el("span", { className: "faint" });
-  let stream = null, running = null;
+  let stream = null, running = null, closed = 0;  // how often
 
   const start = button("Record", async () => {
-    for (const number of [3, 2, 1]) { count.hidden = false; count.textContent = number; await wait(1); }
+    const before = closed;
+    for (const number of [3, 2, 1]) {
+      count.hidden = false;
+      count.textContent = number;
+      await wait(1);
+      if (closed !== before) return;
+    }
     count.hidden = true;
     running = recording(stream, KINDS, "recorded", { videoBitsPerSecond: 8e6 });
     start.hidden = true;
     stop.hidden = false;
     const began = Date.now();
     const ticking = setInterval(() => { clock.textContent = `${Math.floor((Date.now() - began) / 1000)} s`; }, 250);
-    running.file.then((file) => { clearInterval(ticking); start.hidden = false; stop.hidden = true; send(file); });
+    running.file.then((file) => {
+      clearInterval(ticking);
+      start.hidden = false;
+      stop.hidden = true;
+      if (closed === before) send(file);
+    });
   }, { main: true, message });
   const stop = button("Stop and use it", () => running.stop(), { main: true, message });
   stop.hidden = true;
@@ -61,17 +74,21 @@ export function cameraView(send, message) {
 
   async function open() {
     close();
-    stream = await opened({ video: VIDEO, audio: SOUND });
+    const before = closed, given = await opened({ video: VIDEO, audio: SOUND });
+    if (closed !== before) return release(given);
+    stream = given;
     video.srcObject = stream;
     node.hidden = false;
     measure(stream);
   }
 
+  // What is being recorded, or is about to be, is given up.
   function close() {
+    closed++;
     running?.stop();
-    stream?.getTracks().forEach((track) => track.stop());
+    if (stream) release(stream);
     stream = null;
-    node.hidden = true;
+    node.hidden = count.hidden = true;
   }
 
   function measure(of) {

@@ -11,7 +11,7 @@ export function speakStep({ name, refresh, lastJob, state }) {
     el("option", { value: "own" }, "moves as in the clip"), el("option", { value: "still" }, "keeps still"));
   const lips = el("input", { type: "range", min: 0, max: 2, step: 0.1, value: 1, ariaLabel: "Strength of the lips" });
   const clips = el("select", { ariaLabel: "Sound of a clip" });
-  let running = null;
+  let running = null, closed = false;
 
   async function speak(sound) {
     await post(`/api/people/${name}/speak`, { ...sound, identity: identity.value, head: head.value, gain: { lip: Number(lips.value) } });
@@ -29,9 +29,11 @@ export function speakStep({ name, refresh, lastJob, state }) {
 
   const record = button("Record", async () => {
     if (running) return running.stop();
-    running = await recordSound();
+    const take = await recordSound();
+    if (closed) return take.stop();
+    running = take;
     record.textContent = "Stop and use it";
-    running.file.then((recorded) => { running = null; record.textContent = "Record"; send(recorded); });
+    take.file.then((recorded) => { running = null; record.textContent = "Record"; if (!closed) send(recorded); });
   }, { message });
   const drop = dropZone("Drop a sound here", "audio/*,video/*", send, record);
   drop.append(bar, el("div", { className: "row" }, "or say what", clips, "says", button("Use it", () => speak({ clip: clips.value }), { message })));
@@ -59,6 +61,7 @@ export function speakStep({ name, refresh, lastJob, state }) {
 
   return {
     node,
+    close() { closed = true; running?.stop(); },
     update({ person }) {
       missing.hidden = Boolean(person.run);
       ask.hidden = live.hidden = !person.run;

@@ -41,6 +41,7 @@ function show() {
   showQueue(name);
   if (current !== `${name}/${step}`) {
     current = `${name}/${step}`;
+    panel?.close?.();  // camera and microphone go off with their step
     panel = STEPS[step][1]({ name, go, refresh, lastJob, state: () => state });
     at("panel").replaceChildren(panel.node);
     document.title = name ? `${name} · LokiTalk studio` : "LokiTalk studio";

@@ -121,11 +121,19 @@ function sourceGroup() {
     state.source = source;
     try {
       await portrait.microphone(source === "microphone", aloud.checked);
+      if (state.source !== source) return;  // another was chosen meanwhile
       portrait.interrupt();
       if (source === "clip") portrait.play({ own: true });
       else send({ sources: SOURCES[source] });
       if (source === "file") file.click();
-    } catch (error) { message.textContent = sentence(error.message); choose.press("idle"); }
+    } catch (error) {
+      if (state.source !== source) return;
+      message.textContent = sentence(error.message);
+      state.source = "idle";
+      choose.press("idle");
+      portrait.microphone(false);
+      send({ sources: SOURCES.idle });
+    }
     showCommand();
   });
   file.onchange = async () => {
