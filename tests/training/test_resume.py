@@ -166,9 +166,21 @@ def test_sound_put_in_step_since_matters_to_runs_that_hear_it(begun):
     checkpoints.close()
 
 
-def test_a_run_of_no_steps_is_refused(people, tmp_path):
-    c = resume_config(people, **{"train.steps": 0})
-    with pytest.raises(ValueError, match="train.steps=0 must be at least 1"):
+@pytest.mark.parametrize(
+    "field",
+    [
+        "steps",
+        "density_every",
+        "patch",
+        "log_every",
+        "preview_every",
+        "checkpoint_every",
+        "keep",
+    ],
+)
+def test_counts_of_none_are_refused(people, tmp_path, field):
+    c = resume_config(people, **{f"train.{field}": 0})
+    with pytest.raises(ValueError, match=f"train.{field}=0 must be at least 1"):
         trainer.train(c, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
