@@ -235,9 +235,15 @@ def tracks_of(one: Recording) -> Tracks | None:
     grid = np.arange(int(times[-1] * structs.FPS) + 1) / structs.FPS
     landmarks = np.stack([np.interp(grid, times[known], row) for row in seen.T], -1)
     landmarks = landmarks.reshape(len(grid), -1, 3).astype(np.float32)
-    valid = np.abs(grid[:, None] - times[known]).min(1) < _NEAR
+    valid = _apart(grid, times[known]) < _NEAR
     focal = _FOCAL * float(np.median(np.ptp(landmarks[valid][..., 1], axis=1)))
     principal = size[0] / 2, size[1] / 2
     head_to_camera = pose.track_poses(landmarks, valid, focal, principal).head_to_camera
     duplicate = np.zeros(len(valid), bool)
     return of_head(landmarks, valid, duplicate, head_to_camera, focal, principal)
+
+
+def _apart(grid: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Distance [G] of each of `grid` from the nearest of rising times, two at least."""
+    after = np.searchsorted(times, grid).clip(1, len(times) - 1)
+    return np.minimum(np.abs(grid - times[after - 1]), np.abs(grid - times[after]))
