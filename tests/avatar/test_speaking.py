@@ -115,6 +115,22 @@ def test_the_files_of_speech_are_not_replaced_by_it(spoken_run, tmp_path):
     assert table.read_bytes() == before
 
 
+def test_a_table_that_cannot_drive_is_refused_at_once(spoken_run, tmp_path):
+    speech = SpeechMotion(spoken_run.run, spoken_run.name, STILL)
+    lips = tmp_path / "lips.csv"
+    lips.write_text("lip0,lip1\n1,1\n")
+    for table, words in {
+        "typo.csv": "no such file",
+        lips: "has no column eye0",
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            speech.change(STILL._replace(eye=str(table)))
+    with pytest.raises(ValueError, match="gain=lip:-1 must"):
+        speech.change(STILL._replace(eye="auto", gain={"lip": -1}))
+    frames = list(speech.push(np.zeros(16_000, np.float32)))
+    assert frames and np.ptp([one.signals.eye for one in frames], axis=0).max() == 0
+
+
 def test_input_that_cannot_be_used_is_refused(spoken_run, tiny_run, tmp_path, capsys):
     short = tmp_path / "short.csv"
     short.write_text("eye0,eye1,eye2\n1,1,0\n1,1,0\n")
