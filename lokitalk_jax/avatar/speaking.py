@@ -67,7 +67,9 @@ class SpeechMotion:
             clip = spoken_clip.of_record(self._record)
             voice = speaking_style.styled_voice(run, self._speaker, chosen.style)
             rows = _rows_of_file(voice, chosen.features, sound)
-            ahead = chosen.look_ahead or (hearing.FILE if sound else hearing.LIVE)
+            ahead = chosen.look_ahead
+            if ahead is None:
+                ahead = hearing.FILE if sound else hearing.LIVE
             self._state = hearing.begin(voice.spec, rows, ahead)
             self.look_ahead = hearing.look_ahead(voice.spec, ahead)
             self._voice = voice

@@ -55,6 +55,8 @@ def test_lips_with_any_gain_stay_near_the_range_of_training(spoken_run):
     lip = np.stack([frame.signals.lip for frame in frames])
     np.testing.assert_allclose(lip, lip_limits.clipped(limits, lip), atol=1e-5)
     assert speech.clipped > speech.frames / 2
+    with pytest.raises(ValueError, match="look_ahead=0 s is out of range"):
+        SpeechMotion(spoken_run.run, spoken_run.name, Sources(look_ahead=0.0))
     with pytest.raises(ValueError, match="gain=lip:-1 must"):
         SpeechMotion(spoken_run.run, spoken_run.name, Sources(gain={"lip": -1}))
 
