@@ -22,7 +22,7 @@ import pathlib
 import sys
 
 import lokitalk_jax as lokitalk
-from lokitalk_jax import demo
+from lokitalk_jax import demo, files
 from lokitalk_jax.data import folder
 
 MOST_BYTES = 12_000_000
@@ -49,23 +49,45 @@ def chosen(
     return [found[name] for name in wanted]
 
 
+def gather(
+    root: pathlib.Path, people: list[folder.IdentityFolder], animated: int
+) -> None:
+    """Makes `root` the folder of these people and the demo cast, and of no others.
+
+    Raises:
+      ValueError: it holds another folder.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    targets = {one.name: one.path.resolve() for one in people}
+    for link in root.iterdir():
+        if link.is_symlink():
+            link.unlink()
+    for name, target in targets.items():
+        (root / name).symlink_to(target, target_is_directory=True)
+    cast = []
+    if animated:
+        cast = demo.make_cast(
+            root, identities=animated, seconds=_CAST_SECONDS, size=_CAST_SIZE
+        )
+    others = {one.name for one in folder.find_identities(root)} - set(targets)
+    others -= {one.name for one in cast}
+    if others:
+        raise ValueError(
+            f"{root} also holds {', '.join(sorted(others))}, which this call does not "
+            "name; remove it, or give another --out"
+        )
+
+
 def train(flags: argparse.Namespace) -> pathlib.Path:
     """Trains the run and exports its prior; returns the prior's folder.
 
     Raises:
-      ValueError: an identity is not there, or the prior is larger than 12 MB.
+      ValueError: an identity is not there, one is left of a call with other flags, or
+        the prior is larger than 12 MB.
     """
     root = flags.out / "identities"
-    root.mkdir(parents=True, exist_ok=True)
     people = chosen(flags.data, flags.names)
-    for one in people:
-        link = root / one.name
-        if not link.exists():
-            link.symlink_to(one.path.resolve(), target_is_directory=True)
-    if flags.animated:
-        demo.make_cast(
-            root, identities=flags.animated, seconds=_CAST_SECONDS, size=_CAST_SIZE
-        )
+    gather(root, people, flags.animated)
     with lokitalk.Bar() as bar:
         run = lokitalk.train(
             f"multi_id:{flags.preset}",
@@ -88,8 +110,12 @@ def train(flags: argparse.Namespace) -> pathlib.Path:
     if run.step < flags.steps:
         raise ValueError(f"stopped at step {run.step}; run the same command again")
     out = flags.out / "prior"
+    files.sweep(flags.out)
     if not out.exists():
-        run.export_prior(out)
+        # It counts as finished under its name, so it gets that when it is whole.
+        unnamed = files.scratch(out)
+        run.export_prior(unnamed)
+        unnamed.rename(out)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     facts = {
         "footage": flags.footage,

@@ -109,6 +109,10 @@ def test_an_avatar_reenacts_frames_with_their_times(tiny_run, tmp_path):
     again = list(avatar.reenact(frames=range(3, 7)))
     for one, other in zip(frames, again, strict=True):
         np.testing.assert_array_equal(one.rgb, other.rgb)
+    for name in ("now", "now.txt"):
+        with pytest.raises(ValueError, match=f"latest_frame=.*{name} names no picture"):
+            footage.save(tmp_path / "x.mp4", latest_frame=tmp_path / name)
+    assert not list(tmp_path.iterdir())
     heard = []
     picture = tmp_path / "x.png"
     footage.save(

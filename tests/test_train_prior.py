@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pathlib
+import shutil
 
 import pytest
 
@@ -45,6 +46,35 @@ def test_it_trains_on_the_named_people_and_says_so(script, tiny_run, tmp_path, c
     assert facts["footage"] == "a corpus, CC BY 4.0"
     assert 0 < facts["bytes"] < script.MOST_BYTES
     assert lokitalk.Run(prior).identities == ["mean"]
+
+
+def test_people_of_an_earlier_call_are_not_trained_on(
+    script, tiny_run, tmp_path, capsys
+):
+    out, first = tmp_path / "o", tiny_run.names[0]
+    flags = [f"--data={tiny_run.data}", f"--out={out}", "--animated=0", "--steps=12"]
+    assert script.main(flags) == 0
+    (tmp_path / "names.txt").write_text(first)
+    flags.append(f"--names={tmp_path / 'names.txt'}")
+    assert script.main(flags) == 0
+    assert [people for _, people, _ in script.calls] == [tiny_run.names, [first]]
+    shutil.copytree(tiny_run.data / first, out / "identities" / "demo_07")
+    assert script.main(flags) == 1
+    assert "also holds demo_07" in capsys.readouterr().err and len(script.calls) == 2
+
+
+def test_half_an_export_does_not_count(script, tiny_run, tmp_path, monkeypatch):
+    flags = [f"--data={tiny_run.data}", f"--out={tmp_path / 'o'}", "--animated=0"]
+
+    def killed(run, out):
+        pathlib.Path(out).mkdir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(lokitalk.Run, "export_prior", killed)
+        script.main([*flags, "--steps=12"])
+    assert script.main([*flags, "--steps=12"]) == 0
+    assert lokitalk.Run(tmp_path / "o" / "prior").identities == ["mean"]
 
 
 def test_refusals(script, tiny_run, tmp_path, capsys):

@@ -147,6 +147,11 @@ def _paths(
 
 
 def _in_step(audio_offset: str | float, outcome: Outcome) -> Outcome:
-    if not outcome.refusal:
+    if outcome.refusal:
+        return outcome
+    try:
         lip_sync.correct(outcome.out, audio_offset)
+    except (ValueError, OSError) as error:
+        # The other videos go on.
+        return outcome._replace(refusal=str(error))
     return outcome

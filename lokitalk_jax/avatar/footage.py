@@ -101,8 +101,8 @@ class Footage:
           progress: see `lokitalk_jax.progress`.
 
         Raises:
-          ValueError: the video cannot be written in that format, or is one of the files
-            that are read.
+          ValueError: video or picture cannot be written in that format, or is one of
+            the files that are read.
           OSError: writing failed.
         """
         path = pathlib.Path(path)
@@ -119,6 +119,7 @@ class Footage:
                 "maps=True needs an opaque picture, and background=none is "
                 "transparent; leave one of them out"
             )
+        latest = LatestFrame(latest_frame)
         original = self._original(paste, fps, maps)
         writer = self._writer(path, fps, maps, original)
         moved, count = self._motion_frames(), self._count
@@ -133,7 +134,6 @@ class Footage:
                 # Not strict: an order is endless.
                 places = zip(pictures, self._order(), strict=False)
                 pictures = (original.with_frame(*pair) for pair in places)
-            latest = LatestFrame(latest_frame)
             for picture in pictures:
                 video.write(picture)
                 latest.show(picture)

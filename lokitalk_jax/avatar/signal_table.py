@@ -1,11 +1,9 @@
 """Tables of driving signals: CSV files with a row for each frame.
 
 Columns are called lip0, lip1, ..., eye0, eye1, head0, ..., torso0, ... A spreadsheet
-may have saved the table: with a byte-order mark, semicolons or tabs, decimal commas,
-and empty rows at the end.
+may have saved the table, see `data.spreadsheet`, with empty rows at the end.
 """
 
-import codecs
 import csv
 import os
 import pathlib
@@ -15,8 +13,7 @@ import numpy as np
 
 from lokitalk_jax import files, structs
 from lokitalk_jax.avatar.motion import FrameMotion
-
-_SEPARATORS = ",;\t"
+from lokitalk_jax.data import spreadsheet
 
 
 def columns(region: str, width: int) -> list[str]:
@@ -32,73 +29,57 @@ def read(path: str | os.PathLike, region: str, width: int) -> Iterator[np.ndarra
       region: of `structs.REGIONS`.
       width: numbers of one frame.
 
-    Yields:
-      float32 [width].
+    Returns:
+      float32 [width], of each frame.
 
     Raises:
-      ValueError: the file or a column is missing, a row is empty, or a value is not a
-        number.
+      ValueError: the file or a column is missing; and, as frames are taken, a row is
+        empty, or a value is not a number.
     """
     path, names = pathlib.Path(path), columns(region, width)
     if not path.is_file():
         raise ValueError(f"no such file: {path}; give a table of save_curves")
-    with open(path, newline="", encoding=_encoding(path)) as file:
-        try:
-            header = file.readline()
-            separator = max(_SEPARATORS, key=header.count)
-            places = _places(header.strip().split(separator), region, names)
-            rows = csv.reader(file, delimiter=separator)
-            for number, row in _without_empty_end(rows):
-                yield _values(row, places, separator, number)
-        except (ValueError, csv.Error) as error:
-            raise ValueError(f"{path}{error}") from error
-
-
-def _encoding(path: pathlib.Path) -> str:
-    with open(path, "rb") as file:
-        mark = file.read(2)
-    return (
-        "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-    )
-
-
-def _places(header: list[str], region: str, names: list[str]) -> list[int]:
-    """Columns in which these names are."""
-    known = [name.strip().strip('"') for name in header]
-    missing = [name for name in names if name not in known]
+    table = spreadsheet.read(path)
+    missing = [name for name in names if name not in table.header]
     if missing:
         raise ValueError(
-            f" has no column {', '.join(missing)}; a table that drives the {region} "
-            f"needs {', '.join(names)}, separated by commas, semicolons or tabs"
+            f"{path} has no column {', '.join(missing)}; a table that drives the "
+            f"{region} needs {', '.join(names)}, separated by commas, semicolons or "
+            "tabs"
         )
-    return [known.index(name) for name in names]
+    return _signals(path, table, [table.header.index(name) for name in names])
 
 
-def _without_empty_end(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[str]]]:
+def _signals(
+    path: pathlib.Path, table: spreadsheet.Table, places: list[int]
+) -> Iterator[np.ndarray]:
+    """The numbers in these columns, row by row."""
+    for line, row in _without_empty_end(path, table.rows):
+        texts = [row[place] if place < len(row) else "" for place in places]
+        try:
+            numbers = [spreadsheet.number(text, table.separator) for text in texts]
+        except ValueError as error:
+            raise ValueError(f"{path}, line {line}: {error}; give numbers") from error
+        values = np.array(numbers, np.float32)
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"{path}, line {line}: a value is not finite; give numbers"
+            )
+        yield values
+
+
+def _without_empty_end(
+    path: pathlib.Path, rows: Iterable[tuple[int, list[str]]]
+) -> Iterator[tuple[int, list[str]]]:
     """Rows and their line numbers; empty rows may only come last."""
     empty = None
-    for number, row in enumerate(rows, 2):
+    for line, row in rows:
         if not any(value.strip() for value in row):
-            empty = empty or number
+            empty = empty or line
         elif empty:
-            raise ValueError(f", line {empty} is empty; delete it, or fill it in")
+            raise ValueError(f"{path}, line {empty} is empty; delete it, or fill it in")
         else:
-            yield number, row
-
-
-def _values(
-    row: list[str], places: list[int], separator: str, number: int
-) -> np.ndarray:
-    texts = [row[place] if place < len(row) else "" for place in places]
-    if separator != ",":
-        texts = [text.replace(",", ".") for text in texts]
-    try:
-        values = np.array([float(text) for text in texts], np.float32)
-    except ValueError as error:
-        raise ValueError(f", line {number}: {error}; give numbers") from error
-    if not np.isfinite(values).all():
-        raise ValueError(f", line {number}: a value is not finite; give numbers")
-    return values
+            yield line, row
 
 
 def recorded(

@@ -67,7 +67,9 @@ class SpeechMotion:
             clip = spoken_clip.of_record(self._record)
             voice = speaking_style.styled_voice(run, self._speaker, chosen.style)
             rows = _rows_of_file(voice, chosen.features, sound)
-            ahead = chosen.look_ahead or (hearing.FILE if sound else hearing.LIVE)
+            ahead = chosen.look_ahead
+            if ahead is None:
+                ahead = hearing.FILE if sound else hearing.LIVE
             self._state = hearing.begin(voice.spec, rows, ahead)
             self.look_ahead = hearing.look_ahead(voice.spec, ahead)
             self._voice = voice
@@ -105,11 +107,11 @@ class SpeechMotion:
                 "lip=audio cannot be taken up by motion that began with "
                 f"lip={self._sources.lip}; open the live avatar with lip=audio"
             )
-        if self._voice is not None and chosen.style != self._sources.style:
-            self._voice = speaking_style.styled_voice(
-                self._run, self._speaker, chosen.style
-            )
+        # What raises comes first, so that a refused change changes nothing.
+        gain, voice = _checked_gain(chosen.gain), self._voice
         opened = sources.open_streams(self._run, self._record, chosen)
+        if voice is not None and chosen.style != self._sources.style:
+            voice = speaking_style.styled_voice(self._run, self._speaker, chosen.style)
         known = zip(sources.REGIONS, self._sources[:3], chosen[:3], strict=True)
         new = {
             region: getattr(opened, region)
@@ -118,8 +120,7 @@ class SpeechMotion:
         }
         frame = -(-self._samples * structs.FPS // structs.AUDIO_RATE)
         self._changes.append(_Change(frame, chosen, new))
-        self._sources = chosen
-        self.gain = chosen.gain
+        self._sources, self._gain, self._voice = chosen, gain, voice
 
     def push(self, samples: np.ndarray) -> Iterator[FrameMotion]:
         """Adds samples [S], 16 kHz mono; yields the frames that are complete."""

@@ -3,7 +3,9 @@
 import hashlib
 import os
 import pathlib
+from collections.abc import Collection
 
+import msgspec
 import numpy as np
 
 from lokitalk_jax.data import layout, npz_file
@@ -89,13 +91,18 @@ class IdentityFolder(FolderImages):
             raise ValueError(f"{where}: {fault}; {_AGAIN}") from fault
         return tracks
 
-    def digest(self) -> str:
+    def digest(self, without: Collection[str] = ()) -> str:
         """Twelve digits of identity.json and the tracks, wherever the folder is.
+
+        Args:
+          without: figures of `Meta.quality` to leave out.
 
         Raises:
           ValueError: tracks.npz cannot be read.
         """
-        digest = hashlib.sha256(layout.encode_meta(self.meta))
+        quality = {k: v for k, v in self.meta.quality.items() if k not in without}
+        meta = msgspec.structs.replace(self.meta, quality=quality)
+        digest = hashlib.sha256(layout.encode_meta(meta))
         try:
             digest.update((self.path / layout.TRACKS).read_bytes())
         except OSError as error:

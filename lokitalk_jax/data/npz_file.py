@@ -1,6 +1,8 @@
 """Reads .npz files; every kind of damage raises the same error."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,11 +14,23 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
       FileNotFoundError: there is no such file.
       ValueError: it is damaged.
     """
+    with _opened(path) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def names(path: str | os.PathLike) -> list[str]:
+    """Names of the arrays of a file, whose contents are not read; raises as `read`."""
+    with _opened(path) as stored:
+        return list(stored.files)
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[np.lib.npyio.NpzFile]:
     # NumPy leaves a damaged file open, so it is opened here.
     with open(path, "rb") as file:
         try:
             with np.load(file, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
+                yield stored
         except Exception as error:  # zipfile, zlib or NumPy raise it
             raise ValueError(f"{os.fspath(path)} is damaged ({error})") from error
 

@@ -96,13 +96,22 @@ def _written(jobs: list[tuple], workers: int) -> Iterator[pathlib.Path]:
 
 
 def _write_in_process(job: tuple) -> pathlib.Path:
+    """Writes an identity in another process.
+
+    Raises:
+      OSError: it failed; says with which error.
+    """
     code = "import pickle, sys; call, job = pickle.load(sys.stdin.buffer); call(*job)"
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code],
         input=pickle.dumps((_write_identity, job)),
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        check=True,
+        stderr=subprocess.PIPE,
     )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        why = said[-1] if said else f"its process ended with status {done.returncode}"
+        raise OSError(f"{job[0]} could not be made: {why}")
     return job[0]
 
 

@@ -96,8 +96,8 @@ class ClipScores:
           parts, see the module of that name, which leave out scores of pixels where
           "same_framing" in `more` is false; "sync", the agreement with
           the sound as in `sync.Sync` and that of the truth (keys ending in _truth),
-          None without sound or for frames with gaps; "missed_faces", the number of
-          frames with no face in truth or prediction; "frames", their number.
+          None without a frame of sound or for frames with gaps; "missed_faces", the
+          number of frames with no face in truth or prediction; "frames", their number.
         """
         step = np.diff(self.frames).mean() if len(self.frames) > 1 else 1
         block = max(round(structs.FPS / step), 1)
@@ -166,6 +166,8 @@ class ClipScores:
         sound, true_sound = self._sounds
         enough = self.gapless() and len(self.frames) >= sync.MIN_FRAMES
         if sound is None or true_sound is None or not enough:
+            return None
+        if min(len(sound), len(true_sound)) < sync.MIN_SAMPLES:
             return None
         scores = {}
         for ending, landmarks, speech in (

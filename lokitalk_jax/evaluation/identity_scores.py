@@ -112,7 +112,8 @@ def score(
                 more = stack.enter_context(face_pairs.open_detectors())
                 chosen = references.spread(frames, PICTURES)
                 rows = Reachable(more, scores.scorer, chosen.tolist())
-                pairs = _with_rows(pairs, scores, rows, data)
+                trained = avatar.record.train_frames
+                pairs = _with_rows(pairs, scores, rows, data, trained)
                 pictures = _score_with_pictures(
                     scores, avatar, data, frames, pairs, out
                 )
@@ -134,11 +135,23 @@ def add_pair(scores: ClipScores, data: Dataset, pair: held_out.Pair) -> Row:
 
 
 def _with_rows(
-    pairs: Iterable[held_out.Pair], scores: ClipScores, rows: Reachable, data: Dataset
+    pairs: Iterable[held_out.Pair],
+    scores: ClipScores,
+    rows: Reachable,
+    data: Dataset,
+    trained: np.ndarray,
 ) -> Iterable[held_out.Pair]:
-    """Passes pairs on; adds each to `rows` when it was added to `scores`."""
+    """Passes pairs on; adds each to `rows` when it was added to `scores`.
+
+    Args:
+      pairs: of the clip.
+      scores: of the clip.
+      rows: of the clip.
+      data: the clip.
+      trained: frames that the run was trained on, which may be few of the clip's.
+    """
     landmarks = data.tracks.landmarks
-    known = landmarks[data.train_frames][..., :2]
+    known = landmarks[trained][..., :2]
     for pair in pairs:
         yield pair
         # The uncoded truth, whichever way the pair is scored.
@@ -146,9 +159,7 @@ def _with_rows(
         nearest = None
         if len(known):
             apart = np.linalg.norm(known - landmarks[pair.index][..., :2], axis=-1)
-            like = int(
-                data.train_frames[np.nan_to_num(apart.mean(-1), nan=np.inf).argmin()]
-            )
+            like = int(trained[np.nan_to_num(apart.mean(-1), nan=np.inf).argmin()])
             nearest = np.asarray(data.frames[like]), landmarks[like]
         rows.add(pair.index, truth, scores.masks, nearest)
 

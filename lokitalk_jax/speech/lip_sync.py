@@ -35,7 +35,11 @@ _AROUND = 4  # frames next to the best lag that belong to its peak
 _HIGH, _CHANCE, _LEAD = 0.4, 4.5, 0.12
 _FEWEST = 50  # frames
 _LONGEST = 2.0  # seconds of an offset that is given
-_KEY = "audio_offset_ms"  # in `Meta.quality`
+# Figures in `Meta.quality`: the offset, what is known of it, and how far the sound was
+# moved.
+_KEY, MOVED = "audio_offset_ms", "audio_advanced_ms"
+_CORRELATION, _SURE = "audio_offset_correlation", "audio_offset_sure"
+NOTES = (_KEY, _CORRELATION, _SURE, MOVED)
 _ORIGINAL = ".original.wav"  # the sound before it was moved, until that is noted
 
 
@@ -175,12 +179,12 @@ def _corrected(folder: IdentityFolder, seconds: float | None) -> IdentityFolder:
         seconds = found.seconds if found.noticeable else 0.0
         notes = {
             _KEY: round(1000 * found.seconds),
-            "audio_offset_correlation": round(found.correlation, 3),
-            "audio_offset_sure": found.sure,
+            _CORRELATION: round(found.correlation, 3),
+            _SURE: found.sure,
         }
     else:
         notes = {_KEY: round(1000 * seconds)}
-    notes["audio_advanced_ms"] = round(1000 * seconds)
+    notes[MOVED] = round(1000 * seconds)
     writer = FolderWriter(folder.path)
     original = folder.path / _ORIGINAL
     if seconds:

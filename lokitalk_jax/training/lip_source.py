@@ -6,6 +6,7 @@ encoder  lips predicted by an audio encoder that is trained with the avatars (Lo
          figure 1); it starts as an Audio2Motion fitted to the tracked lips
 """
 
+import json
 import logging
 import pathlib
 from collections.abc import Callable, Mapping
@@ -24,11 +25,14 @@ from lokitalk_jax.progress import Progress
 from lokitalk_jax.speech import clip_fitting, cross_fit, lip_limits, spoken_clip
 from lokitalk_jax.speech import voice as voices
 from lokitalk_jax.structs import Config, Signals
+from lokitalk_jax.training import same_clips
 from lokitalk_jax.training.training_set import TrainingSet
 
 _LOG = logging.getLogger(__name__)
 
 SOURCES = ("tracked", "audio", "encoder")
+# Array with the digests of the clips; no path in a tree of arrays begins like that.
+_CLIPS = "/clips"
 
 
 class LipSource(NamedTuple):
@@ -64,8 +68,8 @@ def build(
       progress: receives the stage "listening".
 
     Raises:
-      ValueError: `config.lips` is unknown, a clip has no sound, or several processes
-        train together.
+      ValueError: `config.lips` is unknown, a clip has no sound, several processes
+        train together, or the kept arrays are of other clips.
     """
     if config.lips not in SOURCES:
         raise ValueError(f"lips={config.lips} is none of {', '.join(SOURCES)}")
@@ -99,7 +103,7 @@ def build(
             )
             return cross_fit.predict_lips(clips, others, limits, start, progress)
 
-        lip = _kept(workdir, predict)
+        lip = _kept(workdir, training_set.folders, predict)
         return LipSource(
             {n: one._replace(lip=lip[n]) for n, one in training_set.signals.items()}
         )
@@ -112,22 +116,48 @@ def build(
         rows = clip_fitting.read_rows(start.spec, [*clips, *others], progress)
         return clip_fitting.fit(start, clips, others, rows).params
 
-    return LipSource(training_set.signals, windows, _kept(workdir, fit))
+    return LipSource(
+        training_set.signals, windows, _kept(workdir, training_set.folders, fit)
+    )
 
 
-def _kept(workdir: pathlib.Path | None, make: Callable[[], dict]) -> dict:
-    """A tree of arrays that is computed once for a run."""
+def _kept(
+    workdir: pathlib.Path | None,
+    folders: list[IdentityFolder],
+    make: Callable[[], dict],
+) -> dict:
+    """A tree of arrays that is computed once for a run and its clips."""
     path = workdir / "lip_source.npz" if workdir else None
     if path and path.is_file():
-        return flax.traverse_util.unflatten_dict(npz_file.read(path), sep="/")
+        found = npz_file.read(path)
+        _refuse_other_clips(path, found.pop(_CLIPS, None), folders)
+        return flax.traverse_util.unflatten_dict(found, sep="/")
     _LOG.info("fitting Audio2Motion to the lips that the avatars are trained on")
     made = make()
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays: Any = flax.traverse_util.flatten_dict(made, sep="/")
+        arrays[_CLIPS] = np.array(json.dumps(same_clips.digests(folders)))
         with files.replacing(path) as temporary:
             np.savez(temporary, **arrays)
     return made
+
+
+def _refuse_other_clips(
+    path: pathlib.Path, stored: np.ndarray | None, folders: list[IdentityFolder]
+) -> None:
+    """Refuses arrays of other clips; `stored` is None in files without digests."""
+    if stored is None:
+        return
+    before = json.loads(str(stored))
+    names = {folder.name for folder in folders}
+    other = {*same_clips.changed(folders, before, hears=True), *(names ^ set(before))}
+    if other:
+        raise ValueError(
+            f"{path} holds what was learned from other clips of "
+            f"{', '.join(sorted(other))} than data.root holds; restore these folders, "
+            "or give another workdir"
+        )
 
 
 def _clip(training_set: TrainingSet, folder: IdentityFolder) -> spoken_clip.SpokenClip:

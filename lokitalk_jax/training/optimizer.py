@@ -25,7 +25,7 @@ def from_config(config: Config) -> optax.GradientTransformation:
     """The optimiser of a config.
 
     Raises:
-      ValueError: `config.shared` is unknown.
+      ValueError: `config.shared` is unknown, or `lr.final` is out of range.
     """
     lr = config.lr
     rates = LearningRates(**{name: lr[name] for name in LearningRates._fields})
@@ -45,12 +45,19 @@ def make(
       rates: at the peak of the schedule.
       steps: length of the schedule.
       warmup: steps over which rates rise from zero.
-      final: share of the rates that is left at the end of the exponential decay.
+      final: share of the rates that is left at the end of the exponential decay,
+        above 0 and at most 1.
       shared: how fast shared parameters learn, a key of `SHARED_FACTORS`.
 
     Raises:
-      ValueError: `shared` is none of these keys.
+      ValueError: `shared` is none of these keys, or `final` is out of range.
     """
+    # Optax takes a decay to 0 for none.
+    if not 0 < final <= 1:
+        raise ValueError(
+            f"lr.final={final:g} must be above 0 and at most 1; for rates that fall to "
+            "almost nothing give a small number, such as 0.001"
+        )
     if shared not in SHARED_FACTORS:
         known = ", ".join(SHARED_FACTORS)
         raise ValueError(f"shared={shared} is none of {known}")

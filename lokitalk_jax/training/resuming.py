@@ -5,6 +5,7 @@ import pathlib
 
 from lokitalk_jax.checkpoint.store import Checkpoints
 from lokitalk_jax.structs import TrainState
+from lokitalk_jax.training import same_clips
 from lokitalk_jax.training.session import Session
 
 _LOG = logging.getLogger(__name__)
@@ -26,14 +27,16 @@ def restore(
     """Steps done and the state, from the latest checkpoint if there is one.
 
     Raises:
-      ValueError: the checkpoint is of other identities or fields.
+      ValueError: the checkpoint is of other identities, clips or fields.
     """
     step = checkpoints.latest_step()
     if not step:
         return 0, session.state
     meta = checkpoints.meta(step)
     _refuse_other_identities(workdir, meta["identities"], session.training_set.names)
-    moved = _movable(meta.get("origin", {}), session.origin)
+    origin = meta.get("origin", {})
+    _refuse_other_clips(workdir, origin.get("data", {}), session)
+    moved = _movable(origin, session.origin)
     before, now = checkpoints.config(step), session.config.to_dict()
     _refuse_other_fields(workdir, before, now, moved)
     state = checkpoints.restore(step, session.state, session.training_set.mesh)
@@ -51,10 +54,26 @@ def _refuse_other_identities(
         )
 
 
+def _refuse_other_clips(
+    workdir: pathlib.Path, before: dict[str, str], session: Session
+) -> None:
+    hears = session.config.lips != "tracked"
+    changed = same_clips.changed(session.training_set.folders, before, hears)
+    if changed:
+        raise ValueError(
+            f"the run in {workdir} was trained on other clips of {', '.join(changed)} "
+            f"than data.root={session.config.data.root} holds: their identity.json or "
+            "tracks.npz differ; restore these folders, or give another workdir"
+        )
+
+
 def _movable(before: dict, now: dict) -> tuple[str, ...]:
     """Fields of paths that may change, since the same files are there."""
-    fields = {"data": "data.root", "prior": "prior"}
-    return tuple(fields[k] for k in fields if now[k] and now[k] == before.get(k))
+    same = {
+        "data.root": bool(before.get("data")),  # compared by then
+        "prior": now["prior"] and now["prior"] == before.get("prior"),
+    }
+    return tuple(field for field in same if same[field])
 
 
 def _refuse_other_fields(

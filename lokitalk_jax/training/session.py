@@ -13,7 +13,7 @@ from lokitalk_jax.data.turns import Turns
 from lokitalk_jax.model import architecture
 from lokitalk_jax.progress import Progress
 from lokitalk_jax.structs import Config
-from lokitalk_jax.training import adapting, lip_source, stages, train_step
+from lokitalk_jax.training import adapting, lip_source, same_clips, stages, train_step
 from lokitalk_jax.training.batches import Batches
 from lokitalk_jax.training.programs import Programs
 from lokitalk_jax.training.stages import TrainingStage
@@ -111,7 +111,7 @@ def build_session(
     every = config.train.density_every
     programs = Programs(spec, in_order, shardings, training_set.mesh, every)
     origin = {
-        "data": {folder.name: folder.digest() for folder in training_set.folders},
+        "data": same_clips.digests(training_set.folders),
         "prior": prior.digest if prior else "",
     }
     return Session(

@@ -9,12 +9,13 @@ A corpus is a folder, searched with its subfolders, of pairs
 
 and may have a manifest.csv with the columns `file` (NAME with its subfolder),
 `advance_audio_ms` (how much later than the pictures the sound is; a recording with an
-empty cell is left out), and others, which `Recording.row` holds. `add` adds a video to
-a corpus.
+empty cell is left out), and others, which `Recording.row` holds; a spreadsheet may have
+saved it. `add` adds a video to a corpus.
 """
 
 import csv
 import logging
+import math
 import os
 import pathlib
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lokitalk_jax import files, structs
-from lokitalk_jax.data import signals
+from lokitalk_jax.data import npz_file, signals, spreadsheet
 from lokitalk_jax.data.layout import Tracks
 from lokitalk_jax.preparation import pose, recording
 from lokitalk_jax.preparation.options import Options
@@ -67,7 +68,7 @@ def find(folder: str | os.PathLike) -> list[Recording]:
     """The recordings of a corpus that can be used, by name.
 
     Raises:
-      ValueError: there is none.
+      ValueError: there is none, or a file is damaged.
     """
     folder = pathlib.Path(folder)
     rows, found = _manifest(folder), []
@@ -76,7 +77,7 @@ def find(folder: str | os.PathLike) -> list[Recording]:
         sound = _sound(path)
         row = rows.get(name, {})
         advance = row.get(_ADVANCE, "0")
-        if sound and advance and _has_landmarks(path):
+        if sound and advance and "landmarks" in npz_file.names(path):
             seconds = float(advance) / 1000
             found.append(Recording(name, path, sound, seconds, row))
     if not found:
@@ -143,12 +144,42 @@ def _offset(one: Recording) -> float | None:
 
 
 def _manifest(folder: pathlib.Path) -> dict[str, dict[str, str]]:
-    """Rows of the manifest by name; none where there is no manifest."""
+    """Rows of the manifest by name; none where there is no manifest.
+
+    Raises:
+      ValueError: it lacks a column, or an offset is not a number.
+    """
     path = folder / _MANIFEST
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {row[_FILE]: row for row in csv.DictReader(file)}
+    table, rows = spreadsheet.read(path), {}
+    missing = [name for name in (_FILE, _ADVANCE) if name not in table.header]
+    if missing:
+        raise ValueError(
+            f"{path} has no column {', '.join(missing)}; its columns are "
+            f"{', '.join(table.header)}; give {_FILE} and {_ADVANCE}"
+        )
+    for line, cells in table.rows:
+        row = dict.fromkeys(table.header, "")
+        row |= dict(zip(table.header, cells, strict=False))
+        row[_ADVANCE] = _advance(path, line, row[_ADVANCE].strip(), table.separator)
+        if row[_FILE]:
+            rows[row[_FILE]] = row
+    return rows
+
+
+def _advance(path: pathlib.Path, line: int, cell: str, separator: str) -> str:
+    """Milliseconds, as Python writes them; "" where they are unknown."""
+    try:
+        value = spreadsheet.number(cell, separator) if cell else 0.0
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(
+            f"{path}, line {line}: {_ADVANCE}={cell} is no number of milliseconds; "
+            "give one, or leave the cell empty"
+        )
+    return cell and f"{value:.10g}"
 
 
 def _write_manifest(folder: pathlib.Path, rows: Mapping[str, Mapping]) -> None:
@@ -168,11 +199,6 @@ def _sound(path: pathlib.Path) -> pathlib.Path | None:
     return next((s for s in sounds if s.is_file()), None)
 
 
-def _has_landmarks(path: pathlib.Path) -> bool:
-    with np.load(path) as stored:
-        return "landmarks" in stored
-
-
 def read(
     folder: str | os.PathLike,
     lip_basis: np.ndarray | None = None,
@@ -189,7 +215,7 @@ def read(
       the clips, all of their known frames for training, and their fitted signals.
 
     Raises:
-      ValueError: there are none.
+      ValueError: there are none, or a file is damaged.
     """
     recordings = find(folder)
     stage = Stage(progress, "speech corpus", len(recordings))
@@ -224,10 +250,24 @@ def read(
 
 
 def tracks_of(one: Recording) -> Tracks | None:
-    """Tracks at 25 frames a second; None where hardly any frame shows a face."""
-    with np.load(one.landmarks) as stored:
-        seen, times = stored["landmarks"], stored["timestamps"]
-        size = float(stored["width"]), float(stored["height"])
+    """Tracks at 25 frames a second; None where hardly any frame shows a face.
+
+    Raises:
+      ValueError: the file of landmarks is damaged, or lacks an array.
+    """
+    stored = npz_file.read(one.landmarks)
+    seen = stored["landmarks"]
+    others = {"timestamps": (len(seen),), "width": (), "height": ()}
+    try:
+        npz_file.refuse_other(stored, others)
+    except ValueError as error:
+        raise ValueError(
+            f"{one.landmarks}: {error}; make it anew with prepare_speech"
+        ) from error
+    times, size = (
+        stored["timestamps"],
+        (float(stored["width"]), float(stored["height"])),
+    )
     known = np.isfinite(seen).all((1, 2))
     if known.sum() < _FEWEST:
         return None
@@ -235,9 +275,15 @@ def tracks_of(one: Recording) -> Tracks | None:
     grid = np.arange(int(times[-1] * structs.FPS) + 1) / structs.FPS
     landmarks = np.stack([np.interp(grid, times[known], row) for row in seen.T], -1)
     landmarks = landmarks.reshape(len(grid), -1, 3).astype(np.float32)
-    valid = np.abs(grid[:, None] - times[known]).min(1) < _NEAR
+    valid = _apart(grid, times[known]) < _NEAR
     focal = _FOCAL * float(np.median(np.ptp(landmarks[valid][..., 1], axis=1)))
     principal = size[0] / 2, size[1] / 2
     head_to_camera = pose.track_poses(landmarks, valid, focal, principal).head_to_camera
     duplicate = np.zeros(len(valid), bool)
     return of_head(landmarks, valid, duplicate, head_to_camera, focal, principal)
+
+
+def _apart(grid: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Distance [G] of each of `grid` from the nearest of rising times, two at least."""
+    after = np.searchsorted(times, grid).clip(1, len(times) - 1)
+    return np.minimum(np.abs(grid - times[after - 1]), np.abs(grid - times[after]))

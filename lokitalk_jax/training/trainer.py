@@ -29,6 +29,17 @@ from lokitalk_jax.training.session import Session, build_session
 
 _LOG = logging.getLogger(__name__)
 
+# Fields of `train` that count steps, pixels or checkpoints.
+_COUNTS = (
+    "steps",
+    "density_every",
+    "patch",
+    "log_every",
+    "preview_every",
+    "checkpoint_every",
+    "keep",
+)
+
 
 def train(
     config: Config,
@@ -54,8 +65,9 @@ def train(
       FloatingPointError: a loss was not finite; names the step. The checkpoints before
         it are kept.
     """
-    if config.train.steps < 1:
-        raise ValueError(f"train.steps={config.train.steps} must be at least 1")
+    for field in _COUNTS:
+        if config.train[field] < 1:
+            raise ValueError(f"train.{field}={config.train[field]} must be at least 1")
     stopping.watch(store.last_saved(workdir))
     first = jax.process_index() == 0
     with folder_lock.hold(workdir) if first else contextlib.nullcontext():

@@ -46,7 +46,10 @@ def test_tables_of_spreadsheets_are_read(tmp_path, contents):
         (b"eye0,eye1\n1,1\n,\n1,1\n", "a.csv, line 3 is empty"),
         (b"eye0,eye1\n1,1\n1\n", "a.csv, line 3: could not convert"),
         (b"eye0,eye1\n1,nan\n", "a.csv, line 2: a value is not finite"),
-        (b"eye0,eye1\n1,\xff\n", "a.csv"),
+        (
+            b"eye0,eye1\n1,\xff\n",
+            r"a.csv is no table \('utf-8' codec .* save it as CSV",
+        ),
         (b"\x00\x01\x02", "a.csv has no column"),
     ],
 )

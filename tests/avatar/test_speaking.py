@@ -55,6 +55,8 @@ def test_lips_with_any_gain_stay_near_the_range_of_training(spoken_run):
     lip = np.stack([frame.signals.lip for frame in frames])
     np.testing.assert_allclose(lip, lip_limits.clipped(limits, lip), atol=1e-5)
     assert speech.clipped > speech.frames / 2
+    with pytest.raises(ValueError, match="look_ahead=0 s is out of range"):
+        SpeechMotion(spoken_run.run, spoken_run.name, Sources(look_ahead=0.0))
     with pytest.raises(ValueError, match="gain=lip:-1 must"):
         SpeechMotion(spoken_run.run, spoken_run.name, Sources(gain={"lip": -1}))
 
@@ -113,6 +115,22 @@ def test_the_files_of_speech_are_not_replaced_by_it(spoken_run, tmp_path):
     with pytest.raises(ValueError, match="table.csv is also eye="):
         avatar.speak(sound, eye=table).save_curves(table)
     assert table.read_bytes() == before
+
+
+def test_a_table_that_cannot_drive_is_refused_at_once(spoken_run, tmp_path):
+    speech = SpeechMotion(spoken_run.run, spoken_run.name, STILL)
+    lips = tmp_path / "lips.csv"
+    lips.write_text("lip0,lip1\n1,1\n")
+    for table, words in {
+        "typo.csv": "no such file",
+        lips: "has no column eye0",
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            speech.change(STILL._replace(eye=str(table)))
+    with pytest.raises(ValueError, match="gain=lip:-1 must"):
+        speech.change(STILL._replace(eye="auto", gain={"lip": -1}))
+    frames = list(speech.push(np.zeros(16_000, np.float32)))
+    assert frames and np.ptp([one.signals.eye for one in frames], axis=0).max() == 0
 
 
 def test_input_that_cannot_be_used_is_refused(spoken_run, tiny_run, tmp_path, capsys):

@@ -84,6 +84,13 @@ def test_interrupted_folders_are_made_anew_but_strangers_are_left(tmp_path):
     assert (stranger / "letter.txt").exists()
 
 
+def test_what_a_process_failed_with_is_one_error(tmp_path, capfd):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="demo_00 could not be made: NotADirectoryError"):
+        demo.make_cast(tmp_path / "file", identities=2, seconds=1, size=32, workers=2)
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_options_out_of_range_are_refused(tmp_path):
     for options in ({"identities": 0}, {"seconds": 0.5}, {"size": 16}):
         with pytest.raises(ValueError, match="at least 1 identity, 1 s and 32 px"):

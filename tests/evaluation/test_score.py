@@ -9,7 +9,7 @@ from render_command import copied, frames_of
 from lokitalk_jax import structs
 from lokitalk_jax.avatar import motion
 from lokitalk_jax.avatar.run import OpenRun
-from lokitalk_jax.data import folder
+from lokitalk_jax.data import folder, npz_file
 from lokitalk_jax.data.dataset import Dataset
 from lokitalk_jax.evaluation import score
 from lokitalk_jax.evaluation.clip_scores import ClipScores
@@ -90,12 +90,23 @@ def test_scores_are_those_of_the_rendered_frames(tiny_run, avatar, evaluated):
 @pytest.mark.usefixtures("in_process")
 def test_evaluation_of_some_frames_of_one_identity(tiny_run, tmp_path):
     copy = copied(tiny_run, tmp_path)
+    # A run that was trained on the first frames of the clip only.
+    portrait = copy.workdir / "identities" / "demo_00" / "portrait.npz"
+    arrays = npz_file.read(portrait)
+    np.savez(portrait, **arrays | {"train_frames": arrays["train_frames"][:3]})
     options = score.EvaluateOptions(max_frames=2)
     score.evaluate(OpenRun(copy.workdir), None, ["demo_00"], str(copy.data), options)
     out = copy.workdir / "evaluation" / "full_tracked_2_frames" / "demo_00"
     result = scores_in(out)
     assert list(result["identities"]) == ["demo_00"]
     assert result["identities"]["demo_00"]["tracked"]["frames"] == 2
+    data = Dataset.open(folder.IdentityFolder(tiny_run.data / "demo_00"), 32)
+    seen, expected = data.tracks.landmarks[..., :2], []
+    for frame in (45, 49):
+        like = np.linalg.norm(seen[:3] - seen[frame], axis=-1).mean(-1).argmin()
+        expected.append(psnr.psnr(data.frame(frame)[0], data.frame(like)[0]))
+    nearest = result["reachable"]["demo_00"]["nearest_training"]
+    assert nearest["frame"]["psnr"] == pytest.approx(np.mean(expected), abs=1e-3)
     with av.open(str(out / "demo_00.mp4")) as container:
         # The first and the last of five frames, in the time that five take.
         length = float(container.duration) / av.time_base

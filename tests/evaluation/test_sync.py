@@ -7,6 +7,7 @@ import numpy as np
 import pocketsphinx
 import pytest
 
+from lokitalk_jax.evaluation.clip_scores import ClipScores
 from lokitalk_jax.evaluation.metrics import mouth, sync, time_series
 from lokitalk_jax.media import sound_file, video_reader
 from lokitalk_jax.preparation import faces
@@ -44,6 +45,12 @@ def test_agreement_is_null_without_enough_motion_or_faces():
     seen = rough()
     seen[40:50] = np.nan
     assert sync.agreement(seen, asked).best > 0.7
+
+
+def test_sound_of_less_than_a_frame_has_no_score():
+    scores = ClipScores((None, None), sound=np.zeros(sync.MIN_SAMPLES - 1, np.float32))
+    scores.frames = list(range(60))
+    assert scores._sync(np.zeros((60, 478, 3)), np.zeros((60, 478, 3))) is None
 
 
 def test_openings_are_in_the_order_of_the_acoustic_model():

@@ -5,14 +5,17 @@ import sys
 import time
 
 import clips
+import msgspec
 import numpy as np
 import pytest
 import test_pipeline
+import tiny_folder
 import video_files
 
 import lokitalk_jax as lokitalk
 from lokitalk_jax.cli import prepare as command
 from lokitalk_jax.data import folder, layout
+from lokitalk_jax.data.folder_writer import FolderWriter
 from lokitalk_jax.preparation import batch
 
 SIZE = 96
@@ -77,6 +80,24 @@ def test_a_crash_is_a_refusal_with_its_status(tmp_path, monkeypatch):
     monkeypatch.setattr(batch.sys, "executable", "/bin/false")
     [one] = lokitalk.prepare_all([video], tmp_path / "data", OPTIONS)
     assert one.refusal == "its process ended with status 1"
+
+
+def test_sound_that_cannot_be_put_in_step_is_a_refusal_of_that_folder(
+    tmp_path, monkeypatch
+):
+    def prepared(outs, *_):
+        for video, out in outs.items():
+            made = tiny_folder.write(out, frames=11)
+            if video.stem == "a":  # was corrected by another offset
+                quality = {"audio_offset_ms": 40}
+                meta = msgspec.structs.replace(made.meta, quality=quality)
+                FolderWriter(out).write_meta(meta)
+            yield batch.Outcome(video, out, "", 0.0)
+
+    monkeypatch.setattr(batch, "prepare", prepared)
+    found = lokitalk.prepare_all(["a.mp4", "b.mp4"], tmp_path, audio_offset=120)
+    first, second = (one.refusal for one in found)
+    assert "audio_offset=120: the sound of" in first and second == ""
 
 
 def test_two_videos_of_one_name(tmp_path):

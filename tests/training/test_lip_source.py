@@ -1,5 +1,7 @@
 """Lip sources of training: lips by cross-fitted models, or an encoder trained along."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -50,6 +52,14 @@ def test_training_on_lips_predicted_from_sound(tiny_run, tmp_path, monkeypatch):
     )
     again = next(session.build_session(config, tmp_path).batches.iterate(0)).signals
     np.testing.assert_array_equal(again.lip, spoken.lip)
+    data = tmp_path / "data"
+    shutil.copytree(tiny_run.data, data)
+    first, second = (data / name / "tracks.npz" for name in tiny_run.names)
+    shutil.copy(first, second)
+    config.data.root = str(data)
+    message = f"lip_source.npz .*other clips of {tiny_run.names[1]} than"
+    with pytest.raises(ValueError, match=message):
+        session.build_session(config, tmp_path)
     config.lips = "guessed"
     with pytest.raises(ValueError, match="lips=guessed is none of tracked"):
         session.build_session(config)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import tiny_model
 
 from lokitalk_jax.model import architecture
@@ -55,6 +56,12 @@ def test_steps_have_the_size_of_the_schedule():
         np.testing.assert_allclose(sizes[warmup], rate, rtol=1e-3)
         np.testing.assert_allclose(sizes[steps:], rate * final, rtol=1e-3)
         assert (np.diff(sizes[warmup:]) <= 1e-9).all()
+
+
+@pytest.mark.parametrize("final", [0.0, -0.1, 1.5, float("nan")])
+def test_a_share_of_the_rates_that_cannot_be_left_is_refused(final):
+    with pytest.raises(ValueError, match=f"lr.final={final:g} must be above 0"):
+        optimizer.make(RATES, 10, 0, final)
 
 
 def test_a_parameter_without_gradient_stays():

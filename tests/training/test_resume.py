@@ -14,7 +14,9 @@ from jax.sharding import PartitionSpec as P
 from configs import multi_id
 from lokitalk_jax import sharding
 from lokitalk_jax.checkpoint.store import Checkpoints
-from lokitalk_jax.training import trainer
+from lokitalk_jax.data.folder_writer import FolderWriter
+from lokitalk_jax.speech import lip_sync
+from lokitalk_jax.training import resuming, trainer
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -124,13 +126,61 @@ def test_other_folders_of_the_same_names_are_refused(people, whole_run, tmp_path
     moved = tmp_path / "moved"
     shutil.copytree(people, moved)
     shutil.copy(moved / "anna" / "tracks.npz", moved / "bert" / "tracks.npz")
-    with pytest.raises(ValueError, match="data.root was .*; resume it with the same"):
+    with pytest.raises(ValueError, match="other clips of bert than .*another workdir"):
         trainer.train(resume_config(moved), whole_run)
 
 
-def test_a_run_of_no_steps_is_refused(people, tmp_path):
-    c = resume_config(people, **{"train.steps": 0})
-    with pytest.raises(ValueError, match="train.steps=0 must be at least 1"):
+@pytest.fixture
+def begun(people, tmp_path):
+    """A config, its copy of the people, and a run of it that was saved once."""
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(people, data)
+    for path in data.iterdir():
+        FolderWriter(path).write_sound(np.sin(np.arange(14_080)).astype(np.float32))
+    c = resume_config(data)
+    session = trainer.build_session(c)
+    checkpoints = Checkpoints(run, every=1, keep=2)
+    people, fitted = session.training_set.names, session.training_set.fitted.to_arrays()
+    checkpoints.save(4, session.state, people, fitted, c.to_dict(), session.origin)
+    checkpoints.close()
+    return c, data, run
+
+
+def test_another_clip_at_the_same_place_is_refused(begun):
+    c, data, run = begun
+    shutil.copy(data / "anna" / "tracks.npz", data / "bert" / "tracks.npz")
+    with pytest.raises(ValueError, match="other clips of bert than .*restore these"):
+        trainer.train(c, run)
+    assert not list(run.glob("clips/*"))
+
+
+def test_sound_put_in_step_since_matters_to_runs_that_hear_it(begun):
+    c, data, run = begun
+    lip_sync.correct(data / "carl", 120)
+    session = trainer.build_session(c)
+    checkpoints = Checkpoints(run, every=1, keep=2)
+    assert resuming.restore(session, checkpoints, run)[0] == 4
+    hearing = session._replace(config=resume_config(data, lips="audio"))
+    with pytest.raises(ValueError, match="other clips of carl than"):
+        resuming.restore(hearing, checkpoints, run)
+    checkpoints.close()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "steps",
+        "density_every",
+        "patch",
+        "log_every",
+        "preview_every",
+        "checkpoint_every",
+        "keep",
+    ],
+)
+def test_counts_of_none_are_refused(people, tmp_path, field):
+    c = resume_config(people, **{f"train.{field}": 0})
+    with pytest.raises(ValueError, match=f"train.{field}=0 must be at least 1"):
         trainer.train(c, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

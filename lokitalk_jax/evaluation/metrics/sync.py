@@ -16,6 +16,7 @@ from lokitalk_jax.speech import sound_features
 
 MAX_LAG = 12  # frames
 MIN_FRAMES = 50
+MIN_SAMPLES = structs.AUDIO_RATE // structs.FPS
 
 # Openings, closed 0 to wide 1, in the order of the acoustic model's phones. Consonants
 # whose lip shape depends on their neighbours lie in between.
@@ -56,7 +57,8 @@ def expected_openings(samples: np.ndarray, count: int) -> np.ndarray:
     """Mouth opening expected from the sound, for each frame.
 
     Args:
-      samples: float [S], 16 kHz mono in [-1, 1], from the first frame's start.
+      samples: float [S], 16 kHz mono in [-1, 1], from the first frame's start; at
+        least `MIN_SAMPLES`.
       count: F.
 
     Returns:
