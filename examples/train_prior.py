@@ -19,6 +19,7 @@ grid from images of any size.
 import argparse
 import json
 import pathlib
+import shutil
 import sys
 
 import lokitalk_jax as lokitalk
@@ -111,11 +112,11 @@ def train(flags: argparse.Namespace) -> pathlib.Path:
         raise ValueError(f"stopped at step {run.step}; run the same command again")
     out = flags.out / "prior"
     files.sweep(flags.out)
-    if not out.exists():
-        # It counts as finished under its name, so it gets that when it is whole.
-        unnamed = files.scratch(out)
-        run.export_prior(unnamed)
-        unnamed.rename(out)
+    # It counts as finished under its name, so it gets that when it is whole.
+    unnamed = files.scratch(out)
+    run.export_prior(unnamed)
+    shutil.rmtree(out, ignore_errors=True)  # that of fewer steps
+    unnamed.rename(out)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     facts = {
         "footage": flags.footage,

@@ -77,6 +77,14 @@ def test_half_an_export_does_not_count(script, tiny_run, tmp_path, monkeypatch):
     assert lokitalk.Run(tmp_path / "o" / "prior").identities == ["mean"]
 
 
+def test_a_prior_of_fewer_steps_is_replaced(script, tiny_run, tmp_path):
+    flags = [f"--data={tiny_run.data}", f"--out={tmp_path / 'o'}", "--animated=0"]
+    stale = tmp_path / "o" / "prior" / "checkpoints" / "8"
+    stale.mkdir(parents=True)
+    assert script.main([*flags, "--steps=12"]) == 0
+    assert not stale.exists() and lokitalk.Run(tmp_path / "o" / "prior").step == 12
+
+
 def test_refusals(script, tiny_run, tmp_path, capsys):
     flags = [f"--data={tiny_run.data}", f"--out={tmp_path / 'o'}", "--animated=0"]
     assert script.main([*flags, "--steps=20"]) == 1
