@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lokitalk_jax import files
-from lokitalk_jax.studio import commands
+from lokitalk_jax.studio import commands, processes
 
 WAITING, RUNNING, DONE, FAILED, STOPPED = (
     "waiting",
@@ -30,8 +30,6 @@ WAITING, RUNNING, DONE, FAILED, STOPPED = (
 )
 _STOPPING = "stopped"  # message of a running job that was asked to stop
 _POLL = 0.2  # seconds
-_GRACE = 60  # seconds in which a command that was asked to stop may save
-_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has the latter only
 _CLOCK = re.compile(r"^\d\d:\d\d:\d\d ")  # that lines of the log begin with
 
 
@@ -54,7 +52,7 @@ class Job:
       state: waiting, running, done, failed or stopped.
       message: why it failed.
       created, started, ended: seconds since the epoch, or 0.
-      process: id and start time of its process, while it runs.
+      process: of the command, while it runs.
     """
 
     key: str
@@ -66,7 +64,7 @@ class Job:
     created: float = 0.0
     started: float = 0.0
     ended: float = 0.0
-    process: tuple[int, str] | None = None
+    process: processes.Identity | None = None
 
 
 class Jobs:
@@ -84,7 +82,7 @@ class Jobs:
         for path in sorted((root / "jobs").glob("[!.]*.json")):
             job = Job(**json.loads(path.read_text("utf-8")))
             if job.state == RUNNING:
-                _end_orphan(job)
+                processes.end_orphan(job.process)
                 job.state = STOPPED if job.message == _STOPPING else WAITING
                 job.process = None
                 self._save(job)
@@ -130,7 +128,7 @@ class Jobs:
             elif job.state == RUNNING:
                 job.message = _STOPPING
                 self._try_save(job)  # and it is not begun anew if the server is killed
-                _signal(job.process, signal.SIGTERM)
+                processes.interrupt(job.process)
 
     def busy(self, person: str, kind: str) -> bool:
         """Whether such a job waits or runs."""
@@ -246,7 +244,7 @@ class Jobs:
                 start_new_session=True,
             )
         job.state, job.message, job.started = RUNNING, "", time.time()
-        job.process = process.pid, _start_time(process.pid)
+        job.process = processes.identity(process.pid)
         self._try_save(job)
         return process
 
@@ -254,12 +252,7 @@ class Jobs:
         """Waits for the end of a command; returns its exit status."""
         while process.poll() is None:
             if self._closing.wait(_POLL):
-                _signal(job.process, signal.SIGTERM)
-                try:
-                    process.wait(_GRACE)
-                except subprocess.TimeoutExpired:
-                    _signal(job.process, _KILL)
-                    process.wait()
+                processes.end(process, job.process)
         return process.returncode
 
     def _reason(self, job: Job, code: int) -> str:
@@ -295,33 +288,3 @@ class Jobs:
 def new_key() -> str:
     """A name that nobody can guess."""
     return secrets.token_hex(8)
-
-
-def _start_time(process: int) -> str:
-    """When a process started, in the clock of the system; "" where it is unknown."""
-    try:
-        text = pathlib.Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return ""
-    return text.rpartition(")")[2].split()[19]
-
-
-def _signal(process: tuple[int, str] | None, number: int) -> None:
-    """Sends a signal to the group of a process, if it is still the same process."""
-    if process and process[1] == _start_time(process[0]):
-        with contextlib.suppress(ProcessLookupError):
-            # Windows has no groups, and ends a process at once.
-            getattr(os, "killpg", os.kill)(process[0], number)
-
-
-def _end_orphan(job: Job) -> None:
-    """Ends a command that has outlived its server."""
-    if not job.process or not job.process[1]:
-        return
-    process, started = job.process
-    _signal((process, started), signal.SIGTERM)
-    for _ in range(int(_GRACE / _POLL)):
-        if started != _start_time(process):
-            return
-        time.sleep(_POLL)
-    _signal((process, started), _KILL)

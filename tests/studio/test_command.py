@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from lokitalk_jax.studio import jobs
+from lokitalk_jax.studio import jobs, processes
 from lokitalk_jax.studio.jobs import Job
 
 
@@ -39,7 +39,7 @@ def test_a_folder_has_one_studio_whose_job_no_second_one_ends(tmp_path):
         line = first.stdout.readline()
         port = line.rstrip("/\n").rpartition(":")[2]
         job = Job("a1", "anna", "train", ["train"], state=jobs.RUNNING)
-        job.process = working.pid, jobs._start_time(working.pid)
+        job.process = processes.identity(working.pid)
         text = json.dumps(dataclasses.asdict(job))
         (tmp_path / "jobs" / "a1.json").write_text(text, "utf-8")
         second = subprocess.run(

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from lokitalk_jax.studio import folders as studio_folders
-from lokitalk_jax.studio import jobs as jobs_module
+from lokitalk_jax.studio import processes
 from lokitalk_jax.studio.jobs import Job, Jobs
 
 
@@ -165,7 +165,7 @@ def test_a_command_that_outlived_a_killed_server_is_ended_first(root, scripts):
     )
     threading.Thread(target=process.wait).start()  # as the system does
     job = Job("a1", "anna", "train", ["train"], state="running")
-    job.process = process.pid, jobs_module._start_time(process.pid)
+    job.process = processes.identity(process.pid)
     text = json.dumps(dataclasses.asdict(job))
     (root / "jobs" / "a1.json").write_text(text, "utf-8")
     after = Jobs(root)
