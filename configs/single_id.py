@@ -4,13 +4,13 @@ r"""One identity, from scratch.
         --config.data.root=data/me
 
 Costs are those of one core of an AMD EPYC, scores those of held-out frames of four real
-speakers, one seed each (results/quality.md, results/real_size.md).
+speakers, two seeds at 256 and 512 px (results/quality.md, results/real_size.md).
 Preset draft on a CPU (64 px, 1,500 steps): about one CPU minute; 31.0 to 37.6 dB PSNR,
 LPIPS 0.002 to 0.010.
 Preset standard on a CPU (256 px, 4,800 steps), its default: 5 to 7 CPU minutes and
-2.0 GB; 29.1 to 34.1 dB, LPIPS 0.013 to 0.054.
-Preset full on a CPU (512 px, 7,500 steps): 20 to 23 CPU minutes and 4.2 GB; 28.8 to
-33.9 dB, LPIPS 0.027 to 0.088.
+2.0 GB; 29.0 to 34.2 dB, LPIPS 0.013 to 0.054.
+Preset full on a CPU (512 px, 7,500 steps): 20 to 23 CPU minutes and 4.2 GB; 28.6 to
+34.2 dB, LPIPS 0.027 to 0.088.
 On a GPU no preset is timed or scored yet.
 """
 
