@@ -63,6 +63,13 @@ def test_a_page_of_another_site_needs_a_run(embedded, site):
     assert embedded.locator("#start").is_disabled()
 
 
+def test_a_page_that_is_opened_as_a_file_is_to_be_served(browser):
+    with contextlib.closing(browser.new_page()) as page:
+        page.goto(f"{_PAGE.as_uri()}?run=me")
+        page.get_by_text("serve its folder").wait_for()
+        assert page.locator("#start").is_disabled()
+
+
 def test_a_page_of_another_site_misses_its_studio(browser, site):
     address, folder = site
     # Nothing answers at port 1.
