@@ -9,8 +9,8 @@ draft (64 px, 600 steps): 25 s of one core of an AMD EPYC, without compiling. Fr
 best 5 s of video, held-out frames of twelve people have 25.8 to 35.4 dB PSNR; heads are
 0.50 ± 0.40 dB and lips 1.22 ± 0.58 dB above as many steps from scratch
 (results/base_prior.md). Preset standard (256 px) with 960 steps: one and a half
-minutes; lips of six people are 0.9 ± 0.3 dB above as many steps from scratch, heads are
-level. Preset full (512 px): not timed or scored yet.
+minutes; lips of twelve people are 0.9 ± 0.4 dB above as many steps from scratch, heads
+are level. Preset full (512 px): not timed or scored yet.
 """
 
 from lokitalk_jax import base_config

@@ -53,7 +53,7 @@ _FULL = _STANDARD._replace(
     levels=10,
     finest=1024,
     log2_entries=17,
-    steps=5_000,
+    steps=4_500,
     coarse_size=128,
     patch=64,
 )

@@ -10,7 +10,7 @@ from lokitalk_jax.data.dataset import Dataset
 _RADIUS_TABLE = regions.radius_table()
 # Pixels tried before one off the person is taken.
 _TRIES = 64
-# Half the width of the outline, share of the image's longest side.
+# Half the width of outlines, a share of the image's longest side.
 _OUTLINE = 0.012
 # What the patches of successive steps lie around.
 _AROUND = ("lips", "person", "eye", "lips", "person", "person")
@@ -50,10 +50,10 @@ def draw_pixels(
     """Draws pixels of frames, int [B], by their importance, with replacement.
 
     The density of a pixel is background + person * mask + outline * `outline(...)` +
-    lip * lip ellipse + eye * (left eye ellipse + right eye ellipse). A bound of it is sampled part by part (the
-    whole image, and each ellipse exactly), and pixels of the whole image are rejected
-    by the mask. No sum over an image is needed, so the time does not depend on the size
-    of the image.
+    lip * lip ellipse + eye * (left eye ellipse + right eye ellipse). A bound of it is
+    sampled part by part (the whole image, and each ellipse exactly), and pixels of the
+    whole image are rejected by the mask. No sum over an image is needed, so the time
+    does not depend on the size of the image.
 
     Returns:
       Pixel centres, float32 [B, count, 2].
@@ -111,22 +111,15 @@ def outline(
       frames, x, y: int [N], frame, column and row of each pixel.
 
     Returns:
-      Range of the person mask over five pixels, [N]: the pixel, and those
-      `_OUTLINE` of the image's longest side to the left, right, above and below.
+      Range of the person mask, [N], over five pixels: this one, and those at
+      `_OUTLINE` of the image's longest side to its left and right, above and below.
     """
     height, width = data.camera.shape
-    step = max(round(_OUTLINE * max(height, width)), 1)
-    near = [
-        data.images[frames, y.clip(0, height - 1), x.clip(0, width - 1), frame_cache.MASK]
-        for y, x in (
-            (y, x),
-            (y, x - step),
-            (y, x + step),
-            (y - step, x),
-            (y + step, x),
-        )
-    ]
-    return np.ptp(np.stack(near), axis=0) / 255
+    reach = max(round(_OUTLINE * max(height, width)), 1)
+    across, down = reach * np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]).T
+    columns = np.clip(x + across[:, None], 0, width - 1)
+    rows = np.clip(y + down[:, None], 0, height - 1)
+    return np.ptp(data.images[frames, rows, columns, frame_cache.MASK], axis=0) / 255
 
 
 def draw_patches(
