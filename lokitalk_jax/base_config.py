@@ -60,7 +60,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     data.prefetch = 8
     # Relative density of sampled pixels, summed over the masks that a pixel is in.
     data.importance = ml_collections.ConfigDict(
-        {"background": 0.1, "person": 1.0, "outline": 2.0, "lip": 6.0, "eye": 4.0}
+        {"background": 0.4, "person": 1.0, "lip": 6.0, "eye": 4.0}
     )
 
     c.scene = scene = ml_collections.ConfigDict()

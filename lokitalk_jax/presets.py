@@ -42,7 +42,7 @@ _STANDARD = _DRAFT._replace(
     levels=9,
     finest=512,
     log2_entries=16,
-    steps=4_200,
+    steps=4_000,
     perceptual=0.2,
     patch=40,
     distortion=1e-3,
@@ -53,8 +53,10 @@ _FULL = _STANDARD._replace(
     levels=10,
     finest=1024,
     log2_entries=17,
-    steps=4_500,
+    steps=7_500,
+    coarse=0.3,
     coarse_size=128,
+    perceptual=0.4,
     patch=64,
 )
 _ON_GPU = {"frames": 8, "samples": 16}
@@ -67,7 +69,7 @@ PRESETS = {
         rays=1024, steps=10_000, coarse=0.3, patch=64, **_ON_GPU
     ),
     "full_gpu": _FULL._replace(
-        rays=2048, levels=12, steps=20_000, coarse=0.1, **_ON_GPU
+        rays=2048, levels=12, steps=20_000, coarse=0.1, perceptual=0.2, **_ON_GPU
     ),
 }
 _DEFAULTS = {"cpu": "standard", "gpu": "full"}

@@ -10,8 +10,6 @@ from lokitalk_jax.data.dataset import Dataset
 _RADIUS_TABLE = regions.radius_table()
 # Pixels tried before one off the person is taken.
 _TRIES = 64
-# Half the width of outlines, a share of the image's longest side.
-_OUTLINE = 0.012
 # What the patches of successive steps lie around.
 _AROUND = ("lips", "person", "eye", "lips", "person", "person")
 
@@ -21,12 +19,10 @@ class Importance(NamedTuple):
 
     Attributes:
       background, person, lip, eye: weight of each mask; every pixel has the first.
-      outline: weight of the difference between person and background near a pixel.
     """
 
     background: float = 0.15
     person: float = 1.0
-    outline: float = 1.0
     lip: float = 6.0
     eye: float = 4.0
 
@@ -49,17 +45,17 @@ def draw_pixels(
 ) -> np.ndarray:
     """Draws pixels of frames, int [B], by their importance, with replacement.
 
-    The density of a pixel is background + person * mask + outline * `outline(...)` +
-    lip * lip ellipse + eye * (left eye ellipse + right eye ellipse). A bound of it is
-    sampled part by part (the whole image, and each ellipse exactly), and pixels of the
-    whole image are rejected by the mask. No sum over an image is needed, so the time
-    does not depend on the size of the image.
+    The density of a pixel is background + person * mask + lip * lip ellipse + eye *
+    (left eye ellipse + right eye ellipse). A bound of it is sampled part by part (the
+    whole image, and each ellipse exactly), and pixels of the whole image are rejected
+    by the mask. No sum over an image is needed, so the time does not depend on the size
+    of the image.
 
     Returns:
       Pixel centres, float32 [B, count, 2].
     """
     shapes, size = data.shapes, np.array(data.camera.shape[::-1])
-    flat = importance.background + importance.person + importance.outline
+    flat = importance.background + importance.person
     ellipse = np.array([importance.lip, importance.eye, importance.eye])
     cdf, radii, mass = _RADIUS_TABLE
     axes, centres = shapes.axes[frames], shapes.centres[frames]
@@ -91,35 +87,13 @@ def draw_pixels(
         # Anywhere, rejected by the mask.
         anywhere = np.flatnonzero(kept)
         x, y = pixel[anywhere].T
-        frame = frames[slot[anywhere]]
-        mask = data.images[frame, y, x, frame_cache.MASK] / 255
+        mask = data.images[frames[slot[anywhere]], y, x, frame_cache.MASK] / 255
         bound = importance.background + importance.person * mask
-        bound += importance.outline * outline(data, frame, x, y)
         kept[anywhere] = chance[3, anywhere] * flat < bound
         kept[inside] = ((pixel[inside] >= 0) & (pixel[inside] < size)).all(-1)
         pixels[pending[kept]] = pixel[kept] + 0.5
         pending = pending[~kept]
     return pixels.reshape(len(frames), count, 2)
-
-
-def outline(
-    data: Dataset, frames: np.ndarray, x: np.ndarray, y: np.ndarray
-) -> np.ndarray:
-    """How near pixels lie to the person's outline, from 0 to 1.
-
-    Args:
-      frames, x, y: int [N], frame, column and row of each pixel.
-
-    Returns:
-      Range of the person mask, [N], over five pixels: this one, and those at
-      `_OUTLINE` of the image's longest side to its left and right, above and below.
-    """
-    height, width = data.camera.shape
-    reach = max(round(_OUTLINE * max(height, width)), 1)
-    across, down = reach * np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]).T
-    columns = np.clip(x + across[:, None], 0, width - 1)
-    rows = np.clip(y + down[:, None], 0, height - 1)
-    return np.ptp(data.images[frames, rows, columns, frame_cache.MASK], axis=0) / 255
 
 
 def draw_patches(

@@ -46,10 +46,7 @@ def test_the_step_alone_says_which_stage_runs(step, name):
     [
         ({"coarse": 0.7, "perceptual": 0.4}, "train.coarse=0.7"),
         ({"coarse": -0.1}, "not negative"),
-        (
-            {"coarse": 0.3, "coarse_size": 600},
-            "train.coarse_size=600 is above data.size=512",
-        ),
+        ({"coarse_size": 600}, "train.coarse_size=600 is above data.size=512"),
     ],
 )
 def test_shares_and_sizes_that_do_not_fit_are_refused(train, words):
