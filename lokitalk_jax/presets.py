@@ -42,8 +42,9 @@ _STANDARD = _DRAFT._replace(
     levels=9,
     finest=512,
     log2_entries=16,
-    steps=4_000,
-    perceptual=0.2,
+    steps=4_800,
+    coarse=0.3,
+    perceptual=0.4,
     patch=40,
     distortion=1e-3,
 )
@@ -54,9 +55,7 @@ _FULL = _STANDARD._replace(
     finest=1024,
     log2_entries=17,
     steps=7_500,
-    coarse=0.3,
     coarse_size=128,
-    perceptual=0.4,
     patch=64,
 )
 _ON_GPU = {"frames": 8, "samples": 16}
@@ -66,7 +65,7 @@ PRESETS = {
     "full_cpu": _FULL,
     "draft_gpu": _DRAFT._replace(rays=512, steps=5_000, **_ON_GPU),
     "standard_gpu": _STANDARD._replace(
-        rays=1024, steps=10_000, coarse=0.3, patch=64, **_ON_GPU
+        rays=1024, steps=10_000, perceptual=0.2, patch=64, **_ON_GPU
     ),
     "full_gpu": _FULL._replace(
         rays=2048, levels=12, steps=20_000, coarse=0.1, perceptual=0.2, **_ON_GPU
