@@ -41,8 +41,8 @@ def places(labels: np.ndarray) -> dict[str, np.ndarray]:
 def move_onto(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """A picture [H, W, 3] in [0, 1], moved onto the truth by smooth optical flow."""
     before, after = (
-        cv2.cvtColor(np.uint8(255 * one), cv2.COLOR_RGB2GRAY)
-        for one in (truth, picture)
+        cv2.cvtColor(np.uint8(255 * image), cv2.COLOR_RGB2GRAY)
+        for image in (truth, picture)
     )
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(
         before, after, None
